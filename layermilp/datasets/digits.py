@@ -1,0 +1,59 @@
+"""scikit-learn's embedded handwritten digits: real data that need no download."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layermilp.datasets.dataset import Dataset, FloatArray, Part, assemble
+from layermilp.errors import DataError
+
+N_TRAIN = 1500
+"""The first so many of the 1,797 images are for training, the others for testing."""
+
+SMALL, LARGE = 64, 784
+
+
+def load_digits(n_inputs: int | None = None, note: str = "") -> Dataset:
+    """Load the digits at their own size of 8 x 8 (64 inputs, or None), or enlarged to MNIST's 28 x 28 (784 inputs).
+
+    Parameters
+    ----------
+    n_inputs : int, optional
+        64 or 784.
+    note : str
+        What `source` shall say more, such as why these data stand in for others.
+
+    Returns
+    -------
+    Dataset
+        Values in [0, 1]; the images are not shuffled.
+    """
+    if n_inputs not in (None, SMALL, LARGE):
+        raise DataError(
+            f"the network wants {n_inputs} inputs, but digits has {SMALL} (or {LARGE}, enlarged to 28 x 28)"
+        )
+    from sklearn.datasets import load_digits as load_embedded
+
+    pixels, labels = load_embedded(return_X_y=True)
+    images: FloatArray = pixels / 16.0
+    large = n_inputs == LARGE
+    if large:
+        images = _enlarged(images)
+    source = "embedded scikit-learn digits" + (", enlarged to 28 x 28" if large else "") + note
+    train = Part(images[:N_TRAIN], labels[:N_TRAIN], "the training part of digits", _place)
+    test = Part(images[N_TRAIN:], labels[N_TRAIN:], "the test part of digits", _place)
+    return assemble("digits (28 x 28)" if large else "digits", source, train, test)
+
+
+def _enlarged(images: FloatArray) -> FloatArray:
+    """Interpolate 8 x 8 images bilinearly at 28 x 28 places."""
+    from scipy.ndimage import zoom
+
+    zoomed = zoom(images.reshape(-1, 8, 8), (1, 3.5, 3.5), order=1, mode="nearest", grid_mode=True)
+    # Interpolation cannot leave [0, 1], but its rounding can, by some 1e-16.
+    enlarged: FloatArray = np.clip(zoomed.reshape(-1, LARGE), 0.0, 1.0)
+    return enlarged
+
+
+def _place(row: int, column: int | None) -> str:
+    return f"digits: image {row}"

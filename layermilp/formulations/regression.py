@@ -1,0 +1,165 @@
+"""The two problems behind all programs of the layerwise method, as data with their loss in numpy.
+
+Rows ``r`` are samples (weight programs: the parameters are the unknowns) or pairs of sample and neuron (tied weights; input
+proposals: the inputs are the unknowns). In every case the preactivations are linear in the unknowns,
+``a = H theta + g`` with `theta` in a box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from layermilp.program import BoolArray, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Linear preactivations ``a = H theta + g`` over a box.
+
+    Parameters
+    ----------
+    coefficients : (R, p) CSR array
+        `H`.
+    constants : (R,) array
+        `g`.
+    lower, upper : (p,) arrays
+        Box of `theta`, finite.
+    start : (p,) array
+        A point of the box: the present value of `theta`.
+    """
+
+    coefficients: sparse.csr_array
+    constants: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    start: FloatArray
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows `R`."""
+        return int(self.coefficients.shape[0])
+
+    @property
+    def n_unknowns(self) -> int:
+        """Number of unknowns `p`."""
+        return int(self.coefficients.shape[1])
+
+    def preactivation(self, theta: FloatArray) -> FloatArray:
+        """``H theta + g``, shape ``(R,)``."""
+        return np.asarray(self.coefficients @ theta) + self.constants
+
+    @cached_property
+    def interval(self) -> tuple[FloatArray, FloatArray]:
+        """Smallest and largest preactivation of every row over the box, by interval arithmetic (exact for one row)."""
+        positive, negative = self.coefficients.maximum(0.0), self.coefficients.minimum(0.0)
+        low = positive @ self.lower + negative @ self.upper + self.constants
+        high = positive @ self.upper + negative @ self.lower + self.constants
+        return np.asarray(low), np.asarray(high)
+
+    @cached_property
+    def live(self) -> BoolArray:
+        """Mask of the unknowns that occur in some row; the others cannot change any loss."""
+        occurs = np.zeros(self.n_unknowns, dtype=bool)
+        occurs[self.coefficients.indices[self.coefficients.data != 0.0]] = True
+        return occurs
+
+
+@dataclass(frozen=True, eq=False)
+class ReluRegression(Rows):
+    """Least absolute deviations through a ReLU: minimize ``sum_r |max(0, a_r) - t_r|``.
+
+    Objective (2) under (1) and (3) to (6) of Goebbels 2021, with the binaries eliminated.
+
+    Parameters
+    ----------
+    targets : (R,) array
+        `t`, non-negative.
+    big_m : float
+        The report's `M`, a bound of every ``|a_r|``; only the reference form needs it.
+    """
+
+    targets: FloatArray
+    big_m: float
+
+    def losses(self, theta: FloatArray) -> FloatArray:
+        """Loss of every row, shape ``(R,)``."""
+        return np.abs(np.maximum(self.preactivation(theta), 0.0) - self.targets)
+
+    def loss(self, theta: FloatArray) -> float:
+        """The objective at `theta`."""
+        return float(self.losses(theta).sum())
+
+    def relaxed_losses(self, theta: FloatArray) -> FloatArray:
+        """Convex envelope of the loss of every row over the box: the losses in the relaxation of the reduced form.
+
+        Between the smallest preactivation ``A- < 0`` and a target ``t > 0`` the envelope is ``t (t - a) / (t - A-)``.
+        """
+        low, _ = self.interval
+        a, t = self.preactivation(theta), self.targets
+        is_open = (t > 0.0) & (low < 0.0)
+        chord = t * (t - a) / np.where(is_open, t - low, 1.0)
+        return np.where(is_open, np.maximum(chord, a - t), self.losses(theta))
+
+    def restricted(self, unknowns: BoolArray) -> ReluRegression:
+        """Return the problem in the given unknowns alone; the others stay at their start."""
+        rest = ~unknowns
+        return replace(
+            self,
+            coefficients=self.coefficients[:, np.flatnonzero(unknowns)],
+            constants=self.constants + self.coefficients[:, np.flatnonzero(rest)] @ self.start[rest],
+            lower=self.lower[unknowns],
+            upper=self.upper[unknowns],
+            start=self.start[unknowns],
+        )
+
+
+def reference_big_m(inputs: FloatArray, weights: FloatArray) -> float:
+    """Return the report's ``M = d (1.1 max |x| + 0.1) + 1``, which bounds every output of a layer with `d` inputs.
+
+    Parameters
+    ----------
+    inputs : (m, d) array
+        Inputs of the layer.
+    weights : array
+        Weights and biases, or the ends of their box. The report has them in [-1, 1]; beyond it `M` grows with them.
+    """
+    largest = float(np.abs(inputs).max(initial=0.0))
+    scale = max(1.0, float(np.abs(weights).max(initial=0.0)))
+    return scale * (inputs.shape[1] * (1.1 * largest + 0.1) + 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class HingeRegression(Rows):
+    """The last layer: ReLU replaced by the identity, with a dead zone.
+
+    minimize ``sum_r max(0, a_r - s)`` over the rows with target zero plus ``sum_r max(0, |a_r - 1| - s)`` over those with
+    target one: (7) and (8) of Goebbels 2021 for ``s = 0``, its section 2.3 for ``s = 0.49``.
+
+    Parameters
+    ----------
+    is_target : (R,) array of bool
+        Where the target is one.
+    tolerance : float
+        The dead zone `s`, at least 0.
+    """
+
+    is_target: BoolArray
+    tolerance: float
+
+    def losses(self, theta: FloatArray) -> FloatArray:
+        """Loss of every row, shape ``(R,)``."""
+        a = self.preactivation(theta)
+        deviation = np.where(self.is_target, np.abs(a - 1.0), a)
+        return np.maximum(deviation - self.tolerance, 0.0)
+
+    def loss(self, theta: FloatArray) -> float:
+        """The objective at `theta`."""
+        return float(self.losses(theta).sum())
+
+    def relaxed_losses(self, theta: FloatArray) -> FloatArray:
+        """Losses of the rows; the program is linear, so it is its own relaxation."""
+        return self.losses(theta)

@@ -1,0 +1,231 @@
+"""The programs of the layerwise method on numpy arrays: one neuron, one output neuron, the inputs of one layer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+
+from layermilp.errors import DataError, OptionError
+from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.formulations.regression import HingeRegression, ReluRegression, reference_big_m
+from layermilp.layerwise.propose import propose
+from layermilp.layerwise.solve import Fit, Setup, solve_hinge, solve_relu
+from layermilp.program import FloatArray, Limits
+
+
+def fit_relu_neuron(
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    *,
+    start: ArrayLike | None = None,
+    formulation: str = "reduced",
+    solver: str = "auto",
+    time_limit: float | None = None,
+    gap: float | None = None,
+    node_limit: int | None = None,
+) -> Fit:
+    """Fit weights and bias of one ReLU neuron to targets in the l1 norm.
+
+    minimize ``sum_k |max(0, w . x_k + c) - t_k|`` over ``lower <= (w, c) <= upper``: objective (2) of Goebbels 2021 under
+    its (1) and (3) to (6), for one neuron.
+
+    Parameters
+    ----------
+    inputs : (m, d) array
+        Inputs `x` of the neuron.
+    targets : (m,) array
+        Targets `t` of its output, non-negative.
+    lower, upper : float or (d + 1,) array
+        Box of the `d` weights and then the bias.
+    start : (d + 1,) array, optional
+        Present weights and bias, where the search begins; clipped to the box. The result is never worse. Default: the
+        point of the box nearest to zero.
+    formulation : {"reduced", "paper"}
+        Program to solve, see `layermilp.formulations.neuron`; both have the same optimum.
+    solver : {"auto", "cplex", "highs", "cbc"}
+        Who solves it.
+    time_limit : float, optional
+        Seconds, > 0. The best point found is returned.
+    gap : float, optional
+        Relative gap at which to stop. With no limit and no gap the result is the proven optimum, to 1e-6 relative.
+    node_limit : int, optional
+        Branch-and-bound nodes, a limit that is repeatable.
+
+    Returns
+    -------
+    Fit
+        ``parameters`` (`d` weights, then the bias), ``objective`` (recomputed in numpy), ``bound``, ``status``, ``gap``.
+
+    Raises
+    ------
+    DataError
+        If shapes do not fit, a value is not finite, a target is negative, or a lower bound exceeds the upper.
+    OptionError
+        If a name is unknown or a limit out of its range.
+    SolverError
+        If the solver is not installed, or the program is too large for its edition.
+    """
+    x = _matrix(inputs, "inputs")
+    t = _vector(targets, len(x), "targets")
+    if np.any(t < 0.0):
+        raise DataError(f"target {int(np.argmin(t))} is {t.min():g}; a ReLU has no negative outputs")
+    if formulation not in FORMULATIONS:
+        raise OptionError(f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}")
+    low, high, at = _box(lower, upper, start, x.shape[1] + 1)
+    problem = ReluRegression(
+        coefficients=_extended(x),
+        constants=np.zeros(len(x)),
+        lower=low,
+        upper=high,
+        start=at,
+        targets=t,
+        big_m=reference_big_m(x, np.concatenate([low, high])),
+    )
+    return solve_relu(problem, Setup(formulation, solver, Limits(time_limit, gap, node_limit)))
+
+
+def fit_output_neuron(
+    inputs: ArrayLike,
+    is_target: ArrayLike,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    *,
+    tolerance: float = 0.0,
+    start: ArrayLike | None = None,
+    solver: str = "auto",
+    time_limit: float | None = None,
+) -> Fit:
+    """Fit weights and bias of one output neuron: the LP (7) and (8) of Goebbels 2021.
+
+    minimize ``sum max(0, a_k - s)`` over the samples that are not of the neuron's class plus ``sum max(0, |a_k - 1| - s)``
+    over those that are, where ``a_k = w . x_k + c``. With ``s = 0.49`` it is the post-processing of section 2.3.
+
+    Parameters
+    ----------
+    inputs : (m, d) array
+        Inputs `x` of the neuron.
+    is_target : (m,) array of bool
+        Whether a sample is of the neuron's class (ground truth one).
+    lower, upper : float or (d + 1,) array
+        Box of the `d` weights and then the bias.
+    tolerance : float
+        The dead zone `s`, at least 0.
+    start, solver, time_limit
+        As in `fit_relu_neuron`.
+
+    Returns
+    -------
+    Fit
+        As in `fit_relu_neuron`.
+
+    Raises
+    ------
+    DataError, OptionError, SolverError
+        As in `fit_relu_neuron`.
+    """
+    x = _matrix(inputs, "inputs")
+    flags = np.asarray(is_target)
+    if flags.shape != (len(x),) or not np.all((flags == 0) | (flags == 1)):
+        raise DataError(f"is_target must hold one 0 or 1 (or bool) per sample, {len(x)} in all")
+    if not (np.isfinite(tolerance) and tolerance >= 0.0):
+        raise OptionError(f"tolerance is {tolerance!r}; it must be a finite number of at least 0")
+    low, high, at = _box(lower, upper, start, x.shape[1] + 1)
+    problem = HingeRegression(
+        _extended(x), np.zeros(len(x)), low, high, at, is_target=flags.astype(bool), tolerance=float(tolerance)
+    )
+    return solve_hinge(problem, Setup(solver=solver, limits=Limits(time_limit)))
+
+
+def propose_inputs(
+    weights: ArrayLike,
+    bias: ArrayLike,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    *,
+    last_layer: bool = False,
+    formulation: str = "reduced",
+    solver: str = "auto",
+    time_limit: float | None = None,
+    gap: float | None = None,
+) -> FloatArray:
+    """Propose inputs of a layer that bring its outputs closer to their targets (Goebbels 2021, section 2.2).
+
+    For every sample, minimize ``sum_j |max(0, w_j . x' + c_j) - t_j|`` over ``max(0, 0.9 x - 0.1) <= x' <= 1.1 x + 0.1``:
+    objective (2) under (1), (3) to (6) and the bounds (9). For the last layer the objective is (7) with (8).
+
+    Parameters
+    ----------
+    weights, bias : (n, d) array, (n,) array
+        The layer.
+    inputs : (m, d) array
+        Present inputs `x`, non-negative.
+    targets : (m, n) array
+        Targets of the outputs, non-negative; for the last layer 0 or 1.
+    last_layer : bool
+        Whether the layer is the output layer.
+    formulation, solver, time_limit, gap
+        As in `fit_relu_neuron`; the time limit is for one program.
+
+    Returns
+    -------
+    (m, d) array
+        Proposed inputs, within (9). A sample for which nothing better was found keeps its inputs.
+
+    Raises
+    ------
+    DataError, OptionError, SolverError
+        As in `fit_relu_neuron`; also if an input is negative.
+    """
+    w, x = _matrix(weights, "weights"), _matrix(inputs, "inputs")
+    c, t = _vector(bias, len(w), "bias"), _matrix(targets, "targets")
+    if x.shape[1] != w.shape[1] or t.shape != (len(x), len(w)):
+        raise DataError(f"weights {w.shape}, inputs {x.shape} and targets {t.shape} do not fit together")
+    for name, array in (("input", x), ("target", t)):
+        if np.any(array < 0.0):
+            raise DataError(f"the smallest {name} is {array.min():g}; outputs of a ReLU layer are non-negative")
+    if last_layer and not np.all((t == 0.0) | (t == 1.0)):
+        raise DataError("targets of the last layer must be 0 or 1")
+    if formulation not in FORMULATIONS:
+        raise OptionError(f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}")
+    return propose(w, c, x, t, last_layer, Setup(formulation, solver, Limits(time_limit, gap))).inputs
+
+
+def _extended(inputs: FloatArray) -> sparse.csr_array:
+    return sparse.csr_array(np.column_stack([inputs, np.ones(len(inputs))]))
+
+
+def _matrix(values: ArrayLike, name: str) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or array.size == 0:
+        raise DataError(f"{name} must be a non-empty matrix, got an array of shape {array.shape}")
+    if not np.all(np.isfinite(array)):
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise DataError(f"{name}[{row}, {column}] is {array[row, column]}; every value must be finite")
+    return array
+
+
+def _vector(values: ArrayLike, size: int, name: str) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (size,):
+        raise DataError(f"{name} must have shape ({size},), got {array.shape}")
+    if not np.all(np.isfinite(array)):
+        place = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise DataError(f"{name}[{place}] is {array[place]}; every value must be finite")
+    return array
+
+
+def _box(
+    lower: ArrayLike, upper: ArrayLike, start: ArrayLike | None, size: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    low, high = (
+        _vector(np.full(size, values) if np.ndim(values) == 0 else values, size, name)
+        for name, values in (("lower", lower), ("upper", upper))
+    )
+    if np.any(low > high):
+        place = int(np.flatnonzero(low > high)[0])
+        raise DataError(f"lower[{place}] is {low[place]:g}, above upper[{place}], which is {high[place]:g}")
+    at = np.zeros(size) if start is None else _vector(start, size, "start")
+    return low, high, np.clip(at, low, high)

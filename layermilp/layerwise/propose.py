@@ -1,0 +1,179 @@
+"""Input proposals for the samples of a layer: one small program per sample, searched many samples at a time."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from layermilp.formulations import proposal
+from layermilp.formulations.neuron import FORMULATIONS, open_rows, reduced
+from layermilp.layerwise.solve import TIGHT, Fit, Setup, solve_hinge, solve_relu
+from layermilp.layerwise.tally import Tally
+from layermilp.program import FEASIBILITY_TOLERANCE, FloatArray, IntArray, relative_gap
+from layermilp.solvers import solve
+
+NODES_PER_LP = 256
+"""Nodes that share one LP: enough that the cost of a solver call is spread, few enough that the LP stays small."""
+
+OPEN = -1
+"""State of a neuron in a node whose firing is not fixed to 0 or 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """Proposed inputs of shape ``(m, d)``, and what it took: one program per sample."""
+
+    inputs: FloatArray
+    tally: Tally
+
+
+def propose(
+    weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, last_layer: bool, setup: Setup
+) -> Proposals:
+    """Propose inputs for every sample; see `layermilp.propose_inputs` for the arguments."""
+    if last_layer:
+        return _last(weights, bias, inputs, targets, setup)
+    if FORMULATIONS[setup.formulation].is_reference:
+        return _one_by_one(weights, bias, inputs, targets, setup)
+    return _Search(weights, bias, inputs, targets, setup).run()
+
+
+def _last(weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup) -> Proposals:
+    """Solve the LPs of all samples as one; a sample keeps its inputs where they are as good."""
+    problem = proposal.last(weights, bias, inputs, targets)
+    fit = solve_hinge(problem, setup)
+    before, after = (
+        problem.losses(theta).reshape(len(inputs), -1).sum(axis=1) for theta in (problem.start, fit.parameters)
+    )
+    improves = after < before - TIGHT * targets.shape[1]
+    return Proposals(np.where(improves[:, None], fit.parameters.reshape(inputs.shape), inputs), _shared(fit, len(inputs)))
+
+
+def _shared(fit: Fit, samples: int) -> Tally:
+    """Count one fit as that of several samples."""
+    one = Tally.of([fit])
+    return replace(
+        one, programs=samples, optimal=one.optimal * samples, at_limit=one.at_limit * samples, failed=one.failed * samples
+    )
+
+
+def _one_by_one(
+    weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup
+) -> Proposals:
+    """Solve every sample as a program of its own."""
+    fits = [
+        solve_relu(proposal.hidden(weights, bias, inputs[k : k + 1], targets[k : k + 1]), setup)
+        for k in range(len(inputs))
+    ]
+    return Proposals(np.array([fit.parameters for fit in fits]), Tally.of(fits))
+
+
+class _Search:
+    """Branch and bound over all samples at once.
+
+    A node is a sample with the firing of some neurons fixed. The relaxations of many nodes are one block-diagonal LP, which
+    is optimal block by block; the loss of its solution updates the incumbent of the sample. A node whose relaxed loss does
+    not lie below the incumbent is done, any other is branched at the neuron with the largest error of relaxation. With few
+    undecided neurons per sample under the bounds (9), a handful of LPs replaces hundreds of solver calls.
+    """
+
+    def __init__(
+        self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup
+    ) -> None:
+        self.weights, self.bias, self.inputs, self.targets, self.setup = weights, bias, inputs, targets, setup
+        self.best = inputs.copy()
+        outputs = np.maximum(inputs @ weights.T + bias, 0.0)
+        self.loss = np.abs(outputs - targets).sum(axis=1)
+        self.nodes = np.zeros(len(inputs), dtype=np.int64)
+        self.open_bound = np.full(len(inputs), np.inf)
+        self.failed = np.zeros(len(inputs), dtype=bool)
+        self.calls: Counter[str] = Counter()
+
+    def run(self) -> Proposals:
+        """Search until no node is left or a limit is hit."""
+        limits = self.setup.limits
+        ends = np.inf if limits.time_limit is None else time.perf_counter() + limits.time_limit * len(self.inputs)
+        samples = np.arange(len(self.inputs))[self.loss > self._slack]
+        states = np.full((samples.size, len(self.weights)), OPEN)
+        bounds = np.zeros(samples.size)
+        while samples.size:
+            below = self._is_below(samples, bounds)
+            samples, states, bounds = samples[below], states[below], bounds[below]
+            stopped = np.full(samples.size, time.perf_counter() >= ends)
+            if limits.node_limit is not None:
+                stopped |= self.nodes[samples] >= limits.node_limit
+            np.minimum.at(self.open_bound, samples[stopped], bounds[stopped])
+            samples, states, bounds = samples[~stopped], states[~stopped], bounds[~stopped]
+            # The newest nodes first: memory stays bounded, and incumbents come early.
+            cut = max(samples.size - NODES_PER_LP, 0)
+            if samples.size:
+                children = self._branch(samples[cut:], states[cut:])
+                pairs = zip((samples[:cut], states[:cut], bounds[:cut]), children, strict=True)
+                samples, states, bounds = (np.concatenate(pair) for pair in pairs)
+        return self._proposals()
+
+    def _branch(self, samples: IntArray, states: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+        """Solve the relaxations of nodes; return the children of those that are not done."""
+        problem = proposal.hidden(self.weights, self.bias, self.inputs[samples], self.targets[samples])
+        program = reduced(problem)
+        rows = open_rows(problem)
+        firing = states.reshape(-1)[rows]
+        binaries = np.flatnonzero(program.integrality)[firing != OPEN]
+        result = solve(
+            program.with_fixed(binaries, firing[firing != OPEN]).relaxed(),
+            self.setup.solver,
+            replace(self.setup.limits, node_limit=None),
+            self.setup.options,
+        )
+        self.calls[result.solver] += 1
+        self.nodes += np.bincount(samples, minlength=len(self.inputs))
+        if result.x is None or not result.status.is_optimal:
+            self.failed[samples] = True
+            return samples[:0], states[:0], np.zeros(0)
+        theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
+        a, t = problem.preactivation(theta).reshape(states.shape), self.targets[samples]
+        losses = problem.losses(theta).reshape(states.shape)
+        relaxed = problem.relaxed_losses(theta).reshape(states.shape)
+        may_fix = np.zeros(states.size, dtype=bool)
+        may_fix[rows] = True
+        fixed = (states != OPEN) & may_fix.reshape(states.shape)
+        relaxed = np.where(fixed, np.where(states == 1, np.abs(a - t), np.maximum(t, a - t)), relaxed)
+        self._offer(samples, theta.reshape(samples.size, -1), losses.sum(axis=1))
+        bounds = relaxed.sum(axis=1)
+        left = np.flatnonzero(self._is_below(samples, bounds))
+        neuron = np.argmax(np.where(states[left] == OPEN, losses[left] - relaxed[left], -np.inf), axis=1)
+        children = np.repeat(states[left], 2, axis=0)
+        children[np.arange(2 * left.size), np.repeat(neuron, 2)] = np.tile([0, 1], left.size)
+        return np.repeat(samples[left], 2), children, np.repeat(bounds[left], 2)
+
+    @property
+    def _slack(self) -> float:
+        """Difference of losses of one sample that solver tolerances may cause."""
+        return TIGHT * len(self.weights)
+
+    def _is_below(self, samples: IntArray, bounds: FloatArray) -> np.ndarray:
+        """Whether a node may still improve its sample by more than the gap that was asked for."""
+        gap = self.setup.limits.gap or 0.0
+        return np.asarray(bounds < self.loss[samples] * (1.0 - max(gap, TIGHT)) - self._slack)
+
+    def _offer(self, samples: IntArray, points: FloatArray, losses: FloatArray) -> None:
+        for k, point, loss in zip(samples, points, losses, strict=True):
+            if loss < self.loss[k] - self._slack:
+                self.best[k], self.loss[k] = point, loss
+
+    def _proposals(self) -> Proposals:
+        at_limit = self._is_below(np.arange(len(self.loss)), self.open_bound) & ~self.failed
+        asked = self.setup.limits.gap or 0.0
+        gaps = [relative_gap(self.loss[k], self.open_bound[k]) for k in np.flatnonzero(at_limit)]
+        tally = Tally(
+            programs=len(self.inputs),
+            optimal=int(np.sum(~at_limit & ~self.failed)),
+            at_limit=int(np.sum(at_limit)),
+            failed=int(np.sum(self.failed)),
+            largest_gap=max([*gaps, asked if asked > FEASIBILITY_TOLERANCE else 0.0]),
+            solver_calls=self.calls,
+        )
+        return Proposals(self.best, tally)

@@ -1,0 +1,175 @@
+"""Which weights of a block are free, tied or fixed: a map from parameters to weights.
+
+The weights of a block with `d` inputs and `n` outputs form an extended matrix of shape ``(n, d + 1)`` whose last column is
+the bias. Each entry either is a parameter (entries that name the same parameter are tied) or has a fixed value. A dense
+block has one parameter per entry; a convolution ties the entries of its kernel and fixes all others at zero.
+
+For neurons `j` and inputs `x_k` the preactivations are linear in the parameters, ``a_r = H_r . theta + g_r`` with one row
+``r`` per pair ``(k, j)``: that is all the formulations need to know (`ParameterMap.rows`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from layermilp.errors import NetworkError
+from layermilp.program import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Neurons that share parameters, directly or through others, with the parameters they use; both ascending."""
+
+    neurons: IntArray
+    parameters: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterMap:
+    """Map from a parameter vector to the extended weight matrix of a block.
+
+    Parameters
+    ----------
+    index : (n, d + 1) array of int
+        Number of the parameter that an entry is, or -1 where the entry is fixed. Numbers run from 0 without gaps.
+    fixed : (n, d + 1) array
+        Values of the fixed entries; zero elsewhere.
+
+    Raises
+    ------
+    NetworkError
+        If the shapes differ, a number is missing, or a fixed value is not finite.
+    """
+
+    index: IntArray
+    fixed: FloatArray
+
+    def __post_init__(self) -> None:
+        index = np.ascontiguousarray(self.index, dtype=np.int64)
+        fixed = np.ascontiguousarray(self.fixed, dtype=np.float64)
+        if index.ndim != 2 or index.shape[1] < 2 or index.shape[0] < 1 or fixed.shape != index.shape:
+            raise NetworkError(f"parameter map: index has shape {index.shape} and fixed has shape {fixed.shape}")
+        used = np.unique(index[index >= 0])
+        if index.min() < -1 or not np.array_equal(used, np.arange(used.size)):
+            raise NetworkError("parameter map: parameters must be numbered 0, 1, ... without gaps, fixed entries -1")
+        if not np.all(np.isfinite(fixed)) or np.any(fixed[index >= 0] != 0.0):
+            raise NetworkError("parameter map: fixed values must be finite, and zero where an entry is a parameter")
+        object.__setattr__(self, "index", index)
+        object.__setattr__(self, "fixed", fixed)
+
+    @classmethod
+    def dense(cls, n_inputs: int, n_outputs: int) -> ParameterMap:
+        """Every weight and bias is a parameter of its own."""
+        size = n_outputs * (n_inputs + 1)
+        index = np.arange(size).reshape(n_outputs, n_inputs + 1)
+        return cls(index, np.zeros(index.shape))
+
+    @classmethod
+    def conv2d(cls, height: int, width: int, kernel: int, *, free_bias: bool = False) -> ParameterMap:
+        """Valid convolution of one channel with one feature map.
+
+        Parameters
+        ----------
+        height, width : int
+            Size of the input image; inputs are its pixels row by row.
+        kernel : int
+            Side length `k` of the square kernel: parameter ``k * p + q`` multiplies the pixel `p` rows below and `q`
+            columns right of the neuron's upper left pixel.
+        free_bias : bool
+            Whether the neurons share one free bias (parameter ``k * k``), or have the bias fixed at zero.
+        """
+        if not 1 <= kernel <= min(height, width):
+            raise NetworkError(f"a kernel of {kernel} x {kernel} does not fit an image of {height} x {width}")
+        rows, columns = height - kernel + 1, width - kernel + 1
+        index = np.full((rows * columns, height * width + 1), -1)
+        for p in range(kernel):
+            for q in range(kernel):
+                top, left = np.divmod(np.arange(rows * columns), columns)
+                index[np.arange(rows * columns), (top + p) * width + left + q] = kernel * p + q
+        if free_bias:
+            index[:, -1] = kernel * kernel
+        return cls(index, np.zeros(index.shape))
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of neurons."""
+        return int(self.index.shape[0])
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs, the bias not counted."""
+        return int(self.index.shape[1]) - 1
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """Number of parameters."""
+        return int(self.index.max()) + 1
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The finest partition of the neurons into groups that share no parameter, in the order of first neurons."""
+        neurons, columns = np.nonzero(self.index >= 0)
+        links = sparse.coo_array(
+            (np.ones(neurons.size), (neurons, self.n_outputs + self.index[neurons, columns])),
+            shape=(self.n_outputs + self.n_parameters,) * 2,
+        )
+        _, labels = csgraph.connected_components(links, directed=False)
+        found = []
+        for label in dict.fromkeys(labels[: self.n_outputs]):
+            members = np.flatnonzero(labels == label)
+            is_neuron = members < self.n_outputs
+            found.append(Group(members[is_neuron], members[~is_neuron] - self.n_outputs))
+        return tuple(found)
+
+    def expand(self, theta: FloatArray) -> FloatArray:
+        """Return the extended weights, shape ``(n, d + 1)``, of a parameter vector."""
+        if theta.shape != (self.n_parameters,):
+            raise NetworkError(f"expected {self.n_parameters} parameters, got an array of shape {theta.shape}")
+        return np.where(self.index >= 0, np.append(theta, 0.0)[self.index], self.fixed)
+
+    def collect(self, extended: FloatArray) -> FloatArray:
+        """Return the parameter vector of extended weights.
+
+        Raises
+        ------
+        NetworkError
+            If tied entries differ or a fixed entry has another value.
+        """
+        theta = np.zeros(self.n_parameters)
+        free = self.index >= 0
+        theta[self.index[free]] = extended[free]
+        if not np.array_equal(self.expand(theta), extended):
+            raise NetworkError("the weights break their ties or fixed values")
+        return theta
+
+    def rows(self, group: Group, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return `H` and `g` of the preactivations ``a_r = H_r . theta[group.parameters] + g_r``.
+
+        Parameters
+        ----------
+        group : Group
+            Neurons and parameters.
+        inputs : (m, d) array
+            Inputs of the block.
+
+        Returns
+        -------
+        (m * len(group.neurons), len(group.parameters)) array, (m * len(group.neurons),) array
+            Row ``k * len(group.neurons) + i`` belongs to sample `k` and neuron ``group.neurons[i]``.
+        """
+        extended = np.column_stack([inputs, np.ones(len(inputs))])
+        coefficients = np.empty((len(inputs), group.neurons.size, group.parameters.size))
+        for i, neuron in enumerate(group.neurons):
+            entries = np.flatnonzero(self.index[neuron] >= 0)
+            places = np.searchsorted(group.parameters, self.index[neuron, entries])
+            ties = sparse.csr_array(
+                (np.ones(entries.size), (places, entries)), shape=(group.parameters.size, extended.shape[1])
+            )
+            coefficients[:, i] = (ties @ extended.T).T
+        constants = extended @ self.fixed[group.neurons].T
+        return coefficients.reshape(-1, group.parameters.size), constants.reshape(-1)

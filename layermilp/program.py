@@ -1,0 +1,383 @@
+"""One matrix-form program, what limits its solution, what a solver answers, and the check of that answer in numpy.
+
+Everything that layermilp optimizes passes through `Program`; nothing here knows of networks or of solvers.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from layermilp.errors import OptionError, ProgramError
+
+if TYPE_CHECKING:
+    import docplex.mp.model
+    import pulp
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+FEASIBILITY_TOLERANCE = 1e-6
+"""Largest violation of a bound, a row or integrality, relative to the row's scale, with which an answer is accepted."""
+
+PROVEN_GAP = 1e-7
+"""Relative gap that is asked of a solver when no gap is given: ten times finer than the 1e-6 that layermilp promises."""
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A mixed-integer linear program in matrix form.
+
+    minimize ``costs . x + offset`` subject to ``row_lower <= matrix x <= row_upper``, ``col_lower <= x <= col_upper``
+    and ``x[j]`` integer where ``integrality[j]``.
+
+    Parameters
+    ----------
+    costs : (n,) array
+        Objective coefficients, finite.
+    matrix : (m, n) sparse or dense matrix
+        Row coefficients, finite; kept as CSR with 32-bit indices.
+    row_lower, row_upper : (m,) arrays
+        Row bounds; ``-inf`` and ``inf`` mean none.
+    col_lower, col_upper : (n,) arrays
+        Column bounds; ``-inf`` and ``inf`` mean none.
+    integrality : (n,) array of bool, optional
+        Which columns must be integer. Default: none.
+    offset : float
+        Constant of the objective.
+    start : (n,) array, optional
+        A point a solver may start from. It need not be feasible.
+    name : str
+        Name in files and messages.
+    column_groups : tuple of (str, int)
+        Names of consecutive groups of columns with their sizes, such as ``(("w", 9), ("z", 100))``; see
+        `column_names`. Default: one group ``x``.
+
+    Raises
+    ------
+    ProgramError
+        If the arrays do not fit together, a value is NaN, a coefficient is infinite, or a lower bound exceeds the upper.
+    """
+
+    costs: FloatArray
+    matrix: sparse.csr_array
+    row_lower: FloatArray
+    row_upper: FloatArray
+    col_lower: FloatArray
+    col_upper: FloatArray
+    integrality: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    offset: float = 0.0
+    start: FloatArray | None = None
+    name: str = "program"
+    column_groups: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        costs = _vector(self.costs, None, "costs")
+        n = costs.size
+        matrix = _csr(self.matrix)
+        if matrix.shape[1] != n:
+            raise ProgramError(f"{self.name}: the matrix has {matrix.shape[1]} columns, but there are {n} costs")
+        m = matrix.shape[0]
+        values: dict[str, Any] = {
+            "costs": costs,
+            "matrix": matrix,
+            "row_lower": _vector(self.row_lower, m, "row_lower"),
+            "row_upper": _vector(self.row_upper, m, "row_upper"),
+            "col_lower": _vector(self.col_lower, n, "col_lower"),
+            "col_upper": _vector(self.col_upper, n, "col_upper"),
+            "integrality": _mask(self.integrality, n),
+            "offset": float(self.offset),
+            "start": None if self.start is None else _vector(self.start, n, "start"),
+            "column_groups": tuple(self.column_groups) or (("x", n),),
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+        self._validate()
+
+    def _validate(self) -> None:
+        for what, array in (("cost", self.costs), ("matrix coefficient", self.matrix.data)):
+            if not np.all(np.isfinite(array)):
+                raise ProgramError(f"{self.name}: a {what} is {array[~np.isfinite(array)][0]}; all must be finite")
+        if not math.isfinite(self.offset):
+            raise ProgramError(f"{self.name}: the offset is {self.offset}; it must be finite")
+        if self.start is not None and not np.all(np.isfinite(self.start)):
+            raise ProgramError(f"{self.name}: the start holds NaN or infinite values")
+        for what, lower, upper in (("row", self.row_lower, self.row_upper), ("column", self.col_lower, self.col_upper)):
+            wrong = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
+            if wrong.size:
+                i = wrong[0]
+                raise ProgramError(f"{self.name}: {what} {i} has lower bound {lower[i]} and upper bound {upper[i]}")
+        if sum(size for _, size in self.column_groups) != self.costs.size:
+            raise ProgramError(f"{self.name}: column_groups name another number of columns than {self.costs.size}")
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.matrix.shape[0])
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return int(self.matrix.shape[1])
+
+    @cached_property
+    def is_mip(self) -> bool:
+        """Whether any column must be integer."""
+        return bool(self.integrality.any())
+
+    def column_names(self) -> list[str]:
+        """Names of the columns, unique and free of spaces: ``w_0, w_1, ..., z_0, ...``."""
+        return [f"{group}_{i}" for group, size in self.column_groups for i in range(size)]
+
+    def row_names(self) -> list[str]:
+        """Names of the rows: ``r_0, r_1, ...``."""
+        return [f"r_{i}" for i in range(self.n_rows)]
+
+    def with_fixed(self, columns: ArrayLike, values: ArrayLike) -> Program:
+        """Return the program with the given columns fixed; fixed columns are no longer integer.
+
+        Parameters
+        ----------
+        columns : (k,) array of int or (n,) array of bool
+            Which columns.
+        values : (k,) array
+            Their values.
+        """
+        lower, upper, integrality = self.col_lower.copy(), self.col_upper.copy(), self.integrality.copy()
+        which = np.asarray(columns)
+        if which.dtype != bool:
+            which = which.astype(np.intp)
+        lower[which] = values
+        upper[which] = values
+        integrality[which] = False
+        return replace(self, col_lower=lower, col_upper=upper, integrality=integrality)
+
+    def relaxed(self) -> Program:
+        """Return the linear relaxation."""
+        return replace(self, integrality=np.zeros(self.n_columns, dtype=bool))
+
+    def to_docplex(self) -> docplex.mp.model.Model:
+        """Return the program as a docplex model, columns named as in `column_names`."""
+        from layermilp.export import to_docplex
+
+        return to_docplex(self)
+
+    def to_pulp(self) -> pulp.LpProblem:
+        """Return the program as a PuLP problem, columns named as in `column_names`."""
+        from layermilp.export import to_pulp
+
+        return to_pulp(self)
+
+    def write_mps(self, path: str | Path) -> Path:
+        """Write the program as a free-format MPS file, atomically; numbers keep all their digits. Return the path."""
+        from layermilp.export import write_mps
+
+        return write_mps(self, path)
+
+
+class Status(enum.Enum):
+    """How a solve ended, the same words for every solver."""
+
+    OPTIMAL = "optimal"
+    OPTIMAL_WITHIN_GAP = "optimal within gap"
+    FEASIBLE_AT_LIMIT = "feasible at limit"
+    NO_SOLUTION_AT_LIMIT = "no solution at limit"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    INFEASIBLE_OR_UNBOUNDED = "infeasible or unbounded"
+    TOO_LARGE = "too large"
+    ERROR = "error"
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether the solution is optimal, to proof or within the gap that was asked for."""
+        return self in (Status.OPTIMAL, Status.OPTIMAL_WITHIN_GAP)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a solver may stop.
+
+    Parameters
+    ----------
+    time_limit : float, optional
+        Seconds for one solve, > 0. Runs in which it is hit are not repeatable.
+    gap : float, optional
+        Relative gap at which an incumbent counts as optimal, >= 0. Default: proven to 1e-6.
+    node_limit : int, optional
+        Branch-and-bound nodes for one solve, >= 1: a limit that is repeatable.
+    seed : int
+        Seed of the solver's own random choices, 0 to 2**31 - 1.
+    threads : int
+        Threads of one solve. More than one may cost repeatability.
+
+    Raises
+    ------
+    OptionError
+        If a value is out of its range; the message names the option.
+    """
+
+    time_limit: float | None = None
+    gap: float | None = None
+    node_limit: int | None = None
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _number("time_limit", self.time_limit, low=0.0, above=True)
+        _number("gap", self.gap, low=0.0)
+        _integer("node_limit", self.node_limit, 1, 2**31 - 1)
+        _integer("seed", self.seed, 0, 2**31 - 1)
+        _integer("threads", self.threads, 1, 1024)
+
+    @property
+    def relative_gap(self) -> float:
+        """The gap to ask of a solver."""
+        return PROVEN_GAP if self.gap is None else self.gap
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a solver answered, after the check in numpy.
+
+    Parameters
+    ----------
+    status : Status
+        How the solve ended.
+    x : (n,) array or None
+        The solution, integers rounded; None without an incumbent.
+    objective : float
+        ``costs . x + offset`` recomputed in numpy; ``nan`` without an incumbent.
+    bound : float
+        Proven lower bound of the objective; ``-inf`` unless proven.
+    solver : str
+        Name of the solver that answered.
+    seconds : float
+        Wall time of the solve, model building included.
+    nodes : int
+        Branch-and-bound nodes, 0 if unknown.
+    message : str
+        The solver's own words for how it ended.
+    """
+
+    status: Status
+    x: FloatArray | None = None
+    objective: float = math.nan
+    bound: float = -math.inf
+    solver: str = ""
+    seconds: float = 0.0
+    nodes: int = 0
+    message: str = ""
+
+    @property
+    def gap(self) -> float:
+        """Relative gap ``(objective - bound) / max(|objective|, 1e-10)``, never negative; ``inf`` without a solution."""
+        return relative_gap(self.objective, self.bound)
+
+
+def relative_gap(objective: float, bound: float) -> float:
+    """Return ``(objective - bound) / max(|objective|, 1e-10)``, at least 0; ``inf`` where either is missing."""
+    if math.isnan(objective) or math.isinf(bound):
+        return math.inf
+    return max(0.0, (objective - bound) / max(abs(objective), 1e-10))
+
+
+@dataclass(frozen=True)
+class Check:
+    """Violations of a point, each the largest over the program, relative to ``max(1, |bound|)``."""
+
+    objective: float
+    bounds: float
+    rows: float
+    integrality: float
+
+    def holds(self, tolerance: float = FEASIBILITY_TOLERANCE) -> bool:
+        """Whether no violation exceeds the tolerance."""
+        return max(self.bounds, self.rows, self.integrality) <= tolerance
+
+
+def check(program: Program, x: ArrayLike) -> Check:
+    """Evaluate a point in numpy: objective and largest violation of bounds, rows and integrality.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    x : (n,) array
+        The point.
+
+    Returns
+    -------
+    Check
+        ``nan`` values in `x` count as infinite violations.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    if x.shape != (program.n_columns,) or not np.all(np.isfinite(x)):
+        return Check(math.nan, math.inf, math.inf, math.inf)
+    integers = x[program.integrality]
+    return Check(
+        objective=float(program.costs @ x) + program.offset,
+        bounds=_violation(x, program.col_lower, program.col_upper),
+        rows=_violation(program.matrix @ x, program.row_lower, program.row_upper),
+        integrality=float(np.abs(integers - np.round(integers)).max(initial=0.0)),
+    )
+
+
+def _violation(values: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
+    with np.errstate(invalid="ignore"):
+        below = (lower - values) / np.maximum(1.0, np.abs(lower))
+        above = (values - upper) / np.maximum(1.0, np.abs(upper))
+    worst = np.fmax(np.where(np.isfinite(lower), below, 0.0), np.where(np.isfinite(upper), above, 0.0))
+    return float(worst.max(initial=0.0))
+
+
+def _vector(values: ArrayLike, size: int | None, name: str) -> FloatArray:
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    if array.ndim != 1 or (size is not None and array.size != size):
+        raise ProgramError(f"{name} has shape {array.shape}; expected ({'n' if size is None else size},)")
+    if np.isnan(array).any():
+        raise ProgramError(f"{name} holds NaN at position {int(np.flatnonzero(np.isnan(array))[0])}")
+    return array
+
+
+def _mask(values: ArrayLike, size: int) -> BoolArray:
+    mask = np.asarray(values, dtype=bool)
+    if mask.size == 0:
+        return np.zeros(size, dtype=bool)
+    if mask.shape != (size,):
+        raise ProgramError(f"integrality has shape {mask.shape}; expected ({size},)")
+    return mask
+
+
+def _csr(matrix: Any) -> sparse.csr_array:
+    csr = sparse.csr_array(matrix, dtype=np.float64)
+    if csr.nnz >= 2**31:
+        raise ProgramError(f"the matrix has {csr.nnz} non-zeros; solvers take at most {2**31 - 1}")
+    csr.sum_duplicates()
+    csr.indices = csr.indices.astype(np.int32, copy=False)
+    csr.indptr = csr.indptr.astype(np.int32, copy=False)
+    return csr
+
+
+def _number(name: str, value: float | None, *, low: float, above: bool = False) -> None:
+    if value is None:
+        return
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < low or (above and value == low):
+        raise OptionError(f"{name} is {value!r}; it must be a finite number {'above' if above else 'of at least'} {low:g}")
+
+
+def _integer(name: str, value: int | None, low: int, high: int) -> None:
+    if value is None:
+        return
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not low <= value <= high:
+        raise OptionError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")

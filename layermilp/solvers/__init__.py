@@ -1,0 +1,64 @@
+"""The solvers, and the choice among them.
+
+To add one: write an adapter in a file of its own, and put its class into `SOLVERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from layermilp.errors import OptionError, SolverNotAvailable
+from layermilp.program import Limits, Program, Result
+from layermilp.solvers.base import Answer, Option, Solver
+from layermilp.solvers.cbc import Cbc
+from layermilp.solvers.cplex import Cplex
+from layermilp.solvers.highs import Highs
+
+SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (Cplex(), Highs(), Cbc())}
+"""Every solver by name, in the order in which `auto` prefers them."""
+
+__all__ = ["SOLVERS", "Answer", "Option", "Solver", "available", "choose", "solve"]
+
+
+def available() -> list[str]:
+    """Return the names of the installed solvers, in the order of preference."""
+    return [name for name, solver in SOLVERS.items() if solver.is_available()]
+
+
+def require(name: str) -> None:
+    """Raise unless `name` is ``auto`` with some solver installed, or an installed solver.
+
+    Raises
+    ------
+    OptionError
+        If the name is unknown.
+    SolverNotAvailable
+        If the solver, or for ``auto`` any solver, is not installed.
+    """
+    if name != "auto" and name not in SOLVERS:
+        raise OptionError(f"solver {name!r} is unknown; choose auto, {', '.join(SOLVERS)}")
+    installed = available()
+    if name not in ("auto", *installed):
+        raise SolverNotAvailable(f"solver {name!r} is not installed; installed: {', '.join(installed) or 'none'}")
+    if not installed:
+        raise SolverNotAvailable("no solver is installed; `pip install highspy` brings one")
+
+
+def choose(program: Program, solver: str = "auto") -> Solver:
+    """Return the solver to use: for ``auto`` the first in the order of preference whose edition takes the program."""
+    require(solver)
+    if solver != "auto":
+        return SOLVERS[solver]
+    candidates = [SOLVERS[name] for name in available()]
+    fitting = (candidate for candidate in candidates if candidate.size_limit(program) is None)
+    return next(fitting, candidates[-1])
+
+
+def solve(
+    program: Program,
+    solver: str = "auto",
+    limits: Limits | None = None,
+    options: Mapping[str, Option] | None = None,
+) -> Result:
+    """Solve a program with the named solver, or with the one that ``auto`` chooses; see `Solver.solve`."""
+    return choose(program, solver).solve(program, limits, options)

@@ -1,0 +1,312 @@
+"""CBC as the program that PuLP brings, by an MPS file and CBC's binary solution file."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import platform
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from layermilp.errors import OptionError, SolverNotAvailable
+from layermilp.export import write_mps
+from layermilp.program import FloatArray, Limits, Program, Status, check
+from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver
+
+GRACE = 2.0
+"""Seconds that CBC may overrun its time limit, with a tenth of the limit, before it is interrupted, and then killed."""
+
+_MODEL, _START, _LOG, _TEXT, _BINARY = "model.mps", "start.txt", "log.txt", "solution.txt", "solution.bin"
+
+_LARGEST_THREADS = 99  # CBC gives larger numbers another meaning
+
+# CBC may call a program infeasible because time ran out; from this share of the time limit on it is not believed.
+_UNSURE_AFTER = 0.5
+
+
+class Cbc(Solver):
+    """CBC (Eclipse licence), no size limit: the executable that PuLP brings, or a ``cbc`` on the path."""
+
+    name: ClassVar[str] = "cbc"
+    title: ClassVar[str] = "CBC"
+    modules: ClassVar[tuple[str, ...]] = ("pulp",)
+
+    @classmethod
+    def is_available(cls) -> bool:
+        """Whether there is an executable; neither imports PuLP nor runs CBC."""
+        return _find_executable() is not None
+
+    def version(self) -> str:
+        """Version of CBC."""
+        found = re.search(r"Version:\s*(\S+)", _converse(["quit"]))
+        return found.group(1) if found else "unknown"
+
+    def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
+        words = [*_limit_words(program, limits), *_option_words(options)]
+        with tempfile.TemporaryDirectory(prefix="layermilp-cbc-", ignore_cleanup_errors=True) as place:
+            folder = Path(place)
+            write_mps(program, folder / _MODEL)
+            if program.is_mip and program.start is not None:
+                _write_start(program, program.start, folder / _START)
+                words += ["-mips", _START]
+            began = time.perf_counter()
+            end = _run(folder, words, limits.time_limit)
+            unsure = limits.time_limit is not None and time.perf_counter() - began > _UNSURE_AFTER * limits.time_limit
+            return _answer(program, folder, end, unsure)
+
+
+def _find_executable() -> Path | None:
+    """Return the executable inside the PuLP package, else one on the path, else None."""
+    spec = importlib.util.find_spec("pulp")
+    suffix = ".exe" if sys.platform == "win32" else ""
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        bundled = Path(folder, "solverdir", "cbc", *_platform_folder(), f"cbc{suffix}")
+        if bundled.is_file():
+            return bundled
+    on_path = shutil.which("cbc")
+    return Path(on_path) if on_path else None
+
+
+def _platform_folder() -> tuple[str, str]:
+    if sys.platform == "darwin":
+        return "osx", "i64"
+    system = "win" if sys.platform == "win32" else "linux"
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return system, "arm64"
+    return system, "i64" if sys.maxsize > 2**32 else "i32"
+
+
+def _executable() -> str:
+    path = _find_executable()
+    if path is None:
+        raise SolverNotAvailable("no CBC executable was found; `pip install 'pulp<4'` brings one")
+    if not os.access(path, os.X_OK):
+        # Some installers lose the mode of the file.
+        try:
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        except OSError as error:
+            raise SolverNotAvailable(f"{path} is not executable; `chmod +x` makes it so") from error
+    return str(path)
+
+
+def _converse(lines: list[str]) -> str:
+    """Return what CBC prints when the lines are typed in."""
+    typed = "".join(f"{line}\n" for line in lines)
+    try:
+        done = subprocess.run([_executable()], input=typed, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SolverNotAvailable(f"CBC cannot be run: {error}") from error
+    return done.stdout
+
+
+def _limit_words(program: Program, limits: Limits) -> list[str]:
+    if limits.threads > _LARGEST_THREADS:
+        raise OptionError(f"CBC refuses threads={limits.threads}; it takes at most {_LARGEST_THREADS}")
+    # CBC would read seed 0 as the time of day.
+    seed = str(limits.seed % (2**31 - 2) + 1)
+    words = ["-randomSeed", seed, "-timeMode", "elapsed"]
+    words += ["-primalTolerance", repr(PRIMAL_TOLERANCE), "-dualTolerance", repr(PRIMAL_TOLERANCE)]
+    if limits.time_limit is not None:
+        words += ["-seconds", repr(float(limits.time_limit))]
+    if program.is_mip:
+        words += ["-randomCbcSeed", seed, "-integerTolerance", repr(PRIMAL_TOLERANCE)]
+        words += ["-ratioGap", repr(float(limits.relative_gap)), "-allowableGap", repr(PRIMAL_TOLERANCE)]
+        if limits.node_limit is not None:
+            words += ["-maxNodes", str(int(limits.node_limit))]
+        if limits.threads > 1:
+            words += ["-threads", str(int(limits.threads))]
+    return words
+
+
+def _option_words(options: dict[str, Option]) -> list[str]:
+    words = []
+    for name, value in options.items():
+        words += [f"-{name}", _checked_value(name, value)]
+    return words
+
+
+def _checked_value(name: str, value: Option) -> str:
+    """Return the value as CBC reads it, after CBC has confirmed it."""
+    word = ("off", "on")[value] if isinstance(value, bool) else str(value)
+    if not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise OptionError(f"CBC does not know the option {name!r}")
+    if not re.fullmatch(r"[\w.+-]+", word):
+        raise OptionError(f"CBC refuses the option {name}={value!r}")
+    # CBC only prints a complaint about what it refuses and goes on, so it is asked for the value that it has kept.
+    # Commands, such as `solve`, have no value.
+    kept = re.findall(r"\S+ has value (\S+)", _converse([f"{name} {word}", name, "quit"]))
+    if not kept:
+        raise OptionError(f"CBC does not know the option {name!r}; `cbc`, then `?`, lists its parameters")
+    if not _is_same(word, kept[-1]):
+        raise OptionError(f"CBC refuses the option {name}={value!r}: it would keep {kept[-1]}")
+    return word
+
+
+def _is_same(asked: str, kept: str) -> bool:
+    try:
+        # CBC prints six digits.
+        return math.isclose(float(asked), float(kept), rel_tol=1e-5)
+    except ValueError:
+        return kept.lower().startswith(asked.lower())
+
+
+def _write_start(program: Program, start: FloatArray, path: Path) -> None:
+    # CBC fixes the integers of a start and solves for the rest.
+    point = np.where(program.integrality, np.round(start), start).tolist()
+    named = enumerate(zip(program.column_names(), point, strict=True))
+    lines = [f"{j} {name} {value!r} 0" for j, (name, value) in named]
+    path.write_text("\n".join(["Stopped on time - objective value 0", *lines, ""]), encoding="utf-8")
+
+
+def _run(folder: Path, words: list[str], time_limit: float | None) -> str:
+    """Run CBC in the folder, no longer than the limit and the grace; return how it ended, in words."""
+    # Relative names keep blanks in the folder's name away from CBC.
+    command = [_executable(), _MODEL, *words, "-solve", "-solution", _TEXT, "-saveSolution", _BINARY, "-quit"]
+    with (folder / _LOG).open("wb") as log:
+        try:
+            child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        except OSError as error:
+            return f"CBC cannot be run: {error}"
+        try:
+            return _wait(child, time_limit)
+        finally:
+            # Also on KeyboardInterrupt; a child that has ended is not touched.
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+
+
+def _wait(child: subprocess.Popen[bytes], time_limit: float | None) -> str:
+    if time_limit is None:
+        return f"exit code {child.wait()}"
+    grace = GRACE + 0.1 * time_limit
+    try:
+        return f"exit code {child.wait(time_limit + grace)}"
+    except subprocess.TimeoutExpired:
+        # An interrupted CBC still writes its incumbent.
+        child.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
+    try:
+        child.wait(grace)
+        return "interrupted after its time limit"
+    except subprocess.TimeoutExpired:
+        return "killed after its time limit"
+
+
+def _answer(program: Program, folder: Path, end: str, unsure: bool) -> Answer:
+    log = _text(folder / _LOG)
+    words = _text(folder / _TEXT).partition("\n")[0].strip()
+    if not words:
+        late = "after its time limit" in end
+        status = Status.NO_SOLUTION_AT_LIMIT if late else Status.ERROR
+        return Answer(status, message=f"CBC wrote no solution ({end}); its last words: {_last_line(log)}")
+    status = _status(words, unsure)
+    x = None
+    if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) and "no integer solution" not in words:
+        x = _point(folder / _BINARY, program)
+    if status is Status.FEASIBLE_AT_LIMIT and x is not None and not check(program, x).holds():
+        # An LP that is stopped early leaves a point that need not be feasible.
+        x = None
+    return Answer(
+        status=status,
+        x=x,
+        bound=_bound(log, status, program, x) if program.is_mip else -math.inf,
+        nodes=_nodes(log),
+        message=words.partition(" - objective")[0],
+    )
+
+
+def _status(words: str, unsure: bool) -> Status:
+    """Return the status that the first line of the solution file states."""
+    if words.startswith("Optimal"):
+        return Status.OPTIMAL
+    if words.startswith("Stopped"):
+        return Status.FEASIBLE_AT_LIMIT
+    if words.startswith(("Infeasible", "Integer infeasible")):
+        return Status.FEASIBLE_AT_LIMIT if unsure else Status.INFEASIBLE
+    if words.startswith("Unbounded"):
+        return Status.UNBOUNDED
+    return Status.ERROR
+
+
+def _point(path: Path, program: Program) -> FloatArray | None:
+    """Read the columns from CBC's binary file, which unlike its text file keeps all digits.
+
+    The file holds two 32-bit integers, rows and columns, and doubles: the objective, activities and duals of the rows,
+    values and reduced costs of the columns. Rows without bounds are not among them.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if len(data) < 16:
+        return None
+    rows, columns = np.frombuffer(data, dtype=np.int32, count=2).tolist()
+    if columns != program.n_columns or len(data) != 16 + 16 * (rows + columns):
+        return None
+    return np.frombuffer(data, dtype=np.float64, offset=16 + 16 * rows, count=columns).copy()
+
+
+def _bound(log: str, status: Status, program: Program, x: FloatArray | None) -> float:
+    """Return the lower bound that the search has proven, never rounded up."""
+    if status is Status.OPTIMAL and x is not None:
+        # A finished search is proven only up to the gaps that CBC was told to leave; the log may know better.
+        objective = float(program.costs @ x) + program.offset
+        left = _setting(log, "ratioGap") * abs(objective) + _setting(log, "allowableGap") + _setting(log, "increment")
+        return max(objective - left, _logged_bound(log))
+    return _logged_bound(log) if status is Status.FEASIBLE_AT_LIMIT else -math.inf
+
+
+def _setting(log: str, name: str) -> float:
+    """Return the last value to which a parameter was set, 0 if it was not; the log rounds it to six digits."""
+    values = re.findall(rf"^{name} was changed from \S+ to (\S+)", log, re.MULTILINE)
+    return max(0.0, _float(values[-1])) * (1.0 + 1e-5) if values else 0.0
+
+
+def _logged_bound(log: str) -> float:
+    printed = re.findall(r"^Lower bound:\s+(\S+)", log, re.MULTILINE)
+    if not printed:
+        return -math.inf
+    bound = _float(printed[-1])
+    # That number has three decimals; the line of the search has eight digits.
+    searched = [_float(word) for word in re.findall(r"\(best possible (\S+)\)", log)]
+    if searched and abs(searched[-1] - bound) <= 6e-4:
+        bound = searched[-1] - 1e-7 * abs(searched[-1])
+    else:
+        bound -= 5e-4
+    return bound if abs(bound) < 1e30 else -math.inf
+
+
+def _nodes(log: str) -> int:
+    found = re.findall(r"^Enumerated nodes:\s+(\d+)", log, re.MULTILINE)
+    return int(found[-1]) if found else 0
+
+
+def _float(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        return -math.inf
+    return -math.inf if math.isnan(value) else value
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "none"

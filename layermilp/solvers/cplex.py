@@ -1,0 +1,236 @@
+"""CPLEX through its low-level Python interface, by sparse rows."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from layermilp.errors import OptionError, ProgramTooLarge
+from layermilp.program import FloatArray, Limits, Program, Status
+from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver
+
+INFINITY = 1e20
+"""What CPLEX takes for infinite."""
+
+COMMUNITY_SIZE = 1000
+"""Columns, and rows, that the community edition takes."""
+
+_LARGEST_SEED = 2_100_000_000
+_TOO_LARGE = 1016
+_ABORTED = (13, 113, 114)
+
+_STATUS = {
+    1: Status.OPTIMAL,
+    2: Status.UNBOUNDED,
+    3: Status.INFEASIBLE,
+    4: Status.INFEASIBLE_OR_UNBOUNDED,
+    5: Status.OPTIMAL,  # optimal, with violations after unscaling: the check in numpy decides
+    101: Status.OPTIMAL,
+    102: Status.OPTIMAL,
+    103: Status.INFEASIBLE,
+    115: Status.OPTIMAL,
+    118: Status.UNBOUNDED,
+    119: Status.INFEASIBLE_OR_UNBOUNDED,
+    # Limits of iterations, time, objective, and ticks of an LP.
+    **dict.fromkeys((10, 11, 12, 25), Status.FEASIBLE_AT_LIMIT),
+    # Limits of solutions, nodes, time, memory, and ticks of a MILP, with and without a solution.
+    **dict.fromkeys((104, 105, 106, 107, 108, 111, 112, 128, 131, 132), Status.FEASIBLE_AT_LIMIT),
+}
+
+
+class Cplex(Solver):
+    """CPLEX (commercial; the community edition takes 1,000 columns and 1,000 rows)."""
+
+    name: ClassVar[str] = "cplex"
+    title: ClassVar[str] = "CPLEX"
+    modules: ClassVar[tuple[str, ...]] = ("cplex",)
+
+    def version(self) -> str:
+        """Version of CPLEX, with its edition."""
+        return f"{_version()} ({'community' if _is_community() else 'full'} edition)"
+
+    def size_limit(self, program: Program) -> str | None:
+        """Return the limit of the community edition if that is installed and the program exceeds it."""
+        # The edition is asked for only where it matters: asking imports CPLEX and may take a licence.
+        if max(program.n_columns, program.n_rows) <= COMMUNITY_SIZE or not _is_community():
+            return None
+        return f"at most {COMMUNITY_SIZE:,} columns and {COMMUNITY_SIZE:,} rows (community edition)"
+
+    def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
+        import cplex
+
+        # A fresh object for each solve costs half a millisecond; a reused one would be hidden state.
+        with cplex.Cplex() as problem:
+            _silence(problem)
+            _set_limits(problem, program, limits)
+            for name, value in options.items():
+                _set_option(problem, name, value, f"the option {name}={value!r}")
+            _pass_model(problem, program)
+            return _run(problem, program)
+
+
+def _version() -> str:
+    import importlib.metadata
+
+    import cplex
+
+    try:
+        return importlib.metadata.version("cplex")
+    except importlib.metadata.PackageNotFoundError:
+        # A full installation may be on the path without package metadata.
+        with cplex.Cplex() as problem:
+            return str(problem.get_version())
+
+
+@functools.cache
+def _is_community() -> bool:
+    """Whether the installed edition refuses a program just above the community size. Asked once per process."""
+    import cplex
+    from cplex.exceptions import CplexSolverError
+
+    with cplex.Cplex() as problem:
+        _silence(problem)
+        problem.variables.add(obj=[0.0] * (COMMUNITY_SIZE + 1))
+        try:
+            problem.solve()
+        except CplexSolverError as error:
+            return _code(error) == _TOO_LARGE
+    return False
+
+
+def _silence(problem: Any) -> None:
+    for switch_off in (
+        problem.set_log_stream,
+        problem.set_results_stream,
+        problem.set_warning_stream,
+        problem.set_error_stream,
+    ):
+        switch_off(None)
+
+
+def _set_limits(problem: Any, program: Program, limits: Limits) -> None:
+    _set_option(problem, "threads", limits.threads, f"threads={limits.threads}")
+    # CPLEX takes slightly fewer seeds than `Limits`.
+    _set_option(problem, "randomseed", limits.seed % (_LARGEST_SEED + 1), f"seed={limits.seed}")
+    for name in ("simplex.tolerances.feasibility", "simplex.tolerances.optimality"):
+        _set_option(problem, name, PRIMAL_TOLERANCE, name)
+    if limits.time_limit is not None:
+        _set_option(problem, "timelimit", float(limits.time_limit), f"time_limit={limits.time_limit!r}")
+    if program.is_mip:
+        for name in ("mip.tolerances.integrality", "mip.tolerances.absmipgap"):
+            _set_option(problem, name, PRIMAL_TOLERANCE, name)
+        _set_option(problem, "mip.tolerances.mipgap", float(limits.relative_gap), f"gap={limits.gap!r}")
+        if limits.node_limit is not None:
+            _set_option(problem, "mip.limits.nodes", int(limits.node_limit), f"node_limit={limits.node_limit}")
+
+
+def _set_option(problem: Any, name: str, value: Option, words: str) -> None:
+    """Set a parameter by its dotted path; `words` name it in the message of a refusal."""
+    from cplex.exceptions import CplexError
+
+    parameter = problem.parameters
+    for part in name.split("."):
+        # The interface keeps its own links to other objects under names with an underscore.
+        parameter = None if part.startswith("_") else getattr(parameter, part, None)
+    if not hasattr(parameter, "set"):
+        raise OptionError(f"CPLEX does not know the option {name!r}; write a path such as 'mip.tolerances.mipgap'")
+    try:
+        parameter.set(value)
+        kept = parameter.get()
+    except (CplexError, TypeError, ValueError, OverflowError) as error:
+        raise OptionError(f"CPLEX refuses {words}: {error.args[0] if error.args else error}") from error
+    if kept != value:
+        raise OptionError(f"CPLEX refuses {words}: it would take {kept!r}")
+
+
+def _pass_model(problem: Any, program: Program) -> None:
+    types = {"types": np.where(program.integrality, "I", "C").tolist()} if program.is_mip else {}
+    problem.variables.add(
+        obj=program.costs.tolist(),
+        lb=np.maximum(program.col_lower, -INFINITY).tolist(),
+        ub=np.minimum(program.col_upper, INFINITY).tolist(),
+        **types,
+    )
+    problem.objective.set_offset(program.offset)
+    _pass_rows(problem, program)
+    if program.is_mip and program.start is not None:
+        _pass_start(problem, program, program.start)
+
+
+def _pass_rows(problem: Any, program: Program) -> None:
+    lower, upper = program.row_lower, program.row_upper
+    has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
+    senses = np.select([lower == upper, has_lower & has_upper, has_upper, has_lower], ["E", "R", "L", "G"], "N")
+    with np.errstate(invalid="ignore"):
+        widths = np.where(senses == "R", upper - lower, 0.0)
+    # A row of sense R is rhs <= a.x <= rhs + width.
+    rhs = np.where((senses == "G") | (senses == "R"), lower, upper)
+    bound = np.flatnonzero(senses != "N")
+    starts, indices, values = program.matrix.indptr.tolist(), program.matrix.indices, program.matrix.data
+    # CPLEX takes lists faster than arrays.
+    rows = [
+        [indices[starts[i] : starts[i + 1]].tolist(), values[starts[i] : starts[i + 1]].tolist()]
+        for i in bound.tolist()
+    ]
+    problem.linear_constraints.add(
+        lin_expr=rows,
+        senses="".join(senses[bound].tolist()),
+        rhs=rhs[bound].tolist(),
+        range_values=widths[bound].tolist(),
+    )
+
+
+def _pass_start(problem: Any, program: Program, start: FloatArray) -> None:
+    point = np.where(program.integrality, np.round(start), start)
+    # With its integers fixed CPLEX solves for the rest, so that a start which is slightly infeasible is not lost.
+    effort = problem.MIP_starts.effort_level.solve_fixed
+    problem.MIP_starts.add([list(range(program.n_columns)), point.tolist()], effort, "start")
+
+
+def _run(problem: Any, program: Program) -> Answer:
+    from cplex.exceptions import CplexSolverError
+
+    try:
+        problem.solve()
+    except CplexSolverError as error:
+        if _code(error) == _TOO_LARGE:
+            raise ProgramTooLarge(f"{program.name} is larger than the installed edition of CPLEX takes") from error
+        return Answer(Status.ERROR, message=str(error.args[0]))
+    code = problem.solution.get_status()
+    if code in _ABORTED:
+        # While it solves, CPLEX catches Ctrl-C in every thread and only ends the solve; nothing else here aborts one.
+        raise KeyboardInterrupt
+    status = _STATUS.get(code, Status.ERROR)
+    return Answer(
+        status=status,
+        x=_point(problem) if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) else None,
+        bound=_bound(problem) if program.is_mip else -math.inf,
+        nodes=int(problem.solution.progress.get_num_nodes_processed()) if program.is_mip else 0,
+        message=str(problem.solution.get_status_string()),
+    )
+
+
+def _point(problem: Any) -> FloatArray | None:
+    solution = problem.solution
+    # At a limit an LP may hold a point that is not primal feasible.
+    if solution.get_solution_type() == solution.type.none or not solution.is_primal_feasible():
+        return None
+    return np.array(solution.get_values(), dtype=np.float64)
+
+
+def _bound(problem: Any) -> float:
+    from cplex.exceptions import CplexSolverError
+
+    try:
+        bound = float(problem.solution.MIP.get_best_objective())
+    except CplexSolverError:
+        return -math.inf
+    return bound if abs(bound) < INFINITY else -math.inf
+
+
+def _code(error: Exception) -> int:
+    """Return CPLEX's error number."""
+    return int(error.args[2]) if len(error.args) > 2 else 0

@@ -1,0 +1,136 @@
+"""HiGHS through highspy, by arrays."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any, ClassVar
+
+import numpy as np
+
+from layermilp.errors import OptionError, SolverError
+from layermilp.program import Limits, Program, Status
+from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver
+
+
+class Highs(Solver):
+    """HiGHS (MIT licence), no size limit."""
+
+    name: ClassVar[str] = "highs"
+    title: ClassVar[str] = "HiGHS"
+    modules: ClassVar[tuple[str, ...]] = ("highspy",)
+
+    def version(self) -> str:
+        """Version of HiGHS."""
+        import highspy
+
+        return str(highspy.Highs().version())
+
+    def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
+        import highspy
+
+        highs = highspy.Highs()
+        highs.setOptionValue("output_flag", False)
+        for name, value in {**_options(program, limits), **options}.items():
+            _set_option(highs, name, value)
+        _pass_model(highs, program)
+        _run(highs, limits)
+        return _answer(highs, program)
+
+
+def _options(program: Program, limits: Limits) -> dict[str, Option]:
+    options: dict[str, Option] = {
+        "threads": limits.threads,
+        "random_seed": limits.seed,
+        "primal_feasibility_tolerance": PRIMAL_TOLERANCE,
+        "dual_feasibility_tolerance": PRIMAL_TOLERANCE,
+    }
+    if limits.time_limit is not None:
+        options["time_limit"] = float(limits.time_limit)
+    if program.is_mip:
+        options["mip_rel_gap"] = limits.relative_gap
+        options["mip_abs_gap"] = PRIMAL_TOLERANCE
+        options["mip_feasibility_tolerance"] = PRIMAL_TOLERANCE
+        if limits.node_limit is not None:
+            options["mip_max_nodes"] = limits.node_limit
+    return options
+
+
+def _set_option(highs: Any, name: str, value: Option) -> None:
+    import highspy
+
+    # HiGHS reports a refused option only by the returned status.
+    if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+        raise OptionError(f"HiGHS refuses the option {name}={value!r}")
+
+
+def _pass_model(highs: Any, program: Program) -> None:
+    import highspy
+
+    a = program.matrix
+    status = highs.passModel(
+        program.n_columns,
+        program.n_rows,
+        a.nnz,
+        int(highspy.MatrixFormat.kRowwise),
+        int(highspy.ObjSense.kMinimize),
+        program.offset,
+        program.costs,
+        program.col_lower,
+        program.col_upper,
+        program.row_lower,
+        program.row_upper,
+        a.indptr,
+        a.indices,
+        a.data,
+        program.integrality.astype(np.int32),
+    )
+    if status == highspy.HighsStatus.kError:
+        raise SolverError(f"HiGHS refuses the model of {program.name}")
+    if program.is_mip and program.start is not None:
+        highs.setSolution(program.n_columns, np.arange(program.n_columns, dtype=np.int32), program.start)
+
+
+def _run(highs: Any, limits: Limits) -> None:
+    import highspy
+
+    # In the main thread Ctrl-C is watched for, which needs the solve in a thread of its own.
+    if threading.current_thread() is threading.main_thread():
+        highs.HandleKeyboardInterrupt = True
+        status = highs.solve()
+    else:
+        status = highs.run()
+    if status == highspy.HighsStatus.kError and highs.getModelStatus() == highspy.HighsModelStatus.kNotset:
+        # The only such failure seen: another number of threads was used earlier in this process.
+        highspy.Highs.resetGlobalScheduler(True)
+        highs.run()
+    if highs.getModelStatus() == highspy.HighsModelStatus.kInterrupt:
+        # HiGHS catches Ctrl-C and only ends the solve.
+        raise KeyboardInterrupt
+
+
+def _answer(highs: Any, program: Program) -> Answer:
+    import highspy
+
+    ends = highspy.HighsModelStatus
+    end = highs.getModelStatus()
+    status = {
+        ends.kOptimal: Status.OPTIMAL,
+        ends.kInfeasible: Status.INFEASIBLE,
+        ends.kUnbounded: Status.UNBOUNDED,
+        ends.kUnboundedOrInfeasible: Status.INFEASIBLE_OR_UNBOUNDED,
+        ends.kTimeLimit: Status.FEASIBLE_AT_LIMIT,
+        ends.kIterationLimit: Status.FEASIBLE_AT_LIMIT,
+        ends.kSolutionLimit: Status.FEASIBLE_AT_LIMIT,
+    }.get(end, Status.ERROR)
+    info = highs.getInfo()
+    has_point = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
+    x = np.array(highs.getSolution().col_value) if has_point else None
+    bound = float(info.mip_dual_bound) if program.is_mip else -math.inf
+    return Answer(
+        status=status,
+        x=x if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) else None,
+        bound=bound if math.isfinite(bound) else -math.inf,
+        nodes=max(0, int(info.mip_node_count)) if program.is_mip else 0,
+        message=highs.modelStatusToString(end),
+    )

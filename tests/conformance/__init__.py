@@ -1,0 +1,1 @@
+"""The same problems for every solver."""

@@ -1,0 +1,472 @@
+"""Every solver, the same problems. What a solver does otherwise is declared in the tables below, not tolerated."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layermilp import solvers
+from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
+from layermilp.program import Limits, Program, Status, check
+from layermilp.solvers import SOLVERS, Solver, cbc, cplex
+
+from .problems import SOLVABLE, UNSOLVABLE, Problem, knapsack, market_slack, market_split, wide
+
+UNKNOWN_OPTION = {"cplex": "mip.nope", "highs": "nope", "cbc": "nope"}
+KNOWN_OPTION = {
+    "cplex": {"emphasis.mip": 1, "mip.strategy.probe": -1},
+    "highs": {"presolve": "off", "mip_heuristic_effort": 0.1},
+    "cbc": {"cuts": "off", "heur": True, "strong": 3},
+}
+REFUSED_VALUES = {
+    "cplex": [("emphasis.mip", 99), ("emphasis.mip", 1.5), ("mip.tolerances.mipgap", "x"), ("threads", -1), ("mip", 1)],
+    "highs": [("presolve", "maybe"), ("mip_rel_gap", -1.0), ("threads", "x")],
+    "cbc": [
+        ("cuts", "maybe"),
+        ("ratioGap", -1),
+        ("ratioGap", "x"),
+        ("strong", 2**40),
+        ("solve", 1),
+        ("cuts", "on -solve"),
+    ],
+}
+GAP_OPTION = {"cplex": "mip.tolerances.mipgap", "highs": "mip_rel_gap", "cbc": "ratioGap"}
+
+# Their presolve stops before it knows which of the two it is.
+OTHER_STATUS = {
+    ("cplex", "unbounded lp"): Status.INFEASIBLE_OR_UNBOUNDED,
+    ("highs", "unbounded milp"): Status.INFEASIBLE_OR_UNBOUNDED,
+}
+
+REFUSED_LIMITS = {
+    "cplex": [("gap", 3.0), ("time_limit", 1e200)],
+    "highs": [],
+    "cbc": [("threads", 100)],
+}
+
+
+@pytest.fixture(params=list(SOLVERS))
+def solver(request: pytest.FixtureRequest) -> Solver:
+    """Return each solver; one that is missing is skipped with its name."""
+    found = SOLVERS[request.param]
+    if not found.is_available():
+        pytest.skip(f"{found.title} is not installed: needs {', '.join(found.modules)}")
+    return found
+
+
+@pytest.mark.parametrize("problem", SOLVABLE, ids=repr)
+def test_finds_the_optimum(solver: Solver, problem: Problem) -> None:
+    result = solver.solve(problem.program)
+    assert result.status is Status.OPTIMAL, result
+    assert result.solver == solver.name
+    assert result.x is not None and problem.objective is not None
+    scale = max(1.0, abs(problem.objective))
+    assert abs(result.objective - problem.objective) <= 1e-6 * scale
+    assert result.bound <= result.objective
+    assert result.objective - result.bound <= 1e-6 * scale
+    found = check(problem.program, result.x)
+    assert found.holds()
+    assert found.objective == pytest.approx(result.objective, abs=1e-12)
+
+
+def test_solution_keeps_all_its_digits(solver: Solver) -> None:
+    (problem,) = (problem for problem in SOLVABLE if problem.program.name == "full digits")
+    result = solver.solve(problem.program)
+    assert result.x is not None
+    np.testing.assert_allclose(result.x, [1 / 9, np.pi - 1 / 27], rtol=1e-14)
+
+
+@pytest.mark.parametrize("problem", UNSOLVABLE, ids=repr)
+def test_says_why_there_is_no_optimum(solver: Solver, problem: Problem) -> None:
+    result = solver.solve(problem.program)
+    assert result.status is OTHER_STATUS.get((solver.name, repr(problem)), problem.status), result
+    assert result.x is None
+    assert math.isnan(result.objective)
+    assert result.bound == -math.inf
+    assert result.gap == math.inf
+
+
+def test_all_solvers_agree_on_a_program_with_nodes(solver: Solver) -> None:
+    expected = _reference(knapsack())
+    result = solver.solve(knapsack())
+    assert result.status is Status.OPTIMAL
+    assert result.objective == pytest.approx(expected, rel=1e-6)
+    assert result.gap <= 1e-6
+    assert result.bound <= expected + 1e-9 * abs(expected)
+
+
+def _reference(program: Program) -> float:
+    """Return the optimum by a solver that layermilp does not use otherwise."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
+    answer = milp(
+        program.costs,
+        integrality=program.integrality.astype(int),
+        bounds=Bounds(program.col_lower, program.col_upper),
+        constraints=LinearConstraint(program.matrix, program.row_lower, program.row_upper),
+        options={"mip_rel_gap": 0.0},
+    )
+    return float(answer.fun) + program.offset
+
+
+def test_gap_counts_as_optimal_and_is_reported(solver: Solver) -> None:
+    expected = _reference(knapsack())
+    result = solver.solve(knapsack(), Limits(gap=0.2))
+    assert result.status.is_optimal
+    assert result.gap <= 0.2 + 1e-6
+    assert result.bound <= expected + 1e-9
+    assert (result.status is Status.OPTIMAL_WITHIN_GAP) == (result.gap > 1e-6)
+
+
+def test_gap_by_own_option_is_not_called_proven(solver: Solver) -> None:
+    expected = _reference(knapsack())
+    result = solver.solve(knapsack(), options={GAP_OPTION[solver.name]: 0.5})
+    assert result.bound <= expected + 1e-9
+    assert result.status is (Status.OPTIMAL_WITHIN_GAP if result.gap > 1e-6 else Status.OPTIMAL)
+
+
+def test_incumbent_at_time_limit_is_kept(solver: Solver) -> None:
+    program = market_slack()
+    assert program.start is not None
+    result = solver.solve(program, Limits(time_limit=0.3))
+    assert result.status is Status.FEASIBLE_AT_LIMIT
+    assert result.x is not None and check(program, result.x).holds()
+    assert result.objective <= check(program, program.start).objective + 1e-6
+    assert result.bound <= 1e-6
+    assert result.gap > 0.5
+
+
+def test_no_incumbent_at_time_limit_is_no_solution(solver: Solver) -> None:
+    result = solver.solve(market_split(), Limits(time_limit=0.3))
+    assert result.status is Status.NO_SOLUTION_AT_LIMIT
+    assert result.x is None and math.isnan(result.objective)
+    assert result.bound <= 1e-6
+
+
+@pytest.mark.parametrize("limits", [Limits(node_limit=1), Limits(time_limit=0.01), Limits(time_limit=0.1)], ids=repr)
+def test_start_is_never_made_worse(solver: Solver, limits: Limits) -> None:
+    best = solver.solve(market_slack(), Limits(node_limit=200))
+    assert best.x is not None
+    result = solver.solve(replace(market_slack(), start=best.x), limits)
+    assert result.status is Status.FEASIBLE_AT_LIMIT
+    assert result.objective <= best.objective + 1e-6
+
+
+def test_slightly_infeasible_start_is_repaired(solver: Solver) -> None:
+    best = solver.solve(market_slack(), Limits(node_limit=200))
+    assert best.x is not None
+    off = best.x + 1e-4 * np.random.default_rng(0).standard_normal(best.x.size)
+    result = solver.solve(replace(market_slack(), start=off), Limits(node_limit=1))
+    assert result.objective <= best.objective + 1e-6
+
+
+@pytest.mark.parametrize("value", [-50.0, 0.4, 1e6])
+def test_useless_start_does_no_harm(solver: Solver, value: float) -> None:
+    program = replace(knapsack(), start=np.full(25, value))
+    assert solver.solve(program).objective == pytest.approx(_reference(program), rel=1e-6)
+
+
+def test_start_of_a_linear_program_does_no_harm(solver: Solver) -> None:
+    program = replace(SOLVABLE[0].program, start=np.array([1.0, 1.0]))
+    assert solver.solve(program).objective == pytest.approx(-36.0)
+
+
+def test_node_limit_is_kept(solver: Solver) -> None:
+    result = solver.solve(market_slack(), Limits(node_limit=20))
+    assert result.status is Status.FEASIBLE_AT_LIMIT
+    assert 0 < result.nodes <= 200
+
+
+def test_stopped_linear_program_has_no_infeasible_point(solver: Solver) -> None:
+    random = np.random.default_rng(0)
+    n = 400
+    program = Program(
+        random.standard_normal(n),
+        random.standard_normal((n, n)),
+        np.ones(n),
+        np.full(n, 2.0),
+        np.full(n, -50.0),
+        np.full(n, 50.0),
+        name="dense",
+    )
+    result = solver.solve(program, Limits(time_limit=0.01))
+    assert result.status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT), result
+    assert result.x is None or check(program, result.x).holds()
+
+
+def test_same_seed_same_answer(solver: Solver) -> None:
+    first, second = (solver.solve(market_slack(), Limits(node_limit=50, seed=7)) for _ in range(2))
+    assert first.x is not None and second.x is not None
+    np.testing.assert_array_equal(first.x, second.x)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 2, 2**31 - 1])
+def test_every_seed_is_taken(solver: Solver, seed: int) -> None:
+    assert solver.solve(SOLVABLE[1].program, Limits(seed=seed)).objective == pytest.approx(-20.0)
+
+
+def test_threads_may_change_within_a_process(solver: Solver) -> None:
+    for threads in (1, 2, 1):
+        result = solver.solve(knapsack(), Limits(threads=threads))
+        assert result.status is Status.OPTIMAL
+        assert result.objective == pytest.approx(_reference(knapsack()), rel=1e-6)
+
+
+def test_unknown_option_is_named(solver: Solver) -> None:
+    name = UNKNOWN_OPTION[solver.name]
+    with pytest.raises(OptionError, match=name):
+        solver.solve(knapsack(), options={name: 1})
+
+
+@pytest.mark.parametrize("name", ["", "-", "_env", "a b", "__class__"])
+def test_strange_option_names_are_refused(solver: Solver, name: str) -> None:
+    with pytest.raises(OptionError):
+        solver.solve(knapsack(), options={name: 1})
+
+
+def test_refused_value_is_named(solver: Solver) -> None:
+    for name, value in REFUSED_VALUES[solver.name]:
+        with pytest.raises(OptionError, match=name.replace(".", r"\.")) as caught:
+            solver.solve(knapsack(), options={name: value})
+        assert name in ("mip", "solve") or str(value) in str(caught.value)
+
+
+def test_known_options_are_taken(solver: Solver) -> None:
+    result = solver.solve(knapsack(), options=KNOWN_OPTION[solver.name])
+    assert result.objective == pytest.approx(_reference(knapsack()), rel=1e-6)
+
+
+def test_limits_that_a_solver_refuses_are_named(solver: Solver) -> None:
+    for name, value in REFUSED_LIMITS[solver.name]:
+        with pytest.raises(OptionError, match=name):
+            solver.solve(knapsack(), Limits(**{name: value}))
+
+
+def test_is_silent(solver: Solver, capfd: pytest.CaptureFixture[str]) -> None:
+    for program in (knapsack(), UNSOLVABLE[0].program, UNSOLVABLE[3].program):
+        solver.solve(program)
+    with pytest.raises(OptionError):
+        solver.solve(knapsack(), options=dict(REFUSED_VALUES[solver.name][:1]))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_version_is_told(solver: Solver) -> None:
+    assert any(character.isdigit() for character in solver.version())
+
+
+def test_works_in_threads(solver: Solver) -> None:
+    objectives: list[float] = []
+    expected = _reference(knapsack())
+
+    def work() -> None:
+        objectives.append(solver.solve(knapsack()).objective)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert objectives == pytest.approx([expected] * 2, rel=1e-6)
+
+
+_ENDLESS = """
+import sys, tempfile
+from layermilp.program import Limits
+from layermilp.solvers import SOLVERS
+sys.path.insert(0, {tests!r})
+from conformance.problems import market_slack
+tempfile.tempdir = {folder!r}
+print("ready", flush=True)
+try:
+    SOLVERS[{name!r}].solve(market_slack(), Limits(time_limit=60))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to a whole console, not to one process")
+def test_ctrl_c_reaches_the_caller(solver: Solver, tmp_path: Path) -> None:
+    code = _ENDLESS.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path), name=solver.name)
+    root = str(Path(solvers.__file__).parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(1.0)
+        child.send_signal(signal.SIGINT)
+        try:
+            output = child.communicate(timeout=20)[0]
+        finally:
+            child.kill()
+    assert "interrupted" in output
+    assert child.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def community(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Pretend that the community edition of CPLEX is installed, whatever is."""
+    monkeypatch.setattr(cplex.Cplex, "is_available", classmethod(lambda cls: True))
+    monkeypatch.setattr(cplex, "_is_community", lambda: True)
+    yield
+
+
+@pytest.mark.usefixtures("community")
+def test_too_large_names_size_and_limit() -> None:
+    with pytest.raises(ProgramTooLarge) as caught:
+        SOLVERS["cplex"].solve(wide())
+    for words in ("1001 columns", "1 rows", "at most 1,000 columns and 1,000 rows (community edition)", "highs"):
+        assert words in str(caught.value)
+    assert SOLVERS["cplex"].size_limit(wide(1000)) is None
+
+
+@pytest.mark.usefixtures("community")
+def test_auto_takes_another_solver_for_a_large_program() -> None:
+    if not SOLVERS["highs"].is_available():
+        pytest.skip("HiGHS is not installed: needs highspy")
+    result = solvers.solve(wide())
+    assert result.solver == "highs"
+    assert result.objective == pytest.approx(1.0)
+
+
+def test_edition_is_found_out() -> None:
+    if not SOLVERS["cplex"].is_available():
+        pytest.skip("CPLEX is not installed: needs cplex")
+    expected = "community" if cplex._is_community() else "full"
+    assert f"({expected} edition)" in SOLVERS["cplex"].version()
+    if expected == "full":
+        assert SOLVERS["cplex"].solve(wide()).objective == pytest.approx(1.0)
+    else:
+        assert SOLVERS["cplex"].size_limit(wide()) is not None
+
+
+@pytest.mark.parametrize("installed", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)])
+def test_auto_works_with_each_subset(installed: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name for name, there in zip(SOLVERS, installed, strict=True) if there]
+    _install(names, monkeypatch)
+    missing = [name for name in SOLVERS if name not in names]
+    assert solvers.available() == names
+    assert solvers.choose(knapsack()).name == names[0]
+    with pytest.raises(SolverNotAvailable, match=missing[0]):
+        solvers.choose(knapsack(), missing[0])
+    with pytest.raises(SolverNotAvailable, match=missing[0]):
+        SOLVERS[missing[0]].solve(knapsack())
+
+
+def test_auto_without_any_solver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    _install([], monkeypatch)
+    with pytest.raises(SolverNotAvailable, match="pip install highspy"):
+        solvers.solve(knapsack())
+
+
+def _install(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, solver in SOLVERS.items():
+        there = name in names
+        monkeypatch.setattr(type(solver), "is_available", classmethod(lambda cls, there=there: there))
+
+
+def test_unknown_solver_is_named() -> None:
+    with pytest.raises(OptionError, match="gurobi"):
+        solvers.solve(knapsack(), "gurobi")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("time_limit", 0),
+        ("time_limit", -1.0),
+        ("time_limit", math.nan),
+        ("time_limit", math.inf),
+        ("time_limit", "3"),
+        ("time_limit", True),
+        ("gap", -0.1),
+        ("gap", math.nan),
+        ("node_limit", 0),
+        ("node_limit", 1.5),
+        ("seed", -1),
+        ("seed", 2**31),
+        ("threads", 0),
+        ("threads", 2000),
+    ],
+)
+def test_limits_are_validated(name: str, value: object) -> None:
+    with pytest.raises(OptionError, match=name):
+        Limits(**{name: value})  # type: ignore[arg-type]
+
+
+needs_shell = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for CBC is a shell script")
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Return a function that puts a shell script in CBC's place and returns the folder for temporary files."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(cbc, "GRACE", 0.2)
+
+    def install(script: str) -> Path:
+        path = tmp_path / "cbc"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o700)
+        monkeypatch.setattr(cbc, "_find_executable", lambda: path)
+        return temporary
+
+    return install
+
+
+@needs_shell
+def test_crash_of_cbc_is_an_error(stand_in: Callable[[str], Path]) -> None:
+    temporary = stand_in("echo out of luck; exit 3")
+    result = SOLVERS["cbc"].solve(knapsack())
+    assert result.status is Status.ERROR and result.x is None
+    assert "exit code 3" in result.message and "out of luck" in result.message
+    assert list(temporary.iterdir()) == []
+
+
+@needs_shell
+def test_cbc_that_does_not_stop_is_killed(stand_in: Callable[[str], Path]) -> None:
+    temporary = stand_in("trap '' INT; while :; do sleep 0.05; done")
+    result = SOLVERS["cbc"].solve(knapsack(), Limits(time_limit=0.1))
+    assert result.status is Status.NO_SOLUTION_AT_LIMIT and result.x is None
+    assert "killed after its time limit" in result.message
+    assert list(temporary.iterdir()) == []
+
+
+@needs_shell
+@pytest.mark.parametrize(
+    ("pause", "status"), [("0", Status.INFEASIBLE), ("1.2", Status.NO_SOLUTION_AT_LIMIT)], ids=["early", "late"]
+)
+def test_infeasible_near_the_limit_is_not_believed(stand_in: Callable[[str], Path], pause: str, status: Status) -> None:
+    stand_in(f"sleep {pause}; echo 'Integer infeasible - objective value 0' > solution.txt")
+    assert SOLVERS["cbc"].solve(knapsack(), Limits(time_limit=2.0)).status is status
+
+
+@needs_shell
+@pytest.mark.parametrize("content", ["", "short", "x" * 500])
+def test_damaged_solution_of_cbc_is_an_error(stand_in: Callable[[str], Path], content: str) -> None:
+    stand_in(f"echo 'Optimal - objective value 0' > solution.txt; printf '{content}' > solution.bin")
+    result = SOLVERS["cbc"].solve(knapsack())
+    assert result.status is Status.ERROR and result.x is None
+
+
+def test_missing_cbc_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cbc, "_find_executable", lambda: None)
+    assert not SOLVERS["cbc"].is_available()
+    with pytest.raises(SolverNotAvailable, match="cbc"):
+        SOLVERS["cbc"].solve(knapsack())
+    with pytest.raises(SolverNotAvailable, match="pulp<4"):
+        SOLVERS["cbc"].version()
