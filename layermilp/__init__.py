@@ -1,1 +1,29 @@
-"""tmp"""
+"""Train neural networks with linear and mixed-integer programs instead of gradients."""
+
+from layermilp.errors import LayermilpError
+from layermilp.layerwise.fit import fit_output_neuron, fit_relu_neuron, propose_inputs
+from layermilp.layerwise.solve import Fit
+from layermilp.layerwise.trainer import Trained, train
+from layermilp.network import Block, Network
+from layermilp.program import Limits, Program, Result, Status
+from layermilp.solvers import solve
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Block",
+    "Fit",
+    "LayermilpError",
+    "Limits",
+    "Network",
+    "Program",
+    "Result",
+    "Status",
+    "Trained",
+    "__version__",
+    "fit_output_neuron",
+    "fit_relu_neuron",
+    "propose_inputs",
+    "solve",
+    "train",
+]

@@ -98,9 +98,9 @@ class ReluRegression(Rows):
 
         Between the smallest preactivation ``A- < 0`` and a target ``t > 0`` the envelope is ``t (t - a) / (t - A-)``.
         """
-        low, _ = self.interval
+        low, high = self.interval
         a, t = self.preactivation(theta), self.targets
-        is_open = (t > 0.0) & (low < 0.0)
+        is_open = (t > 0.0) & (low < 0.0) & (high > 0.0)
         chord = t * (t - a) / np.where(is_open, t - low, 1.0)
         return np.where(is_open, np.maximum(chord, a - t), self.losses(theta))
 

@@ -1,0 +1,60 @@
+"""Worker processes for independent programs, through joblib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+import joblib
+import threadpoolctl
+
+from layermilp.errors import OptionError
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+
+class Workers:
+    """A pool of worker processes, kept while the context lasts.
+
+    Results come in the order of the tasks and do not depend on the number of workers: tasks are pure, and inside the
+    context linear algebra runs on one thread everywhere, because its rounding may depend on the number of threads.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Number of processes; 1 works in the calling process, -1 takes one per core.
+
+    Raises
+    ------
+    OptionError
+        If the number is 0 or below -1.
+    """
+
+    def __init__(self, n_jobs: int) -> None:
+        if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
+            raise OptionError(f"n_jobs is {n_jobs!r}; it must be a number of processes, or -1 for one per core")
+        self.n_jobs = joblib.cpu_count() if n_jobs == -1 else n_jobs
+        self._stack = ExitStack()
+        self._parallel: Any = None
+
+    def __enter__(self) -> Workers:
+        self._stack.enter_context(threadpoolctl.threadpool_limits(limits=1, user_api="blas"))
+        if self.n_jobs > 1:
+            self._stack.enter_context(joblib.parallel_config(backend="loky", inner_max_num_threads=1))
+            self._parallel = self._stack.enter_context(
+                joblib.Parallel(n_jobs=self.n_jobs, return_as="generator", batch_size=1)
+            )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._parallel = None
+        self._stack.close()
+
+    def map(self, function: Callable[[Task], Answer], tasks: Sequence[Task]) -> Iterator[Answer]:
+        """Apply a picklable function to every task; yield the answers in the order of the tasks, as they come."""
+        if self._parallel is None:
+            return map(function, tasks)
+        answers: Iterator[Answer] = self._parallel(joblib.delayed(function)(task) for task in tasks)
+        return answers
