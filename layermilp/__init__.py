@@ -7,8 +7,7 @@ from layermilp.layerwise.trainer import Trained, train
 from layermilp.network import Block, Network
 from layermilp.program import Limits, Program, Result, Status
 from layermilp.solvers import solve
-
-__version__ = "0.1.0"
+from layermilp.version import __version__
 
 __all__ = [
     "Block",

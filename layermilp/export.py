@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from layermilp.errors import OutputError, SolverNotAvailable
+from layermilp.errors import SolverNotAvailable
+from layermilp.files import write_atomically
 from layermilp.program import FloatArray, Program
 
 if TYPE_CHECKING:
@@ -48,19 +47,12 @@ def write_mps(program: Program, path: str | Path) -> Path:
     OutputError
         If the file cannot be written.
     """
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            for section in _sections(program):
-                file.write("\n".join(section))
-                file.write("\n")
-        os.replace(draft, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
-    return path
+
+    def write(file: BinaryIO) -> None:
+        for section in _sections(program):
+            file.write("\n".join([*section, ""]).encode())
+
+    return write_atomically(Path(path), write)
 
 
 def _sections(program: Program) -> Iterator[list[str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from layermilp.errors import DataError, ModelFileError, NetworkError, OutputError
+from layermilp.errors import DataError, ModelFileError, NetworkError
+from layermilp.files import write_atomically
 from layermilp.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray
 
@@ -154,6 +153,14 @@ class Network:
         rng = np.random.default_rng(seed)
         maps = [ParameterMap.dense(d, n) for d, n in zip(sizes, sizes[1:], strict=False)]
         return cls(Block.initialized(parameters, init, rng) for parameters in maps)
+
+    @classmethod
+    def from_notation(cls, notation: str, *, init: str = "he", seed: int = 0) -> Network:
+        """Fully connected network from layer sizes joined by dashes, such as ``784-8-8-8-10``; see `dense`."""
+        sizes = notation.split("-")
+        if not all(size.isascii() and size.isdigit() for size in sizes):
+            raise NetworkError(f"net {notation!r} is not a list of layer sizes joined by dashes, such as 784-8-8-8-10")
+        return cls.dense([int(size) for size in sizes], init=init, seed=seed)
 
     @property
     def n_inputs(self) -> int:
@@ -340,44 +347,6 @@ def _he(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
 
 INITIALIZERS: dict[str, Callable[[ParameterMap, np.random.Generator], FloatArray]] = {"he": _he, "uniform": _uniform}
 """Rules of the initial weights by name."""
-
-
-def write_atomically(path: Path, write: Callable[[Any], None]) -> Path:
-    """Write a file so that it is either whole or as it was before.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    write : callable
-        Writes to the binary file object it is given.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written; nothing is left behind.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-        raise
-    return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _size(value: Any) -> int:

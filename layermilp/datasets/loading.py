@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from layermilp.datasets import idx, mnist, tables
-from layermilp.datasets.dataset import Dataset, require_inputs
+from layermilp.datasets.dataset import Dataset, FloatArray, require_inputs
 from layermilp.datasets.digits import load_digits
 from layermilp.errors import DataError
 
@@ -67,6 +67,22 @@ def load(
     data = _load_path(Path(name).expanduser(), label_column)
     require_inputs(data.name, data.n_inputs, n_inputs)
     return data
+
+
+def load_samples(path: str | os.PathLike[str], *, label_column: str = "label") -> FloatArray:
+    """Load samples to predict, shape ``(n, d)``, from a ``.csv`` or ``.npz`` file; labels may be missing and are ignored.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or unusable.
+    """
+    found = Path(path).expanduser()
+    if found.suffix.lower() not in (".csv", ".npz"):
+        raise DataError(f"unknown samples {str(path)!r}; use a .csv or .npz file")
+    if not found.is_file():
+        raise DataError(f"there is no file {found}")
+    return tables.load_samples(found, label_column)
 
 
 def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[tuple[str, str, str]]:

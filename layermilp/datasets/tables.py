@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.datasets.dataset import AnyArray, Dataset, Part, Place, assemble
+from layermilp.datasets.dataset import AnyArray, Dataset, FloatArray, Part, Place, assemble
 from layermilp.errors import DataError
 
 _SHOWN_NAMES = 10
@@ -37,14 +37,29 @@ def load_npz(path: Path) -> Dataset:
 
 def load_csv(path: Path, label_column: str = "label") -> Dataset:
     """Load a table with a header line from a UTF-8 ``.csv`` file: one column of labels, all others numbers."""
+    return _load_csv(path, label_column, needs_labels=True)
+
+
+def _load_csv(path: Path, label_column: str, needs_labels: bool) -> Dataset:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            part = _read_csv(csv.reader(file), path, label_column)
+            part = _read_csv(csv.reader(file), path, label_column, needs_labels)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text ({error.reason})") from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     return assemble(path.name, f"table from {path}", part)
+
+
+def load_samples(path: Path, label_column: str = "label") -> FloatArray:
+    """Load samples without labels, shape ``(n, d)``: array ``X`` of an ``.npz``, or all columns but the labels of a ``.csv``."""
+    if path.suffix.lower() == ".npz":
+        arrays = _read_npz(path)
+        if "X" not in arrays:
+            raise DataError(f"{path} has no array X")
+        arrays["y"] = np.zeros(len(arrays["X"]), dtype=np.int64) if arrays["X"].ndim else np.zeros(0, dtype=np.int64)
+        return assemble(path.name, "", _npz_part(path, arrays, "")).X_train
+    return _load_csv(path, label_column, needs_labels=False).X_train
 
 
 def _read_npz(path: Path) -> dict[str, AnyArray]:
@@ -85,8 +100,12 @@ def _npz_part(path: Path, arrays: dict[str, AnyArray], suffix: str) -> Part:
     return Part(samples, labels, f"X{suffix} with y{suffix} of {path}", place)
 
 
-def _read_csv(reader: Iterator[list[str]], path: Path, label_column: str) -> Part:
+def _read_csv(reader: Iterator[list[str]], path: Path, label_column: str, needs_labels: bool) -> Part:
     header = _header(reader, path)
+    if not needs_labels and label_column not in header:
+        # Samples to predict may come without labels: every line gets the same one.
+        header = [*header, label_column]
+        reader = (cells and [*cells, "0"] for cells in reader)
     at = _label_position(header, path, label_column)
     features = header[:at] + header[at + 1 :]
     values, labels, lines = array("d"), [], array("q")  # arrays of machine numbers: a tenth of a list's memory

@@ -104,6 +104,18 @@ class ReluRegression(Rows):
         chord = t * (t - a) / np.where(is_open, t - low, 1.0)
         return np.where(is_open, np.maximum(chord, a - t), self.losses(theta))
 
+    def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Interval of every preactivation that holds its value at `theta` and in which its loss is no larger than there.
+
+        Where the neuron fires, ``max(0, t - e) <= a <= t + e`` with the loss `e`; where it does not and ``t > 0``,
+        ``a <= 0``; where ``t = 0``, ``a <= e``.
+        """
+        a, t, e = self.preactivation(theta), self.targets, self.losses(theta)
+        fires = (t > 0.0) & (a > 0.0)
+        low = np.where(fires, np.maximum(t - e, 0.0), -np.inf)
+        high = np.where(fires, t + e, np.where(t > 0.0, 0.0, e))
+        return np.minimum(low, a), np.maximum(high, np.where(fires, a, high))
+
     def restricted(self, unknowns: BoolArray) -> ReluRegression:
         """Return the problem in the given unknowns alone; the others stay at their start."""
         rest = ~unknowns
@@ -163,3 +175,9 @@ class HingeRegression(Rows):
     def relaxed_losses(self, theta: FloatArray) -> FloatArray:
         """Losses of the rows; the program is linear, so it is its own relaxation."""
         return self.losses(theta)
+
+    def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Interval of every preactivation that holds its value at `theta` and in which its loss is no larger than there."""
+        a, reach = self.preactivation(theta), self.tolerance + self.losses(theta)
+        low = np.where(self.is_target, 1.0 - reach, -np.inf)
+        return np.minimum(low, a), np.maximum(self.is_target + reach, a)

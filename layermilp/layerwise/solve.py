@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from layermilp.formulations.neuron import FORMULATIONS, Formulation
+from layermilp.formulations.nearest import nearest, nearest_point
 from layermilp.formulations.output import output
 from layermilp.formulations.regression import HingeRegression, ReluRegression
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status, relative_gap
@@ -21,6 +22,9 @@ from layermilp.solvers import Option, solve
 
 MAX_DESCENTS = 50
 """Largest number of LPs in one descent; a descent of more than ten has not been seen."""
+
+TIE_BREAKS = ("nearest", "none")
+"""Rules that choose among optima."""
 
 TIGHT = 1e-9
 """Relative difference below which two losses count as equal."""
@@ -40,12 +44,16 @@ class Setup:
         When a solver may stop.
     options : mapping
         The solver's own options.
+    tie_break : {"nearest", "none"}
+        Which optimum: the one nearest to the start in the l1 norm (see `nearest`), or the one the solver happens to return.
+        The reference form is never changed.
     """
 
     formulation: str = "reduced"
     solver: str = "auto"
     limits: Limits = field(default_factory=Limits)
     options: Mapping[str, Option] = field(default_factory=dict)
+    tie_break: str = "nearest"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +145,10 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
     solved from there, unless the incumbent meets a bound that needs no solver.
     """
     calls = _Calls(setup)
-    problem = replace(problem, start=np.clip(problem.start, problem.lower, problem.upper))
     formulation = FORMULATIONS[setup.formulation]
     if formulation.is_reference:
-        return _solve_program(problem, formulation, _Incumbent(problem, problem.start), calls)
+        incumbent = _Incumbent(problem, problem.start)
+        return _fit(incumbent, calls, *_solve_program(problem, formulation, incumbent, calls))
     live = problem.live
     fit = _solve_live(problem.restricted(live), formulation, calls)
     parameters = problem.start.copy()
@@ -150,17 +158,27 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
 
 def _solve_live(problem: ReluRegression, formulation: Formulation, calls: _Calls) -> Fit:
     incumbent = _Incumbent(problem, problem.start)
+    bound, result = _search(problem, formulation, incumbent, calls)
+    _move_nearer(incumbent, calls)
+    return _fit(incumbent, calls, bound, result)
+
+
+def _search(
+    problem: ReluRegression, formulation: Formulation, incumbent: _Incumbent, calls: _Calls
+) -> tuple[float, Result | None]:
     program = formulation.build(problem)
     if program.is_mip:
         everything = np.ones(problem.n_rows, dtype=bool)
         for firing in (problem.preactivation(problem.start) > 0.0, everything):
             descend(problem, formulation, firing, incumbent, calls)
         if incumbent.meets(program.offset):
-            return _fit(incumbent, calls, program.offset, None)
+            return program.offset, None
     return _solve_program(replace(problem, start=incumbent.theta), formulation, incumbent, calls)
 
 
-def _solve_program(problem: ReluRegression, formulation: Formulation, incumbent: _Incumbent, calls: _Calls) -> Fit:
+def _solve_program(
+    problem: ReluRegression, formulation: Formulation, incumbent: _Incumbent, calls: _Calls
+) -> tuple[float, Result]:
     result = calls.solve(formulation.build(problem))
     if result.x is not None:
         theta = result.x[: problem.n_unknowns]
@@ -168,7 +186,7 @@ def _solve_program(problem: ReluRegression, formulation: Formulation, incumbent:
         if result.status.is_optimal and not incumbent.meets(result.bound):
             # The binaries were integer within a tolerance only; with the pattern fixed there is none to exploit.
             descend(problem, formulation, problem.preactivation(theta) > 0.0, incumbent, calls)
-    return _fit(incumbent, calls, max(result.bound, 0.0), result)
+    return max(result.bound, 0.0), result
 
 
 def descend(
@@ -200,15 +218,30 @@ def descend(
             return
 
 
+def _move_nearer(incumbent: _Incumbent, calls: _Calls) -> None:
+    """Replace the incumbent by the nearest point to the start that is as good, if a solver finds it."""
+    problem = incumbent.problem
+    if calls.setup.tie_break != "nearest" or incumbent.theta is problem.start or calls.expired:
+        return
+    result = calls.solve(nearest(problem, incumbent.theta))
+    if result.x is None:
+        return
+    theta = np.clip(nearest_point(problem, result.x), problem.lower, problem.upper)
+    loss = problem.loss(theta)
+    if loss <= incumbent.loss + TIGHT * problem.n_rows:
+        incumbent.theta, incumbent.loss = theta, loss
+
+
 def solve_hinge(problem: HingeRegression, setup: Setup) -> Fit:
     """Minimize the output layer's loss over the box: one LP; the start is kept where it is as good."""
     calls = _Calls(setup)
-    incumbent = _Incumbent(problem, np.clip(problem.start, problem.lower, problem.upper))
+    incumbent = _Incumbent(problem, problem.start)
     if incumbent.meets(0.0):
         return _fit(incumbent, calls, 0.0, None)
     result = calls.solve(output(problem))
     if result.x is not None:
         incumbent.offer(result.x[: problem.n_unknowns])
+        _move_nearer(incumbent, calls)
     return _fit(incumbent, calls, max(result.bound, 0.0), result)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from layermilp.errors import DataError, OptionError
 from layermilp.formulations.neuron import FORMULATIONS
-from layermilp.layerwise.solve import Setup
+from layermilp.layerwise.solve import TIE_BREAKS, Setup
 from layermilp.layerwise.sweep import Box, SeededSetups, Step, Swept, Watcher, fit_block, sweep
 from layermilp.layerwise.tally import Tally
 from layermilp.network import Network, nearest_to_one
@@ -65,6 +65,8 @@ class Settings:
             raise OptionError(f"postprocess is {self.postprocess!r}; choose {', '.join(POSTPROCESS)}")
         if self.setup.formulation not in FORMULATIONS:
             raise OptionError(f"formulation {self.setup.formulation!r} is unknown; choose {', '.join(FORMULATIONS)}")
+        if self.setup.tie_break not in TIE_BREAKS:
+            raise OptionError(f"tie_break is {self.setup.tie_break!r}; choose {', '.join(TIE_BREAKS)}")
         require(self.setup.solver)
 
 
@@ -364,6 +366,7 @@ def train(
     trust_offset: float = 0.01,
     postprocess: str = "batch",
     tolerance: float = 0.49,
+    tie_break: str = "nearest",
     X_test: ArrayLike | None = None,
     y_test: ArrayLike | None = None,
 ) -> Trained:
@@ -411,6 +414,8 @@ def train(
         bounds; once at the end on all samples seen; or never.
     tolerance : float
         Its dead zone.
+    tie_break : {"nearest", "none"}
+        Which of several optimal weights: those nearest to the present ones in the l1 norm, or whichever the solver returns.
     X_test, y_test : arrays, optional
         Test data whose accuracy is recorded. It decides nothing.
 
@@ -433,7 +438,7 @@ def train(
         batches=batches,
         batch_size=batch_size,
         seed=seed,
-        setup=Setup(formulation, solver, Limits(time_limit, gap, node_limit)),
+        setup=Setup(formulation, solver, Limits(time_limit, gap, node_limit), tie_break=tie_break),
         max_sweeps=max_sweeps,
         box=box,
         trust_factor=trust_factor,
