@@ -20,8 +20,8 @@ from layermilp.files import write_atomically
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.layerwise.solve import TIE_BREAKS, Setup
 from layermilp.layerwise.trainer import (
-    DEFAULT_GAP,
     DEFAULT_NODE_LIMIT,
+    DEFAULT_TARGET_GAP,
     POSTPROCESS,
     Settings,
     State,
@@ -66,6 +66,7 @@ def train(arguments: argparse.Namespace) -> int:
         limits=limits,
         options=dict(arguments.solver_option),
         tie_break=arguments.tie_break,
+        target_gap=arguments.target_gap,
     )
     settings = Settings(
         batches=arguments.batches,
@@ -150,6 +151,7 @@ class _Run:
             "formulation": settings.setup.formulation,
             "tie_break": settings.setup.tie_break,
             "gap": limits.gap,
+            "target_gap": settings.setup.target_gap,
             "node_limit": limits.node_limit,
             "time_limit": limits.time_limit,
             "postprocess": settings.postprocess,
@@ -181,9 +183,8 @@ class _Run:
             f"train accuracy  {summary['train_accuracy']:.4f} (last batch {summary['batch_accuracy']:.4f}, "
             f"all images seen {summary['seen_accuracy']:.4f})",
             f"test accuracy   {test}",
-            f"programs        {summary['programs_solved']:,} solved: {summary['programs_optimal']:,} optimal (gap "
-            f"{_shown_gap(self.settings.setup.limits)}), {summary['programs_at_limit']:,} at a limit "
-            f"(largest gap {summary['largest_gap']:.2g})"
+            f"programs        {summary['programs_solved']:,} solved: {summary['programs_optimal']:,} optimal within the gap, "
+            f"{summary['programs_at_limit']:,} at a limit, largest gap {summary['largest_gap']:.2g}"
             + (f", {summary['programs_failed']:,} failed" if summary["programs_failed"] else ""),
             f"solver calls    {calls}",
             f"wall time       {summary['wall_seconds']:.1f} s, {summary['sweeps']} sweeps in {summary['batches_done']} batches",
@@ -289,10 +290,6 @@ def _classes(network: Network, data: Dataset) -> Any:
     return data.classes
 
 
-def _shown_gap(limits: Limits) -> str:
-    return "1e-6" if limits.gap is None else f"{limits.gap:g}"
-
-
 class _Parser(argparse.ArgumentParser):
     """Parser that refuses with one line and exit code 2."""
 
@@ -358,7 +355,16 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--formulation", default="reduced", metavar="NAME", help=f"weight program: {', '.join(FORMULATIONS)}"
     )
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="limit per program (not repeatable)")
-    parser.add_argument("--gap", type=float, default=DEFAULT_GAP, metavar="GAP", help="relative gap that counts as solved")
+    parser.add_argument(
+        "--target-gap",
+        type=float,
+        default=DEFAULT_TARGET_GAP,
+        metavar="SHARE",
+        help="a program is solved within this share of the sum of its targets",
+    )
+    parser.add_argument(
+        "--gap", type=float, metavar="GAP", help="a program is also solved within this gap relative to its objective"
+    )
     parser.add_argument(
         "--node-limit", type=int, default=DEFAULT_NODE_LIMIT, metavar="N", help="branch-and-bound nodes per program"
     )

@@ -215,6 +215,8 @@ class Limits:
         Relative gap at which an incumbent counts as optimal, >= 0. Default: proven to 1e-6.
     node_limit : int, optional
         Branch-and-bound nodes for one solve, >= 1: a limit that is repeatable.
+    absolute_gap : float, optional
+        Gap in units of the objective at which an incumbent counts as optimal, whatever the relative gap, >= 0.
     seed : int
         Seed of the solver's own random choices, 0 to 2**31 - 1.
     threads : int
@@ -229,12 +231,14 @@ class Limits:
     time_limit: float | None = None
     gap: float | None = None
     node_limit: int | None = None
+    absolute_gap: float | None = None
     seed: int = 0
     threads: int = 1
 
     def __post_init__(self) -> None:
         _number("time_limit", self.time_limit, low=0.0, above=True)
         _number("gap", self.gap, low=0.0)
+        _number("absolute_gap", self.absolute_gap, low=0.0)
         _integer("node_limit", self.node_limit, 1, 2**31 - 1)
         _integer("seed", self.seed, 0, 2**31 - 1)
         _integer("threads", self.threads, 1, 1024)

@@ -85,6 +85,11 @@ class ReluRegression(Rows):
     targets: FloatArray
     big_m: float
 
+    @cached_property
+    def scale(self) -> float:
+        """Sum of the targets: the loss of a silent neuron."""
+        return float(self.targets.sum())
+
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every row, shape ``(R,)``."""
         return np.abs(np.maximum(self.preactivation(theta), 0.0) - self.targets)
@@ -161,6 +166,11 @@ class HingeRegression(Rows):
 
     is_target: BoolArray
     tolerance: float
+
+    @cached_property
+    def scale(self) -> float:
+        """Sum of the targets."""
+        return float(self.is_target.sum())
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every row, shape ``(R,)``."""

@@ -12,7 +12,7 @@ from layermilp.formulations import proposal
 from layermilp.formulations.neuron import FORMULATIONS, open_rows, reduced
 from layermilp.layerwise.solve import TIGHT, Fit, Setup, solve_hinge, solve_relu
 from layermilp.layerwise.tally import Tally
-from layermilp.program import FEASIBILITY_TOLERANCE, FloatArray, IntArray, relative_gap
+from layermilp.program import BoolArray, FloatArray, IntArray
 from layermilp.solvers import solve
 
 NODES_PER_LP = 256
@@ -88,6 +88,9 @@ class _Search:
         outputs = np.maximum(inputs @ weights.T + bias, 0.0)
         self.loss = np.abs(outputs - targets).sum(axis=1)
         self.nodes = np.zeros(len(inputs), dtype=np.int64)
+        self.scale = targets.sum(axis=1)
+        # Lowest relaxed loss of the nodes that were cut off as good enough, and of those left at a limit.
+        self.closed_bound = np.full(len(inputs), np.inf)
         self.open_bound = np.full(len(inputs), np.inf)
         self.failed = np.zeros(len(inputs), dtype=bool)
         self.calls: Counter[str] = Counter()
@@ -101,6 +104,7 @@ class _Search:
         bounds = np.zeros(samples.size)
         while samples.size:
             below = self._is_below(samples, bounds)
+            np.minimum.at(self.closed_bound, samples[~below], bounds[~below])
             samples, states, bounds = samples[below], states[below], bounds[below]
             stopped = np.full(samples.size, time.perf_counter() >= ends)
             if limits.node_limit is not None:
@@ -143,7 +147,9 @@ class _Search:
         relaxed = np.where(fixed, np.where(states == 1, np.abs(a - t), np.maximum(t, a - t)), relaxed)
         self._offer(samples, theta.reshape(samples.size, -1), losses.sum(axis=1))
         bounds = relaxed.sum(axis=1)
-        left = np.flatnonzero(self._is_below(samples, bounds))
+        below = self._is_below(samples, bounds)
+        np.minimum.at(self.closed_bound, samples[~below], bounds[~below])
+        left = np.flatnonzero(below)
         neuron = np.argmax(np.where(states[left] == OPEN, losses[left] - relaxed[left], -np.inf), axis=1)
         children = np.repeat(states[left], 2, axis=0)
         children[np.arange(2 * left.size), np.repeat(neuron, 2)] = np.tile([0, 1], left.size)
@@ -154,10 +160,11 @@ class _Search:
         """Difference of losses of one sample that solver tolerances may cause."""
         return TIGHT * len(self.weights)
 
-    def _is_below(self, samples: IntArray, bounds: FloatArray) -> np.ndarray:
-        """Whether a node may still improve its sample by more than the gap that was asked for."""
-        gap = self.setup.limits.gap or 0.0
-        return np.asarray(bounds < self.loss[samples] * (1.0 - max(gap, TIGHT)) - self._slack)
+    def _is_below(self, samples: IntArray, bounds: FloatArray) -> BoolArray:
+        """Whether a node may still improve its sample by more than was asked for."""
+        losses = self.loss[samples]
+        enough = np.maximum(losses * (self.setup.limits.gap or TIGHT), self.setup.target_gap * self.scale[samples])
+        return np.asarray(bounds < losses - np.maximum(enough, self._slack))
 
     def _offer(self, samples: IntArray, points: FloatArray, losses: FloatArray) -> None:
         for k, point, loss in zip(samples, points, losses, strict=True):
@@ -166,14 +173,15 @@ class _Search:
 
     def _proposals(self) -> Proposals:
         at_limit = self._is_below(np.arange(len(self.loss)), self.open_bound) & ~self.failed
-        asked = self.setup.limits.gap or 0.0
-        gaps = [relative_gap(self.loss[k], self.open_bound[k]) for k in np.flatnonzero(at_limit)]
+        bound = np.minimum(self.loss, self.closed_bound)
+        bound[at_limit] = np.minimum(bound, self.open_bound)[at_limit]
+        share_open = (self.loss - bound) / np.maximum(np.maximum(self.loss, self.scale), TIGHT)
         tally = Tally(
             programs=len(self.inputs),
             optimal=int(np.sum(~at_limit & ~self.failed)),
             at_limit=int(np.sum(at_limit)),
             failed=int(np.sum(self.failed)),
-            largest_gap=max([*gaps, asked if asked > FEASIBILITY_TOLERANCE else 0.0]),
+            largest_gap=float(share_open.max(initial=0.0)),
             solver_calls=self.calls,
         )
         return Proposals(self.best, tally)

@@ -47,6 +47,10 @@ class Setup:
     tie_break : {"nearest", "none"}
         Which optimum: the one nearest to the start in the l1 norm (see `nearest`), or the one the solver happens to return.
         The reference form is never changed.
+    target_gap : float
+        A program also counts as solved when ``objective - bound`` is at most this share of its targets' sum, which is the
+        loss of a silent neuron. Unlike a gap relative to the objective it does not ask for proofs of ever less as the
+        loss falls.
     """
 
     formulation: str = "reduced"
@@ -54,6 +58,7 @@ class Setup:
     limits: Limits = field(default_factory=Limits)
     options: Mapping[str, Option] = field(default_factory=dict)
     tie_break: str = "nearest"
+    target_gap: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,8 @@ class Fit:
         FEASIBLE_AT_LIMIT; ERROR if the solver failed and the best point known is returned.
     start_objective : float
         Loss at the start; `objective` never exceeds it.
+    scale : float
+        Sum of the targets: the loss of a silent neuron.
     solver_calls : Counter
         Number of solver calls by solver.
     message : str
@@ -84,6 +91,7 @@ class Fit:
     bound: float
     status: Status
     start_objective: float
+    scale: float
     solver_calls: Counter[str]
     message: str = ""
 
@@ -92,17 +100,39 @@ class Fit:
         """Relative gap between objective and bound; 0 where they agree to 1e-9 absolute."""
         return 0.0 if self.objective - self.bound <= TIGHT else relative_gap(self.objective, self.bound)
 
+    @property
+    def share_open(self) -> float:
+        """``(objective - bound) / max(objective, scale)``: how much is unproven, measured against what is at stake."""
+        difference = self.objective - self.bound
+        return 0.0 if difference <= TIGHT else difference / max(self.objective, self.scale, TIGHT)
 
-class _Incumbent:
-    """Best point of a problem so far; later points replace it only if they are better."""
 
-    def __init__(self, problem: ReluRegression | HingeRegression, theta: FloatArray) -> None:
-        self.problem = problem
-        self.theta = theta
-        self.loss = self.start_loss = problem.loss(theta)
+class _Search:
+    """The search for one fit: the best point so far, the setup, and the solver calls, within one time limit."""
+
+    def __init__(self, problem: ReluRegression | HingeRegression, setup: Setup) -> None:
+        self.problem, self.setup = problem, setup
+        self.theta = problem.start
+        self.loss = self.start_loss = problem.loss(problem.start)
+        self.bound = 0.0
+        self.status: Status | None = None
+        self.message = ""
+        self.counter: Counter[str] = Counter()
+        seconds = setup.limits.time_limit
+        self.ends = math.inf if seconds is None else time.perf_counter() + seconds
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time limit is over."""
+        return time.perf_counter() >= self.ends
+
+    @property
+    def absolute_gap(self) -> float:
+        """Difference from the bound at which the fit counts as solved."""
+        return max(self.setup.target_gap * self.problem.scale, self.setup.limits.absolute_gap or 0.0)
 
     def offer(self, theta: FloatArray) -> float:
-        """Take the point, clipped to the box, if its loss is lower; return its loss."""
+        """Take a point, clipped to the box, if its loss is lower; return its loss."""
         theta = np.clip(theta, self.problem.lower, self.problem.upper)
         loss = self.problem.loss(theta)
         if loss < self.loss:
@@ -113,86 +143,98 @@ class _Incumbent:
         """Whether the loss equals a lower bound, within what the feasibility tolerance of a solver leaves open."""
         return self.loss <= bound + TIGHT * max(self.problem.n_rows, abs(bound))
 
-
-class _Calls:
-    """Solver calls of one problem: counted, and within one time limit."""
-
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        self.counter: Counter[str] = Counter()
-        self.ends = math.inf if setup.limits.time_limit is None else time.perf_counter() + setup.limits.time_limit
-
-    @property
-    def expired(self) -> bool:
-        """Whether the time limit is over."""
-        return time.perf_counter() >= self.ends
+    def suffices(self, bound: float) -> bool:
+        """Whether the loss is as near to a lower bound as was asked for."""
+        difference = self.loss - bound
+        return self.meets(bound) or difference <= max(self.absolute_gap, (self.setup.limits.gap or 0.0) * self.loss)
 
     def solve(self, program: Program) -> Result:
         """Solve a program within what is left of the time limit."""
-        limits = self.setup.limits
+        limits = replace(self.setup.limits, absolute_gap=self.absolute_gap)
         if limits.time_limit is not None:
             limits = replace(limits, time_limit=max(self.ends - time.perf_counter(), 0.01))
         result = solve(program, self.setup.solver, limits, self.setup.options)
         self.counter[result.solver] += 1
         return result
 
+    def take(self, result: Result) -> None:
+        """Take the bound and the solution of a program whose optimum is that of the problem."""
+        self.bound = max(self.bound, min(result.bound, self.loss if result.x is None else result.objective))
+        self.status, self.message = result.status, result.message
+        if result.x is not None:
+            self.offer(result.x[: self.problem.n_unknowns])
+
+    def fit(self) -> Fit:
+        """Return what was found."""
+        bound = min(self.bound, self.loss)
+        if self.meets(bound) or relative_gap(self.loss, bound) <= FEASIBILITY_TOLERANCE:
+            status = Status.OPTIMAL
+        elif self.suffices(bound):
+            status = Status.OPTIMAL_WITHIN_GAP
+        elif self.status in (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT):
+            status = Status.FEASIBLE_AT_LIMIT
+        else:
+            status = Status.ERROR
+        return Fit(
+            parameters=self.theta,
+            objective=self.loss,
+            bound=bound,
+            status=status,
+            start_objective=self.start_loss,
+            scale=self.problem.scale,
+            solver_calls=self.counter,
+            message=self.message if status is Status.ERROR else "",
+        )
+
 
 def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
     """Minimize ``sum_r |max(0, a_r) - t_r|`` over the box.
 
-    The reference form is one solver call from the given start. Every other form takes three steps: unknowns that occur in
-    no row stay at their start; descents from the start and from the all-firing pattern give an incumbent; the program is
-    solved from there, unless the incumbent meets a bound that needs no solver.
+    The reference form is one solver call from the given start. Every other form takes four steps: unknowns that occur in no
+    row stay at their start; descents from the start and from the all-firing pattern give an incumbent; the program is solved
+    from there, unless the incumbent is good enough by a bound that needs no solver; of equal optima the nearest is taken.
     """
-    calls = _Calls(setup)
     formulation = FORMULATIONS[setup.formulation]
     if formulation.is_reference:
-        incumbent = _Incumbent(problem, problem.start)
-        return _fit(incumbent, calls, *_solve_program(problem, formulation, incumbent, calls))
+        search = _Search(problem, setup)
+        _solve_program(search, problem, formulation, formulation.build(problem))
+        return search.fit()
     live = problem.live
-    fit = _solve_live(problem.restricted(live), formulation, calls)
+    fit = _solve_live(problem.restricted(live), formulation, setup)
     parameters = problem.start.copy()
     parameters[live] = fit.parameters
     return replace(fit, parameters=parameters)
 
 
-def _solve_live(problem: ReluRegression, formulation: Formulation, calls: _Calls) -> Fit:
-    incumbent = _Incumbent(problem, problem.start)
-    bound, result = _search(problem, formulation, incumbent, calls)
-    _move_nearer(incumbent, calls)
-    return _fit(incumbent, calls, bound, result)
-
-
-def _search(
-    problem: ReluRegression, formulation: Formulation, incumbent: _Incumbent, calls: _Calls
-) -> tuple[float, Result | None]:
+def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup) -> Fit:
+    search = _Search(problem, setup)
     program = formulation.build(problem)
+    search.bound = program.offset
     if program.is_mip:
-        everything = np.ones(problem.n_rows, dtype=bool)
-        for firing in (problem.preactivation(problem.start) > 0.0, everything):
-            descend(problem, formulation, firing, incumbent, calls)
-        if incumbent.meets(program.offset):
-            return program.offset, None
-    return _solve_program(replace(problem, start=incumbent.theta), formulation, incumbent, calls)
+        descend(search, problem, formulation, program, problem.preactivation(problem.start) > 0.0)
+        if not search.suffices(search.bound):
+            descend(search, problem, formulation, program, np.ones(problem.n_rows, dtype=bool))
+    if not search.suffices(search.bound):
+        if search.theta is not problem.start:
+            program = formulation.build(replace(problem, start=search.theta))
+        _solve_program(search, problem, formulation, program)
+    _move_nearer(search, problem)
+    return search.fit()
 
 
-def _solve_program(
-    problem: ReluRegression, formulation: Formulation, incumbent: _Incumbent, calls: _Calls
-) -> tuple[float, Result]:
-    result = calls.solve(formulation.build(problem))
-    if result.x is not None:
-        theta = result.x[: problem.n_unknowns]
-        incumbent.offer(theta)
-        if result.status.is_optimal and not incumbent.meets(result.bound):
-            # The binaries were integer within a tolerance only; with the pattern fixed there is none to exploit.
-            descend(problem, formulation, problem.preactivation(theta) > 0.0, incumbent, calls)
-    return max(result.bound, 0.0), result
+def _solve_program(search: _Search, problem: ReluRegression, formulation: Formulation, program: Program) -> None:
+    result = search.solve(program)
+    search.take(result)
+    if result.x is not None and result.status.is_optimal and not search.suffices(search.bound):
+        # The binaries were integer within a tolerance only; with the pattern fixed there is none to exploit.
+        firing = problem.preactivation(result.x[: problem.n_unknowns]) > 0.0
+        descend(search, problem, formulation, program, firing)
 
 
 def descend(
-    problem: ReluRegression, formulation: Formulation, firing: BoolArray, incumbent: _Incumbent, calls: _Calls
+    search: _Search, problem: ReluRegression, formulation: Formulation, program: Program, firing: BoolArray
 ) -> None:
-    """Improve an incumbent by LPs in which the firing pattern is fixed (a convex-concave procedure).
+    """Improve the best point by LPs in which the firing pattern is fixed (a convex-concave procedure).
 
     With its binaries fixed to the pattern of a point, a formulation is an LP whose objective is nowhere below the loss and
     equals it at that point: the solution is no worse than the point, and gives the next pattern.
@@ -202,67 +244,38 @@ def descend(
     firing : (R,) array of bool
         The first pattern.
     """
-    program = formulation.build(problem)
     rows = formulation.binary_rows(problem)
     loss = math.inf
     for _ in range(MAX_DESCENTS):
-        if incumbent.meets(program.offset) or calls.expired:
+        if search.meets(search.bound) or search.expired:
             return
-        result = calls.solve(program.with_fixed(program.integrality, firing[rows].astype(np.float64)))
+        result = search.solve(program.with_fixed(program.integrality, firing[rows].astype(np.float64)))
         if result.x is None:
             return
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
-        before, loss = loss, incumbent.offer(theta)
+        before, loss = loss, search.offer(theta)
         followed, firing = firing, problem.preactivation(theta) > 0.0
         if loss >= before - TIGHT * max(1.0, before) or np.array_equal(followed[rows], firing[rows]):
             return
 
 
-def _move_nearer(incumbent: _Incumbent, calls: _Calls) -> None:
-    """Replace the incumbent by the nearest point to the start that is as good, if a solver finds it."""
-    problem = incumbent.problem
-    if calls.setup.tie_break != "nearest" or incumbent.theta is problem.start or calls.expired:
+def _move_nearer(search: _Search, problem: ReluRegression | HingeRegression) -> None:
+    """Replace the best point by the nearest one to the start that is as good, if a solver finds it."""
+    if search.setup.tie_break != "nearest" or search.theta is problem.start or search.expired:
         return
-    result = calls.solve(nearest(problem, incumbent.theta))
+    result = search.solve(nearest(problem, search.theta))
     if result.x is None:
         return
     theta = np.clip(nearest_point(problem, result.x), problem.lower, problem.upper)
     loss = problem.loss(theta)
-    if loss <= incumbent.loss + TIGHT * problem.n_rows:
-        incumbent.theta, incumbent.loss = theta, loss
+    if loss <= search.loss + TIGHT * problem.n_rows:
+        search.theta, search.loss = theta, loss
 
 
 def solve_hinge(problem: HingeRegression, setup: Setup) -> Fit:
     """Minimize the output layer's loss over the box: one LP; the start is kept where it is as good."""
-    calls = _Calls(setup)
-    incumbent = _Incumbent(problem, problem.start)
-    if incumbent.meets(0.0):
-        return _fit(incumbent, calls, 0.0, None)
-    result = calls.solve(output(problem))
-    if result.x is not None:
-        incumbent.offer(result.x[: problem.n_unknowns])
-        _move_nearer(incumbent, calls)
-    return _fit(incumbent, calls, max(result.bound, 0.0), result)
-
-
-def _fit(incumbent: _Incumbent, calls: _Calls, bound: float, result: Result | None) -> Fit:
-    bound = min(bound, incumbent.loss)
-    gap = 0.0 if incumbent.meets(bound) else relative_gap(incumbent.loss, bound)
-    asked = calls.setup.limits.gap
-    if gap <= FEASIBILITY_TOLERANCE:
-        status = Status.OPTIMAL
-    elif asked is not None and gap <= asked:
-        status = Status.OPTIMAL_WITHIN_GAP
-    elif result is not None and result.status in (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT):
-        status = Status.FEASIBLE_AT_LIMIT
-    else:
-        status = Status.ERROR
-    return Fit(
-        parameters=incumbent.theta,
-        objective=incumbent.loss,
-        bound=bound,
-        status=status,
-        start_objective=incumbent.start_loss,
-        solver_calls=calls.counter,
-        message=result.message if result is not None and status is Status.ERROR else "",
-    )
+    search = _Search(problem, setup)
+    if not search.meets(0.0):
+        search.take(search.solve(output(problem)))
+        _move_nearer(search, problem)
+    return search.fit()

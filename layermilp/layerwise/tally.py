@@ -22,13 +22,13 @@ class Tally:
     programs : int
         Programs solved.
     optimal : int
-        Of these, proven optimal, or within the gap that was asked for.
+        Of these, proven optimal, or as near to the bound as was asked for.
     at_limit : int
         Of these, stopped at a limit with the best point found.
     failed : int
         Of these, given up by the solver; the best point known was used.
     largest_gap : float
-        Largest relative gap of any program.
+        Largest ``(objective - bound) / max(objective, sum of the targets)`` of any program.
     solver_calls : Counter
         Solver calls by solver.
     """
@@ -52,7 +52,7 @@ class Tally:
             optimal=int(fit.status.is_optimal),
             at_limit=int(fit.status is Status.FEASIBLE_AT_LIMIT),
             failed=int(fit.status is Status.ERROR),
-            largest_gap=fit.gap,
+            largest_gap=fit.share_open,
             solver_calls=fit.solver_calls,
         )
 

@@ -22,8 +22,8 @@ from layermilp.solvers import require
 POSTPROCESS = ("batch", "end", "none")
 """When the last layer is post-processed: after every batch, once on all samples seen, or never."""
 
-DEFAULT_GAP = 1e-4
-"""Relative gap of the programs in training: what is left of the loss beyond it does not show in any accuracy."""
+DEFAULT_TARGET_GAP = 0.01
+"""Share of its targets' sum to within which a program is solved in training, see `Setup`."""
 
 DEFAULT_NODE_LIMIT = 2000
 """Branch-and-bound nodes per program in training, so that no program stalls a run, repeatably."""
@@ -65,6 +65,8 @@ class Settings:
             raise OptionError(f"postprocess is {self.postprocess!r}; choose {', '.join(POSTPROCESS)}")
         if self.setup.formulation not in FORMULATIONS:
             raise OptionError(f"formulation {self.setup.formulation!r} is unknown; choose {', '.join(FORMULATIONS)}")
+        if not 0.0 <= self.setup.target_gap < np.inf:
+            raise OptionError(f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0")
         if self.setup.tie_break not in TIE_BREAKS:
             raise OptionError(f"tie_break is {self.setup.tie_break!r}; choose {', '.join(TIE_BREAKS)}")
         require(self.setup.solver)
@@ -358,7 +360,8 @@ def train(
     seed: int = 0,
     formulation: str = "reduced",
     time_limit: float | None = None,
-    gap: float | None = DEFAULT_GAP,
+    gap: float | None = None,
+    target_gap: float = DEFAULT_TARGET_GAP,
     node_limit: int | None = DEFAULT_NODE_LIMIT,
     max_sweeps: int = 20,
     box: float = 1.0,
@@ -400,7 +403,10 @@ def train(
     time_limit : float, optional
         Seconds per program. Runs in which it is hit are not repeatable.
     gap : float, optional
-        Relative gap at which a program counts as solved; None for 1e-6.
+        Relative gap at which a program counts as solved, besides `target_gap`; None for 1e-6.
+    target_gap : float
+        A program also counts as solved when ``objective - bound`` is at most this share of the sum of its targets. With 0
+        and no limits every program is solved to its proven optimum, which takes hours.
     node_limit : int, optional
         Branch-and-bound nodes per program, a limit that is repeatable; None for none.
     max_sweeps : int
@@ -438,7 +444,7 @@ def train(
         batches=batches,
         batch_size=batch_size,
         seed=seed,
-        setup=Setup(formulation, solver, Limits(time_limit, gap, node_limit), tie_break=tie_break),
+        setup=Setup(formulation, solver, Limits(time_limit, gap, node_limit), {}, tie_break, target_gap),
         max_sweeps=max_sweeps,
         box=box,
         trust_factor=trust_factor,

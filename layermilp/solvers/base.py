@@ -31,6 +31,11 @@ PRIMAL_TOLERANCE = 1e-9
 """Feasibility, dual feasibility and integrality tolerance asked of every solver that takes it."""
 
 
+def absolute_gap(limits: Limits) -> float:
+    """Return the absolute gap to ask of a solver."""
+    return max(PRIMAL_TOLERANCE, limits.absolute_gap or 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """A solver's claim, before it is checked.

@@ -22,7 +22,7 @@ import numpy as np
 from layermilp.errors import OptionError, SolverNotAvailable
 from layermilp.export import write_mps
 from layermilp.program import FloatArray, Limits, Program, Status, check
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver
+from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
 
 GRACE = 2.0
 """Seconds that CBC may overrun its time limit, with a tenth of the limit, before it is interrupted, and then killed."""
@@ -121,7 +121,7 @@ def _limit_words(program: Program, limits: Limits) -> list[str]:
         words += ["-seconds", repr(float(limits.time_limit))]
     if program.is_mip:
         words += ["-randomCbcSeed", seed, "-integerTolerance", repr(PRIMAL_TOLERANCE)]
-        words += ["-ratioGap", repr(float(limits.relative_gap)), "-allowableGap", repr(PRIMAL_TOLERANCE)]
+        words += ["-ratioGap", repr(float(limits.relative_gap)), "-allowableGap", repr(absolute_gap(limits))]
         if limits.node_limit is not None:
             words += ["-maxNodes", str(int(limits.node_limit))]
         if limits.threads > 1:

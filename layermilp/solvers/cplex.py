@@ -10,7 +10,7 @@ import numpy as np
 
 from layermilp.errors import OptionError, ProgramTooLarge
 from layermilp.program import FloatArray, Limits, Program, Status
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver
+from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
 
 INFINITY = 1e20
 """What CPLEX takes for infinite."""
@@ -120,8 +120,9 @@ def _set_limits(problem: Any, program: Program, limits: Limits) -> None:
     if limits.time_limit is not None:
         _set_option(problem, "timelimit", float(limits.time_limit), f"time_limit={limits.time_limit!r}")
     if program.is_mip:
-        for name in ("mip.tolerances.integrality", "mip.tolerances.absmipgap"):
-            _set_option(problem, name, PRIMAL_TOLERANCE, name)
+        _set_option(problem, "mip.tolerances.integrality", PRIMAL_TOLERANCE, "mip.tolerances.integrality")
+        gap = absolute_gap(limits)
+        _set_option(problem, "mip.tolerances.absmipgap", gap, f"absolute_gap={limits.absolute_gap!r}")
         _set_option(problem, "mip.tolerances.mipgap", float(limits.relative_gap), f"gap={limits.gap!r}")
         if limits.node_limit is not None:
             _set_option(problem, "mip.limits.nodes", int(limits.node_limit), f"node_limit={limits.node_limit}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from layermilp.errors import OptionError, SolverError
 from layermilp.program import Limits, Program, Status
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver
+from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
 
 
 class Highs(Solver):
@@ -49,7 +49,7 @@ def _options(program: Program, limits: Limits) -> dict[str, Option]:
         options["time_limit"] = float(limits.time_limit)
     if program.is_mip:
         options["mip_rel_gap"] = limits.relative_gap
-        options["mip_abs_gap"] = PRIMAL_TOLERANCE
+        options["mip_abs_gap"] = absolute_gap(limits)
         options["mip_feasibility_tolerance"] = PRIMAL_TOLERANCE
         if limits.node_limit is not None:
             options["mip_max_nodes"] = limits.node_limit
