@@ -30,8 +30,8 @@ from layermilp.layerwise.trainer import (
 )
 from layermilp.network import INITIALIZERS, Network
 from layermilp.parallel import Workers
-from layermilp.progress import Progress
 from layermilp.program import Limits
+from layermilp.progress import Progress
 from layermilp.runs import RunDirectory
 from layermilp.solvers import SOLVERS, Option, available
 from layermilp.version import __version__
@@ -119,9 +119,10 @@ class _Run:
         handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             with workers:
-                for self.state in training(self.network, data, self.settings, workers, progress.on_step):
-                    progress.on_state(self.state)
-                    if self.state.batch_ended and self.state.batch < self.settings.batches:
+                for state in training(self.network, data, self.settings, workers, progress.on_step):
+                    self.state = state
+                    progress.on_state(state)
+                    if state.batch_ended and state.batch < self.settings.batches:
                         self.write(interrupted=True)
         except KeyboardInterrupt:
             return True

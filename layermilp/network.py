@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,7 +123,7 @@ class Network:
         self.blocks = tuple(blocks)
         if not self.blocks:
             raise NetworkError("a network needs at least one block")
-        for i, (before, after) in enumerate(zip(self.blocks, self.blocks[1:], strict=False), start=1):
+        for i, (before, after) in enumerate(itertools.pairwise(self.blocks), start=1):
             if before.n_outputs != after.n_inputs:
                 raise NetworkError(
                     f"block {i} has {before.n_outputs} outputs, but block {i + 1} takes {after.n_inputs} inputs"
@@ -151,7 +152,7 @@ class Network:
         if len(sizes) < 2:
             raise NetworkError(f"a network needs inputs and outputs, such as 784-8-10; got {sizes}")
         rng = np.random.default_rng(seed)
-        maps = [ParameterMap.dense(d, n) for d, n in zip(sizes, sizes[1:], strict=False)]
+        maps = [ParameterMap.dense(d, n) for d, n in itertools.pairwise(sizes)]
         return cls(Block.initialized(parameters, init, rng) for parameters in maps)
 
     @classmethod
@@ -245,7 +246,7 @@ class Network:
             raise DataError(f"labels of type {labels.dtype} cannot be compared with the classes") from error
         if labels.ndim != 1 or np.any(wrong):
             bad = labels[wrong][0] if labels.ndim == 1 else labels.shape
-            raise DataError(f"label {bad!r} is none of the network's {self.n_outputs} classes {_shown(self.classes)}")
+            raise DataError(f"label {str(bad)!r} is none of the network's {self.n_outputs} classes {_shown(self.classes)}")
         return np.asarray(found, dtype=np.int64)
 
     def save(self, path: str | Path) -> Path:
@@ -281,7 +282,7 @@ class Network:
         arrays = _read_npz(path)
         if "format" not in arrays or str(arrays["format"]) != FORMAT:
             raise ModelFileError(f"{path} is not a layermilp model")
-        if not np.array_equal(arrays.get("version"), VERSION):
+        if "version" not in arrays or not np.array_equal(arrays["version"], VERSION):
             raise ModelFileError(f"{path} has format version {arrays.get('version')}; this layermilp reads {VERSION}")
         try:
             blocks = [_block_from(arrays, i) for i in range(int(arrays["n_blocks"]))]
@@ -338,11 +339,13 @@ def _he(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
         of_weights = parameters.index[group.neurons, :-1]
         of_weights = of_weights[of_weights >= 0]
         fan_in = of_weights.size / group.neurons.size
-        sign = -1.0 if theta[of_weights].sum() < 0.0 else 1.0
-        theta[group.parameters] *= sign * np.sqrt(2.0 / max(fan_in, 1.0))
+        drawn = np.clip(theta[group.parameters] * np.sqrt(2.0 / max(fan_in, 1.0)), -1.0, 1.0)
+        theta[group.parameters] = drawn
+        if theta[of_weights].sum() < 0.0:
+            theta[group.parameters] = -drawn
     of_bias = parameters.index[:, -1]
     theta[of_bias[of_bias >= 0]] = 0.0
-    return np.clip(theta, -1.0, 1.0)
+    return theta
 
 
 INITIALIZERS: dict[str, Callable[[ParameterMap, np.random.Generator], FloatArray]] = {"he": _he, "uniform": _uniform}

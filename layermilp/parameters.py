@@ -172,4 +172,5 @@ class ParameterMap:
             )
             coefficients[:, i] = (ties @ extended.T).T
         constants = extended @ self.fixed[group.neurons].T
-        return coefficients.reshape(-1, group.parameters.size), constants.reshape(-1)
+        n_rows = len(inputs) * group.neurons.size
+        return coefficients.reshape(n_rows, group.parameters.size), constants.reshape(n_rows)

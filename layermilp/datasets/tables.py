@@ -52,7 +52,7 @@ def _load_csv(path: Path, label_column: str, needs_labels: bool) -> Dataset:
 
 
 def load_samples(path: Path, label_column: str = "label") -> FloatArray:
-    """Load samples without labels, shape ``(n, d)``: array ``X`` of an ``.npz``, or all columns but the labels of a ``.csv``."""
+    """Load samples without labels, shape ``(n, d)``: ``X`` of an ``.npz``, or all columns but the labels of a ``.csv``."""
     if path.suffix.lower() == ".npz":
         arrays = _read_npz(path)
         if "X" not in arrays:

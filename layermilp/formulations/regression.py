@@ -146,7 +146,7 @@ def reference_big_m(inputs: FloatArray, weights: FloatArray) -> float:
     """
     largest = float(np.abs(inputs).max(initial=0.0))
     scale = max(1.0, float(np.abs(weights).max(initial=0.0)))
-    return scale * (inputs.shape[1] * (1.1 * largest + 0.1) + 1.0)
+    return scale * float(inputs.shape[1] * (1.1 * largest + 0.1) + 1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,10 +118,8 @@ class Solver(ABC):
             )
         limits = limits or Limits()
         began = time.perf_counter()
-        if program.n_columns == 0:
-            answer = _solve_empty(program)
-        else:
-            answer = self._solve(program, limits, dict(options or {}))
+        is_empty = program.n_columns == 0
+        answer = _solve_empty(program) if is_empty else self._solve(program, limits, dict(options or {}))
         return self._checked(program, limits, answer, time.perf_counter() - began)
 
     @abstractmethod

@@ -121,6 +121,8 @@ def _limit_words(program: Program, limits: Limits) -> list[str]:
         words += ["-seconds", repr(float(limits.time_limit))]
     if program.is_mip:
         words += ["-randomCbcSeed", seed, "-integerTolerance", repr(PRIMAL_TOLERANCE)]
+        # By default CBC gives up improvements below 1e-5, whatever the gaps.
+        words += ["-increment", repr(PRIMAL_TOLERANCE)]
         words += ["-ratioGap", repr(float(limits.relative_gap)), "-allowableGap", repr(absolute_gap(limits))]
         if limits.node_limit is not None:
             words += ["-maxNodes", str(int(limits.node_limit))]

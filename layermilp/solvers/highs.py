@@ -24,12 +24,12 @@ class Highs(Solver):
         """Version of HiGHS."""
         import highspy
 
-        return str(highspy.Highs().version())
+        return f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         import highspy
 
-        highs = highspy.Highs()
+        highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         highs.setOptionValue("output_flag", False)
         for name, value in {**_options(program, limits), **options}.items():
             _set_option(highs, name, value)
