@@ -383,7 +383,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust-factor", type=float, default=0.6, metavar="F", help="factor of the bounds (10)")
     parser.add_argument("--trust-offset", type=float, default=0.01, metavar="A", help="offset of the bounds (10)")
     parser.add_argument(
-        "--postprocess", default="batch", metavar="WHEN", help=f"last layer's LP with slack: {', '.join(POSTPROCESS)}"
+        "--postprocess", default="end", metavar="WHEN", help=f"last layer's LP with slack: {', '.join(POSTPROCESS)}"
     )
     parser.add_argument("--tolerance", type=float, default=0.49, metavar="S", help="slack of the post-processing")
     parser.add_argument("--tie-break", default="nearest", metavar="RULE", help=f"which optimum: {', '.join(TIE_BREAKS)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -56,5 +57,11 @@ class Workers:
         """Apply a picklable function to every task; yield the answers in the order of the tasks, as they come."""
         if self._parallel is None:
             return map(function, tasks)
-        answers: Iterator[Answer] = self._parallel(joblib.delayed(function)(task) for task in tasks)
+        answers: Iterator[Answer] = self._parallel(joblib.delayed(_in_worker)(function, task) for task in tasks)
         return answers
+
+
+def _in_worker(function: Callable[[Task], Answer], task: Task) -> Answer:
+    # On a terminal Ctrl-C reaches every process; the calling one decides what to do, and ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return function(task)

@@ -22,10 +22,10 @@ from layermilp.solvers import require
 POSTPROCESS = ("batch", "end", "none")
 """When the last layer is post-processed: after every batch, once on all samples seen, or never."""
 
-DEFAULT_TARGET_GAP = 0.01
+DEFAULT_TARGET_GAP = 0.05
 """Share of its targets' sum to within which a program is solved in training, see `Setup`."""
 
-DEFAULT_NODE_LIMIT = 2000
+DEFAULT_NODE_LIMIT = 20
 """Branch-and-bound nodes per program in training, so that no program stalls a run, repeatably."""
 
 
@@ -47,7 +47,7 @@ class Settings:
     box: float = 1.0
     trust_factor: float = 0.6
     trust_offset: float = 0.01
-    postprocess: str = "batch"
+    postprocess: str = "end"
     tolerance: float = 0.49
 
     def __post_init__(self) -> None:
@@ -367,7 +367,7 @@ def train(
     box: float = 1.0,
     trust_factor: float = 0.6,
     trust_offset: float = 0.01,
-    postprocess: str = "batch",
+    postprocess: str = "end",
     tolerance: float = 0.49,
     tie_break: str = "nearest",
     X_test: ArrayLike | None = None,

@@ -34,7 +34,7 @@ class Highs(Solver):
         for name, value in {**_options(program, limits), **options}.items():
             _set_option(highs, name, value)
         _pass_model(highs, program)
-        _run(highs, limits)
+        _run(highs)
         return _answer(highs, program)
 
 
@@ -91,22 +91,33 @@ def _pass_model(highs: Any, program: Program) -> None:
         highs.setSolution(program.n_columns, np.arange(program.n_columns, dtype=np.int32), program.start)
 
 
-def _run(highs: Any, limits: Limits) -> None:
+def _run(highs: Any) -> None:
     import highspy
 
-    # In the main thread Ctrl-C is watched for, which needs the solve in a thread of its own.
-    if threading.current_thread() is threading.main_thread():
-        highs.HandleKeyboardInterrupt = True
-        status = highs.solve()
-    else:
-        status = highs.run()
+    status = _run_interruptibly(highs)
     if status == highspy.HighsStatus.kError and highs.getModelStatus() == highspy.HighsModelStatus.kNotset:
         # The only such failure seen: another number of threads was used earlier in this process.
         highspy.Highs.resetGlobalScheduler(True)
-        highs.run()
-    if highs.getModelStatus() == highspy.HighsModelStatus.kInterrupt:
-        # HiGHS catches Ctrl-C and only ends the solve.
-        raise KeyboardInterrupt
+        _run_interruptibly(highs)
+
+
+def _run_interruptibly(highs: Any) -> Any:
+    """Run HiGHS; in the main thread a KeyboardInterrupt ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        return highs.run()
+    # Python sees Ctrl-C only between its own instructions, so the solve goes into a thread of its own. highspy's own
+    # handling would print to stdout.
+    answers: list[Any] = []
+    highs.HandleUserInterrupt = True
+    thread = threading.Thread(target=lambda: answers.append(highs.run()), daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        highs.cancelSolve()
+        thread.join()
+        raise
+    return answers[0]
 
 
 def _answer(highs: Any, program: Program) -> Answer:
