@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from layermilp.formulations import FORMULATIONS, HingeRegression, ReluRegression, output, paper, proposal, reduced
 from layermilp.formulations.nearest import nearest, nearest_point
 from layermilp.formulations.neuron import all_rows, open_rows
-from layermilp.formulations.regression import reference_big_m
+from layermilp.formulations.regression import Merger, reference_big_m
 from layermilp.layerwise.propose import propose
 from layermilp.layerwise.solve import Setup
 from layermilp.program import Program, Status, check
@@ -431,3 +431,24 @@ def test_programs_are_named() -> None:
     for program in programs:
         names = program.column_names()
         assert len(set(names)) == len(names) == program.n_columns
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=30)
+def test_equal_columns_become_one_unknown(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    distinct = rng.random((5, 3))
+    h = sparse.csr_array(distinct[:, rng.integers(0, 3, 7)])
+    lower, upper = -rng.random(7), rng.random(7)
+    start = rng.uniform(lower, upper)
+    problem = ReluRegression(h, np.zeros(5), lower, upper, start, targets=rng.random(5), big_m=10.0)
+    merger = Merger.of(h)
+    merged = problem.merged(merger)
+    assert merged.n_unknowns == len(np.unique(h.toarray(), axis=1).T)
+    sums = rng.uniform(merged.lower, merged.upper)
+    theta = merger.spread(sums, problem)
+    assert np.all(lower <= theta) and np.all(theta <= upper)
+    assert merger.sums(theta) == pytest.approx(sums)
+    assert problem.losses(theta) == pytest.approx(merged.losses(sums))
+    assert np.abs(theta - start).sum() == pytest.approx(np.abs(sums - merged.start).sum())
+    assert np.array_equal(merger.spread(merged.start, problem), start)

@@ -46,13 +46,9 @@ def load_digits(n_inputs: int | None = None, note: str = "") -> Dataset:
 
 
 def _enlarged(images: FloatArray) -> FloatArray:
-    """Interpolate 8 x 8 images bilinearly at 28 x 28 places."""
-    from scipy.ndimage import zoom
-
-    zoomed = zoom(images.reshape(-1, 8, 8), (1, 3.5, 3.5), order=1, mode="nearest", grid_mode=True)
-    # Interpolation cannot leave [0, 1], but its rounding can, by some 1e-16.
-    enlarged: FloatArray = np.clip(zoomed.reshape(-1, LARGE), 0.0, 1.0)
-    return enlarged
+    """Draw every pixel as 3 x 3 pixels, within an empty frame of 2 pixels, as MNIST's digits have one too."""
+    drawn = np.kron(images.reshape(-1, 8, 8), np.ones((1, 3, 3)))
+    return np.pad(drawn, ((0, 0), (2, 2), (2, 2))).reshape(-1, LARGE)
 
 
 def _place(row: int, column: int | None) -> str:

@@ -102,19 +102,18 @@ def _npz_part(path: Path, arrays: dict[str, AnyArray], suffix: str) -> Part:
 
 def _read_csv(reader: Iterator[list[str]], path: Path, label_column: str, needs_labels: bool) -> Part:
     header = _header(reader, path)
-    if not needs_labels and label_column not in header:
-        # Samples to predict may come without labels: every line gets the same one.
-        header = [*header, label_column]
-        reader = (cells and [*cells, "0"] for cells in reader)
-    at = _label_position(header, path, label_column)
-    features = header[:at] + header[at + 1 :]
+    # Samples to predict may come without labels: every one then gets the same.
+    has_labels = needs_labels or label_column in header
+    columns = header if has_labels else [*header, label_column]
+    at = _label_position(columns, path, label_column)
+    features = columns[:at] + columns[at + 1 :]
     values, labels, lines = array("d"), [], array("q")  # arrays of machine numbers: a tenth of a list's memory
     for line, cells in _numbered(reader, path):
         if len(cells) != len(header):
             raise DataError(f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)} columns")
-        label = cells.pop(at).strip()
+        label = cells.pop(at).strip() if has_labels else "0"
         if not label:
-            raise DataError(f"{path}, line {line}: column {header[at]!r} is empty; every sample needs a label")
+            raise DataError(f"{path}, line {line}: column {label_column!r} is empty; every sample needs a label")
         try:
             values.extend(map(float, cells))
         except ValueError:
@@ -124,7 +123,7 @@ def _read_csv(reader: Iterator[list[str]], path: Path, label_column: str, needs_
     if not labels:
         raise DataError(f"{path} has a header but no samples")
     samples = np.frombuffer(values, dtype=np.float64).reshape(len(labels), len(features))
-    return Part(samples, _typed_labels(labels), str(path), _csv_place(path, lines, features, header[at]))
+    return Part(samples, _typed_labels(labels), str(path), _csv_place(path, lines, features, label_column))
 
 
 def _header(reader: Iterator[list[str]], path: Path) -> list[str]:

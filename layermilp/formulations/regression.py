@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from layermilp.program import BoolArray, FloatArray
+from layermilp.program import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,47 @@ class Rows:
         occurs = np.zeros(self.n_unknowns, dtype=bool)
         occurs[self.coefficients.indices[self.coefficients.data != 0.0]] = True
         return occurs
+
+
+@dataclass(frozen=True, eq=False)
+class Merger:
+    """Unknowns with equal columns of `H`, of which only the sums matter to any row.
+
+    Parameters
+    ----------
+    group : (p,) array of int
+        Number of the sum in which an unknown occurs.
+    firsts : (q,) array of int
+        One unknown of each sum.
+    """
+
+    group: IntArray
+    firsts: IntArray
+
+    @classmethod
+    def of(cls, coefficients: sparse.csr_array) -> Merger:
+        """Find the equal columns."""
+        columns = coefficients.toarray().T
+        _, firsts, group = np.unique(columns, axis=0, return_index=True, return_inverse=True)
+        # In the order of their first unknowns, so that nothing moves where no columns are equal.
+        rank = np.argsort(np.argsort(firsts))
+        return cls(rank[group.reshape(-1)], np.sort(firsts))
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Add up values of the unknowns, shape ``(p,)`` to ``(q,)``."""
+        return np.bincount(self.group, weights=values, minlength=self.firsts.size)
+
+    def spread(self, sums: FloatArray, rows: Rows) -> FloatArray:
+        """Return unknowns with the given sums: every one moves from its start by the same share of its room in the box.
+
+        Among the points with these sums it is one of the nearest to the start in the l1 norm.
+        """
+        change = sums - self.sums(rows.start)
+        room = np.where(change[self.group] > 0.0, rows.upper - rows.start, rows.start - rows.lower)
+        total = self.sums(room)
+        share = np.divide(np.abs(change), total, out=np.zeros_like(total), where=total > 0.0)
+        moved = rows.start + np.sign(change)[self.group] * np.minimum(share, 1.0)[self.group] * room
+        return np.clip(moved, rows.lower, rows.upper)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +172,16 @@ class ReluRegression(Rows):
             lower=self.lower[unknowns],
             upper=self.upper[unknowns],
             start=self.start[unknowns],
+        )
+
+    def merged(self, merger: Merger) -> ReluRegression:
+        """Return the problem in the sums of unknowns with equal columns; it has the same optimum."""
+        return replace(
+            self,
+            coefficients=self.coefficients[:, merger.firsts],
+            lower=merger.sums(self.lower),
+            upper=merger.sums(self.upper),
+            start=merger.sums(self.start),
         )
 
 

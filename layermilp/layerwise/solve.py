@@ -16,7 +16,7 @@ import numpy as np
 from layermilp.formulations.nearest import nearest, nearest_point
 from layermilp.formulations.neuron import FORMULATIONS, Formulation
 from layermilp.formulations.output import output
-from layermilp.formulations.regression import HingeRegression, ReluRegression
+from layermilp.formulations.regression import HingeRegression, Merger, ReluRegression
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status, relative_gap
 from layermilp.solvers import Option, solve
 
@@ -146,8 +146,7 @@ class _Search:
     def suffices(self, bound: float) -> bool:
         """Whether the loss is as near to a lower bound as was asked for."""
         asked = max(self.absolute_gap, (self.setup.limits.gap or 0.0) * self.loss)
-        # A solver that stops at the gap may miss it by its own rounding.
-        return self.meets(bound) or (asked > 0.0 and self.loss - bound <= asked + FEASIBILITY_TOLERANCE * self.loss)
+        return self.meets(bound + asked)
 
     def solve(self, program: Program) -> Result:
         """Solve a program within what is left of the time limit."""
@@ -192,7 +191,7 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
     """Minimize ``sum_r |max(0, a_r) - t_r|`` over the box.
 
     The reference form is one solver call from the given start. Every other form takes four steps: unknowns that occur in no
-    row stay at their start; descents from the start and from the all-firing pattern give an incumbent; the program is solved
+    row stay at their start, and those with equal columns become one; descents from the start and from the all-firing pattern give an incumbent; the program is solved
     from there, unless the incumbent is good enough by a bound that needs no solver; of equal optima the nearest is taken.
     """
     formulation = FORMULATIONS[setup.formulation]
@@ -200,11 +199,13 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
         search = _Search(problem, setup)
         _solve_program(search, problem, formulation, formulation.build(problem))
         return search.fit()
-    live = problem.live
-    fit = _solve_live(problem.restricted(live), formulation, setup)
+    live = problem.restricted(problem.live)
+    merger = Merger.of(live.coefficients)
+    fit = _solve_live(live.merged(merger), formulation, setup)
     parameters = problem.start.copy()
-    parameters[live] = fit.parameters
-    return replace(fit, parameters=parameters)
+    parameters[problem.live] = merger.spread(fit.parameters, live)
+    objective = problem.loss(parameters)
+    return replace(fit, parameters=parameters, objective=objective, bound=min(fit.bound, objective))
 
 
 def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup) -> Fit:

@@ -63,7 +63,7 @@ class Cbc(Solver):
             began = time.perf_counter()
             end = _run(folder, words, limits.time_limit)
             unsure = limits.time_limit is not None and time.perf_counter() - began > _UNSURE_AFTER * limits.time_limit
-            return _answer(program, folder, end, unsure)
+            return _answer(program, limits, folder, end, unsure)
 
 
 def _find_executable() -> Path | None:
@@ -205,7 +205,7 @@ def _wait(child: subprocess.Popen[bytes], time_limit: float | None) -> str:
         return "killed after its time limit"
 
 
-def _answer(program: Program, folder: Path, end: str, unsure: bool) -> Answer:
+def _answer(program: Program, limits: Limits, folder: Path, end: str, unsure: bool) -> Answer:
     log = _text(folder / _LOG)
     words = _text(folder / _TEXT).partition("\n")[0].strip()
     if not words:
@@ -222,7 +222,7 @@ def _answer(program: Program, folder: Path, end: str, unsure: bool) -> Answer:
     return Answer(
         status=status,
         x=x,
-        bound=_bound(log, status, program, x) if program.is_mip else -math.inf,
+        bound=_bound(log, status, program, x, limits) if program.is_mip else -math.inf,
         nodes=_nodes(log),
         message=words.partition(" - objective")[0],
     )
@@ -259,20 +259,25 @@ def _point(path: Path, program: Program) -> FloatArray | None:
     return np.frombuffer(data, dtype=np.float64, offset=16 + 16 * rows, count=columns).copy()
 
 
-def _bound(log: str, status: Status, program: Program, x: FloatArray | None) -> float:
+def _bound(log: str, status: Status, program: Program, x: FloatArray | None, limits: Limits) -> float:
     """Return the lower bound that the search has proven, never rounded up."""
     if status is Status.OPTIMAL and x is not None:
         # A finished search is proven only up to the gaps that CBC was told to leave; the log may know better.
         objective = float(program.costs @ x) + program.offset
-        left = _setting(log, "ratioGap") * abs(objective) + _setting(log, "allowableGap") + _setting(log, "increment")
+        left = _setting(log, "ratioGap", limits.relative_gap) * abs(objective)
+        left += _setting(log, "allowableGap", absolute_gap(limits)) + _setting(log, "increment", PRIMAL_TOLERANCE)
         return max(objective - left, _logged_bound(log))
     return _logged_bound(log) if status is Status.FEASIBLE_AT_LIMIT else -math.inf
 
 
-def _setting(log: str, name: str) -> float:
-    """Return the last value to which a parameter was set, 0 if it was not; the log rounds it to six digits."""
+def _setting(log: str, name: str, asked: float) -> float:
+    """Return the last value to which a parameter was set, 0 if it was not.
+
+    The log rounds it to six digits; where these are the value that was asked for, that is it.
+    """
     values = re.findall(rf"^{name} was changed from \S+ to (\S+)", log, re.MULTILINE)
-    return max(0.0, _float(values[-1])) * (1.0 + 1e-5) if values else 0.0
+    value = max(0.0, _float(values[-1])) if values else 0.0
+    return asked if math.isclose(value, asked, rel_tol=1e-5) else value * (1.0 + 1e-5)
 
 
 def _logged_bound(log: str) -> float:
