@@ -86,6 +86,8 @@ class Merger:
     @classmethod
     def of(cls, coefficients: sparse.csr_array) -> Merger:
         """Find the equal columns."""
+        if not coefficients.shape[1]:
+            return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
         columns = coefficients.toarray().T
         _, firsts, group = np.unique(columns, axis=0, return_index=True, return_inverse=True)
         # In the order of their first unknowns, so that nothing moves where no columns are equal.
@@ -94,7 +96,9 @@ class Merger:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Add up values of the unknowns, shape ``(p,)`` to ``(q,)``."""
-        return np.bincount(self.group, weights=values, minlength=self.firsts.size)
+        sums = np.zeros(self.firsts.size)
+        np.add.at(sums, self.group, values)
+        return sums
 
     def spread(self, sums: FloatArray, rows: Rows) -> FloatArray:
         """Return unknowns with the given sums: every one moves from its start by the same share of its room in the box.

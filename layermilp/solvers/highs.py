@@ -108,15 +108,24 @@ def _run_interruptibly(highs: Any) -> Any:
     # Python sees Ctrl-C only between its own instructions, so the solve goes into a thread of its own. highspy's own
     # handling would print to stdout.
     answers: list[Any] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            answers.append(highs.run())
+        finally:
+            done.set()
+
     highs.HandleUserInterrupt = True
-    thread = threading.Thread(target=lambda: answers.append(highs.run()), daemon=True)
-    thread.start()
+    threading.Thread(target=work, daemon=True).start()
     try:
-        thread.join()
+        done.wait()
     except KeyboardInterrupt:
         highs.cancelSolve()
-        thread.join()
+        done.wait()  # not Thread.join, which may take an interrupted thread for a finished one
         raise
+    if not answers:
+        raise SolverError("HiGHS failed; its traceback is on stderr")
     return answers[0]
 
 
