@@ -191,7 +191,7 @@ class _Run:
             f"wall time       {summary['wall_seconds']:.1f} s, {summary['sweeps']} sweeps in {summary['batches_done']} batches",
         ]
         if self.settings.setup.limits.time_limit is not None and summary["programs_at_limit"]:
-            lines.append("repeatable      no: a time limit was set, and programs were stopped")
+            lines.append("repeatable      not for certain: programs were stopped, and a time limit was set")
         if self.directory is not None:
             lines.append(f"written         {self.directory.path}/: model.npz, history.jsonl, summary.json")
         if interrupted:

@@ -31,6 +31,7 @@ class Progress:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.began = time.perf_counter()
         self.state: State | None = None
+        self.seconds_per_batch = 0.0
         self.programs = 0
         self._live: Live | None = None
 
@@ -74,6 +75,7 @@ class Progress:
                 f"({record.at_limit} at limit), {record.seconds:.1f} s"
             )
         if state.batch_ended:
+            self.seconds_per_batch = (time.perf_counter() - self.began) / state.batch
             test = "" if state.test_accuracy is None else f", test {state.test_accuracy:.3f}"
             self.note(
                 f"batch {state.batch}/{self.batches}: accuracy {state.batch_accuracy:.3f}, seen {state.seen_accuracy:.3f}"
@@ -82,10 +84,10 @@ class Progress:
 
     def _time_left(self) -> str:
         passed = time.perf_counter() - self.began
-        done = 0 if self.state is None else self.state.batch - (not self.state.batch_ended)
-        if not done:
+        if not self.seconds_per_batch:
             return f"{_clock(passed)} passed"
-        return f"{_clock(passed)} passed, about {_clock(passed / done * (self.batches - done))} left"
+        left = max(self.seconds_per_batch * self.batches - passed, 0.0)
+        return f"{_clock(passed)} passed, about {_clock(left)} left"
 
 
 def _clock(seconds: float) -> str:

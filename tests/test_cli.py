@@ -136,6 +136,7 @@ def test_same_seed_same_bytes_for_any_number_of_workers(table: Path, tmp_path: P
         (["--label-column", "class"], "'class'"),
         (["--batches", "x"], "--batches"),
         (["--solver-option", "threads"], "NAME=VALUE"),
+        (["--solver-option", "threads=2"], "need that solver to be named"),
         (["--solver", "highs", "--solver-option", "no_such=1"], "no_such"),
         (["--data", "nowhere.csv"], "nowhere.csv"),
         (["--data", "fashion"], "'fashion'"),
@@ -246,9 +247,7 @@ def test_too_large_for_the_community_edition(tmp_path: Path) -> None:
 def test_help_and_version() -> None:
     assert run("--version").stdout.startswith("layermilp 0.")
     text = run("train", "--help").stdout
-    for option in (
-        "--net --batches --batch-size --data --data-dir --seed --solver --formulation --time-limit --gap --jobs --init --out "
-        "--quiet --verbose"
-    ).split():
+    options = "net batches batch-size data data-dir seed solver formulation time-limit gap jobs init out quiet verbose"
+    for option in (f"--{name}" for name in options.split(" ")):
         assert option in text
     refused(run("trian"), "trian")

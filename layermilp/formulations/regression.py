@@ -96,7 +96,7 @@ class Merger:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Add up values of the unknowns, shape ``(p,)`` to ``(q,)``."""
-        sums = np.zeros(self.firsts.size)
+        sums: FloatArray = np.zeros(self.firsts.size)
         np.add.at(sums, self.group, values)
         return sums
 
@@ -110,7 +110,7 @@ class Merger:
         total = self.sums(room)
         share = np.divide(np.abs(change), total, out=np.zeros_like(total), where=total > 0.0)
         moved = rows.start + np.sign(change)[self.group] * np.minimum(share, 1.0)[self.group] * room
-        return np.clip(moved, rows.lower, rows.upper)
+        return np.asarray(np.clip(moved, rows.lower, rows.upper))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import proposal
 from layermilp.formulations.neuron import FORMULATIONS, open_rows, reduced
 from layermilp.layerwise.solve import TIGHT, Fit, Setup, solve_hinge, solve_relu
@@ -44,7 +45,16 @@ def propose(
 def _last(weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup) -> Proposals:
     """Solve the LPs of all samples as one; a sample keeps its inputs where they are as good."""
     problem = proposal.last(weights, bias, inputs, targets)
-    fit = solve_hinge(problem, setup)
+    try:
+        fit = solve_hinge(problem, setup)
+    except ProgramTooLarge:
+        if len(inputs) == 1:
+            raise
+        halves = [
+            _last(weights, bias, inputs[part], targets[part], setup)
+            for part in (slice(0, len(inputs) // 2), slice(len(inputs) // 2, None))
+        ]
+        return Proposals(np.concatenate([half.inputs for half in halves]), halves[0].tally + halves[1].tally)
     before, after = (
         problem.losses(theta).reshape(len(inputs), -1).sum(axis=1) for theta in (problem.start, fit.parameters)
     )
@@ -84,6 +94,7 @@ class _Search:
         self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup
     ) -> None:
         self.weights, self.bias, self.inputs, self.targets, self.setup = weights, bias, inputs, targets, setup
+        self.nodes_per_lp = NODES_PER_LP
         self.best = inputs.copy()
         outputs = np.maximum(inputs @ weights.T + bias, 0.0)
         self.loss = np.abs(outputs - targets).sum(axis=1)
@@ -112,9 +123,15 @@ class _Search:
             np.minimum.at(self.open_bound, samples[stopped], bounds[stopped])
             samples, states, bounds = samples[~stopped], states[~stopped], bounds[~stopped]
             # The newest nodes first: memory stays bounded, and incumbents come early.
-            cut = max(samples.size - NODES_PER_LP, 0)
+            cut = max(samples.size - self.nodes_per_lp, 0)
             if samples.size:
-                children = self._branch(samples[cut:], states[cut:])
+                try:
+                    children = self._branch(samples[cut:], states[cut:])
+                except ProgramTooLarge:
+                    if samples.size - cut == 1:
+                        raise
+                    self.nodes_per_lp = (samples.size - cut) // 2
+                    continue
                 pairs = zip((samples[:cut], states[:cut], bounds[:cut]), children, strict=True)
                 samples, states, bounds = (np.concatenate(pair) for pair in pairs)
         return self._proposals()

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from layermilp.formulations.nearest import nearest, nearest_point
+from layermilp.errors import ProgramTooLarge
 from layermilp.formulations.neuron import FORMULATIONS, Formulation
 from layermilp.formulations.output import output
 from layermilp.formulations.regression import HingeRegression, Merger, ReluRegression
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status, relative_gap
-from layermilp.solvers import Option, solve
+from layermilp.solvers import SOLVERS, Option, available, solve
 
 MAX_DESCENTS = 50
 """Largest number of LPs in one descent; a descent of more than ten has not been seen."""
@@ -148,12 +149,14 @@ class _Search:
         asked = max(self.absolute_gap, (self.setup.limits.gap or 0.0) * self.loss)
         return self.meets(bound + asked)
 
-    def solve(self, program: Program) -> Result:
-        """Solve a program within what is left of the time limit."""
+    def solve(self, program: Program, solver: str | None = None) -> Result:
+        """Solve a program within what is left of the time limit, with another solver than the setup's if one is named."""
         limits = replace(self.setup.limits, absolute_gap=self.absolute_gap)
         if limits.time_limit is not None:
             limits = replace(limits, time_limit=max(self.ends - time.perf_counter(), 0.01))
-        result = solve(program, self.setup.solver, limits, self.setup.options)
+        # The setup's options are those of its solver.
+        options = self.setup.options if solver is None else {}
+        result = solve(program, solver or self.setup.solver, limits, options)
         self.counter[result.solver] += 1
         return result
 
@@ -191,8 +194,9 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
     """Minimize ``sum_r |max(0, a_r) - t_r|`` over the box.
 
     The reference form is one solver call from the given start. Every other form takes four steps: unknowns that occur in no
-    row stay at their start, and those with equal columns become one; descents from the start and from the all-firing pattern give an incumbent; the program is solved
-    from there, unless the incumbent is good enough by a bound that needs no solver; of equal optima the nearest is taken.
+    row stay at their start, and those with equal columns become one; descents from the start and from the all-firing pattern
+    give an incumbent; the program is solved from there, unless the incumbent is good enough by a bound that needs no solver;
+    of equal optima the nearest is taken.
     """
     formulation = FORMULATIONS[setup.formulation]
     if formulation.is_reference:
@@ -265,7 +269,15 @@ def _move_nearer(search: _Search, problem: ReluRegression | HingeRegression) -> 
     """Replace the best point by the nearest one to the start that is as good, if a solver finds it."""
     if search.setup.tie_break != "nearest" or search.theta is problem.start or search.expired:
         return
-    result = search.solve(nearest(problem, search.theta))
+    program = nearest(problem, search.theta)
+    try:
+        result = search.solve(program)
+    except ProgramTooLarge:
+        # The tie-break has twice the columns; whoever asked for a solver whose edition takes the fit shall get the fit.
+        fallbacks = [name for name in available() if SOLVERS[name].size_limit(program) is None]
+        if not fallbacks:
+            return
+        result = search.solve(program, fallbacks[0])
     if result.x is None:
         return
     theta = np.clip(nearest_point(problem, result.x), problem.lower, problem.upper)

@@ -69,6 +69,8 @@ class Settings:
             raise OptionError(f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0")
         if self.setup.tie_break not in TIE_BREAKS:
             raise OptionError(f"tie_break is {self.setup.tie_break!r}; choose {', '.join(TIE_BREAKS)}")
+        if self.setup.options and self.setup.solver == "auto":
+            raise OptionError(f"options of a solver ({', '.join(self.setup.options)}) need that solver to be named, not auto")
         require(self.setup.solver)
 
 
