@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from layermilp.formulations.nearest import nearest, nearest_point
 from layermilp.errors import ProgramTooLarge
+from layermilp.formulations.nearest import nearest, nearest_point
 from layermilp.formulations.neuron import FORMULATIONS, Formulation
 from layermilp.formulations.output import output
 from layermilp.formulations.regression import HingeRegression, Merger, ReluRegression
