@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LayermilpError as error:
         print(f"layermilp: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE_ERROR
+    except MemoryError as error:
+        print(f"layermilp: not enough memory: {error}; use a smaller net or batch", file=sys.stderr)
+        return USAGE_ERROR
     except BrokenPipeError:
         # Whoever read the output has gone; there is nobody to tell.
         sys.stderr.close()
