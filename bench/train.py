@@ -1,7 +1,7 @@
 """The main job over several seeds: seconds and accuracies of ``layermilp train`` with given options.
 
-One run per seed; prints a table and writes JSON with ``--json``. The last column is the accuracy on the test data, which must not
-decide anything: to compare options use ``--held-out``, which judges on training images 50,001 to 60,000 instead.
+One run per seed; prints a table and writes JSON with ``--json``. The last column is the accuracy on the test data, which
+must not decide anything: to compare options use ``--held-out``, which judges on training images 50,001 to 60,000 instead.
 """
 
 from __future__ import annotations
