@@ -22,7 +22,7 @@ from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limi
 from layermilp.solvers import SOLVERS, Option, available, solve
 
 MAX_DESCENTS = 50
-"""Largest number of LPs in one descent; a descent of more than ten has not been seen."""
+"""Largest number of LPs in one descent: a guard, since every step but the last lowers the loss."""
 
 TIE_BREAKS = ("nearest", "none")
 """Rules that choose among optima."""
@@ -78,7 +78,7 @@ class Fit:
         OPTIMAL if proven to 1e-6 relative, OPTIMAL_WITHIN_GAP if proven to the gap that was asked for, else
         FEASIBLE_AT_LIMIT; ERROR if the solver failed and the best point known is returned.
     start_objective : float
-        Loss at the start; `objective` never exceeds it.
+        Loss at the start; `objective` exceeds it by rounding at most (1e-9 a row).
     scale : float
         Sum of the targets: the loss of a silent neuron.
     solver_calls : Counter
