@@ -1,7 +1,10 @@
 """Train neural networks with linear and mixed-integer programs instead of gradients."""
 
+from layermilp.committee import Committee, load_model
 from layermilp.errors import LayermilpError
 from layermilp.layerwise.fit import fit_output_neuron, fit_relu_neuron, propose_inputs
+from layermilp.layerwise.postprocess import postprocess
+from layermilp.layerwise.settings import preset
 from layermilp.layerwise.solve import Fit
 from layermilp.layerwise.trainer import Trained, train
 from layermilp.network import Block, Network
@@ -11,6 +14,7 @@ from layermilp.version import __version__
 
 __all__ = [
     "Block",
+    "Committee",
     "Fit",
     "LayermilpError",
     "Limits",
@@ -22,6 +26,9 @@ __all__ = [
     "__version__",
     "fit_output_neuron",
     "fit_relu_neuron",
+    "load_model",
+    "postprocess",
+    "preset",
     "propose_inputs",
     "solve",
     "train",

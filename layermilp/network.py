@@ -1,4 +1,4 @@
-"""Networks of ReLU building blocks in numpy: forward pass, prediction, initialization, save and load."""
+"""Networks of ReLU building blocks in numpy: forward pass, prediction, save and load."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from layermilp.errors import DataError, ModelFileError, NetworkError
-from layermilp.files import write_atomically
+from layermilp.errors import DataError, NetworkError
+from layermilp.initialization import INITIALIZERS as INITIALIZERS
+from layermilp.initialization import initialize
+from layermilp.modelfiles import Arrays, ModelFile, read_model_file, write_model_file
+from layermilp.notation import describe, parse
 from layermilp.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray
 
 FORMAT = "layermilp.network"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Versions of the format that can be read. Version 1 has no decision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +53,20 @@ class Block:
     @classmethod
     def dense(cls, n_inputs: int, n_outputs: int, *, init: str = "he", seed: int = 0) -> Block:
         """Fully connected block; see `initialize` for `init`."""
-        return cls.initialized(ParameterMap.dense(_size(n_inputs), _size(n_outputs)), init, np.random.default_rng(seed))
+        return cls.initialized(ParameterMap.dense(n_inputs, n_outputs), init, np.random.default_rng(seed))
 
     @classmethod
     def conv2d(
         cls, height: int, width: int, kernel: int, *, free_bias: bool = False, init: str = "he", seed: int = 0
     ) -> Block:
         """Valid convolution of one channel with one feature map; see `ParameterMap.conv2d`."""
-        parameters = ParameterMap.conv2d(_size(height), _size(width), _size(kernel), free_bias=free_bias)
+        parameters = ParameterMap.conv2d(height, width, kernel, free_bias=free_bias)
         return cls.initialized(parameters, init, np.random.default_rng(seed))
+
+    @classmethod
+    def mean2d(cls, height: int, width: int, size: int) -> Block:
+        """Mean values of disjoint square regions of one channel, without parameters; see `ParameterMap.mean2d`."""
+        return cls(ParameterMap.mean2d(height, width, size), np.zeros(0))
 
     @classmethod
     def initialized(cls, parameters: ParameterMap, init: str, rng: np.random.Generator) -> Block:
@@ -102,7 +112,7 @@ class Block:
 
 
 class Network:
-    """Blocks one after the other; the class is the output closest to one.
+    """Blocks one after the other, and how a class is read from their outputs.
 
     Networks are values: training returns a new one.
 
@@ -112,14 +122,17 @@ class Network:
         First hidden layer to output layer; outputs of one fit the inputs of the next.
     classes : (n_outputs,) array of int or str, optional
         Label of each output. Default: 0, 1, ...
+    decision : {"nearest", "largest"}
+        ``nearest``: the class is the output closest to one (Goebbels 2021, section 1). ``largest``: it is the largest
+        output, and the last block is linear, that is its outputs are ``W x + c`` without ReLU.
 
     Raises
     ------
     NetworkError
-        If blocks do not fit together, or the classes do not fit the outputs.
+        If blocks do not fit together, the classes do not fit the outputs, or the decision is unknown.
     """
 
-    def __init__(self, blocks: Iterable[Block], classes: ArrayLike | None = None) -> None:
+    def __init__(self, blocks: Iterable[Block], classes: ArrayLike | None = None, decision: str = "nearest") -> None:
         self.blocks = tuple(blocks)
         if not self.blocks:
             raise NetworkError("a network needs at least one block")
@@ -129,6 +142,7 @@ class Network:
                     f"block {i} has {before.n_outputs} outputs, but block {i + 1} takes {after.n_inputs} inputs"
                 )
         self.classes = _classes(classes, self.n_outputs)
+        self.decision = _decision(decision)
 
     @classmethod
     def dense(cls, sizes: Sequence[int], *, init: str = "he", seed: int = 0) -> Network:
@@ -138,7 +152,7 @@ class Network:
         ----------
         sizes : sequence of int
             Inputs, hidden layers, outputs: ``[784, 8, 8, 8, 10]``.
-        init : {"he", "uniform"}
+        init : {"he", "uniform", "positive"}
             Rule of the initial weights, see `initialize`.
         seed : int
             Seed of the initial weights.
@@ -148,20 +162,66 @@ class Network:
         NetworkError
             If fewer than two sizes are given, one is not a positive integer, or the rule is unknown.
         """
-        sizes = [_size(size) for size in sizes]
         if len(sizes) < 2:
             raise NetworkError(f"a network needs inputs and outputs, such as 784-8-10; got {sizes}")
-        rng = np.random.default_rng(seed)
-        maps = [ParameterMap.dense(d, n) for d, n in itertools.pairwise(sizes)]
-        return cls(Block.initialized(parameters, init, rng) for parameters in maps)
+        return cls._initialized([ParameterMap.dense(d, n) for d, n in itertools.pairwise(sizes)], init, seed)
+
+    @classmethod
+    def conv(
+        cls,
+        height: int,
+        width: int,
+        kernel: int,
+        n_outputs: int = 10,
+        *,
+        mean: int = 1,
+        free_bias: bool = False,
+        init: str = "positive",
+        seed: int = 0,
+    ) -> Network:
+        """Convolutional network of one feature map and a dense output layer (Goebbels 2021, section 1).
+
+        Parameters
+        ----------
+        height, width : int
+            Size of the input images; inputs are their pixels row by row.
+        kernel : int
+            Side length of the kernel.
+        n_outputs : int
+            Number of outputs.
+        mean : int
+            Side length of the regions whose mean values the convolution sees; 1 for the pixels themselves. The report's
+            network on 28 x 28 pixels is ``Network.conv(28, 28, 3, mean=4)``.
+        free_bias : bool
+            Whether the convolution has one shared free bias, or zero.
+        init, seed
+            Initial weights, as in `dense`.
+
+        Raises
+        ------
+        NetworkError
+            If a size is not a positive integer, regions or kernel do not fit, or the rule is unknown.
+        """
+        maps = [] if mean == 1 else [ParameterMap.mean2d(height, width, mean)]
+        maps.append(ParameterMap.conv2d(height // mean, width // mean, kernel, free_bias=free_bias))
+        maps.append(ParameterMap.dense(maps[-1].n_outputs, n_outputs))
+        return cls._initialized(maps, init, seed)
 
     @classmethod
     def from_notation(cls, notation: str, *, init: str = "he", seed: int = 0) -> Network:
-        """Fully connected network from layer sizes joined by dashes, such as ``784-8-8-8-10``; see `dense`."""
-        sizes = notation.split("-")
-        if not all(size.isascii() and size.isdigit() for size in sizes):
-            raise NetworkError(f"net {notation!r} is not a list of layer sizes joined by dashes, such as 784-8-8-8-10")
-        return cls.dense([int(size) for size in sizes], init=init, seed=seed)
+        """Network in the notation of `layermilp.notation`, such as ``784-8-8-8-10`` or ``28x28-mean4-conv3-10``.
+
+        Raises
+        ------
+        NetworkError
+            If an item of the notation is not understood or does not fit, nothing is to be trained, or the rule is unknown.
+        """
+        return cls._initialized(parse(notation), init, seed)
+
+    @classmethod
+    def _initialized(cls, maps: Iterable[ParameterMap], init: str, seed: int) -> Network:
+        rng = np.random.default_rng(seed)
+        return cls(Block.initialized(parameters, init, rng) for parameters in maps)
 
     @property
     def n_inputs(self) -> int:
@@ -175,25 +235,31 @@ class Network:
 
     @property
     def notation(self) -> str:
-        """Layer sizes joined by dashes: ``784-8-8-8-10``."""
-        return "-".join(str(size) for size in (self.n_inputs, *(block.n_outputs for block in self.blocks)))
+        """The network in the notation of `layermilp.notation`; layer sizes alone if that has no items for a block."""
+        return describe([block.parameters for block in self.blocks])
 
     def __repr__(self) -> str:
         return f"Network({self.notation})"
 
     def with_block(self, i: int, block: Block) -> Network:
         """Return the network with block `i` (from 0) replaced."""
-        return Network((*self.blocks[:i], block, *self.blocks[i + 1 :]), self.classes)
+        return Network((*self.blocks[:i], block, *self.blocks[i + 1 :]), self.classes, self.decision)
 
     def with_classes(self, classes: ArrayLike) -> Network:
         """Return the network with other labels of its outputs."""
-        return Network(self.blocks, classes)
+        return Network(self.blocks, classes, self.decision)
+
+    def with_decision(self, decision: str) -> Network:
+        """Return the network with another way to read the class."""
+        return Network(self.blocks, self.classes, decision)
 
     def activations(self, X: ArrayLike) -> list[FloatArray]:
-        """Inputs and then the outputs of every block, shapes ``(m, size of the layer)``."""
+        """Inputs of every block and then the outputs of the last, as in `forward`; shapes ``(m, size of the layer)``."""
         layers = [self._inputs(X)]
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             layers.append(block.forward(layers[-1]))
+        last = self.blocks[-1]
+        layers.append(last.preactivation(layers[-1]) if self.decision == "largest" else last.forward(layers[-1]))
         return layers
 
     def forward(self, X: ArrayLike) -> FloatArray:
@@ -207,7 +273,7 @@ class Network:
         Returns
         -------
         (m, n_outputs) array
-            Non-negative outputs.
+            Outputs; not negative with the decision "nearest", of either sign with "largest".
 
         Raises
         ------
@@ -216,17 +282,17 @@ class Network:
         """
         return self.activations(X)[-1]
 
+    def decide(self, outputs: FloatArray) -> IntArray:
+        """Index of the output that each row of ``(m, n_outputs)`` outputs decides for, the first of equals."""
+        return decide(outputs, self.decision)
+
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Label of the output closest to one, the first of equals, for samples of shape ``(m, n_inputs)``."""
-        return np.asarray(self.classes[nearest_to_one(self.forward(X))])
+        """Labels, shape ``(m,)``, that the outputs of samples of shape ``(m, n_inputs)`` decide for."""
+        return np.asarray(self.classes[self.decide(self.forward(X))])
 
     def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Share of the samples whose predicted label is `y`."""
-        labels = np.asarray(y)
-        outputs = self.forward(X)
-        if labels.shape != (len(outputs),):
-            raise DataError(f"there are {len(outputs)} samples, but the labels have shape {labels.shape}")
-        return float(np.mean(self.classes[nearest_to_one(outputs)] == labels)) if labels.size else float("nan")
+        """Share of the samples whose predicted label is `y`; NaN without samples."""
+        return agreement(self.predict(X), y)
 
     def class_indices(self, y: ArrayLike) -> IntArray:
         """Return the output that stands for each label.
@@ -257,17 +323,7 @@ class Network:
         OutputError
             If the file cannot be written.
         """
-        arrays: dict[str, Any] = {
-            "format": np.array(FORMAT),
-            "version": np.array(VERSION),
-            "classes": self.classes,
-            "n_blocks": np.array(len(self.blocks)),
-        }
-        for i, block in enumerate(self.blocks):
-            arrays[f"weights_{i}"] = block.weights
-            arrays[f"bias_{i}"] = block.bias
-            arrays[f"index_{i}"] = block.parameters.index.astype(np.int32)
-        return write_atomically(Path(path), lambda file: np.savez_compressed(file, **arrays))
+        return write_model_file(path, FORMAT, VERSION, self.arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -278,17 +334,34 @@ class Network:
         ModelFileError
             If the file is missing, damaged, foreign, or of a newer version. Nothing in the file is ever executed.
         """
-        path = Path(path)
-        arrays = _read_npz(path)
-        if "format" not in arrays or str(arrays["format"]) != FORMAT:
-            raise ModelFileError(f"{path} is not a layermilp model")
-        if "version" not in arrays or not np.array_equal(arrays["version"], VERSION):
-            raise ModelFileError(f"{path} has format version {arrays.get('version')}; this layermilp reads {VERSION}")
-        try:
-            blocks = [_block_from(arrays, i) for i in range(int(arrays["n_blocks"]))]
-            return cls(blocks, arrays["classes"])
-        except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
-            raise ModelFileError(f"{path} is damaged: {error}") from error
+        return cls.from_file(read_model_file(path))
+
+    @classmethod
+    def from_file(cls, file: ModelFile) -> Network:
+        """Build the network that a model file holds; errors as in `load`."""
+        version = file.version(FORMAT, READABLE)
+        arrays = file.arrays if version > 1 else {**file.arrays, "decision": np.array("nearest")}
+        with file.damage():
+            return cls.from_arrays(arrays)
+
+    def arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
+        """Return all that makes the network as arrays whose names begin with a prefix."""
+        arrays: dict[str, NDArray[Any]] = {
+            f"{prefix}classes": self.classes,
+            f"{prefix}decision": np.array(self.decision),
+            f"{prefix}n_blocks": np.array(len(self.blocks)),
+        }
+        for i, block in enumerate(self.blocks):
+            arrays[f"{prefix}weights_{i}"] = block.weights
+            arrays[f"{prefix}bias_{i}"] = block.bias
+            arrays[f"{prefix}index_{i}"] = block.parameters.index.astype(np.int32)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, prefix: str = "") -> Network:
+        """Build a network from what `arrays` returned; wrong arrays raise KeyError, ValueError, TypeError or the like."""
+        blocks = [_block_from(arrays, prefix, i) for i in range(int(arrays[f"{prefix}n_blocks"]))]
+        return cls(blocks, arrays[f"{prefix}classes"], str(arrays[f"{prefix}decision"]))
 
     def _inputs(self, X: ArrayLike) -> FloatArray:
         inputs = np.asarray(X, dtype=np.float64)
@@ -305,63 +378,63 @@ def nearest_to_one(outputs: FloatArray) -> IntArray:
     return np.asarray(np.argmin(np.abs(outputs - 1.0), axis=1), dtype=np.int64)
 
 
-def initialize(parameters: ParameterMap, init: str, rng: np.random.Generator) -> FloatArray:
-    """Draw initial parameters by a named rule.
+def largest(outputs: FloatArray) -> IntArray:
+    """Index of the largest output in each row of ``(m, n)`` outputs, the first of equals."""
+    return np.asarray(np.argmax(outputs, axis=1), dtype=np.int64)
+
+
+DECISIONS: dict[str, Callable[[FloatArray], IntArray]] = {"nearest": nearest_to_one, "largest": largest}
+"""Ways to read the class from the outputs by name."""
+
+
+def decide(outputs: FloatArray, decision: str) -> IntArray:
+    """Index of the output that each row of outputs decides for.
 
     Parameters
     ----------
-    parameters : ParameterMap
-        What the parameters are.
-    init : {"he", "uniform"}
-        ``uniform``: every parameter uniform in [-1, 1] (Goebbels 2021, section 3). ``he``: weights normal with variance
-        2 / fan-in (He et al. 2015), cut at [-1, 1]; the signs of a neuron's weights are turned where their sum is negative,
-        because such a neuron is silent on most non-negative inputs; biases zero.
-    rng : numpy.random.Generator
-        Source of randomness.
+    outputs : (m, n) array
+        Outputs of a network.
+    decision : {"nearest", "largest"}
+        See `Network`.
+
+    Returns
+    -------
+    (m,) array of int
+        Indices; the first of equals.
 
     Raises
     ------
     NetworkError
-        If the rule is unknown.
+        If the decision is unknown.
     """
-    if init not in INITIALIZERS:
-        raise NetworkError(f"initialization {init!r} is unknown; choose {', '.join(INITIALIZERS)}")
-    return INITIALIZERS[init](parameters, rng)
+    return DECISIONS[_decision(decision)](outputs)
 
 
-def _uniform(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
-    return rng.uniform(-1.0, 1.0, parameters.n_parameters)
+def agreement(predicted: NDArray[Any], y: ArrayLike) -> float:
+    """Share of the predicted labels, shape ``(m,)``, that are `y`; NaN without labels.
+
+    Raises
+    ------
+    DataError
+        If there are more or fewer labels.
+    """
+    labels = np.asarray(y)
+    if labels.shape != predicted.shape:
+        raise DataError(f"there are {len(predicted)} samples, but the labels have shape {labels.shape}")
+    return float(np.mean(predicted == labels)) if labels.size else float("nan")
 
 
-def _he(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
-    theta = rng.normal(size=parameters.n_parameters)
-    for group in parameters.groups:
-        of_weights = parameters.index[group.neurons, :-1]
-        of_weights = of_weights[of_weights >= 0]
-        fan_in = of_weights.size / group.neurons.size
-        drawn = np.clip(theta[group.parameters] * np.sqrt(2.0 / max(fan_in, 1.0)), -1.0, 1.0)
-        theta[group.parameters] = drawn
-        if theta[of_weights].sum() < 0.0:
-            theta[group.parameters] = -drawn
-    of_bias = parameters.index[:, -1]
-    theta[of_bias[of_bias >= 0]] = 0.0
-    return theta
-
-
-INITIALIZERS: dict[str, Callable[[ParameterMap, np.random.Generator], FloatArray]] = {"he": _he, "uniform": _uniform}
-"""Rules of the initial weights by name."""
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise NetworkError(f"{value!r} is not a layer size; sizes are whole numbers of at least 1")
-    return int(value)
+def _decision(decision: str) -> str:
+    if decision not in DECISIONS:
+        raise NetworkError(f"decision {decision!r} is unknown; choose {', '.join(DECISIONS)}")
+    return decision
 
 
 def _classes(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]:
-    labels = np.arange(n_outputs) if classes is None else np.asarray(classes)
+    labels = np.arange(n_outputs) if classes is None else np.array(classes)
     if labels.shape != (n_outputs,) or labels.dtype.kind not in "iuU" or np.unique(labels).size != n_outputs:
         raise NetworkError(f"a network with {n_outputs} outputs needs as many different integer or text labels")
+    labels.setflags(write=False)
     return labels
 
 
@@ -370,18 +443,8 @@ def _shown(classes: NDArray[Any]) -> str:
     return f"({shown}{', ...' if classes.size > 10 else ''})"
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    if not path.is_file():
-        raise ModelFileError(f"there is no model file {path}")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as error:  # numpy and zipfile raise a dozen types on damaged files
-        raise ModelFileError(f"{path} is damaged or not a layermilp model") from error
-
-
-def _block_from(arrays: dict[str, NDArray[Any]], i: int) -> Block:
-    weights, bias, index = arrays[f"weights_{i}"], arrays[f"bias_{i}"], arrays[f"index_{i}"]
+def _block_from(arrays: Arrays, prefix: str, i: int) -> Block:
+    weights, bias, index = (arrays[f"{prefix}{name}_{i}"] for name in ("weights", "bias", "index"))
     if weights.ndim != 2 or bias.shape != weights.shape[:1]:
         raise NetworkError(f"block {i} has weights of shape {weights.shape} and biases of shape {bias.shape}")
     extended = np.column_stack([weights, bias]).astype(np.float64)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -65,8 +66,8 @@ class ParameterMap:
     @classmethod
     def dense(cls, n_inputs: int, n_outputs: int) -> ParameterMap:
         """Every weight and bias is a parameter of its own."""
-        size = n_outputs * (n_inputs + 1)
-        index = np.arange(size).reshape(n_outputs, n_inputs + 1)
+        shape = _entries(layer_size(n_outputs), layer_size(n_inputs))
+        index = np.arange(shape[0] * shape[1]).reshape(shape)
         return cls(index, np.zeros(index.shape))
 
     @classmethod
@@ -83,10 +84,14 @@ class ParameterMap:
         free_bias : bool
             Whether the neurons share one free bias (parameter ``k * k``), or have the bias fixed at zero.
         """
-        if not 1 <= kernel <= min(height, width):
-            raise NetworkError(f"a kernel of {kernel} x {kernel} does not fit an image of {height} x {width}")
+        height, width, kernel = map(layer_size, (height, width, kernel))
+        if kernel > min(height, width):
+            raise NetworkError(
+                f"a kernel of {kernel} x {kernel} does not fit an image of {height} x {width}; choose at most "
+                f"{min(height, width)}"
+            )
         rows, columns = height - kernel + 1, width - kernel + 1
-        index = np.full((rows * columns, height * width + 1), -1)
+        index = np.full(_entries(rows * columns, height * width), -1)
         for p in range(kernel):
             for q in range(kernel):
                 top, left = np.divmod(np.arange(rows * columns), columns)
@@ -94,6 +99,29 @@ class ParameterMap:
         if free_bias:
             index[:, -1] = kernel * kernel
         return cls(index, np.zeros(index.shape))
+
+    @classmethod
+    def mean2d(cls, height: int, width: int, size: int) -> ParameterMap:
+        """Mean values of disjoint square regions of one channel: all weights are fixed, there is no parameter.
+
+        Parameters
+        ----------
+        height, width : int
+            Size of the input image, multiples of `size`; inputs are its pixels row by row, and so are the regions.
+        size : int
+            Side length of a region.
+        """
+        height, width, size = map(layer_size, (height, width, size))
+        if height % size or width % size:
+            raise NetworkError(
+                f"regions of {size} x {size} do not fit an image of {height} x {width}; choose a common divisor of "
+                "height and width"
+            )
+        index = np.full(_entries(height // size * (width // size), height * width), -1)
+        fixed = np.zeros(index.shape)
+        row, column = np.divmod(np.arange(height * width), width)
+        fixed[row // size * (width // size) + column // size, np.arange(height * width)] = 1.0 / size**2
+        return cls(index, fixed)
 
     @property
     def n_outputs(self) -> int:
@@ -112,7 +140,7 @@ class ParameterMap:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The finest partition of the neurons into groups that share no parameter, in the order of first neurons."""
+        """The finest partition of the neurons that have parameters into groups that share none, by first neurons."""
         neurons, columns = np.nonzero(self.index >= 0)
         links = sparse.coo_array(
             (np.ones(neurons.size), (neurons, self.n_outputs + self.index[neurons, columns])),
@@ -120,7 +148,7 @@ class ParameterMap:
         )
         _, labels = csgraph.connected_components(links, directed=False)
         found = []
-        for label in dict.fromkeys(labels[: self.n_outputs]):
+        for label in dict.fromkeys(labels[np.unique(neurons)]):
             members = np.flatnonzero(labels == label)
             is_neuron = members < self.n_outputs
             found.append(Group(members[is_neuron], members[~is_neuron] - self.n_outputs))
@@ -174,3 +202,23 @@ class ParameterMap:
         constants = extended @ self.fixed[group.neurons].T
         n_rows = len(inputs) * group.neurons.size
         return coefficients.reshape(n_rows, group.parameters.size), constants.reshape(n_rows)
+
+
+def layer_size(value: Any) -> int:
+    """Return a size if it is a whole number of at least 1.
+
+    Raises
+    ------
+    NetworkError
+        If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise NetworkError(f"{value!r} is not a layer size; sizes are whole numbers of at least 1")
+    return int(value)
+
+
+def _entries(n_outputs: int, n_inputs: int) -> tuple[int, int]:
+    """Shape of the extended matrix. Model files number its entries with 32 bits."""
+    if n_outputs * (n_inputs + 1) > np.iinfo(np.int32).max:
+        raise NetworkError(f"a layer of {n_inputs} inputs and {n_outputs} outputs is too large; 2^31 - 1 weights are the limit")
+    return n_outputs, n_inputs + 1

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from layermilp.committee import Committee
 from layermilp.errors import OutputError
 from layermilp.files import write_atomically
-from layermilp.layerwise.trainer import Record
 from layermilp.network import Network
 
 
@@ -41,13 +40,13 @@ class RunDirectory:
 
     @property
     def model(self) -> Path:
-        """The network."""
+        """The network or the committee."""
         return self.path / "model.npz"
 
-    def write(self, network: Network, history: Iterable[Record], summary: dict[str, Any]) -> None:
+    def write(self, model: Network | Committee, history: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
         """Write what was learned so far."""
-        network.save(self.model)
-        lines = "".join(json.dumps(asdict(record)) + "\n" for record in history)
+        model.save(self.model)
+        lines = "".join(json.dumps(record) + "\n" for record in history)
         write_atomically(self.path / "history.jsonl", lambda file: file.write(lines.encode()))
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
         write_atomically(self.path / "summary.json", lambda file: file.write(text.encode()))

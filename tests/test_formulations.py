@@ -16,7 +16,7 @@ from layermilp.formulations import FORMULATIONS, HingeRegression, ReluRegression
 from layermilp.formulations.nearest import nearest, nearest_point
 from layermilp.formulations.neuron import all_rows, open_rows
 from layermilp.formulations.regression import Merger, reference_big_m
-from layermilp.layerwise.propose import propose
+from layermilp.layerwise.propose import propose_hidden, propose_last
 from layermilp.layerwise.solve import Setup
 from layermilp.program import Program, Status, check
 from layermilp.solvers import solve
@@ -60,8 +60,9 @@ def relu_problems(draw: st.DrawFn) -> ReluRegression:
 
 @st.composite
 def hinge_problems(draw: st.DrawFn) -> HingeRegression:
-    """Draw a fit of an output neuron, with or without a dead zone."""
+    """Draw a fit of an output neuron, with or without a dead zone, with or without class weights."""
     m, d = draw(st.integers(1, 8)), draw(st.integers(0, 2))
+    weights = draw(st.sampled_from([1.0, 0.25, 9.0, None]))
     lower, upper = _box(draw, d + 1)
     return HingeRegression(
         coefficients=sparse.csr_array(np.column_stack([_array(draw, FLOATS, m, d), np.ones(m)])),
@@ -71,6 +72,7 @@ def hinge_problems(draw: st.DrawFn) -> HingeRegression:
         start=np.clip(_array(draw, GRID, d + 1), lower, upper),
         is_target=_array(draw, st.integers(0, 1), m) > 0,
         tolerance=draw(st.sampled_from([0.0, 0.49, 1.0])),
+        one_weight=_array(draw, st.sampled_from([0.5, 1.0, 3.0]), m) if weights is None else weights,
     )
 
 
@@ -301,7 +303,10 @@ def test_unknowns_that_occur_in_no_row_are_found() -> None:
 
 
 def report_output_optimum(problem: HingeRegression) -> float:
-    """Solve (7), (8) and section 2.3 with the report's variables: delta+, delta- and the slack s of every row."""
+    """Solve (7), (8) and section 2.3 with the report's variables: delta+, delta- and the slack s of every row.
+
+    Class weights are factors of its objective.
+    """
     h, g, n, p = problem.coefficients.toarray(), problem.constants, problem.n_rows, problem.n_unknowns
     t = problem.is_target.astype(float)
     eye = np.eye(n)
@@ -309,7 +314,8 @@ def report_output_optimum(problem: HingeRegression) -> float:
     # theta, d+, d-, s:  a - t = d+ - d-,  s <= d  with  d = d+ (+ d- where the target is one)
     equal = np.hstack([h, -eye, eye, np.zeros((n, n))])
     slack = np.hstack([np.zeros((n, p)), -eye, -counted, eye])
-    costs = np.concatenate([np.zeros(p), np.ones(n), t, -np.ones(n)])
+    factors = np.where(problem.is_target, problem.one_weight, 1.0)
+    costs = np.concatenate([np.zeros(p), factors, factors * t, -factors])
     box = list(zip(problem.lower, problem.upper, strict=True))
     ends = [*box, *[(0.0, None)] * (2 * n), *[(0.0, problem.tolerance)] * n]
     answer = linprog(costs, slack, np.zeros(n), equal, t - g, bounds=ends, method="highs")
@@ -337,10 +343,12 @@ def test_output_start_and_losses(problem: HingeRegression, seed: int) -> None:
     n_ones = int(problem.is_target.sum())
     assert (program.n_columns, program.n_rows) == (problem.n_unknowns + problem.n_rows, problem.n_rows + n_ones)
     a, s = problem.preactivation(problem.start), problem.tolerance
+    factors = np.broadcast_to(problem.one_weight, a.shape)
     expected = [
-        max(0.0, abs(value - 1.0) - s) if one else max(0.0, value - s)
-        for value, one in zip(a, problem.is_target, strict=True)
+        factor * max(0.0, abs(value - 1.0) - s) if one else max(0.0, value - s)
+        for value, one, factor in zip(a, problem.is_target, factors, strict=True)
     ]
+    assert problem.scale == pytest.approx(factors[problem.is_target].sum())
     np.testing.assert_allclose(problem.losses(problem.start), expected, atol=1e-12)
     assert program.start is not None
     found = check(program, program.start)
@@ -356,7 +364,7 @@ def layers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return _array(draw, FLOATS, n, d), _array(draw, GRID, n), _array(draw, NON_NEGATIVE, m, d)
 
 
-def _alone(problem: ReluRegression | HingeRegression, k: int, n: int, d: int) -> dict[str, np.ndarray]:
+def _alone(problem: ReluRegression, k: int, n: int, d: int) -> dict[str, np.ndarray]:
     rows, columns = slice(k * n, (k + 1) * n), slice(k * d, (k + 1) * d)
     return {
         "coefficients": problem.coefficients[rows, columns],
@@ -381,7 +389,7 @@ def test_hidden_proposals_are_optimal_for_every_sample(
         [brute_force(replace(problem, targets=targets[k], **_alone(problem, k, n, d))) for k in range(m)]
     )
     for name in FORMULATIONS:
-        proposed = propose(weights, bias, inputs, targets, False, Setup(name)).inputs
+        proposed = propose_hidden(weights, bias, inputs, targets, Setup(name)).inputs
         low, high = np.maximum(0.0, 0.9 * inputs - 0.1), 1.1 * inputs + 0.1
         assert np.all(proposed >= low) and np.all(proposed <= high)
         found = np.abs(np.maximum(proposed @ weights.T + bias, 0.0) - targets).sum(axis=1)
@@ -396,11 +404,15 @@ def test_last_proposals_are_optimal_for_every_sample(
     weights, bias, inputs = layer
     (n, d), m = weights.shape, len(inputs)
     targets = np.eye(n)[data.draw(st.lists(st.integers(0, n - 1), min_size=m, max_size=m))]
-    problem = proposal.last(weights, bias, inputs, targets)
-    proposed = propose(weights, bias, inputs, targets, True, Setup()).inputs
+    one_weights = data.draw(st.sampled_from([1.0, np.arange(1.0, n + 1.0), np.full(n, 0.3)]))
+
+    def problem_of(part: slice) -> HingeRegression:
+        return proposal.last(weights, bias, inputs[part], targets[part], one_weights)
+
+    proposed = propose_last(inputs, problem_of, Setup()).inputs
     assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(proposed <= 1.1 * inputs + 0.1)
     for k in range(m):
-        alone = replace(problem, is_target=targets[k] > 0, **_alone(problem, k, n, d))
+        alone = problem_of(slice(k, k + 1))
         assert _close(alone.loss(proposed[k]), report_output_optimum(alone))
 
 

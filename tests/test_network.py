@@ -17,8 +17,10 @@ from scipy.signal import correlate2d
 
 from layermilp import Block, Network
 from layermilp.errors import DataError, ModelFileError, NetworkError, OutputError
-from layermilp.network import INITIALIZERS, initialize, nearest_to_one, write_atomically
-from layermilp.parameters import ParameterMap
+from layermilp.files import write_atomically
+from layermilp.initialization import INITIALIZERS, initialize
+from layermilp.network import decide, nearest_to_one
+from layermilp.parameters import Group, ParameterMap
 
 GRID = st.integers(-8, 8).map(lambda k: k / 4)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -56,6 +58,8 @@ def _same(one: Network, other: Network) -> None:
         assert a.theta.tobytes() == b.theta.tobytes()
     assert one.classes.tolist() == other.classes.tolist()
     assert one.classes.dtype.kind == other.classes.dtype.kind
+    assert one.decision == other.decision
+    assert one.notation == other.notation
 
 
 def test_dense_map_has_a_parameter_per_entry() -> None:
@@ -90,11 +94,50 @@ def test_conv2d_of_the_report_has_nine_parameters() -> None:
     assert not block.bias.any()
 
 
-@pytest.mark.parametrize(("height", "width", "kernel"), [(2, 5, 3), (5, 2, 3), (3, 3, 0)])
+@pytest.mark.parametrize(("height", "width", "kernel"), [(2, 5, 3), (5, 2, 3)])
 def test_conv2d_kernel_must_fit(height: int, width: int, kernel: int) -> None:
     words = f"kernel of {kernel} x {kernel} does not fit an image of {height} x {width}"
     with pytest.raises(NetworkError, match=words):
         ParameterMap.conv2d(height, width, kernel)
+
+
+@settings(deadline=None, max_examples=40)
+@given(SEEDS, st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
+def test_mean2d_is_the_mean_of_disjoint_regions(seed: int, rows: int, columns: int, size: int) -> None:
+    block = Block.mean2d(rows * size, columns * size, size)
+    images = np.random.default_rng(seed).random((3, rows * size, columns * size))
+    expected = images.reshape(3, rows, size, columns, size).mean(axis=(2, 4)).reshape(3, -1)
+    np.testing.assert_allclose(block.forward(images.reshape(3, -1)), expected, rtol=0, atol=1e-12)
+    assert block.n_outputs == rows * columns and not block.bias.any()
+
+
+def test_mean2d_has_nothing_to_train() -> None:
+    block = Block.mean2d(28, 28, 4)
+    assert (block.n_inputs, block.n_outputs, block.parameters.n_parameters) == (784, 49, 0)
+    assert block.parameters.groups == ()
+    assert block.theta.shape == block.parameters.collect(block.extended).shape == (0,)
+    assert block.with_theta([]).extended.tobytes() == block.extended.tobytes()
+    with pytest.raises(NetworkError, match="0 finite parameters"):
+        block.with_theta([1.0])
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(4, 6, 4), (6, 4, 4), (2, 2, 3)])
+def test_mean2d_regions_must_fit(height: int, width: int, size: int) -> None:
+    with pytest.raises(NetworkError, match=f"regions of {size} x {size} do not fit an image of {height} x {width}"):
+        ParameterMap.mean2d(height, width, size)
+
+
+@pytest.mark.parametrize("sizes", [(0, 3, 1), (3, 0, 1), (3, 3, 0), (3, 3, -1), (3, 3, 1.0), (3, "3", 1), (True, 3, 1)])
+def test_sizes_of_images_are_validated(sizes: Any) -> None:
+    for build in (ParameterMap.conv2d, ParameterMap.mean2d, Block.conv2d, Block.mean2d):
+        with pytest.raises(NetworkError, match="is not a layer size"):
+            build(*sizes)
+
+
+def test_layers_that_no_file_can_number_are_refused() -> None:
+    for build in (ParameterMap.dense, lambda d, n: ParameterMap.conv2d(d, n, 1), lambda d, n: ParameterMap.mean2d(d, n, 1)):
+        with pytest.raises(NetworkError, match="too large"):
+            build(10**9, 10**9)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +189,8 @@ def test_groups_are_the_finest_partition_without_shared_parameters(parameters: P
     used = [set(row[row >= 0].tolist()) for row in parameters.index]
     expected: list[tuple[set[int], set[int]]] = []
     for neuron, names in enumerate(used):
+        if not names:
+            continue
         joined = [part for part in expected if part[1] & names]
         expected = [part for part in expected if not part[1] & names]
         members = {neuron}.union(*(part[0] for part in joined))
@@ -161,8 +206,6 @@ def test_rows_are_the_preactivations(block: Block, samples: int, seed: int) -> N
     inputs = np.random.default_rng(seed).normal(size=(samples, block.n_inputs))
     expected = block.preactivation(inputs)
     for group in block.parameters.groups:
-        if not group.parameters.size:
-            continue
         coefficients, constants = block.parameters.rows(group, inputs)
         assert coefficients.shape == (samples * group.neurons.size, group.parameters.size)
         found = coefficients @ block.theta[group.parameters] + constants
@@ -171,7 +214,9 @@ def test_rows_are_the_preactivations(block: Block, samples: int, seed: int) -> N
 
 def test_rows_of_a_neuron_without_parameters_are_constants() -> None:
     parameters = ParameterMap(np.array([[-1, -1], [0, 1]]), np.array([[0.5, -0.25], [0.0, 0.0]]))
-    coefficients, constants = parameters.rows(parameters.groups[0], np.array([[1.0], [2.0]]))
+    assert [group.neurons.tolist() for group in parameters.groups] == [[1]]
+    silent = Group(np.array([0]), np.array([], dtype=np.int64))
+    coefficients, constants = parameters.rows(silent, np.array([[1.0], [2.0]]))
     assert coefficients.shape == (2, 0)
     assert constants.tolist() == [0.25, 0.75]
 
@@ -223,6 +268,60 @@ def test_network_is_the_blocks_in_turn(sizes: list[int], seed: int) -> None:
 def test_prediction_is_the_output_closest_to_one_not_the_largest() -> None:
     assert nearest_to_one(np.array([[0.0, 0.9, 3.0], [0.0, 0.0, 2.5], [1.2, 0.9, 0.0]])).tolist() == [1, 0, 1]
     assert nearest_to_one(np.array([[0.5, 1.5], [2.0, 0.0], [0.0, 0.0]])).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("decision", "outputs", "expected"),
+    [
+        ("nearest", [[0.0, 0.9, 3.0], [-1.0, -2.0, -0.5], [0.5, 1.5, 0.5]], [1, 2, 0]),
+        ("largest", [[0.0, 0.9, 3.0], [-1.0, -2.0, -0.5], [0.5, 1.5, 1.5]], [2, 2, 1]),
+    ],
+)
+def test_decisions_read_the_class(decision: str, outputs: list[list[float]], expected: list[int]) -> None:
+    assert decide(np.array(outputs), decision).tolist() == expected
+    network = Network.dense([2, 3]).with_decision(decision)
+    assert network.decide(np.array(outputs)).tolist() == expected
+    assert network.decide(np.zeros((0, 3))).tolist() == []
+
+
+def test_the_last_block_is_linear_when_the_largest_output_decides() -> None:
+    network = Network.dense([4, 5, 3], init="uniform", seed=12)
+    linear = network.with_decision("largest")
+    X = np.random.default_rng(0).random((50, 4))
+    assert (linear.forward(X) < 0.0).all(axis=1).any()
+    assert np.maximum(linear.forward(X), 0.0).tobytes() == network.forward(X).tobytes()
+    assert [layer.tobytes() for layer in linear.activations(X)[:-1]] == [
+        layer.tobytes() for layer in network.activations(X)[:-1]
+    ]
+    assert linear.activations(X)[-1].tobytes() == linear.forward(X).tobytes()
+    assert linear.predict(X).tolist() == [max(range(3), key=row.__getitem__) for row in linear.forward(X).tolist()]
+    assert linear.accuracy(X, linear.predict(X)) == 1.0
+    assert network.predict(X).tolist() != linear.predict(X).tolist()
+
+
+def test_the_decision_is_kept() -> None:
+    network = Network([Block.dense(3, 2)], decision="largest")
+    assert network.with_classes(["a", "b"]).decision == "largest"
+    assert network.with_block(0, Block.dense(3, 2, seed=1)).decision == "largest"
+    assert network.with_decision("nearest").with_classes([1, 2]).decision == "nearest"
+    assert network.with_classes(["a", "b"]).with_decision("nearest").classes.tolist() == ["a", "b"]
+    assert Network.dense([3, 2]).decision == "nearest"
+
+
+def test_unknown_decisions_are_named() -> None:
+    with pytest.raises(NetworkError, match=r"decision 'smallest' is unknown; choose nearest, largest"):
+        Network.dense([3, 2]).with_decision("smallest")
+    with pytest.raises(NetworkError, match="'smallest' is unknown"):
+        decide(np.zeros((1, 2)), "smallest")
+
+
+def test_classes_are_a_value() -> None:
+    labels = np.array([3, 4])
+    network = Network.dense([3, 2]).with_classes(labels)
+    labels[0] = 5
+    assert network.classes.tolist() == [3, 4]
+    with pytest.raises(ValueError, match="read-only"):
+        network.classes[0] = 5
 
 
 def test_with_block_replaces_one_block() -> None:
@@ -287,6 +386,19 @@ def test_uniform_covers_the_box() -> None:
     assert block.bias.any()
 
 
+def test_positive_covers_the_unit_interval() -> None:
+    block = Block.dense(50, 20, init="positive", seed=3)
+    assert 0.0 <= block.theta.min() < 0.05 and 0.95 < block.theta.max() <= 1.0
+    assert abs(block.theta.mean() - 0.5) < 0.05
+
+
+def test_initial_weights_do_not_change_from_version_to_version() -> None:
+    for build in (lambda: Network.dense([5, 4, 3], seed=1), lambda: Network.from_notation("5-4-3", seed=1)):
+        first, second = build().blocks
+        np.testing.assert_allclose(first.theta[:4], [0.218567, 0.519637, 0.208987, -0.824189], atol=1e-6)
+        np.testing.assert_allclose(second.theta[:4], [1.0, 1.0, 0.123583, 0.298534], atol=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("n_inputs", [64, 784])
 def test_he_neurons_are_scaled_and_alive(n_inputs: int, seed: int) -> None:
@@ -321,7 +433,7 @@ def test_seeds_are_repeatable_and_different(init: str) -> None:
 
 
 def test_unknown_initialization_is_named() -> None:
-    with pytest.raises(NetworkError, match=r"'glorot' is unknown; choose he, uniform"):
+    with pytest.raises(NetworkError, match=r"'glorot' is unknown; choose he, uniform, positive"):
         Network.dense([3, 2], init="glorot")
 
 
@@ -372,6 +484,9 @@ def _examples() -> dict[str, Network]:
         "conv with bias": Network([Block.conv2d(3, 3, 2, free_bias=True, init="uniform", seed=2), Block.dense(4, 2)]),
         "text": Network.dense([3, 2]).with_classes(["Käse", "a longer label"]),
         "numbers": Network.dense([3, 2]).with_classes([-5, 2**40]),
+        "largest": Network.dense([3, 2], seed=4).with_decision("largest"),
+        "mean": Network.from_notation("4x6-mean2-conv2-3", seed=5),
+        "nothing to train": Network([Block.mean2d(4, 4, 2)]),
         "ties and fixed values": Network([Block(tied, np.array([0.1, 0.2, -1.0]))]),
     }
 
@@ -406,6 +521,25 @@ def test_the_same_network_gives_the_same_bytes(name: str, tmp_path: Path, monkey
     monkeypatch.setattr(time, "time", lambda: 2_000_000_000.0)
     assert _examples()[name].save(tmp_path / "second.npz").read_bytes() == first
     assert Network.load(tmp_path / "first.npz").save(tmp_path / "third.npz").read_bytes() == first
+
+
+def test_files_of_version_1_load(tmp_path: Path) -> None:
+    weights, bias, index = np.array([[0.5, -0.25], [1.0, 2.0]]), np.array([0.0, 0.125]), np.arange(6, dtype=np.int32)
+    np.savez(
+        tmp_path / "model.npz",
+        format=np.array("layermilp.network"),
+        version=np.array(1),
+        classes=np.array(["a", "b"]),
+        n_blocks=np.array(1),
+        weights_0=weights,
+        bias_0=bias,
+        index_0=index.reshape(2, 3),
+    )
+    expected = Network([Block(ParameterMap.dense(2, 2), np.array([0.5, -0.25, 0.0, 1.0, 2.0, 0.125]))], ["a", "b"])
+    _same(expected, Network.load(tmp_path / "model.npz"))
+    assert expected.decision == "nearest"
+    with np.load(Network.load(tmp_path / "model.npz").save(tmp_path / "new.npz")) as archive:
+        assert archive["version"] == 2 and archive["decision"] == "nearest"
 
 
 def test_saving_replaces_a_file_and_takes_any_name(tmp_path: Path) -> None:
@@ -492,15 +626,15 @@ def test_pickles_are_never_executed(key: str, tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("version", [2, 0, -1, 1.5, "1", [1, 2]])
+@pytest.mark.parametrize("version", [3, 0, -1, 1.5, "2", [1, 2]])
 def test_other_versions_are_named(version: Any, tmp_path: Path) -> None:
     arrays = _arrays(EXAMPLES["dense"], tmp_path)
     np.savez(tmp_path / "model.npz", **{**arrays, "version": np.array(version)})
-    with pytest.raises(ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1"):
+    with pytest.raises(ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1 and 2"):
         Network.load(tmp_path / "model.npz")
 
 
-@pytest.mark.parametrize("key", ["format", "version", "classes", "n_blocks", "weights_1", "bias_0", "index_0"])
+@pytest.mark.parametrize("key", ["format", "version", "classes", "decision", "n_blocks", "weights_1", "bias_0", "index_0"])
 def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
     arrays = _arrays(EXAMPLES["dense"], tmp_path)
     del arrays[key]
@@ -523,6 +657,9 @@ def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
         ("classes", [0, 0, 1]),
         ("classes", [0.0, 1.0, 2.0]),
         ("classes", 3),
+        ("decision", "smallest"),
+        ("decision", ["nearest"]),
+        ("decision", 0),
         ("weights_0", np.eye(4)),
         ("weights_0", np.zeros((4, 5, 1))),
         ("weights_0", 1.0),

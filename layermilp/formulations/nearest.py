@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.regression import HingeRegression, ReluRegression
+from layermilp.formulations.regression import LinearRegression, ReluRegression
 from layermilp.program import FloatArray, Program
 
 
-def nearest(problem: ReluRegression | HingeRegression, theta: FloatArray) -> Program:
+def nearest(problem: ReluRegression | LinearRegression, theta: FloatArray) -> Program:
     """LP for the point nearest to `problem.start` at which no row loses more than at `theta`.
 
     minimize ``sum_i |theta'_i - start_i|`` over the box with ``low_r <= a_r <= high_r``, the piece of the row's loss on
@@ -33,6 +33,6 @@ def nearest(problem: ReluRegression | HingeRegression, theta: FloatArray) -> Pro
     )
 
 
-def nearest_point(problem: ReluRegression | HingeRegression, x: FloatArray) -> FloatArray:
+def nearest_point(problem: ReluRegression | LinearRegression, x: FloatArray) -> FloatArray:
     """Return `theta'` of a solution of `nearest`."""
     return np.asarray(problem.start + x[: problem.n_unknowns] - x[problem.n_unknowns :])

@@ -27,13 +27,13 @@ def output(problem: HingeRegression) -> Program:
     )
     row_lower = np.concatenate([g[kept] - problem.is_target[kept] - s, 1.0 - g[ones] - s])
     return Program(
-        costs=np.repeat([0.0, 1.0], [problem.n_unknowns, kept.size]),
+        costs=np.concatenate([np.zeros(problem.n_unknowns), problem.weights[kept]]),
         matrix=matrix,
         row_lower=row_lower,
         row_upper=np.full(row_lower.size, np.inf),
         col_lower=np.concatenate([problem.lower, np.zeros(kept.size)]),
         col_upper=np.concatenate([problem.upper, np.full(kept.size, np.inf)]),
-        start=np.concatenate([problem.start, problem.losses(problem.start)[kept]]),
+        start=np.concatenate([problem.start, (problem.losses(problem.start) / problem.weights)[kept]]),
         name="output",
         column_groups=(("theta", problem.n_unknowns), ("z", kept.size)),
     )

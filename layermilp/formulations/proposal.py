@@ -40,15 +40,15 @@ def hidden(weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: F
     )
 
 
-def last(weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray) -> HingeRegression:
+def last(
+    weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, one_weights: FloatArray | float = 1.0
+) -> HingeRegression:
     """Proposals for the output layer: minimize (7) over the inputs under (1), (3), (8) and (9).
 
-    The arguments are those of `hidden`; targets are zero or one.
+    The arguments are those of `hidden`; targets are zero or one, `one_weights` the class weights of the `n` outputs.
     """
-    coefficients, constants, lower, upper, start = _rows(weights, bias, inputs)
-    return HingeRegression(
-        coefficients, constants, lower, upper, start, is_target=targets.reshape(-1) > 0.5, tolerance=0.0
-    )
+    factors = np.broadcast_to(one_weights, targets.shape).reshape(-1)
+    return HingeRegression(*_rows(weights, bias, inputs), targets.reshape(-1) > 0.5, 0.0, factors)
 
 
 def _rows(

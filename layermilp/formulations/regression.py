@@ -217,18 +217,30 @@ class HingeRegression(Rows):
         Where the target is one.
     tolerance : float
         The dead zone `s`, at least 0.
+    one_weight : float or (R,) array
+        Factor of the loss of the rows with target one, above 0: a class weight. The report's is 1.
     """
 
     is_target: BoolArray
     tolerance: float
+    one_weight: float | FloatArray = 1.0
 
     @cached_property
     def scale(self) -> float:
-        """Sum of the targets."""
-        return float(self.is_target.sum())
+        """Sum of the weighted targets."""
+        return float(self.weights[self.is_target].sum())
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """Factor of the loss of every row, shape ``(R,)``."""
+        return np.asarray(np.where(self.is_target, self.one_weight, 1.0), dtype=np.float64)
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every row, shape ``(R,)``."""
+        return self.weights * self._excess(theta)
+
+    def _excess(self, theta: FloatArray) -> FloatArray:
+        """Deviation of every row beyond the dead zone."""
         a = self.preactivation(theta)
         deviation = np.where(self.is_target, np.abs(a - 1.0), a)
         return np.maximum(deviation - self.tolerance, 0.0)
@@ -243,6 +255,48 @@ class HingeRegression(Rows):
 
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Interval of every preactivation that holds its value at `theta` and in which its loss is no larger than there."""
-        a, reach = self.preactivation(theta), self.tolerance + self.losses(theta)
+        a, reach = self.preactivation(theta), self.tolerance + self._excess(theta)
         low = np.where(self.is_target, 1.0 - reach, -np.inf)
         return np.minimum(low, a), np.maximum(self.is_target + reach, a)
+
+
+@dataclass(frozen=True, eq=False)
+class MarginRegression(Rows):
+    """The last layer with a margin: every sample's own output shall exceed all others by one.
+
+    minimize ``sum_k max(0, 1 - min_j a_kj) + mu |theta - start|_1``, where ``a_kj = o_y - o_j`` is the lead of the sample's
+    own output `y` over its rival `j`, linear in `theta` because the outputs are read before their ReLU. It is the loss of
+    Crammer and Singer's multi-class support vector machine (JMLR 2, 2001). Rows are pairs ``(k, j)``, sample by sample.
+
+    Parameters
+    ----------
+    n_rivals : int
+        Rows per sample: the number of outputs less one.
+    penalty : float
+        `mu`, the price of a change, at least 0.
+    """
+
+    n_rivals: int
+    penalty: float = 0.0
+
+    @cached_property
+    def scale(self) -> float:
+        """Number of samples: the loss where all outputs are equal."""
+        return self.n_rows / self.n_rivals
+
+    def losses(self, theta: FloatArray) -> FloatArray:
+        """Loss of every sample, shape ``(R / n_rivals,)``."""
+        return np.asarray(np.maximum(1.0 - self.preactivation(theta).reshape(-1, self.n_rivals).min(axis=1), 0.0))
+
+    def loss(self, theta: FloatArray) -> float:
+        """The objective at `theta`, the price of the change included."""
+        return float(self.losses(theta).sum()) + self.penalty * float(np.abs(theta - self.start).sum())
+
+    def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Interval of every lead that holds its value at `theta` and in which its sample's loss is no larger than there."""
+        a = self.preactivation(theta)
+        return np.minimum(1.0 - np.repeat(self.losses(theta), self.n_rivals), a), np.full(a.size, np.inf)
+
+
+LinearRegression = HingeRegression | MarginRegression
+"""The problems of an output layer, whose programs are linear."""

@@ -7,10 +7,11 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from layermilp.errors import DataError, OptionError
+from layermilp.formulations import proposal
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.formulations.regression import HingeRegression, ReluRegression, reference_big_m
-from layermilp.layerwise.propose import propose
-from layermilp.layerwise.solve import Fit, Setup, solve_hinge, solve_relu
+from layermilp.layerwise.propose import propose_hidden, propose_last
+from layermilp.layerwise.solve import Fit, Setup, solve_linear, solve_relu
 from layermilp.program import FloatArray, Limits
 
 
@@ -136,7 +137,7 @@ def fit_output_neuron(
     problem = HingeRegression(
         _extended(x), np.zeros(len(x)), low, high, at, is_target=flags.astype(bool), tolerance=float(tolerance)
     )
-    return solve_hinge(problem, Setup(solver=solver, limits=Limits(time_limit)))
+    return solve_linear(problem, Setup(solver=solver, limits=Limits(time_limit)))
 
 
 def propose_inputs(
@@ -190,7 +191,10 @@ def propose_inputs(
         raise DataError("targets of the last layer must be 0 or 1")
     if formulation not in FORMULATIONS:
         raise OptionError(f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}")
-    return propose(w, c, x, t, last_layer, Setup(formulation, solver, Limits(time_limit, gap))).inputs
+    setup = Setup(formulation, solver, Limits(time_limit, gap))
+    if last_layer:
+        return propose_last(x, lambda part: proposal.last(w, c, x[part], t[part]), setup).inputs
+    return propose_hidden(w, c, x, t, setup).inputs
 
 
 def _extended(inputs: FloatArray) -> sparse.csr_array:

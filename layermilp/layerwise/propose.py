@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import proposal
 from layermilp.formulations.neuron import FORMULATIONS, open_rows, reduced
-from layermilp.layerwise.solve import TIGHT, Fit, Setup, solve_hinge, solve_relu
+from layermilp.formulations.regression import LinearRegression
+from layermilp.layerwise.solve import TIGHT, Fit, Setup, solve_linear, solve_relu
 from layermilp.layerwise.tally import Tally
 from layermilp.program import BoolArray, FloatArray, IntArray
 from layermilp.solvers import solve
@@ -31,35 +33,50 @@ class Proposals:
     tally: Tally
 
 
-def propose(
-    weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, last_layer: bool, setup: Setup
+def propose_hidden(
+    weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup
 ) -> Proposals:
-    """Propose inputs for every sample; see `layermilp.propose_inputs` for the arguments."""
-    if last_layer:
-        return _last(weights, bias, inputs, targets, setup)
+    """Propose inputs of a hidden layer for every sample; see `layermilp.propose_inputs` for the arguments."""
     if FORMULATIONS[setup.formulation].is_reference:
         return _one_by_one(weights, bias, inputs, targets, setup)
     return _Search(weights, bias, inputs, targets, setup).run()
 
 
-def _last(weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup) -> Proposals:
-    """Solve the LPs of all samples as one; a sample keeps its inputs where they are as good."""
-    problem = proposal.last(weights, bias, inputs, targets)
+def propose_last(inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: Setup) -> Proposals:
+    """Propose inputs of the last layer for every sample, shape ``(m, d)``.
+
+    The LPs of all samples are solved as one; a sample keeps its inputs where they are as good.
+
+    Parameters
+    ----------
+    inputs : (m, d) array
+        Present inputs.
+    problem_of : callable
+        Returns the problem of some of the samples.
+    setup : Setup
+        How it is solved.
+    """
+    return _propose_last(inputs, problem_of, setup, slice(0, len(inputs)))
+
+
+def _propose_last(
+    inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: Setup, part: slice
+) -> Proposals:
+    problem, present = problem_of(part), inputs[part]
     try:
-        fit = solve_hinge(problem, setup)
+        fit = solve_linear(problem, setup)
     except ProgramTooLarge:
-        if len(inputs) == 1:
+        if len(present) == 1:
             raise
-        halves = [
-            _last(weights, bias, inputs[part], targets[part], setup)
-            for part in (slice(0, len(inputs) // 2), slice(len(inputs) // 2, None))
-        ]
+        middle = part.start + len(present) // 2
+        parts = slice(part.start, middle), slice(middle, part.stop)
+        halves = [_propose_last(inputs, problem_of, setup, half) for half in parts]
         return Proposals(np.concatenate([half.inputs for half in halves]), halves[0].tally + halves[1].tally)
     before, after = (
-        problem.losses(theta).reshape(len(inputs), -1).sum(axis=1) for theta in (problem.start, fit.parameters)
+        problem.losses(theta).reshape(len(present), -1).sum(axis=1) for theta in (problem.start, fit.parameters)
     )
-    improves = after < before - TIGHT * targets.shape[1]
-    return Proposals(np.where(improves[:, None], fit.parameters.reshape(inputs.shape), inputs), _shared(fit, len(inputs)))
+    improves = after < before - TIGHT * problem.n_rows / len(present)
+    return Proposals(np.where(improves[:, None], fit.parameters.reshape(present.shape), present), _shared(fit, len(present)))
 
 
 def _shared(fit: Fit, samples: int) -> Tally:

@@ -14,21 +14,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from layermilp.errors import ProgramTooLarge
-from layermilp.formulations.nearest import nearest, nearest_point
+from layermilp.formulations import linear
 from layermilp.formulations.neuron import FORMULATIONS, Formulation
-from layermilp.formulations.output import output
-from layermilp.formulations.regression import HingeRegression, Merger, ReluRegression
+from layermilp.formulations.regression import LinearRegression, MarginRegression, Merger, ReluRegression
+from layermilp.layerwise.tiebreak import TIE_BREAKS, project_onto
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status, relative_gap
 from layermilp.solvers import SOLVERS, Option, available, solve
 
 MAX_DESCENTS = 50
 """Largest number of LPs in one descent: a guard, since every step but the last lowers the loss."""
 
-TIE_BREAKS = ("nearest", "none")
-"""Rules that choose among optima."""
-
 TIGHT = 1e-9
 """Relative difference below which two losses count as equal."""
+
+TIE_TOLERANCE = 1e-8
+"""Loss per row that a tie-break may cost: what the feasibility tolerances of its solver leave open."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Setup:
         When a solver may stop.
     options : mapping
         The solver's own options.
-    tie_break : {"nearest", "none"}
-        Which optimum: the one nearest to the start in the l1 norm (see `nearest`), or the one the solver happens to return.
+    tie_break : {"l2", "l1", "none"}
+        Which optimum: the one nearest to the start in a norm (see `tiebreak`), or the one the solver happens to return.
         The reference form is never changed.
     target_gap : float
         A program also counts as solved when ``objective - bound`` is at most this share of its targets' sum, which is the
@@ -58,7 +58,7 @@ class Setup:
     solver: str = "auto"
     limits: Limits = field(default_factory=Limits)
     options: Mapping[str, Option] = field(default_factory=dict)
-    tie_break: str = "nearest"
+    tie_break: str = "l2"
     target_gap: float = 0.0
 
 
@@ -111,7 +111,7 @@ class Fit:
 class _Search:
     """The search for one fit: the best point so far, the setup, and the solver calls, within one time limit."""
 
-    def __init__(self, problem: ReluRegression | HingeRegression, setup: Setup) -> None:
+    def __init__(self, problem: ReluRegression | LinearRegression, setup: Setup) -> None:
         self.problem, self.setup = problem, setup
         self.theta = problem.start
         self.loss = self.start_loss = problem.loss(problem.start)
@@ -140,6 +140,14 @@ class _Search:
             self.theta, self.loss = theta, loss
         return loss
 
+    def accept(self, theta: FloatArray, allowed: float) -> bool:
+        """Take a point, clipped to the box, if its loss is no more than allowed; return whether it was taken."""
+        theta = np.clip(theta, self.problem.lower, self.problem.upper)
+        loss = self.problem.loss(theta)
+        if loss <= allowed:
+            self.theta, self.loss = theta, loss
+        return loss <= allowed
+
     def meets(self, bound: float) -> bool:
         """Whether the loss equals a lower bound, within what the feasibility tolerance of a solver leaves open."""
         return self.loss <= bound + TIGHT * max(self.problem.n_rows, abs(bound))
@@ -159,6 +167,17 @@ class _Search:
         result = solve(program, solver or self.setup.solver, limits, options)
         self.counter[result.solver] += 1
         return result
+
+    def solve_by_any(self, program: Program) -> FloatArray | None:
+        """Solve a program with the setup's solver or, where it is too large for that, with another; return the solution.
+
+        A tie-break may have more columns than the fit; whoever asked for a solver that takes the fit shall get the fit.
+        """
+        try:
+            return self.solve(program).x
+        except ProgramTooLarge:
+            fallbacks = [name for name in available() if SOLVERS[name].size_limit(program) is None]
+            return self.solve(program, fallbacks[0]).x if fallbacks else None
 
     def take(self, result: Result) -> None:
         """Take the bound and the solution of a program whose optimum is that of the problem."""
@@ -216,6 +235,8 @@ def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup)
     search = _Search(problem, setup)
     program = formulation.build(problem)
     search.bound = program.offset
+    if setup.tie_break == "l2" and not search.meets(0.0) and _fit_exactly(search, problem):
+        return search.fit()
     if program.is_mip:
         descend(search, problem, formulation, program, problem.preactivation(problem.start) > 0.0)
         if not search.suffices(search.bound):
@@ -226,6 +247,18 @@ def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup)
         _solve_program(search, problem, formulation, program)
     _move_nearer(search, problem)
     return search.fit()
+
+
+def _fit_exactly(search: _Search, problem: ReluRegression) -> bool:
+    """Take the nearest point to the start, in the l2 norm, at which every target is met, if there is one.
+
+    With more unknowns than targets there often is, and it takes a projection instead of programs.
+    """
+    if problem.n_unknowns < np.count_nonzero(problem.targets):
+        return False
+    low = np.where(problem.targets > 0.0, problem.targets, -np.inf)
+    theta = project_onto(problem, low, problem.targets)
+    return theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
 
 
 def _solve_program(search: _Search, problem: ReluRegression, formulation: Formulation, program: Program) -> None:
@@ -265,31 +298,21 @@ def descend(
             return
 
 
-def _move_nearer(search: _Search, problem: ReluRegression | HingeRegression) -> None:
-    """Replace the best point by the nearest one to the start that is as good, if a solver finds it."""
-    if search.setup.tie_break != "nearest" or search.theta is problem.start or search.expired:
+def _move_nearer(search: _Search, problem: ReluRegression | LinearRegression) -> None:
+    """Replace the best point by the one that the tie-break prefers, if that is as good."""
+    rule = TIE_BREAKS[search.setup.tie_break]
+    if rule is None or search.theta is problem.start or search.expired:
         return
-    program = nearest(problem, search.theta)
-    try:
-        result = search.solve(program)
-    except ProgramTooLarge:
-        # The tie-break has twice the columns; whoever asked for a solver whose edition takes the fit shall get the fit.
-        fallbacks = [name for name in available() if SOLVERS[name].size_limit(program) is None]
-        if not fallbacks:
-            return
-        result = search.solve(program, fallbacks[0])
-    if result.x is None:
-        return
-    theta = np.clip(nearest_point(problem, result.x), problem.lower, problem.upper)
-    loss = problem.loss(theta)
-    if loss <= search.loss + TIGHT * problem.n_rows:
-        search.theta, search.loss = theta, loss
+    theta = rule(problem, search.theta, search.solve_by_any)
+    if theta is not None:
+        search.accept(theta, search.loss + TIE_TOLERANCE * problem.n_rows)
 
 
-def solve_hinge(problem: HingeRegression, setup: Setup) -> Fit:
-    """Minimize the output layer's loss over the box: one LP; the start is kept where it is as good."""
+def solve_linear(problem: LinearRegression, setup: Setup) -> Fit:
+    """Minimize an output layer's loss over the box: one LP; the start is kept where it is as good."""
     search = _Search(problem, setup)
     if not search.meets(0.0):
-        search.take(search.solve(output(problem)))
-        _move_nearer(search, problem)
+        search.take(search.solve(linear(problem)))
+        if not isinstance(problem, MarginRegression) or not problem.penalty:
+            _move_nearer(search, problem)
     return search.fit()

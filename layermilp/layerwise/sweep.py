@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.regression import HingeRegression, ReluRegression, reference_big_m
-from layermilp.layerwise.propose import Proposals, propose
-from layermilp.layerwise.solve import Fit, Setup, solve_hinge, solve_relu
+from layermilp.formulations.regression import LinearRegression, ReluRegression, reference_big_m
+from layermilp.layerwise.objective import Box, Objective
+from layermilp.layerwise.propose import Proposals, propose_hidden, propose_last
+from layermilp.layerwise.solve import Fit, Setup, solve_linear, solve_relu
 from layermilp.layerwise.tally import Tally
 from layermilp.network import Block, Network
 from layermilp.parallel import Workers
 from layermilp.parameters import Group
-from layermilp.program import FloatArray
+from layermilp.program import FloatArray, IntArray
 
 SAMPLES_PER_TASK = 50
 """Samples whose input proposals are one task. Fixed, so that results do not depend on the number of workers."""
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, eq=False)
-class Box:
-    """Bounds of the parameters of one block, arrays of shape ``(p,)``."""
-
-    lower: FloatArray
-    upper: FloatArray
 
 
 @dataclass(frozen=True)
@@ -70,27 +63,57 @@ Watcher = Callable[[Step], None]
 class WeightTask:
     """The weight program of one group of neurons, ready for a worker."""
 
-    problem: ReluRegression | HingeRegression
+    problem: ReluRegression | LinearRegression
     setup: Setup
+
+    def solve(self) -> Fit:
+        """Solve it."""
+        if isinstance(self.problem, ReluRegression):
+            return solve_relu(self.problem, self.setup)
+        return solve_linear(self.problem, self.setup)
 
 
 @dataclass(frozen=True, eq=False)
-class InputTask:
-    """The input proposals of some samples of one layer, ready for a worker."""
+class HiddenInputTask:
+    """The input proposals of some samples of a hidden layer, ready for a worker."""
 
     weights: FloatArray
     bias: FloatArray
     inputs: FloatArray
     targets: FloatArray
-    last_layer: bool
     setup: Setup
+
+    def solve(self) -> Proposals:
+        """Solve it."""
+        return propose_hidden(self.weights, self.bias, self.inputs, self.targets, self.setup)
+
+
+@dataclass(frozen=True, eq=False)
+class LastInputTask:
+    """The input proposals of some samples of the last layer, ready for a worker."""
+
+    weights: FloatArray
+    bias: FloatArray
+    inputs: FloatArray
+    labels: IntArray
+    objective: Objective
+    setup: Setup
+
+    def solve(self) -> Proposals:
+        """Solve it."""
+        return propose_last(
+            self.inputs,
+            lambda part: self.objective.of_inputs(self.weights, self.bias, self.inputs[part], self.labels[part]),
+            self.setup,
+        )
 
 
 def sweep(
     network: Network,
     X: FloatArray,
-    targets: FloatArray,
+    labels: IntArray,
     boxes: tuple[Box, ...],
+    objective: Objective,
     setup: Setup,
     seed: tuple[int, ...],
     workers: Workers,
@@ -104,10 +127,12 @@ def sweep(
         Present weights.
     X : (m, d) array
         The batch.
-    targets : (m, n_outputs) array
-        One-hot ground truth.
+    labels : (m,) array of int
+        The output that stands for each sample's class.
     boxes : tuple of Box
         Bounds of the parameters of every block.
+    objective : Objective
+        What the last layer minimizes.
     setup : Setup
         How programs are formulated and solved.
     seed : tuple of int
@@ -118,90 +143,107 @@ def sweep(
         Is told the progress.
     """
     layers = network.activations(X)
+    first, last = _first_trained(network), len(network.blocks) - 1
+    targets = np.zeros((0, 0))
     fits: list[LayerFit] = []
     tally = Tally()
-    last = len(network.blocks) - 1
-    for i in range(last, -1, -1):
-        seeded = SeededSetups(setup, (*seed, i))
-        block, fitted = fit_block(
-            network.blocks[i], layers[i], targets, boxes[i], i == last, 0.0, seeded, workers, _labelled(watch, i, "weights")
-        )
+    for i in range(last, first - 1, -1):
+        seeded, told = SeededSetups(setup, (*seed, i)), _labelled(watch, i, "weights")
+        block = network.blocks[i]
+        if i == last:
+            block, fitted = fit_last(block, layers[i], labels, boxes[i], objective, seeded, workers, told)
+        else:
+            block, fitted = fit_hidden(block, layers[i], targets, boxes[i], seeded, workers, told)
         network = network.with_block(i, block)
         fits.append(
             LayerFit(i + 1, sum(fit.start_objective for fit in fitted), sum(fit.objective for fit in fitted))
         )
         tally += Tally.of(fitted)
-        if i > 0:
-            tasks = [
-                InputTask(block.weights, block.bias, layers[i][part], targets[part], i == last, seeded(k))
+        if i > first:
+            tasks: list[HiddenInputTask | LastInputTask] = [
+                LastInputTask(block.weights, block.bias, layers[i][part], labels[part], objective, seeded(k))
+                if i == last
+                else HiddenInputTask(block.weights, block.bias, layers[i][part], targets[part], seeded(k))
                 for k, part in enumerate(_parts(len(X)))
             ]
-            proposals = _followed(workers, solve_inputs, tasks, _labelled(watch, i, "inputs"))
+            proposals = followed(workers, _solve_inputs, tasks, _labelled(watch, i, "inputs"))
             targets = np.concatenate([proposal.inputs for proposal in proposals])
             tally += sum((proposal.tally for proposal in proposals), Tally())
     return Swept(network, tuple(reversed(fits)), tally)
 
 
-def fit_block(
+def fit_hidden(
     block: Block,
     inputs: FloatArray,
     targets: FloatArray,
     box: Box,
-    last_layer: bool,
-    tolerance: float,
     setups: Callable[[int], Setup],
     workers: Workers,
     watch: Callable[[int, int], None],
 ) -> tuple[Block, list[Fit]]:
-    """Fit the parameters of one block to targets of its outputs (section 2.1; for the last layer (7) and (8)).
+    """Fit the parameters of a hidden block to targets of its outputs (section 2.1).
 
-    Groups of neurons that share parameters are programs of their own. `tolerance` is the dead zone of the last layer's
-    loss, 0.49 in post-processing (section 2.3).
+    Groups of neurons that share parameters are programs of their own.
     """
     groups = block.parameters.groups
-    tasks = [
-        WeightTask(weight_problem(block, group, inputs, targets, box, last_layer, tolerance), setups(k))
-        for k, group in enumerate(groups)
-    ]
-    fits = _followed(workers, solve_weights, tasks, watch)
+    problems = [hidden_problem(block, group, inputs, targets, box) for group in groups]
+    return _fitted(block, groups, problems, setups, workers, watch)
+
+
+def fit_last(
+    block: Block,
+    inputs: FloatArray,
+    labels: IntArray,
+    box: Box,
+    objective: Objective,
+    setups: Callable[[int], Setup],
+    workers: Workers,
+    watch: Callable[[int, int], None],
+) -> tuple[Block, list[Fit]]:
+    """Fit the parameters of the last block: (7) and (8), or the program of another objective."""
+    groups = objective.groups(block)
+    problems = [objective.of_weights(block, group, inputs, labels, box) for group in groups]
+    return _fitted(block, groups, problems, setups, workers, watch)
+
+
+def hidden_problem(block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box) -> ReluRegression:
+    """Return the regression of a group of neurons: one row per sample and neuron, one unknown per parameter."""
+    coefficients, constants = block.parameters.rows(group, inputs)
+    lower, upper, start = box.around(block.theta, group.parameters)
+    ends = np.concatenate([lower, upper, block.parameters.fixed[group.neurons].reshape(-1)])
+    return ReluRegression(
+        sparse.csr_array(coefficients),
+        constants,
+        lower,
+        upper,
+        start,
+        targets=targets[:, group.neurons].reshape(-1),
+        big_m=reference_big_m(inputs, ends),
+    )
+
+
+def _fitted(
+    block: Block,
+    groups: tuple[Group, ...],
+    problems: Sequence[ReluRegression | LinearRegression],
+    setups: Callable[[int], Setup],
+    workers: Workers,
+    watch: Callable[[int, int], None],
+) -> tuple[Block, list[Fit]]:
+    tasks = [WeightTask(problem, setups(k)) for k, problem in enumerate(problems)]
+    fits = followed(workers, _solve_weights, tasks, watch)
     theta = block.theta.copy()
     for group, fit in zip(groups, fits, strict=True):
         theta[group.parameters] = fit.parameters
     return block.with_theta(theta), fits
 
 
-def weight_problem(
-    block: Block,
-    group: Group,
-    inputs: FloatArray,
-    targets: FloatArray,
-    box: Box,
-    last_layer: bool,
-    tolerance: float = 0.0,
-) -> ReluRegression | HingeRegression:
-    """Return the regression of a group of neurons: one row per sample and neuron, one unknown per parameter."""
-    coefficients, constants = block.parameters.rows(group, inputs)
-    lower, upper = box.lower[group.parameters], box.upper[group.parameters]
-    start = np.clip(block.theta[group.parameters], lower, upper)
-    goals = targets[:, group.neurons].reshape(-1)
-    h = sparse.csr_array(coefficients)
-    if last_layer:
-        return HingeRegression(h, constants, lower, upper, start, is_target=goals > 0.5, tolerance=tolerance)
-    ends = np.concatenate([lower, upper, block.parameters.fixed[group.neurons].reshape(-1)])
-    big_m = reference_big_m(inputs, ends)
-    return ReluRegression(h, constants, lower, upper, start, targets=goals, big_m=big_m)
+def _solve_weights(task: WeightTask) -> Fit:
+    return task.solve()
 
 
-def solve_weights(task: WeightTask) -> Fit:
-    """Solve a weight task; runs in a worker."""
-    if isinstance(task.problem, HingeRegression):
-        return solve_hinge(task.problem, task.setup)
-    return solve_relu(task.problem, task.setup)
-
-
-def solve_inputs(task: InputTask) -> Proposals:
-    """Solve an input task; runs in a worker."""
-    return propose(task.weights, task.bias, task.inputs, task.targets, task.last_layer, task.setup)
+def _solve_inputs(task: HiddenInputTask | LastInputTask) -> Proposals:
+    return task.solve()
 
 
 class SeededSetups:
@@ -215,6 +257,11 @@ class SeededSetups:
         return replace(self.setup, limits=replace(self.setup.limits, seed=seed))
 
 
+def _first_trained(network: Network) -> int:
+    """Index of the first block that has parameters; what is before it has nothing to learn."""
+    return next(i for i, block in enumerate(network.blocks) if block.theta.size)
+
+
 def _parts(samples: int) -> list[slice]:
     return [slice(i, min(i + SAMPLES_PER_TASK, samples)) for i in range(0, samples, SAMPLES_PER_TASK)]
 
@@ -223,7 +270,7 @@ def _labelled(watch: Watcher, i: int, kind: str) -> Callable[[int, int], None]:
     return lambda done, total: watch(Step(i + 1, kind, done, total))
 
 
-def _followed(
+def followed(
     workers: Workers, function: Callable[[Task], Answer], tasks: list[Task], watch: Callable[[int, int], None]
 ) -> list[Answer]:
     """Solve tasks and tell how many are done."""

@@ -4,82 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from layermilp.errors import DataError, OptionError
-from layermilp.formulations.neuron import FORMULATIONS
-from layermilp.layerwise.solve import TIE_BREAKS, Setup
-from layermilp.layerwise.sweep import Box, SeededSetups, Step, Swept, Watcher, fit_block, sweep
+from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.objective import Box, ClassWeight, Objective
+from layermilp.layerwise.postprocess import fit_last_layer
+from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
+from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_SETUP, DEFAULT_TARGET_GAP, Settings
+from layermilp.layerwise.solve import Setup
+from layermilp.layerwise.sweep import Step, Swept, Watcher, sweep
 from layermilp.layerwise.tally import Tally
-from layermilp.network import Network, nearest_to_one
+from layermilp.network import Network
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray, Limits
-from layermilp.solvers import require
-
-POSTPROCESS = ("batch", "end", "none")
-"""When the last layer is post-processed: after every batch, once on all samples seen, or never."""
-
-DEFAULT_TARGET_GAP = 0.05
-"""Share of its targets' sum to within which a program is solved in training, see `Setup`."""
-
-DEFAULT_NODE_LIMIT = 20
-"""Branch-and-bound nodes per program in training, so that no program stalls a run, repeatably."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides a training run, besides the network and the data; see `train` for each.
-
-    Raises
-    ------
-    OptionError
-        If a value is out of its range; the message names it.
-    """
-
-    batches: int = 20
-    batch_size: int = 100
-    seed: int = 0
-    setup: Setup = field(default_factory=Setup)
-    max_sweeps: int = 20
-    box: float = 1.0
-    trust_factor: float = 0.6
-    trust_offset: float = 0.01
-    postprocess: str = "end"
-    tolerance: float = 0.49
-
-    def __post_init__(self) -> None:
-        for name in ("batches", "batch_size", "max_sweeps"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise OptionError(f"{name} is {value!r}; it must be a whole number of at least 1")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
-            raise OptionError(f"seed is {self.seed!r}; it must be a whole number of at least 0")
-        for name in ("box", "trust_factor", "trust_offset", "tolerance"):
-            value = getattr(self, name)
-            if not np.isfinite(value) or value < 0.0 or (name == "box" and value == 0.0):
-                raise OptionError(f"{name} is {value!r}; it must be a finite number of at least 0 (the box above 0)")
-        if self.postprocess not in POSTPROCESS:
-            raise OptionError(f"postprocess is {self.postprocess!r}; choose {', '.join(POSTPROCESS)}")
-        if self.setup.formulation not in FORMULATIONS:
-            raise OptionError(f"formulation {self.setup.formulation!r} is unknown; choose {', '.join(FORMULATIONS)}")
-        if not 0.0 <= self.setup.target_gap < np.inf:
-            raise OptionError(f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0")
-        if self.setup.tie_break not in TIE_BREAKS:
-            raise OptionError(f"tie_break is {self.setup.tie_break!r}; choose {', '.join(TIE_BREAKS)}")
-        if self.setup.options and self.setup.solver == "auto":
-            raise OptionError(f"options of a solver ({', '.join(self.setup.options)}) need that solver to be named, not auto")
-        require(self.setup.solver)
 
 
 @dataclass(frozen=True)
 class Record:
     """One sweep, as a line of ``history.jsonl``.
 
-    Accuracies are shares of right predictions with the weights after the sweep: on the batch, on all training samples seen
-    up to and with this batch, and on the test data (None without them, never used for a choice).
+    Accuracies are shares of right predictions: on the batch, with the weights after the sweep; and with the weights that a
+    run which ends here returns, their average over batches, on all training samples seen up to and with this batch and on
+    the test data (None without them, never used for a choice).
     """
 
     batch: int
@@ -105,6 +54,8 @@ class State:
     Parameters
     ----------
     network : Network
+        What a run that ends here returns: the average of the weights after the batches, the best of this one included.
+    iterate : Network
         The best weights of the batch so far; at the end of a batch those that go on.
     batch : int
         Number of the batch, from 1.
@@ -114,11 +65,14 @@ class State:
         All sweeps so far.
     tally : Tally
         All programs so far, post-processing included.
-    batch_accuracy, seen_accuracy, test_accuracy : float
+    batch_accuracy : float
+        Of `iterate` on the batch.
+    seen_accuracy, test_accuracy : float
         Of `network`, as in `Record`.
     """
 
     network: Network
+    iterate: Network
     batch: int
     batch_ended: bool
     records: tuple[Record, ...]
@@ -128,39 +82,6 @@ class State:
     test_accuracy: float | None
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """Samples and the outputs their labels stand for, checked against a network; test data may be missing."""
-
-    X: FloatArray
-    y: IntArray
-    X_test: FloatArray | None = None
-    y_test: IntArray | None = None
-
-    @classmethod
-    def of(
-        cls,
-        network: Network,
-        X: ArrayLike,
-        y: ArrayLike,
-        X_test: ArrayLike | None = None,
-        y_test: ArrayLike | None = None,
-    ) -> TrainingData:
-        """Check the data against the network.
-
-        Raises
-        ------
-        DataError
-            See `train`.
-        """
-        samples, labels = _checked(network, X, y, "training")
-        if (X_test is None) != (y_test is None):
-            raise DataError("test data need both samples and labels")
-        if X_test is None or y_test is None:
-            return cls(samples, labels)
-        return cls(samples, labels, *_checked(network, X_test, y_test, "test"))
-
-
 def training(
     network: Network, data: TrainingData, settings: Settings, workers: Workers, watch: Watcher = lambda step: None
 ) -> Iterator[State]:
@@ -168,34 +89,34 @@ def training(
 
     Whoever iterates holds the best weights so far at any time, so an interrupted run loses one sweep at most.
     """
-    order = sample_order(len(data.X), settings)
+    objective = settings.objective_for(network, data.y)
+    iterate = network.with_decision(objective.decision)
+    order, mean = sample_order(len(data.X), settings), WeightAverage(settings.average)
     records: tuple[Record, ...] = ()
     tally = Tally()
-    for batch in range(1, settings.batches + 1):
-        part = order[(batch - 1) * settings.batch_size : batch * settings.batch_size]
-        run = _Batch(batch, part, min(batch * settings.batch_size, len(data.X)), data, settings, workers, watch)
-        boxes = tuple(trust_box(block.theta, settings, first=batch == 1) for block in network.blocks)
+    for number in range(1, settings.total_batches + 1):
+        batch = _Batch(number, order, data, settings, objective, workers, watch)
+        boxes = tuple(trust_box(block.theta, settings, first=number == 1) for block in iterate.blocks)
         accuracy, last_accuracy = 0.0, -1.0
-        best, best_accuracy = network, -1.0
+        best: State | None = None
         for sweep_number in range(1, settings.max_sweeps + 1):
             if accuracy <= last_accuracy or accuracy == 1.0:
                 break
             began = time.perf_counter()
-            swept = run.sweep(network, boxes, sweep_number)
-            network, last_accuracy = swept.network, accuracy
-            record = run.record(sweep_number, swept, began)
+            swept = batch.sweep(iterate, boxes, sweep_number)
+            iterate, last_accuracy = swept.network, accuracy
+            result = mean.with_weights(iterate).of(iterate)
+            record = batch.record(sweep_number, swept, result, began)
             records, tally, accuracy = (*records, record), tally + swept.tally, record.batch_accuracy
-            if accuracy > best_accuracy:
-                best, best_accuracy = network, accuracy
-            yield run.state(best, False, records, tally)
-        network = best
-        if settings.postprocess == "batch" and best_accuracy < 1.0:
-            network, more = run.postprocess(network, boxes[-1], part)
-            tally += more
-        if settings.postprocess == "end" and batch == settings.batches:
-            network, more = run.postprocess(network, _whole_box(network, settings), np.unique(order[: batch * part.size]))
-            tally += more
-        yield run.state(network, True, records, tally)
+            if best is None or accuracy > best.batch_accuracy:
+                accuracies = accuracy, record.seen_accuracy, record.test_accuracy
+                best = State(result, iterate, number, False, records, tally, *accuracies)
+            best = replace(best, records=records, tally=tally)
+            yield best
+        assert best is not None  # there is at least one sweep
+        ended = batch.ended(best, mean, boxes[-1])
+        yield ended
+        iterate, tally, mean = ended.iterate, ended.tally, mean.with_weights(ended.iterate)
 
 
 class _Batch:
@@ -204,52 +125,40 @@ class _Batch:
     def __init__(
         self,
         number: int,
-        part: IntArray,
-        n_seen: int,
+        order: IntArray,
         data: TrainingData,
         settings: Settings,
+        objective: Objective,
         workers: Workers,
         watch: Watcher,
     ) -> None:
-        self.number, self.part, self.n_seen = number, part, n_seen
+        self.number, self.objective = number, objective
         self.data, self.settings, self.workers, self.watch = data, settings, workers, watch
+        end = number * settings.batch_size
+        self.part = order[end - settings.batch_size : end]
+        self.seen = _as_slice(np.unique(order[:end]))
 
     def sweep(self, network: Network, boxes: tuple[Box, ...], number: int) -> Swept:
         """Run one sweep on the batch."""
         return sweep(
             network,
             self.data.X[self.part],
-            _one_hot(self.data.y[self.part], network.n_outputs),
+            self.data.y[self.part],
             boxes,
+            self.objective,
             self.settings.setup,
             (self.settings.seed, self.number, number),
             self.workers,
             lambda step: self.watch(replace(step, batch=self.number, sweep=number)),
         )
 
-    def postprocess(self, network: Network, box: Box, part: IntArray) -> tuple[Network, Tally]:
-        """Fit the last layer with the dead zone on the given samples (section 2.3)."""
-        last = len(network.blocks) - 1
-        block, fits = fit_block(
-            network.blocks[last],
-            network.activations(self.data.X[part])[last],
-            _one_hot(self.data.y[part], network.n_outputs),
-            box,
-            True,
-            self.settings.tolerance,
-            SeededSetups(self.settings.setup, (self.settings.seed, self.number, 0, last)),
-            self.workers,
-            lambda done, total: self.watch(Step(last + 1, "post-processing", done, total, self.number)),
-        )
-        return network.with_block(last, block), Tally.of(fits)
-
-    def record(self, number: int, swept: Swept, began: float) -> Record:
-        """Describe a sweep that began at a time of the performance counter."""
-        batch_accuracy, seen_accuracy, test_accuracy = self._accuracies(swept.network)
+    def record(self, number: int, swept: Swept, result: Network, began: float) -> Record:
+        """Describe a sweep that began at a time of the performance counter, and after which `result` would be returned."""
+        seen_accuracy, test_accuracy = self._accuracies(result)
         return Record(
             batch=self.number,
             sweep=number,
-            batch_accuracy=batch_accuracy,
+            batch_accuracy=self._share(swept.network, self.part),
             seen_accuracy=seen_accuracy,
             test_accuracy=test_accuracy,
             objectives=tuple(fit.objective for fit in swept.layers),
@@ -263,81 +172,58 @@ class _Batch:
             seconds=time.perf_counter() - began,
         )
 
-    def state(self, network: Network, ended: bool, records: tuple[Record, ...], tally: Tally) -> State:
-        """Describe where training is."""
-        return State(network, self.number, ended, records, tally, *self._accuracies(network))
+    def ended(self, best: State, mean: WeightAverage, box: Box) -> State:
+        """End the batch: post-process the last layer where the settings say so; `mean` is the average before the batch."""
+        when, is_last = self.settings.postprocess, self.number == self.settings.total_batches
+        iterate, result, tally = best.iterate, best.network, best.tally
+        if when == "batch" and best.batch_accuracy < 1.0:
+            iterate, more = self._postprocess(iterate, box, self.part)
+            result, tally = mean.with_weights(iterate).of(iterate), tally + more
+        elif is_last and when in ("end", "all"):
+            part = self.seen if when == "end" else slice(None)
+            result, more = self._postprocess(result, whole_box(result.blocks[-1].theta, self.settings), part)
+            tally += more
+        else:
+            return replace(best, batch_ended=True)
+        accuracies = (self._share(iterate, self.part), *self._accuracies(result))
+        return State(result, iterate, self.number, True, best.records, tally, *accuracies)
 
-    def _accuracies(self, network: Network) -> tuple[float, float, float | None]:
-        data = self.data
-        test = None
-        if data.X_test is not None and data.y_test is not None:
-            test = share_right(network, data.X_test, data.y_test)
-        seen = slice(0, self.n_seen)
-        return (
-            share_right(network, data.X[self.part], data.y[self.part]),
-            share_right(network, data.X[seen], data.y[seen]),
-            test,
+    def _postprocess(self, network: Network, box: Box, part: IntArray | slice) -> tuple[Network, Tally]:
+        """Post-process the last layer on the given samples."""
+        last = len(network.blocks) - 1
+        network, fits = fit_last_layer(
+            network,
+            self.data.X[part],
+            self.data.y[part],
+            self.objective,
+            box,
+            self.settings.tolerance,
+            self.settings.setup,
+            self.workers,
+            lambda done, total: self.watch(Step(last + 1, "post-processing", done, total, self.number)),
         )
+        return network, Tally.of(fits)
+
+    def _accuracies(self, network: Network) -> tuple[float, float | None]:
+        """Return the accuracy on all samples seen and on the test data."""
+        seen, data = self._share(network, self.seen), self.data
+        if data.X_test is None or data.y_test is None:
+            return seen, None
+        return seen, share_right(network, data.X_test, data.y_test)
+
+    def _share(self, network: Network, part: IntArray | slice) -> float:
+        return share_right(network, self.data.X[part], self.data.y[part])
 
 
-def sample_order(n_samples: int, settings: Settings) -> IntArray:
-    """Order in which samples fill the batches: as they come, then in reshuffled passes.
-
-    Raises
-    ------
-    DataError
-        If a batch is larger than the data.
-    """
-    if settings.batch_size > n_samples:
-        raise DataError(f"a batch of {settings.batch_size} needs more than the {n_samples} training samples there are")
-    rng = np.random.default_rng(settings.seed)
-    wanted = settings.batches * settings.batch_size
-    passes = [np.arange(n_samples)]
-    while len(passes) * n_samples < wanted:
-        passes.append(rng.permutation(n_samples))
-    return np.concatenate(passes)[:wanted]
-
-
-def trust_box(theta: FloatArray, settings: Settings, *, first: bool) -> Box:
-    """Bounds of the parameters in a batch: the box in the first, (10) within the box in the others."""
-    whole = np.full(theta.shape, settings.box)
-    if first:
-        return Box(-whole, whole)
-    theta = np.clip(theta, -whole, whole)
-    reach = settings.trust_factor * np.abs(theta) + settings.trust_offset
-    return Box(np.maximum(theta - reach, -whole), np.minimum(theta + reach, whole))
+def _as_slice(indices: IntArray) -> IntArray | slice:
+    """Return ascending indices as a slice where there is no gap, which takes no copy of the samples."""
+    first, end = int(indices[0]), int(indices[-1]) + 1
+    return slice(first, end) if end - first == indices.size else indices
 
 
 def share_right(network: Network, X: FloatArray, y: IntArray) -> float:
-    """Share of the samples for which the output closest to one is `y`."""
-    return float(np.mean(nearest_to_one(network.forward(X)) == y))
-
-
-def _whole_box(network: Network, settings: Settings) -> Box:
-    return trust_box(network.blocks[-1].theta, settings, first=True)
-
-
-def _one_hot(y: IntArray, n_outputs: int) -> FloatArray:
-    return np.eye(n_outputs)[y]
-
-
-def _checked(network: Network, X: ArrayLike, y: ArrayLike, what: str) -> tuple[FloatArray, IntArray]:
-    samples = np.ascontiguousarray(X, dtype=np.float64)
-    if samples.ndim != 2 or samples.shape[1] != network.n_inputs:
-        raise DataError(f"the network takes {network.n_inputs} inputs, but the {what} data have shape {samples.shape}")
-    labels = network.class_indices(y)
-    if len(samples) != len(labels) or not len(samples):
-        raise DataError(f"there are {len(samples)} {what} samples and {len(labels)} labels")
-    if not np.all(np.isfinite(samples)):
-        row, column = np.argwhere(~np.isfinite(samples))[0]
-        raise DataError(f"{what} sample {row} has the value {samples[row, column]} at input {column}")
-    if np.any(samples < 0.0):
-        row, column = np.argwhere(samples < 0.0)[0]
-        raise DataError(
-            f"{what} sample {row} has the value {samples[row, column]:g} at input {column}; the method needs non-negative "
-            "inputs, scale them to [0, 1]"
-        )
-    return samples, labels
+    """Share of the samples for which the network decides for output `y`."""
+    return float(np.mean(network.decide(network.forward(X)) == y))
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,23 +241,29 @@ def train(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    batches: int = 20,
-    batch_size: int = 100,
+    batches: int = Settings.batches,
+    batch_size: int = Settings.batch_size,
+    epochs: int = Settings.epochs,
+    objective: str = Settings.objective,
+    class_weight: ClassWeight = Settings.class_weight,
+    input_penalty: float = Settings.input_penalty,
     solver: str = "auto",
     n_jobs: int = 2,
-    seed: int = 0,
-    formulation: str = "reduced",
+    seed: int = Settings.seed,
+    first_sample: int = Settings.first_sample,
+    formulation: str = DEFAULT_SETUP.formulation,
     time_limit: float | None = None,
     gap: float | None = None,
     target_gap: float = DEFAULT_TARGET_GAP,
     node_limit: int | None = DEFAULT_NODE_LIMIT,
-    max_sweeps: int = 20,
-    box: float = 1.0,
-    trust_factor: float = 0.6,
-    trust_offset: float = 0.01,
-    postprocess: str = "end",
-    tolerance: float = 0.49,
-    tie_break: str = "nearest",
+    max_sweeps: int = Settings.max_sweeps,
+    box: float = Settings.box,
+    trust_factor: float = Settings.trust_factor,
+    trust_offset: float = Settings.trust_offset,
+    average: float = Settings.average,
+    postprocess: str = Settings.postprocess,
+    tolerance: float = Settings.tolerance,
+    tie_break: str = DEFAULT_SETUP.tie_break,
     X_test: ArrayLike | None = None,
     y_test: ArrayLike | None = None,
 ) -> Trained:
@@ -380,6 +272,7 @@ def train(
     For every batch, sweeps from the last layer to the first are repeated while the accuracy on the batch rises; the weights
     of the best sweep go on. From the second batch on each parameter `w` stays within
     ``w - trust_factor |w| - trust_offset`` and ``w + trust_factor |w| + trust_offset`` of its value before the batch (10).
+    The report's setting is ``**layermilp.preset("goebbels2021")``, for a network with ``init="uniform"``.
 
     Parameters
     ----------
@@ -390,16 +283,28 @@ def train(
     y : (m,) array
         Their labels, among ``network.classes``.
     batches : int
-        Number of batches. They are taken in the order of the samples; when these are used up, batches run on into
+        Batches of an epoch. They are taken in the order of the samples; when these are used up, batches run on into
         reshuffled passes.
     batch_size : int
         Samples per batch.
+    epochs : int
+        Passes over the samples of these batches; every one after the first is reshuffled.
+    objective : {"margin", "l1"}
+        What the last layer minimizes: the lack of a lead of one over every other output, all outputs jointly, where the
+        class is the largest output; or the report's (7) and (8), the deviation from one-hot targets, where it is the output
+        closest to one.
+    class_weight : None, "balanced", number or mapping
+        Factor of the ``l1`` loss where a target is one, see `postprocess`.
+    input_penalty : float
+        Price `mu` of a change of the last layer's inputs, for ``margin``: its proposals minimize ``xi + mu |x' - x|_1``.
     solver : {"auto", "cplex", "highs", "cbc"}
         Who solves the programs; ``auto`` chooses per program.
     n_jobs : int
         Worker processes; -1 for one per core. The result does not depend on it unless a time limit is hit.
     seed : int
         Seed of reshuffled passes and of the solvers.
+    first_sample : int
+        Sample with which the first batch begins.
     formulation : {"reduced", "paper"}
         Weight program, see `layermilp.formulations.neuron`.
     time_limit : float, optional
@@ -417,13 +322,16 @@ def train(
         Bound of every parameter's absolute value (the report's 1).
     trust_factor, trust_offset : float
         Of the bounds (10).
-    postprocess : {"batch", "end", "none"}
-        When the last layer's LP with a dead zone (section 2.3) runs: after each batch that is not fully learned, within its
-        bounds; once at the end on all samples seen; or never.
+    average : float
+        Factor `f` of the exponential average of the weights over batches that is returned,
+        ``sum_t f^(T - t) w_t / sum_t f^(T - t)``; 0 for the last weights.
+    postprocess : {"none", "batch", "end", "all"}
+        When the last layer's program of section 2.3 runs: never; after each batch that is not fully learned, on that batch
+        and within its bounds; at the end on all samples of the batches; or at the end on all samples of `X`.
     tolerance : float
-        Its dead zone.
-    tie_break : {"nearest", "none"}
-        Which of several optimal weights: those nearest to the present ones in the l1 norm, or whichever the solver returns.
+        Its dead zone, for ``l1``.
+    tie_break : {"l2", "l1", "none"}
+        Which of several optimal weights: those nearest to the present ones in a norm, or whichever the solver returns.
     X_test, y_test : arrays, optional
         Test data whose accuracy is recorded. It decides nothing.
 
@@ -445,20 +353,32 @@ def train(
     settings = Settings(
         batches=batches,
         batch_size=batch_size,
+        epochs=epochs,
+        first_sample=first_sample,
         seed=seed,
+        objective=objective,
+        class_weight=class_weight,
+        input_penalty=input_penalty,
         setup=Setup(formulation, solver, Limits(time_limit, gap, node_limit), {}, tie_break, target_gap),
         max_sweeps=max_sweeps,
         box=box,
         trust_factor=trust_factor,
         trust_offset=trust_offset,
+        average=average,
         postprocess=postprocess,
         tolerance=tolerance,
     )
-    began = time.perf_counter()
-    data = TrainingData.of(network, X, y, X_test, y_test)
-    state = None
     with Workers(n_jobs) as workers:
-        for state in training(network, data, settings, workers):  # noqa: B007
-            pass
+        return run(network, TrainingData.of(network, X, y, X_test, y_test), settings, workers)
+
+
+def run(
+    network: Network, data: TrainingData, settings: Settings, workers: Workers, watch: Watcher = lambda step: None
+) -> Trained:
+    """Train to the end."""
+    began = time.perf_counter()
+    state = None
+    for state in training(network, data, settings, workers, watch):  # noqa: B007
+        pass
     assert state is not None  # there is at least one batch
     return Trained(state.network, state.records, state.tally, time.perf_counter() - began)

@@ -12,9 +12,11 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from layermilp import Block, Fit, Status, fit_output_neuron, fit_relu_neuron, propose_inputs
 from layermilp.errors import DataError, LayermilpError, OptionError
-from layermilp.formulations import FORMULATIONS, HingeRegression, ReluRegression, proposal
-from layermilp.layerwise.solve import Setup, solve_hinge, solve_relu
-from layermilp.layerwise.sweep import Box, weight_problem
+from layermilp.formulations import FORMULATIONS, HingeRegression, MarginRegression, ReluRegression, proposal
+from layermilp.layerwise.objective import L1, Box, Margin
+from layermilp.layerwise.propose import propose_last
+from layermilp.layerwise.solve import Setup, solve_linear, solve_relu
+from layermilp.layerwise.sweep import hidden_problem
 from layermilp.program import Limits
 from layermilp.solvers import SOLVERS
 
@@ -65,14 +67,17 @@ def relu_optimum(problem: ReluRegression) -> float:
 
 
 def hinge_optimum(problem: HingeRegression) -> float:
-    """Minimize the output layer's loss with explicit deviations and slacks, as (7), (8) and section 2.3 write it."""
+    """Minimize the output layer's loss with explicit deviations and slacks, as (7), (8) and section 2.3 write it.
+
+    Class weights are factors of its objective.
+    """
     n, p, t = problem.n_rows, problem.n_unknowns, problem.is_target.astype(float)
-    eye = sparse.eye_array(n)
+    eye, factors = sparse.eye_array(n), np.where(problem.is_target, problem.one_weight, 1.0)
     # theta, d+, d-, s:  a - t = d+ - d-,  s <= d+ (+ d- where the target is one)
     matrix = sparse.block_array([[problem.coefficients, -eye, eye, None], [None, -eye, sparse.diags_array(-t), eye]])
     equal = t - problem.constants
     answer = milp(
-        np.concatenate([np.zeros(p), np.ones(n), t, -np.ones(n)]),
+        np.concatenate([np.zeros(p), factors, factors * t, -factors]),
         bounds=Bounds(
             np.concatenate([problem.lower, np.zeros(3 * n)]),
             np.concatenate([problem.upper, np.full(2 * n, np.inf), np.full(n, problem.tolerance)]),
@@ -83,6 +88,30 @@ def hinge_optimum(problem: HingeRegression) -> float:
     )
     assert answer.status == 0, answer.message
     return float(answer.fun)
+
+
+def margin_optimum(problem: MarginRegression) -> float:
+    """Minimize the multi-class hinge loss with a slack per sample, and a price per change of an unknown."""
+    n, p, m = problem.n_rows, problem.n_unknowns, problem.n_rows // problem.n_rivals
+    own = sparse.csr_array((np.ones(n), (np.arange(n), np.arange(n) // problem.n_rivals)), shape=(n, m))
+    eye, at = sparse.eye_array(p), problem.start
+    # theta, xi, c:  a + xi >= 1,  c >= theta - start,  c >= start - theta
+    matrix = sparse.block_array([[problem.coefficients, own, None], [-eye, None, eye], [eye, None, eye]])
+    answer = milp(
+        np.repeat([0.0, 1.0, problem.penalty], [p, m, p]),
+        bounds=Bounds(np.concatenate([problem.lower, np.zeros(m + p)]), np.append(problem.upper, np.full(m + p, np.inf))),
+        constraints=LinearConstraint(matrix, np.concatenate([1.0 - problem.constants, -at, at]), np.inf),
+    )
+    assert answer.status == 0, answer.message
+    return float(answer.fun)
+
+
+def margin_loss(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """Add up what every sample's own output lacks of a lead of one."""
+    loss = 0.0
+    for row, own in zip(outputs, labels, strict=True):
+        loss += max(0.0, max(1.0 - (row[own] - row[j]) for j in range(row.size) if j != own))
+    return loss
 
 
 def _holds(fit: Fit, expected: float, lower: np.ndarray, upper: np.ndarray, recomputed: float) -> None:
@@ -217,8 +246,7 @@ def test_convolution_fits_agree(solver: str, formulation: str, free_bias: bool) 
     targets = np.where(rng.random((3, 6)) < 0.3, 0.0, rng.random((3, 6)))
     box = Box(-np.ones(block.theta.size), np.ones(block.theta.size))
     (group,) = block.parameters.groups
-    problem = weight_problem(block, group, images, targets, box, False)
-    assert isinstance(problem, ReluRegression)
+    problem = hidden_problem(block, group, images, targets, box)
     assert (problem.n_rows, problem.n_unknowns) == (18, 4 + free_bias)
     fit = solve_relu(problem, Setup(formulation, solver))
     recomputed = np.abs(block.with_theta(fit.parameters).forward(images) - targets).sum()
@@ -230,8 +258,7 @@ def test_convolution_fits_agree(solver: str, formulation: str, free_bias: bool) 
 def test_black_images_leave_the_kernel_alone(solver: str, formulation: str) -> None:
     block = Block.conv2d(3, 3, 2, seed=1)
     box = Box(-np.ones(4), np.ones(4))
-    problem = weight_problem(block, block.parameters.groups[0], np.zeros((2, 9)), np.full((2, 4), 0.5), box, False)
-    assert isinstance(problem, ReluRegression)
+    problem = hidden_problem(block, block.parameters.groups[0], np.zeros((2, 9)), np.full((2, 4), 0.5), box)
     fit = solve_relu(problem, Setup(formulation, solver))
     _holds(fit, 4.0, box.lower, box.upper, problem.loss(fit.parameters))
 
@@ -254,14 +281,55 @@ def test_output_fits_agree(solver: str, tolerance: float, low: float, high: floa
 def test_output_fit_of_a_convolution(solver: str) -> None:
     rng = np.random.default_rng(6)
     block = Block.conv2d(3, 3, 2, free_bias=True, seed=4)
-    images, targets = rng.random((5, 9)), np.eye(4)[rng.integers(0, 4, 5)]
+    images, labels = rng.random((5, 9)), rng.integers(0, 4, 5)
     box = Box(-np.ones(5), np.ones(5))
-    problem = weight_problem(block, block.parameters.groups[0], images, targets, box, True)
-    assert isinstance(problem, HingeRegression)
-    fit = solve_hinge(problem, Setup(solver=solver))
+    problem = L1(np.ones(4)).of_weights(block, block.parameters.groups[0], images, labels, box)
+    fit = solve_linear(problem, Setup(solver=solver))
     a = block.with_theta(fit.parameters).preactivation(images)
-    recomputed = np.where(targets > 0.5, np.abs(a - 1.0), np.maximum(a, 0.0)).sum()
+    recomputed = np.where(np.eye(4)[labels] > 0.5, np.abs(a - 1.0), np.maximum(a, 0.0)).sum()
     _holds(fit, hinge_optimum(problem), box.lower, box.upper, float(recomputed))
+
+
+@pytest.mark.parametrize("tie_break", ["l2", "l1", "none"])
+@pytest.mark.parametrize("reach", [1.0, 0.05], ids=["unit box", "narrow box"])
+def test_margin_fits_agree(solver: str, tie_break: str, reach: float) -> None:
+    rng = np.random.default_rng(4)
+    block = Block.dense(3, 4, init="uniform", seed=4)
+    inputs, labels = rng.random((30, 3)), rng.integers(0, 4, 30)
+    box = Box(np.maximum(block.theta - reach, -1.0), np.minimum(block.theta + reach, 1.0))
+    (group,) = Margin(0.0).groups(block)
+    problem = Margin(0.0).of_weights(block, group, inputs, labels, box)
+    assert (problem.n_rows, problem.n_unknowns) == (90, 16)
+    fit = solve_linear(problem, Setup(solver=solver, tie_break=tie_break))
+    recomputed = margin_loss(block.with_theta(fit.parameters).preactivation(inputs), labels)
+    _holds(fit, margin_optimum(problem), box.lower, box.upper, recomputed)
+    assert fit.start_objective == pytest.approx(margin_loss(block.preactivation(inputs), labels))
+
+
+def test_margin_fit_of_a_convolution(solver: str) -> None:
+    rng = np.random.default_rng(6)
+    block = Block.conv2d(3, 3, 2, free_bias=True, init="uniform", seed=4)
+    images, labels = rng.random((8, 9)), rng.integers(0, 4, 8)
+    box = Box(-np.ones(5), np.ones(5))
+    (group,) = Margin(0.0).groups(block)
+    problem = Margin(0.0).of_weights(block, group, images, labels, box)
+    fit = solve_linear(problem, Setup(solver=solver))
+    recomputed = margin_loss(block.with_theta(fit.parameters).preactivation(images), labels)
+    _holds(fit, margin_optimum(problem), box.lower, box.upper, recomputed)
+
+
+@pytest.mark.parametrize("one_weight", [0.1, 9.0])
+def test_weighted_output_fits_agree(solver: str, one_weight: float) -> None:
+    rng = np.random.default_rng(2)
+    x, is_target = rng.random((30, 3)), rng.random(30) < 0.2
+    box = np.ones(4)
+    h = sparse.csr_array(np.column_stack([x, np.ones(30)]))
+    problem = HingeRegression(h, np.zeros(30), -box, box, 0 * box, is_target, 0.49, one_weight)
+    fit = solve_linear(problem, Setup(solver=solver))
+    a = x @ fit.parameters[:-1] + fit.parameters[-1]
+    deviation = np.where(is_target, np.abs(a - 1.0), a)
+    recomputed = float(np.where(is_target, one_weight, 1.0) @ np.maximum(deviation - 0.49, 0.0))
+    _holds(fit, hinge_optimum(problem), -box, box, recomputed)
 
 
 def test_output_start_is_never_made_worse(solver: str) -> None:
@@ -330,16 +398,39 @@ def test_proposals_at_a_limit_are_never_worse(solver: str, formulation: str, las
     assert np.all(after <= before + 1e-9)
 
 
-def test_tie_break_prefers_the_start(solver: str) -> None:
+@pytest.mark.parametrize("penalty", [0.0, 0.1])
+@pytest.mark.parametrize("copies", [1, 10], ids=["one program", "too large for an edition"])
+def test_margin_proposals_agree(solver: str, penalty: float, copies: int) -> None:
+    weights, bias, inputs, _ = (np.tile(part, (copies, 1)) if k == 2 else part for k, part in enumerate(_layer(2)))
+    labels = np.arange(len(inputs)) % 5
+    objective = Margin(penalty)
+
+    def problem_of(part: slice) -> MarginRegression:
+        return objective.of_inputs(weights, bias, inputs[part], labels[part])
+
+    proposals = propose_last(inputs, problem_of, Setup(solver=solver))
+    proposed = proposals.inputs
+    assert proposals.tally.programs == proposals.tally.optimal == 12 * copies
+    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(proposed <= 1.1 * inputs + 0.1)
+    for k in range(len(inputs)):
+        alone = slice(k, k + 1)
+        found = margin_loss(proposed[alone] @ weights.T + bias, labels[alone])
+        found += penalty * np.abs(proposed[k] - inputs[k]).sum()
+        assert found == pytest.approx(margin_optimum(problem_of(alone)), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("tie_break", ["l1", "l2"])
+def test_tie_break_prefers_the_start(solver: str, tie_break: str) -> None:
     rng = np.random.default_rng(5)
     x, t = rng.random((4, 12)), rng.random(4)
     start = rng.uniform(-0.3, 0.3, 13)
     h = sparse.csr_array(np.column_stack([x, np.ones(4)]))
     problem = replace(_regression(x, t, -np.ones(13), np.ones(13)), coefficients=h, start=start)
-    near = solve_relu(problem, Setup(solver=solver))
+    near = solve_relu(problem, Setup(solver=solver, tie_break=tie_break))
     other = solve_relu(problem, Setup(solver=solver, tie_break="none"))
     assert near.objective == pytest.approx(other.objective, abs=1e-6)
-    assert np.abs(near.parameters - start).sum() <= np.abs(other.parameters - start).sum() + 1e-6
+    norm = int(tie_break[1])
+    assert np.linalg.norm(near.parameters - start, norm) <= np.linalg.norm(other.parameters - start, norm) + 1e-6
 
 
 def test_node_limit_of_one_is_repeatable(solver: str) -> None:
@@ -435,7 +526,8 @@ def test_fits_that_cplex_takes_are_not_refused_for_their_tie_break_or_bulk() -> 
         pytest.skip("CPLEX IS NOT TESTED: the package cplex is not installed")
     rng = np.random.default_rng(0)
     x, t = rng.random((12, 700)), rng.random(12)
-    fit = fit_relu_neuron(x, t, -1.0, 1.0, solver="cplex")
+    assert fit_relu_neuron(x, t, -1.0, 1.0, solver="cplex").objective == pytest.approx(0.0, abs=1e-6)
+    fit = solve_relu(_regression(x, t, -np.ones(701), np.ones(701)), Setup(solver="cplex", tie_break="l1"))
     assert fit.objective == pytest.approx(0.0, abs=1e-6)
     assert fit.solver_calls["cplex"] > 0
     weights, bias, inputs = rng.uniform(-1, 1, (8, 8)), rng.uniform(-1, 1, 8), rng.random((200, 8))

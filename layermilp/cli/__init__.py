@@ -1,0 +1,41 @@
+"""The command line. Every command only translates arguments into library calls and prints what comes back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from layermilp.cli import models, options, sources
+from layermilp.cli.train import INTERRUPTED, train
+from layermilp.errors import LayermilpError
+
+COMMANDS: dict[str, tuple[options.Command, str]] = {
+    "train": (train, "train a network or a committee"),
+    "postprocess": (models.postprocess, "fit the last layer of a saved network to a complete training set"),
+    "evaluate": (models.evaluate, "print the accuracy of a saved network"),
+    "predict": (models.predict, "predict labels with a saved network"),
+    "solvers": (sources.solvers, "list the solvers"),
+    "data": (sources.data, "list data sets, or show one"),
+}
+"""Function and summary of every command by its name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0, 2 for a refused input, 130 when interrupted."""
+    try:
+        arguments = options.parse(COMMANDS, argv)
+        command: options.Command = arguments.command
+        return command(arguments)
+    except LayermilpError as error:
+        print(f"layermilp: {' '.join(str(error).split())}", file=sys.stderr)
+        return options.USAGE_ERROR
+    except MemoryError as error:
+        print(f"layermilp: not enough memory: {error}; use a smaller net or batch", file=sys.stderr)
+        return options.USAGE_ERROR
+    except BrokenPipeError:
+        # Whoever read the output has gone; there is nobody to tell.
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("layermilp: interrupted", file=sys.stderr)
+        return INTERRUPTED

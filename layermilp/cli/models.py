@@ -1,0 +1,94 @@
+"""The commands on saved models: ``postprocess``, ``evaluate`` and ``predict``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from layermilp import datasets
+from layermilp.cli.sources import labelled, load, to_stderr
+from layermilp.committee import Committee, load_model
+from layermilp.datasets import Dataset
+from layermilp.files import write_atomically
+from layermilp.layerwise.postprocess import postprocess as fit_again
+from layermilp.network import Network
+
+Model = Network | Committee
+
+
+def postprocess(arguments: argparse.Namespace) -> int:
+    """Fit the last layer anew on the complete training set, and write the model."""
+    model = load_model(arguments.model)
+    data = load(arguments, model.n_inputs, to_stderr)
+    to_stderr(f"data: {data.source}")
+    before, began = accuracies(model, data), time.perf_counter()
+    members = model.networks if isinstance(model, Committee) else (model,)
+    fitted = [_fitted(member, data, arguments) for member in members]
+    model = Committee(fitted) if isinstance(model, Committee) else fitted[0]
+    seconds, after = time.perf_counter() - began, accuracies(model, data)
+    path = model.save(arguments.out)
+    print(f"net             {model.notation} on {data.name}, {len(data.X_train):,} training samples")
+    for part in before:
+        if before[part] is not None:
+            print(f"{part + ' accuracy':16}{before[part]:.4f} before, {after[part]:.4f} after")
+    print(f"wall time       {seconds:.1f} s\nwritten         {path}")
+    return 0
+
+
+def _fitted(network: Network, data: Dataset, arguments: argparse.Namespace) -> Network:
+    return fit_again(
+        network,
+        *labelled(data)[:2],
+        tolerance=arguments.tolerance,
+        class_weight=arguments.class_weight,
+        objective=arguments.objective,
+        box=arguments.box,
+        solver=arguments.solver,
+        gap=arguments.gap,
+        time_limit=arguments.time_limit,
+        n_jobs=arguments.jobs,
+    )
+
+
+def accuracies(model: Model, data: Dataset) -> dict[str, float | None]:
+    """Return the accuracy on the training part, and on the test part where there is one, else None."""
+    found: dict[str, float | None] = {}
+    for name, X, y in (("train", data.X_train, data.y_train), ("test", data.X_test, data.y_test)):
+        found[name] = None
+        if X is not None and y is not None:
+            labels = data.classes[y]
+            model.class_indices(labels)
+            found[name] = model.accuracy(X, labels)
+    return found
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Print the accuracy of a saved network or committee."""
+    model = load_model(arguments.model)
+    data = load(arguments, model.n_inputs, to_stderr)
+    found = accuracies(model, data)
+    if arguments.json:
+        result: dict[str, Any] = {"model": str(arguments.model), "net": model.notation, "data": data.name}
+        print(json.dumps(result | {f"{part}_accuracy": accuracy for part, accuracy in found.items()}))
+        return 0
+    print(f"{model.notation} on {data.source}")
+    for part, X in (("train", data.X_train), ("test", data.X_test)):
+        if X is not None:
+            print(f"{part} accuracy  {found[part]:.4f} ({len(X):,} samples)")
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Print one predicted label per sample."""
+    model = load_model(arguments.model)
+    samples = datasets.load_samples(arguments.samples, label_column=arguments.label_column)
+    text = "".join(f"{label}\n" for label in model.predict(samples))
+    if arguments.out is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(Path(arguments.out), lambda file: file.write(text.encode()))
+    return 0

@@ -1,0 +1,242 @@
+"""The parser of the command line: one function per group of options, each with its help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.initialization import INITIALIZERS
+from layermilp.layerwise.objective import OBJECTIVES
+from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP, POSTPROCESS, PRESETS, Settings, preset
+from layermilp.layerwise.solve import Setup
+from layermilp.layerwise.tiebreak import TIE_BREAKS
+from layermilp.solvers import SOLVERS, Option
+from layermilp.version import __version__
+
+USAGE_ERROR = 2
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser that refuses with one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"layermilp: {message}; see `{self.prog} --help`", file=sys.stderr)
+        raise SystemExit(USAGE_ERROR)
+
+
+class Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help with defaults, except where there is none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+
+
+def parse(commands: Mapping[str, tuple[Command, str]], argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line for commands by name, each with its function and summary.
+
+    Options that are given win over those of a preset, and those over the defaults.
+
+    Raises
+    ------
+    OptionError
+        If a preset is unknown.
+    """
+    arguments = _parser(commands, {}).parse_args(argv)
+    name = getattr(arguments, "preset", None)
+    if name is None:
+        return arguments
+    chosen = preset(name)
+    return _parser(commands, {"init": chosen.init, **chosen.options}).parse_args(argv)
+
+
+def _parser(commands: Mapping[str, tuple[Command, str]], train_defaults: Mapping[str, Any]) -> Parser:
+    parser = Parser(prog="layermilp", description="Train neural networks with linear and mixed-integer programs.")
+    parser.add_argument("--version", action="version", version=f"layermilp {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for name, (command, summary) in commands.items():
+        sub = subparsers.add_parser(
+            name, help=summary, description=summary.capitalize() + ".", formatter_class=Formatter
+        )
+        ADDERS[name](sub)
+        sub.set_defaults(command=command, **(train_defaults if name == "train" else {}))
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        default="auto",
+        metavar="DATA",
+        help="mnist, digits, auto (mnist if it can be had, else digits), a .csv or .npz file, or a directory of IDX files",
+    )
+    _add_source(parser)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="directory of MNIST's four IDX files (default: $LAYERMILP_DATA, else a cache that is filled by download)",
+    )
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="label column of a .csv file")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--net",
+        default="784-8-8-8-10",
+        metavar="LAYERS",
+        help="inputs and layers: 784-8-8-8-10, or 28x28-mean4-conv3-10 with means of 4 x 4 regions and a 3 x 3 kernel",
+    )
+    parser.add_argument("--preset", metavar="NAME", help=f"options of a publication as defaults: {', '.join(PRESETS)}")
+    _add_data(parser)
+    _add_method(parser)
+    _add_solving(parser)
+    _add_last_layer(parser)
+    parser.add_argument("--committee", type=int, default=1, metavar="N", help="members, each on images and a seed of its own")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="worker processes, -1 for one per core")
+    parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl and summary.json")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("--quiet", action="store_true", help="print nothing but the result")
+    loudness.add_argument("--verbose", action="store_true", help="a line per sweep")
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--batches", type=int, default=Settings.batches, metavar="N", help="batches of an epoch")
+    add("--batch-size", type=int, default=Settings.batch_size, metavar="N", help="samples per batch")
+    add("--epochs", type=int, default=Settings.epochs, metavar="N", help="passes over the samples of the batches, reshuffled")
+    add("--seed", type=int, default=Settings.seed, metavar="N", help="seed of weights, reshuffling and solvers")
+    add("--init", default="he", metavar="RULE", help=f"initial weights: {', '.join(INITIALIZERS)}")
+    add(
+        "--init-trials",
+        type=int,
+        default=1,
+        metavar="N",
+        help="initializations of which the first batch chooses, by its accuracy on the other training images",
+    )
+    add("--objective", default=Settings.objective, metavar="NAME", help=f"of the last layer: {', '.join(OBJECTIVES)}")
+    add(
+        "--input-penalty",
+        type=float,
+        default=Settings.input_penalty,
+        metavar="MU",
+        help="price of a change of the last layer's inputs (margin)",
+    )
+    add("--max-sweeps", type=int, default=Settings.max_sweeps, metavar="N", help="most sweeps per batch")
+    add("--average", type=float, default=Settings.average, metavar="F", help="factor of the average of weights over batches")
+    add("--box", type=float, default=Settings.box, metavar="B", help="weights stay in [-B, B]")
+    add("--trust-factor", type=float, default=Settings.trust_factor, metavar="F", help="factor of the bounds (10)")
+    add("--trust-offset", type=float, default=Settings.trust_offset, metavar="A", help="offset of the bounds (10)")
+    add("--tie-break", default=Setup.tie_break, metavar="RULE", help=f"which optimum: {', '.join(TIE_BREAKS)}")
+    add("--postprocess", default=Settings.postprocess, metavar="WHEN", help=f"last layer's LP: {', '.join(POSTPROCESS)}")
+
+
+def _add_solving(parser: argparse.ArgumentParser) -> None:
+    _add_solver(parser)
+    add = parser.add_argument
+    add("--formulation", default="reduced", metavar="NAME", help=f"weight program: {', '.join(FORMULATIONS)}")
+    add(
+        "--target-gap",
+        type=float,
+        default=DEFAULT_TARGET_GAP,
+        metavar="SHARE",
+        help="a program is solved within this share of the sum of its targets",
+    )
+    add("--node-limit", type=int, default=DEFAULT_NODE_LIMIT, metavar="N", help="branch-and-bound nodes per program")
+    add(
+        "--solver-option",
+        type=_solver_option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the solver itself, by its own name (repeatable)",
+    )
+
+
+def _add_solver(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--solver", default="auto", metavar="NAME", help=f"auto, {', '.join(SOLVERS)}")
+    add("--time-limit", type=float, metavar="SECONDS", help="limit per program (not repeatable)")
+    add("--gap", type=float, metavar="GAP", help="a program is also solved within this gap relative to its objective")
+
+
+def _add_last_layer(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--tolerance", type=float, default=Settings.tolerance, metavar="S", help="dead zone of post-processing (l1)")
+    add(
+        "--class-weight",
+        type=_class_weight,
+        metavar="W",
+        help="factor of the loss where a target is one (l1): a number, or balanced",
+    )
+
+
+def _add_postprocess(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="model.npz")
+    _add_data(parser)
+    parser.add_argument(
+        "--objective", metavar="NAME", help=f"{', '.join(OBJECTIVES)} (default: the one that the model was trained for)"
+    )
+    _add_last_layer(parser)
+    parser.add_argument("--box", type=float, default=Settings.box, metavar="B", help="weights stay in [-B, B]")
+    _add_solver(parser)
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="worker processes, -1 for one per core")
+    parser.add_argument("--out", required=True, metavar="FILE", help="where the new model is written")
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="model.npz")
+    _add_data(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="model.npz")
+    parser.add_argument("samples", help=".csv (label column ignored) or .npz (array X)")
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="column of a .csv that holds no input")
+    parser.add_argument("--out", metavar="FILE", help="write the labels here instead of printing them")
+
+
+def _add_data_command(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="what to load and describe; mnist is downloaded if it is not at hand")
+    _add_source(parser)
+
+
+def _solver_option(text: str) -> tuple[str, Option]:
+    """Parse ``NAME=VALUE``; the value is a JSON number, true or false where it is one, else text."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        parsed = json.loads(value)
+    except json.JSONDecodeError:
+        parsed = value
+    if not isinstance(parsed, (bool, int, float, str)):
+        raise argparse.ArgumentTypeError(f"{text!r} has no single value")
+    return name, parsed
+
+
+def _class_weight(text: str) -> str | float:
+    """Parse a number, or leave the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+ADDERS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "train": _add_train,
+    "postprocess": _add_postprocess,
+    "evaluate": _add_evaluate,
+    "predict": _add_predict,
+    "solvers": lambda parser: None,
+    "data": _add_data_command,
+}
+"""What adds the options of a command, by its name."""

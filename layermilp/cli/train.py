@@ -1,0 +1,315 @@
+"""The command ``train``: one network, or the members of a committee."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from layermilp.cli.models import Model, accuracies
+from layermilp.cli.sources import labelled, load
+from layermilp.committee import Committee
+from layermilp.datasets import Dataset
+from layermilp.errors import NetworkError, OptionError
+from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.members import derived_seed, member_settings, train_members
+from layermilp.layerwise.schedule import sample_order
+from layermilp.layerwise.settings import Settings
+from layermilp.layerwise.solve import Setup
+from layermilp.layerwise.tally import Tally
+from layermilp.layerwise.trainer import Record, training
+from layermilp.layerwise.trials import Trials, choose_initialization
+from layermilp.network import Network
+from layermilp.parallel import Workers
+from layermilp.program import IntArray, Limits
+from layermilp.progress import Progress
+from layermilp.runs import RunDirectory
+from layermilp.solvers import SOLVERS
+from layermilp.version import __version__
+
+INTERRUPTED = 130
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train and write what was learned."""
+    settings = _settings(arguments)
+    for option in ("committee", "init_trials"):
+        if getattr(arguments, option) < 1:
+            raise OptionError(f"{option} is {getattr(arguments, option)}; it must be at least 1")
+    network = Network.from_notation(arguments.net, init=arguments.init, seed=settings.seed)
+    workers = Workers(arguments.jobs)
+    directory = RunDirectory(arguments.out) if arguments.out is not None else None
+    with Progress(settings.total_batches, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
+        data = load(arguments, network.n_inputs, progress.note)
+        progress.note(f"data: {data.source}")
+        classes = _classes(network, data)
+        checked = TrainingData.of(network.with_classes(classes), *labelled(data))
+        run = _Run(arguments, settings, data, classes, directory, progress)
+        interrupted = run.follow(checked, workers)
+    if not run.members:
+        print("layermilp: interrupted before anything was learned", file=sys.stderr)
+        return INTERRUPTED
+    run.write(interrupted)
+    print(run.report(interrupted))
+    return INTERRUPTED if interrupted else 0
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    limits = Limits(arguments.time_limit, arguments.gap, arguments.node_limit)
+    setup = Setup(
+        formulation=arguments.formulation,
+        solver=arguments.solver,
+        limits=limits,
+        options=dict(arguments.solver_option),
+        tie_break=arguments.tie_break,
+        target_gap=arguments.target_gap,
+    )
+    return Settings(
+        batches=arguments.batches,
+        batch_size=arguments.batch_size,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+        objective=arguments.objective,
+        class_weight=arguments.class_weight,
+        input_penalty=arguments.input_penalty,
+        setup=setup,
+        max_sweeps=arguments.max_sweeps,
+        box=arguments.box,
+        trust_factor=arguments.trust_factor,
+        trust_offset=arguments.trust_offset,
+        average=arguments.average,
+        postprocess=arguments.postprocess,
+        tolerance=arguments.tolerance,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """What is known of one network of the run."""
+
+    network: Network
+    records: tuple[Record, ...]
+    tally: Tally
+    batches_done: int
+
+
+class _Run:
+    """A training run from the command line: its members so far, and what is written of them."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        settings: Settings,
+        data: Dataset,
+        classes: Any,
+        directory: RunDirectory | None,
+        progress: Progress,
+    ) -> None:
+        self.arguments, self.settings, self.data, self.classes = arguments, settings, data, classes
+        self.directory, self.progress = directory, progress
+        self.size: int = arguments.committee
+        self.members: list[_Member] = []
+        self.trials: list[Trials] = []
+        self.began = time.perf_counter()
+
+    def follow(self, data: TrainingData, workers: Workers) -> bool:
+        """Train to the end or until interrupted; return whether it was."""
+        try:
+            with _terminated_like_interrupted(), workers:
+                networks = [self._initial(member, data, workers) for member in range(self.size)]
+                if self.size == 1:
+                    self._train_one(networks[0], data, workers)
+                else:
+                    self._train_members(networks, data, workers)
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def _initial(self, member: int, data: TrainingData, workers: Workers) -> Network:
+        """Return the initial network of a member, chosen among trials if these are asked for."""
+        settings, n_trials = member_settings(self.settings, member), self.arguments.init_trials
+        seeds = [derived_seed(settings.seed, trial) for trial in range(n_trials)]
+        candidates = [
+            Network.from_notation(self.arguments.net, init=self.arguments.init, seed=seed).with_classes(self.classes)
+            for seed in seeds
+        ]
+        if n_trials == 1:
+            return candidates[0]
+        trials = choose_initialization(
+            candidates,
+            data,
+            settings,
+            workers,
+            lambda number, score: self.progress.note(f"initialization {number}/{n_trials}: accuracy {score:.3f}"),
+        )
+        self.trials.append(trials)
+        self.progress.note(f"initialization {trials.chosen + 1} of {n_trials} goes on")
+        return trials.network
+
+    def _train_one(self, network: Network, data: TrainingData, workers: Workers) -> None:
+        for state in training(network, data, self.settings, workers, self.progress.on_step):
+            done = state.batch if state.batch_ended else state.batch - 1
+            self.members = [_Member(state.network, state.records, state.tally, done)]
+            self.progress.on_state(state)
+            if state.batch_ended and done < self.settings.total_batches:
+                self.write(interrupted=True)
+
+    def _train_members(self, networks: list[Network], data: TrainingData, workers: Workers) -> None:
+        # The members are judged here, once, and not after every sweep of theirs.
+        alone = replace(data, X_test=None, y_test=None)
+        settings = [member_settings(self.settings, member) for member in range(self.size)]
+        self.progress.note(f"{self.size} members, {min(workers.n_jobs, self.size)} at a time")
+        for trained in train_members(networks, alone, settings, workers):
+            self.members.append(
+                _Member(trained.network, trained.history, trained.tally, self.settings.total_batches)
+            )
+            scores = "".join(
+                f", {part} {accuracy:.3f}"
+                for part, accuracy in accuracies(trained.network, self.data).items()
+                if accuracy is not None
+            )
+            self.progress.note(f"member {len(self.members)}/{self.size}{scores}, {trained.seconds:.1f} s")
+            if len(self.members) < self.size:
+                self.write(interrupted=True)
+
+    @property
+    def model(self) -> Model:
+        """The network, or the committee of the members so far."""
+        if self.size == 1:
+            return self.members[0].network
+        return Committee([member.network for member in self.members])
+
+    def write(self, interrupted: bool) -> None:
+        """Write what was learned so far, if there is a directory for it."""
+        if self.directory is not None and self.members:
+            self.directory.write(self.model, self._history(), self.summary(interrupted))
+
+    def _history(self) -> Iterator[dict[str, Any]]:
+        for number, member in enumerate(self.members, start=1):
+            for record in member.records:
+                yield ({"member": number} if self.size > 1 else {}) | asdict(record)
+
+    def _samples(self) -> tuple[list[IntArray], IntArray]:
+        """Return the samples of every member's last batch, and all that any member has seen."""
+        size, batches, seen = self.settings.batch_size, [], []
+        for number, member in enumerate(self.members):
+            order = sample_order(len(self.data.X_train), member_settings(self.settings, number))
+            end = size * member.records[-1].batch
+            batches.append(order[end - size : end])
+            seen.append(order[:end])
+        return batches, np.unique(np.concatenate(seen))
+
+    def _accuracy(self, model: Model, part: IntArray) -> float:
+        """Return the accuracy on some training samples."""
+        return model.accuracy(self.data.X_train[part], self.data.classes[self.data.y_train[part]])
+
+    def summary(self, interrupted: bool) -> dict[str, Any]:
+        """Return the content of ``summary.json``."""
+        settings, setup = self.settings, self.settings.setup
+        tally = sum((member.tally for member in self.members), Tally())
+        calls = dict(sorted(tally.solver_calls.items()))
+        found = accuracies(self.model, self.data)
+        batches, seen = self._samples()
+        return {
+            "data": self.data.name,
+            "data_source": self.data.source,
+            "net": self.model.notation,
+            "committee": self.size,
+            "members_done": len(self.members),
+            "init": self.arguments.init,
+            "init_trials": self.arguments.init_trials,
+            "init_scores": [trials.scores for trials in self.trials],
+            "preset": self.arguments.preset,
+            "seed": settings.seed,
+            "objective": settings.objective,
+            "class_weight": settings.class_weight,
+            "input_penalty": settings.input_penalty,
+            "solver": setup.solver,
+            "solver_version": ", ".join(f"{SOLVERS[name].title} {SOLVERS[name].version()}" for name in calls),
+            "solver_calls": calls,
+            "formulation": setup.formulation,
+            "tie_break": setup.tie_break,
+            "gap": setup.limits.gap,
+            "target_gap": setup.target_gap,
+            "node_limit": setup.limits.node_limit,
+            "time_limit": setup.limits.time_limit,
+            "box": settings.box,
+            "trust_factor": settings.trust_factor,
+            "trust_offset": settings.trust_offset,
+            "average": settings.average,
+            "postprocess": settings.postprocess,
+            "tolerance": settings.tolerance,
+            "batches": settings.batches,
+            "batch_size": settings.batch_size,
+            "epochs": settings.epochs,
+            "max_sweeps": settings.max_sweeps,
+            "batches_done": sum(member.batches_done for member in self.members),
+            "interrupted": interrupted,
+            "sweeps": sum(len(member.records) for member in self.members),
+            "batch_accuracy": float(
+                np.mean([self._accuracy(m.network, batch) for m, batch in zip(self.members, batches, strict=True)])
+            ),
+            "seen_accuracy": self._accuracy(self.model, seen),
+            "train_accuracy": found["train"],
+            "test_accuracy": found["test"],
+            "wall_seconds": round(time.perf_counter() - self.began, 3),
+            "programs_solved": tally.programs,
+            "programs_optimal": tally.optimal,
+            "programs_at_limit": tally.at_limit,
+            "programs_failed": tally.failed,
+            "largest_gap": tally.largest_gap,
+            "layermilp_version": __version__,
+        }
+
+    def report(self, interrupted: bool) -> str:
+        """Return what is printed at the end."""
+        summary = self.summary(interrupted)
+        test = "none" if summary["test_accuracy"] is None else f"{summary['test_accuracy']:.4f}"
+        calls = ", ".join(f"{name} {count:,}" for name, count in summary["solver_calls"].items()) or "none"
+        lines = [
+            f"net             {summary['net']} on {summary['data']}",
+            f"train accuracy  {summary['train_accuracy']:.4f} (last batch {summary['batch_accuracy']:.4f}, "
+            f"all images seen {summary['seen_accuracy']:.4f})",
+            f"test accuracy   {test}",
+            f"programs        {summary['programs_solved']:,} solved: {summary['programs_optimal']:,} optimal within the gap, "
+            f"{summary['programs_at_limit']:,} at a limit, largest gap {summary['largest_gap']:.2g}"
+            + (f", {summary['programs_failed']:,} failed" if summary["programs_failed"] else ""),
+            f"solver calls    {calls}",
+            f"wall time       {summary['wall_seconds']:.1f} s, {summary['sweeps']} sweeps in {summary['batches_done']} batches",
+        ]
+        if self.settings.setup.limits.time_limit is not None and summary["programs_at_limit"]:
+            lines.append("repeatable      not for certain: programs were stopped, and a time limit was set")
+        if self.directory is not None:
+            lines.append(f"written         {self.directory.path}/: model.npz, history.jsonl, summary.json")
+        if interrupted:
+            lines.append("interrupted: these are the best weights so far")
+        return "\n".join(lines)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _classes(network: Network, data: Dataset) -> Any:
+    """Return the labels of the network's outputs: 0, 1, ... where that holds all labels of the data, else these."""
+    numbers = np.arange(network.n_outputs)
+    if data.classes.dtype.kind in "iu" and np.isin(data.classes, numbers).all():
+        return numbers
+    if len(data.classes) != network.n_outputs:
+        raise NetworkError(
+            f"the net {network.notation} has {network.n_outputs} outputs, but {data.name} has {len(data.classes)} classes; "
+            f"end --net with {len(data.classes)}"
+        )
+    return data.classes

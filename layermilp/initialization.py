@@ -1,0 +1,72 @@
+"""Rules of the initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from layermilp.errors import NetworkError
+from layermilp.parameters import ParameterMap
+from layermilp.program import FloatArray
+
+
+def initialize(parameters: ParameterMap, init: str, rng: np.random.Generator) -> FloatArray:
+    """Draw initial parameters by a named rule.
+
+    Parameters
+    ----------
+    parameters : ParameterMap
+        What the parameters are.
+    init : {"he", "uniform", "positive"}
+        ``uniform``: every parameter uniform in [-1, 1] (Goebbels 2021, section 3). ``positive``: every parameter uniform in
+        [0, 1] (the same section, convolutional network). ``he``: weights normal with variance 2 / fan-in (He et al. 2015),
+        cut at [-1, 1]; the signs of a neuron's weights are turned where their sum is negative, because such a neuron is
+        silent on most non-negative inputs; biases zero.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    (p,) array
+        The parameters.
+
+    Raises
+    ------
+    NetworkError
+        If the rule is unknown.
+    """
+    if init not in INITIALIZERS:
+        raise NetworkError(f"initialization {init!r} is unknown; choose {', '.join(INITIALIZERS)}")
+    return INITIALIZERS[init](parameters, rng)
+
+
+def _uniform(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
+    return rng.uniform(-1.0, 1.0, parameters.n_parameters)
+
+
+def _positive(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
+    return rng.uniform(0.0, 1.0, parameters.n_parameters)
+
+
+def _he(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
+    theta = rng.normal(size=parameters.n_parameters)
+    for group in parameters.groups:
+        of_weights = parameters.index[group.neurons, :-1]
+        of_weights = of_weights[of_weights >= 0]
+        fan_in = of_weights.size / group.neurons.size
+        drawn = np.clip(theta[group.parameters] * np.sqrt(2.0 / max(fan_in, 1.0)), -1.0, 1.0)
+        theta[group.parameters] = drawn
+        if theta[of_weights].sum() < 0.0:
+            theta[group.parameters] = -drawn
+    of_bias = parameters.index[:, -1]
+    theta[of_bias[of_bias >= 0]] = 0.0
+    return theta
+
+
+INITIALIZERS: dict[str, Callable[[ParameterMap, np.random.Generator], FloatArray]] = {
+    "he": _he,
+    "uniform": _uniform,
+    "positive": _positive,
+}
+"""Rules of the initial weights by name."""

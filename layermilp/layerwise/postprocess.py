@@ -1,0 +1,157 @@
+"""Post-processing (Goebbels 2021, section 2.3): the last layer's program on as many samples as there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from numpy.typing import ArrayLike
+
+from layermilp.errors import OptionError
+from layermilp.layerwise.bulk import minimize
+from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.objective import OBJECTIVES, Box, ClassWeight, Margin, Objective
+from layermilp.layerwise.schedule import whole_box
+from layermilp.layerwise.settings import Settings
+from layermilp.layerwise.solve import Fit, Setup
+from layermilp.layerwise.sweep import followed
+from layermilp.network import Block, Network
+from layermilp.parallel import Workers
+from layermilp.parameters import Group
+from layermilp.program import FloatArray, IntArray, Limits
+
+
+@dataclass(frozen=True, eq=False)
+class BulkTask:
+    """The program of one group of outputs over many samples, ready for a worker, which builds it."""
+
+    objective: Objective
+    block: Block
+    group: Group
+    inputs: FloatArray
+    labels: IntArray
+    box: Box
+    tolerance: float
+    setup: Setup
+
+
+def fit_last_layer(
+    network: Network,
+    X: FloatArray,
+    labels: IntArray,
+    objective: Objective,
+    box: Box,
+    tolerance: float,
+    setup: Setup,
+    workers: Workers,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Network, list[Fit]]:
+    """Fit the last layer to all samples, every group of outputs to its proven optimum within the setup's gap.
+
+    Parameters
+    ----------
+    network : Network
+        The hidden layers, which stay, and where the last one starts.
+    X, labels : (m, n_inputs) array, (m,) array of int
+        Samples, and the outputs that stand for their classes.
+    objective : Objective
+        What is minimized.
+    box : Box
+        Bounds of the last layer's parameters.
+    tolerance : float
+        Dead zone of the l1 objective.
+    setup, workers, watch
+        As in `sweep`.
+    """
+    last = len(network.blocks) - 1
+    block, inputs = network.blocks[last], network.activations(X)[last]
+    groups = objective.groups(block)
+    # The exact optimum in place of a share of the targets: these programs are solved once, not in every sweep.
+    setup = replace(setup, target_gap=0.0)
+    tasks = [BulkTask(objective, block, group, inputs, labels, box, tolerance, setup) for group in groups]
+    fits = followed(workers, _solve, tasks, watch)
+    theta = block.theta.copy()
+    for group, fit in zip(groups, fits, strict=True):
+        theta[group.parameters] = fit.parameters
+    return network.with_block(last, block.with_theta(theta)), fits
+
+
+def _solve(task: BulkTask) -> Fit:
+    problem = task.objective.of_many(task.block, task.group, task.inputs, task.labels, task.box, task.tolerance)
+    return minimize(problem, task.setup)
+
+
+def postprocess(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    tolerance: float = 0.49,
+    class_weight: ClassWeight = None,
+    objective: str | None = None,
+    box: float = 1.0,
+    solver: str = "auto",
+    gap: float | None = None,
+    time_limit: float | None = None,
+    n_jobs: int = 2,
+) -> Network:
+    """Fit the last layer anew on the given samples, all at once (Goebbels 2021, section 2.3).
+
+    For the objective ``l1``, every output `j` has a program of its own: with ``a_k = w . x_k + c`` and the dead zone `s`,
+    minimize ``sum max(0, a_k - s)`` over the samples of other classes plus ``sum v max(0, |a_k - 1| - s)`` over those of its
+    class, where `v` is the class weight. For ``margin``, all outputs have one program,
+    ``min sum_k max(0, 1 - min_j (o_y - o_j))``. The optimum is exact, whatever the number of samples.
+
+    Parameters
+    ----------
+    network : Network
+        It is not changed.
+    X : (m, n_inputs) array
+        Samples.
+    y : (m,) array
+        Their labels, among ``network.classes``.
+    tolerance : float
+        The dead zone `s` of the objective ``l1``, at least 0.
+    class_weight : None, "balanced", number or mapping
+        Factor of the ``l1`` loss where a target is one: 1; the number of samples not of the class over that of the class; a
+        number; or one for each label.
+    objective : {"l1", "margin"}, optional
+        Default: the one that fits how the network decides, ``margin`` where the class is the largest output.
+    box : float
+        Bound of every parameter's absolute value.
+    solver : {"auto", "cplex", "highs", "cbc"}
+        Who solves the programs.
+    gap : float, optional
+        Relative gap at which to stop; by default the proven optimum.
+    time_limit : float, optional
+        Seconds per program; the best weights found are returned.
+    n_jobs : int
+        Worker processes; -1 for one per core.
+
+    Returns
+    -------
+    Network
+        With the new last layer, whose objective is no worse than before.
+
+    Raises
+    ------
+    DataError
+        If the data do not fit the network.
+    OptionError
+        If an option is unknown or out of its range.
+    SolverError
+        If the solver is not installed, or a program is too large for its edition.
+    """
+    name = objective or ("margin" if network.decision == Margin.decision else "l1")
+    if name not in OBJECTIVES:
+        raise OptionError(f"objective {name!r} is unknown; choose {', '.join(OBJECTIVES)}")
+    settings = Settings(objective=name, class_weight=class_weight, box=box, tolerance=tolerance, setup=Setup(solver=solver))
+    data = TrainingData.of(network, X, y)
+    setup = Setup(solver=solver, limits=Limits(time_limit, gap))
+    loss = settings.objective_for(network, data.y)
+    theta = network.blocks[-1].theta
+    with Workers(n_jobs) as workers:
+        fitted, _ = fit_last_layer(
+            network, data.X, data.y, loss, whole_box(theta, settings), settings.tolerance, setup, workers
+        )
+    return fitted.with_decision(loss.decision)

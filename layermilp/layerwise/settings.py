@@ -1,0 +1,145 @@
+"""Everything that decides a training run besides the network and the data, and presets of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from layermilp.errors import OptionError
+from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.layerwise.objective import L1, OBJECTIVES, ClassWeight, Margin, Objective, check_class_weight, one_weights
+from layermilp.layerwise.solve import Setup
+from layermilp.layerwise.tiebreak import TIE_BREAKS
+from layermilp.network import Network
+from layermilp.program import IntArray, Limits
+from layermilp.solvers import require
+
+POSTPROCESS = ("none", "batch", "end", "all")
+"""When the last layer is post-processed: never, after every batch on that batch, or at the end on all samples seen or on all
+samples there are."""
+
+DEFAULT_TARGET_GAP = 0.05
+"""Share of its targets' sum to within which a program is solved in training, see `Setup`."""
+
+DEFAULT_NODE_LIMIT = 20
+"""Branch-and-bound nodes per program in training, so that no program stalls a run, repeatably."""
+
+DEFAULT_SETUP = Setup(limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=DEFAULT_TARGET_GAP)
+"""How programs are solved in training."""
+
+@dataclass(frozen=True)
+class Preset:
+    """The setting of a publication: the rule of the initial weights, and options of `train` by name."""
+
+    init: str
+    options: Mapping[str, Any]
+
+
+PRESETS = {
+    "goebbels2021": Preset(
+        init="uniform",
+        options={
+            "objective": "l1",
+            "class_weight": None,
+            "epochs": 1,
+            "max_sweeps": 20,
+            "average": 0.0,
+            "tie_break": "none",
+            "box": 1.0,
+            "trust_factor": 0.6,
+            "trust_offset": 0.01,
+            "postprocess": "batch",
+            "tolerance": 0.49,
+        },
+    )
+}
+"""Presets by name. ``goebbels2021`` is the report's setting: Algorithm 1 on every batch under the bounds (10), weights from
+[-1, 1], and no choice among optima. It leaves open when a program stops, because the report does not say."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a training run, besides the network and the data; see `train` for each.
+
+    Raises
+    ------
+    OptionError
+        If a value is out of its range; the message names it.
+    """
+
+    batches: int = 20
+    batch_size: int = 100
+    epochs: int = 1
+    first_sample: int = 0
+    seed: int = 0
+    objective: str = "margin"
+    class_weight: ClassWeight = None
+    input_penalty: float = 0.02
+    setup: Setup = field(default=DEFAULT_SETUP)
+    max_sweeps: int = 1
+    box: float = 1.0
+    trust_factor: float = 0.6
+    trust_offset: float = 0.01
+    average: float = 0.9
+    postprocess: str = "end"
+    tolerance: float = 0.49
+
+    def __post_init__(self) -> None:
+        for name in ("batches", "batch_size", "epochs", "max_sweeps"):
+            _check_whole(name, getattr(self, name), 1)
+        for name in ("seed", "first_sample"):
+            _check_whole(name, getattr(self, name), 0)
+        for name in ("box", "trust_factor", "trust_offset", "tolerance", "input_penalty", "average"):
+            value = getattr(self, name)
+            if not np.isfinite(value) or value < 0.0 or (name == "box" and value == 0.0):
+                raise OptionError(f"{name} is {value!r}; it must be a finite number of at least 0 (the box above 0)")
+        if self.average >= 1.0:
+            raise OptionError(f"average is {self.average!r}; it must be at least 0 and below 1")
+        for name, value, choices in (
+            ("objective", self.objective, OBJECTIVES),
+            ("postprocess", self.postprocess, POSTPROCESS),
+            ("formulation", self.setup.formulation, FORMULATIONS),
+            ("tie_break", self.setup.tie_break, TIE_BREAKS),
+        ):
+            if value not in choices:
+                raise OptionError(f"{name} {value!r} is unknown; choose {', '.join(choices)}")
+        check_class_weight(self.class_weight)
+        if self.class_weight is not None and self.objective != "l1":
+            raise OptionError(f"class_weight is for the objective l1, not {self.objective}; leave it out")
+        if not 0.0 <= self.setup.target_gap < np.inf:
+            raise OptionError(f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0")
+        if self.setup.options and self.setup.solver == "auto":
+            raise OptionError(f"options of a solver ({', '.join(self.setup.options)}) need that solver to be named, not auto")
+        require(self.setup.solver)
+
+    def objective_for(self, network: Network, labels: IntArray) -> Objective:
+        """Return the objective for training samples for whose classes the given outputs of the network stand."""
+        if self.objective == Margin.name:
+            return Margin(self.input_penalty)
+        return L1(one_weights(self.class_weight, network, labels))
+
+    @property
+    def total_batches(self) -> int:
+        """Batches of all epochs."""
+        return self.epochs * self.batches
+
+
+def preset(name: str) -> Preset:
+    """Return a preset.
+
+    Raises
+    ------
+    OptionError
+        If the name is unknown.
+    """
+    if name not in PRESETS:
+        raise OptionError(f"preset {name!r} is unknown; choose {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}")

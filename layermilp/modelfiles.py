@@ -1,0 +1,97 @@
+"""Model files: ``.npz`` archives without pickle that name their format and its version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layermilp.errors import ModelFileError
+from layermilp.files import write_atomically
+
+Arrays = Mapping[str, NDArray[Any]]
+
+KINDS = {"layermilp.network": "a network", "layermilp.committee": "a committee"}
+"""What files of each format hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """Content of a model file.
+
+    Parameters
+    ----------
+    path : Path
+        Where it was read.
+    arrays : mapping of str to array
+        What it holds, ``format`` and ``version`` included.
+    """
+
+    path: Path
+    arrays: Arrays
+
+    @property
+    def format(self) -> str:
+        """Name of the format."""
+        return str(self.arrays.get("format", ""))
+
+    def version(self, format_name: str, readable: tuple[int, ...]) -> int:
+        """Return the version, one of those `readable`, of a file that must have the named format.
+
+        Raises
+        ------
+        ModelFileError
+            If the file has another format or version; the message says which.
+        """
+        if self.format not in KINDS:
+            raise ModelFileError(f"{self.path} is not a layermilp model")
+        if self.format != format_name:
+            raise ModelFileError(f"{self.path} holds {KINDS[self.format]}, not {KINDS[format_name]}; load_model reads both")
+        for version in readable:
+            if np.array_equal(self.arrays.get("version", -1), version):
+                return version
+        known = " and ".join(map(str, readable))
+        raise ModelFileError(f"{self.path} has format version {self.arrays.get('version')}; this layermilp reads {known}")
+
+    @contextmanager
+    def damage(self) -> Iterator[None]:
+        """Turn what building a model from missing or wrong arrays raises into a `ModelFileError`."""
+        try:
+            yield
+        except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+            raise ModelFileError(f"{self.path} is damaged: {error}") from error
+
+
+def read_model_file(path: str | Path) -> ModelFile:
+    """Read the arrays of a model file; nothing in it is ever executed.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, or not a whole ``.npz`` archive without pickle.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"there is no model file {path}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return ModelFile(path, {name: archive[name] for name in archive.files})
+    except Exception as error:  # numpy and zipfile raise a dozen types on damaged files
+        raise ModelFileError(f"{path} is damaged or not a layermilp model") from error
+
+
+def write_model_file(path: str | Path, format_name: str, version: int, arrays: Arrays) -> Path:
+    """Write arrays with their format and version, atomically and without pickle; return the path.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    whole: dict[str, Any] = {"format": np.array(format_name), "version": np.array(version), **arrays}
+    return write_atomically(Path(path), lambda file: np.savez_compressed(file, **whole))

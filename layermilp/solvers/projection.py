@@ -1,0 +1,60 @@
+"""Euclidean projection onto a polyhedron, through DAQP (MIT licence), a dual active-set method for small dense problems."""
+
+from __future__ import annotations
+
+import ctypes
+
+import daqp
+import numpy as np
+
+from layermilp.program import FloatArray
+
+INFINITE = 1e30
+"""What DAQP takes for no bound."""
+
+PRIMAL_TOLERANCE = 1e-9
+"""Violation of a row that DAQP may leave."""
+
+OPTIMAL = 1
+"""DAQP's exit flag of a solution."""
+
+
+def project(
+    point: FloatArray,
+    matrix: FloatArray,
+    row_lower: FloatArray,
+    row_upper: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+) -> FloatArray | None:
+    """Return the nearest `x` to a point in the l2 norm with ``row_lower <= A x <= row_upper`` and ``lower <= x <= upper``.
+
+    Parameters
+    ----------
+    point : (n,) array
+        What is projected.
+    matrix : (m, n) array
+        `A`, dense.
+    row_lower, row_upper : (m,) arrays
+        Bounds of the rows; infinite ones are allowed.
+    lower, upper : (n,) arrays
+        Box.
+
+    Returns
+    -------
+    (n,) array or None
+        None if there is no such point, or none was found.
+    """
+    at_point = matrix @ point
+    bounds_lower = np.concatenate([lower - point, row_lower - at_point])
+    bounds_upper = np.concatenate([upper - point, row_upper - at_point])
+    change, _, flag, _ = daqp.solve(
+        np.eye(point.size),
+        np.zeros(point.size),
+        np.ascontiguousarray(matrix),
+        np.minimum(bounds_upper, INFINITE),
+        np.maximum(bounds_lower, -INFINITE),
+        np.zeros(bounds_lower.size, dtype=ctypes.c_int),
+        primal_tol=PRIMAL_TOLERANCE,
+    )
+    return np.clip(point + change, lower, upper) if flag == OPTIMAL else None

@@ -1,0 +1,258 @@
+"""Committees: votes and ties, files of committees and of networks."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layermilp.committee import Committee, load_model
+from layermilp.errors import DataError, ModelFileError, NetworkError, OutputError
+from layermilp.network import Block, Network
+from layermilp.parameters import ParameterMap
+
+GRID = st.integers(-4, 8).map(lambda k: k / 4)
+
+
+def _constant(outputs: list[float], decision: str) -> Network:
+    """Network whose outputs, apart from a ReLU, are the same for every sample."""
+    extended = np.column_stack([np.zeros(len(outputs)), outputs])
+    return Network([Block(ParameterMap.dense(1, len(outputs)), extended.reshape(-1))], decision=decision)
+
+
+def _naive_choice(row: list[float], decision: str) -> int:
+    return row.index(max(row)) if decision == "largest" else min(range(len(row)), key=lambda j: abs(row[j] - 1.0))
+
+
+def _naive_vote(rows: list[list[float]], decision: str) -> tuple[list[int], int]:
+    votes = [0] * len(rows[0])
+    for row in rows:
+        votes[_naive_choice(row, decision)] += 1
+    winner = None
+    for j, count in enumerate(votes):
+        if count != max(votes):
+            continue
+        mean = sum(row[j] for row in rows) / len(rows)
+        score = mean if decision == "largest" else -abs(mean - 1.0)
+        if winner is None or score > winner[1]:
+            winner = (j, score)
+    assert winner is not None
+    return votes, winner[0]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(["nearest", "largest"]), st.integers(1, 5), st.integers(1, 4), st.data())
+def test_most_votes_win_and_ties_go_by_the_mean_output(decision: str, members: int, n: int, data: st.DataObject) -> None:
+    rows = data.draw(st.lists(st.lists(GRID, min_size=n, max_size=n), min_size=members, max_size=members))
+    committee = Committee(_constant(row, decision) for row in rows)
+    if decision == "nearest":
+        rows = [[max(value, 0.0) for value in row] for row in rows]
+    votes, winner = _naive_vote(rows, decision)
+    X = np.zeros((2, 1))
+    assert committee.votes(X).tolist() == [votes, votes]
+    assert committee.predict(X).tolist() == [winner, winner]
+
+
+@pytest.mark.parametrize(
+    ("decision", "rows", "winner"),
+    [
+        ("largest", [[1.0, 0.0], [1.0, 0.0], [0.0, 9.0]], 0),
+        ("largest", [[1.0, 0.0], [0.0, 9.0]], 1),
+        ("largest", [[-1.0, -2.0], [-5.0, -1.0]], 1),
+        ("largest", [[1.0, 0.0], [0.0, 1.0]], 0),
+        ("largest", [[3.0, 0.0, 2.0], [0.0, 3.0, 2.5]], 0),
+        ("nearest", [[1.0, 0.0], [0.0, 1.0]], 0),
+        ("nearest", [[1.0, 0.0], [0.5, 1.25]], 0),
+        ("nearest", [[1.0, 0.75], [0.0, 1.0]], 1),
+    ],
+)
+def test_votes_by_hand(decision: str, rows: list[list[float]], winner: int) -> None:
+    assert Committee(_constant(row, decision) for row in rows).predict([[0.0]]).tolist() == [winner]
+
+
+def test_samples_are_voted_on_one_by_one() -> None:
+    networks = [Network.dense([4, 3, 3], init="uniform", seed=seed).with_decision("largest") for seed in range(3)]
+    committee = Committee(networks)
+    X = np.random.default_rng(0).random((40, 4))
+    votes = committee.votes(X)
+    expected = np.zeros((40, 3), dtype=int)
+    for network in networks:
+        for k, label in enumerate(network.predict(X)):
+            expected[k, label] += 1
+    assert votes.dtype == np.int64 and votes.tolist() == expected.tolist()
+    clear = expected.max(axis=1) >= 2
+    assert clear.any()
+    assert committee.predict(X)[clear].tolist() == expected.argmax(axis=1)[clear].tolist()
+
+
+@pytest.mark.parametrize("decision", ["nearest", "largest"])
+def test_a_committee_of_one_is_its_member(decision: str) -> None:
+    network = Network.dense([4, 5, 3], init="uniform", seed=2).with_classes(["a", "b", "c"]).with_decision(decision)
+    committee = Committee([network])
+    X = np.random.default_rng(0).random((30, 4))
+    y = np.random.default_rng(1).choice(["a", "b", "c"], 30)
+    assert committee.predict(X).tolist() == network.predict(X).tolist()
+    assert committee.accuracy(X, y) == network.accuracy(X, y)
+    assert committee.class_indices(y).tolist() == network.class_indices(y).tolist()
+
+
+def test_a_committee_tells_what_its_members_share() -> None:
+    networks = [Network.from_notation("3x3-conv2-2", seed=seed).with_classes(["a", "b"]) for seed in range(3)]
+    committee = Committee(networks)
+    assert (committee.n_inputs, committee.n_outputs, committee.decision) == (9, 2, "nearest")
+    assert committee.classes.tolist() == ["a", "b"]
+    assert committee.notation == "3 x 3x3-conv2-2"
+    assert repr(committee) == "Committee(3 x 3x3-conv2-2)"
+    other = Network.dense([9, 4, 2]).with_classes(["a", "b"])
+    assert Committee([*networks, other]).notation == "3 x 3x3-conv2-2 + 1 x 9-4-2"
+
+
+def test_no_samples() -> None:
+    committee = Committee([Network.dense([3, 2]), Network.dense([3, 2], seed=1)])
+    assert committee.predict(np.zeros((0, 3))).tolist() == []
+    assert committee.votes(np.zeros((0, 3))).shape == (0, 2)
+    assert np.isnan(committee.accuracy(np.zeros((0, 3)), []))
+
+
+def test_data_that_do_not_fit_are_refused() -> None:
+    committee = Committee([Network.dense([3, 2])])
+    with pytest.raises(DataError, match="3 inputs"):
+        committee.predict(np.zeros((1, 2)))
+    with pytest.raises(DataError, match="value nan"):
+        committee.votes([[0.0, np.nan, 0.0]])
+    with pytest.raises(DataError, match="1 samples"):
+        committee.accuracy(np.zeros((1, 3)), [0, 1])
+    with pytest.raises(DataError, match="label '7'"):
+        committee.class_indices([7])
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Network.dense([4, 2]), "inputs: 4, not 3"),
+        (Network.dense([3, 3]), r"classes: \[0, 1, 2\], not \[0, 1\]"),
+        (Network.dense([3, 2]).with_classes(["0", "1"]), "classes"),
+        (Network.dense([3, 2]).with_classes([1, 0]), "classes"),
+        (Network.dense([3, 2]).with_decision("largest"), "decision: largest, not nearest"),
+    ],
+)
+def test_members_must_be_alike(other: Network, words: str) -> None:
+    with pytest.raises(NetworkError, match=f"member 3 of the committee differs from member 1 in its {words}"):
+        Committee([Network.dense([3, 2]), Network.dense([3, 5, 2]), other])
+
+
+def test_a_committee_has_members() -> None:
+    with pytest.raises(NetworkError, match="at least one network"):
+        Committee([])
+
+
+def _committee() -> Committee:
+    texts = ("16-4-3", "4x4-mean2-conv2-3", "4x4-conv3b-3")
+    networks = [Network.from_notation(text, init="uniform", seed=k) for k, text in enumerate(texts)]
+    return Committee(network.with_classes(["a", "b", "c"]).with_decision("largest") for network in networks)
+
+
+def _arrays(folder: Path) -> dict[str, Any]:
+    with np.load(_committee().save(folder / "original.npz")) as archive:
+        return dict(archive)
+
+
+def test_saved_committees_come_back(tmp_path: Path) -> None:
+    committee = _committee()
+    path = committee.save(tmp_path / "model.npz")
+    assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]
+    found = Committee.load(path)
+    assert found.notation == committee.notation == "1 x 16-4-3 + 1 x 4x4-mean2-conv2-3 + 1 x 4x4-conv3b-3"
+    assert found.classes.tolist() == ["a", "b", "c"] and found.decision == "largest"
+    for one, other in zip(committee.networks, found.networks, strict=True):
+        assert [block.extended.tobytes() for block in one.blocks] == [block.extended.tobytes() for block in other.blocks]
+    X = np.random.default_rng(0).random((20, 16))
+    assert found.predict(X).tolist() == committee.predict(X).tolist()
+    assert found.save(tmp_path / "again.npz").read_bytes() == path.read_bytes()
+
+
+def test_load_model_reads_either(tmp_path: Path) -> None:
+    network = Network.dense([3, 2])
+    assert isinstance(load_model(network.save(tmp_path / "network.npz")), Network)
+    assert isinstance(load_model(str(Committee([network]).save(tmp_path / "committee.npz"))), Committee)
+
+
+def test_the_wrong_kind_is_named(tmp_path: Path) -> None:
+    network = Network.dense([3, 2])
+    path = Committee([network]).save(tmp_path / "model.npz")
+    with pytest.raises(ModelFileError, match=r"model\.npz holds a committee, not a network; load_model reads both"):
+        Network.load(path)
+    network.save(path)
+    with pytest.raises(ModelFileError, match=r"model\.npz holds a network, not a committee; load_model reads both"):
+        Committee.load(path)
+
+
+@pytest.mark.parametrize("load", [Committee.load, load_model])
+def test_missing_and_foreign_files_are_refused(load: Any, tmp_path: Path) -> None:
+    path = tmp_path / "model.npz"
+    with pytest.raises(ModelFileError, match=r"there is no model file .*model\.npz"):
+        load(path)
+    array = io.BytesIO()
+    np.save(array, np.arange(3))
+    whole = _committee().save(tmp_path / "whole.npz").read_bytes()
+    for content in (b"", b"PK", b"hello", array.getvalue(), whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(ModelFileError, match=r"model\.npz is damaged or not a layermilp model"):
+            load(path)
+    for arrays in ({}, {"format": np.array("other")}, {"format": np.eye(2)}):
+        np.savez(path, **arrays)
+        with pytest.raises(ModelFileError, match=r"model\.npz is not a layermilp model"):
+            load(path)
+
+
+@pytest.mark.parametrize("version", [2, 0, "1", [1, 1]])
+def test_other_versions_are_named(version: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "model.npz", **{**_arrays(tmp_path), "version": np.array(version)})
+    for load in (Committee.load, load_model):
+        with pytest.raises(ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1$"):
+            load(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("key", [*sorted(_committee().networks[0].arrays("network_0_")), "n_networks"])
+def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
+    arrays = _arrays(tmp_path)
+    del arrays[key]
+    np.savez(tmp_path / "model.npz", **arrays)
+    with pytest.raises(ModelFileError, match=r"model\.npz is damaged"):
+        Committee.load(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("n_networks", 0),
+        ("n_networks", 4),
+        ("n_networks", 10**9),
+        ("n_networks", "three"),
+        ("n_networks", [1, 2]),
+        ("network_1_decision", "nearest"),
+        ("network_2_classes", ["a", "b", "d"]),
+        ("network_0_weights_0", np.eye(3)),
+        ("network_0_index_0", np.zeros((4, 17), dtype=int)),
+    ],
+)
+def test_arrays_that_do_not_fit_are_noticed(key: str, value: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "model.npz", **{**_arrays(tmp_path), key: np.asarray(value)})
+    with pytest.raises(ModelFileError, match=r"model\.npz is damaged"):
+        load_model(tmp_path / "model.npz")
+
+
+def test_pickles_are_never_executed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "model.npz", **{**_arrays(tmp_path), "extra": np.array([{}], dtype=object)})
+    with pytest.raises(ModelFileError):
+        load_model(tmp_path / "model.npz")
+
+
+def test_unwritable_places_are_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="nowhere"):
+        _committee().save(tmp_path / "nowhere" / "model.npz")
