@@ -402,7 +402,7 @@ def test_last_proposals_are_optimal_for_every_sample(
     layer: tuple[np.ndarray, np.ndarray, np.ndarray], data: st.DataObject
 ) -> None:
     weights, bias, inputs = layer
-    (n, d), m = weights.shape, len(inputs)
+    n, m = len(weights), len(inputs)
     targets = np.eye(n)[data.draw(st.lists(st.integers(0, n - 1), min_size=m, max_size=m))]
     one_weights = data.draw(st.sampled_from([1.0, np.arange(1.0, n + 1.0), np.full(n, 0.3)]))
 

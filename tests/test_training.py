@@ -549,7 +549,8 @@ def test_class_weights_of_one_are_none() -> None:
 def _trial_data() -> tuple[list[Network], TrainingData, Settings]:
     X, y = digits()
     networks = [Network.dense([64, 3, 10], seed=seed) for seed in (1, 2, 3)]
-    return networks, TrainingData.of(networks[0], X, y), tiny(batches=2, batch_size=20, first_sample=10, average=0.5, objective="margin")
+    settings = tiny(batches=2, batch_size=20, first_sample=10, average=0.5, objective="margin")
+    return networks, TrainingData.of(networks[0], X, y), settings
 
 
 def test_trials_choose_by_samples_outside_the_first_batch() -> None:
@@ -638,6 +639,19 @@ def test_presets_are_options_of_training() -> None:
 def test_unknown_presets_are_refused() -> None:
     with pytest.raises(OptionError, match="preset 'goebbels' is unknown; choose goebbels2021"):
         preset("goebbels")
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        "l1",
+        pytest.param("margin", marks=pytest.mark.xfail(strict=True, reason="an output without rivals has no rows")),
+    ],
+)
+def test_one_class_is_learned(objective: str) -> None:
+    X, _ = blobs()
+    trained = train(Network.dense([2, 2, 1], seed=3), X, np.zeros(24, dtype=int), **fast(objective=objective))
+    assert trained.network.accuracy(X, np.zeros(24, dtype=int)) == 1.0
 
 
 @objectives

@@ -20,7 +20,7 @@ import numpy as np
 from layermilp.formulations.pieces import Cut, Pieces, dual_program, recover, working_program
 from layermilp.layerwise.solve import TIGHT, Fit, Setup
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status
-from layermilp.solvers import Option, choose, solve
+from layermilp.solvers import Option, fitting, solve
 
 STRIDES = (36, 6)
 """The search begins on every 36th row, goes on with every 6th, and ends with all."""
@@ -105,10 +105,10 @@ class _Budget:
         return replace(result, x=x, objective=bound, bound=bound)
 
     def _called(self, program: Program, limits: Limits, for_highs: dict[str, Option]) -> Result:
-        solver, options = self.setup.solver, self.setup.options
-        if for_highs and not options and choose(program, solver).name == "highs":
-            solver, options = "highs", for_highs
-        result = solve(program, solver, limits, options)
+        # Working programs are a means to the optimum; they may have more constraints than the edition of a named solver takes.
+        solver = fitting(program, self.setup.solver)
+        options = self.setup.options if solver == self.setup.solver else {}
+        result = solve(program, solver, limits, options or (for_highs if solver == "highs" else {}))
         self.counter[result.solver] += 1
         return result
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import linear
 from layermilp.formulations.neuron import FORMULATIONS, Formulation
 from layermilp.formulations.regression import LinearRegression, MarginRegression, Merger, ReluRegression
 from layermilp.layerwise.tiebreak import TIE_BREAKS, project_onto
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status, relative_gap
-from layermilp.solvers import SOLVERS, Option, available, solve
+from layermilp.solvers import Option, fitting, solve
 
 MAX_DESCENTS = 50
 """Largest number of LPs in one descent: a guard, since every step but the last lowers the loss."""
@@ -158,13 +157,14 @@ class _Search:
         return self.meets(bound + asked)
 
     def solve(self, program: Program, solver: str | None = None) -> Result:
-        """Solve a program within what is left of the time limit, with another solver than the setup's if one is named."""
+        """Solve a program within what is left of the time limit, by the setup's solver unless one is named."""
         limits = replace(self.setup.limits, absolute_gap=self.absolute_gap)
         if limits.time_limit is not None:
             limits = replace(limits, time_limit=max(self.ends - time.perf_counter(), 0.01))
+        solver = solver or self.setup.solver
         # The setup's options are those of its solver.
-        options = self.setup.options if solver is None else {}
-        result = solve(program, solver or self.setup.solver, limits, options)
+        options = self.setup.options if solver == self.setup.solver else {}
+        result = solve(program, solver, limits, options)
         self.counter[result.solver] += 1
         return result
 
@@ -173,11 +173,7 @@ class _Search:
 
         A tie-break may have more columns than the fit; whoever asked for a solver that takes the fit shall get the fit.
         """
-        try:
-            return self.solve(program).x
-        except ProgramTooLarge:
-            fallbacks = [name for name in available() if SOLVERS[name].size_limit(program) is None]
-            return self.solve(program, fallbacks[0]).x if fallbacks else None
+        return self.solve(program, fitting(program, self.setup.solver)).x
 
     def take(self, result: Result) -> None:
         """Take the bound and the solution of a program whose optimum is that of the problem."""

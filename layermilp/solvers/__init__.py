@@ -17,7 +17,7 @@ from layermilp.solvers.highs import Highs
 SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (Cplex(), Highs(), Cbc())}
 """Every solver by name, in the order in which `auto` prefers them."""
 
-__all__ = ["SOLVERS", "Answer", "Option", "Solver", "available", "choose", "solve"]
+__all__ = ["SOLVERS", "Answer", "Option", "Solver", "available", "choose", "fitting", "solve"]
 
 
 def available() -> list[str]:
@@ -52,6 +52,18 @@ def choose(program: Program, solver: str = "auto") -> Solver:
     candidates = [SOLVERS[name] for name in available()]
     fitting = (candidate for candidate in candidates if candidate.size_limit(program) is None)
     return next(fitting, candidates[-1])
+
+
+def fitting(program: Program, solver: str = "auto") -> str:
+    """Return the name of the solver of `choose` or, where its edition is too small, of another that takes the program.
+
+    For programs that are not what was asked to be solved by that solver, but a means to it.
+    """
+    chosen = choose(program, solver)
+    if chosen.size_limit(program) is None:
+        return chosen.name
+    others = (name for name in available() if SOLVERS[name].size_limit(program) is None)
+    return next(others, chosen.name)
 
 
 def solve(

@@ -530,11 +530,11 @@ def test_fits_that_cplex_takes_are_not_refused_for_their_tie_break_or_bulk() -> 
     fit = solve_relu(_regression(x, t, -np.ones(701), np.ones(701)), Setup(solver="cplex", tie_break="l1"))
     assert fit.objective == pytest.approx(0.0, abs=1e-6)
     assert fit.solver_calls["cplex"] > 0
-    weights, bias, inputs = rng.uniform(-1, 1, (8, 8)), rng.uniform(-1, 1, 8), rng.random((200, 8))
-    targets = rng.random((200, 8))
+    weights, bias, inputs = rng.uniform(-1, 1, (8, 8)), rng.uniform(-1, 1, 8), rng.random((130, 8))
+    targets = rng.random((130, 8))
     by_cplex, by_auto = (propose_inputs(weights, bias, inputs, targets, solver=solver) for solver in ("cplex", "auto"))
     losses = [np.abs(np.maximum(x @ weights.T + bias, 0) - targets).sum(axis=1) for x in (by_cplex, by_auto)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6, abs=1e-7)
-    ones = np.eye(8)[rng.integers(0, 8, 200)]
+    ones = np.eye(8)[rng.integers(0, 8, 130)]
     last = [propose_inputs(weights, bias, inputs, ones, last_layer=True, solver=solver) for solver in ("cplex", "auto")]
     assert last[0].shape == last[1].shape == inputs.shape
