@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--formulation", default="reduced")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--postprocess", default="end")
-    parser.add_argument("--tie-break", default="nearest")
+    parser.add_argument("--tie-break", default="l2")
     parser.add_argument("--target-gap", type=float, default=0.05)
     parser.add_argument("--node-limit", type=int, default=20)
     parser.add_argument("--held-out", action="store_true", help="judge on training images 50,001 to 60,000")

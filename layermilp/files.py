@@ -43,6 +43,13 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> Path:
     return path
 
 
+def require_writable(path: Path) -> None:
+    """Raise `OutputError` if a file cannot be written there; to be asked before the work that the file is for."""
+    probe = path.with_name(f".{path.name}.probe")
+    write_atomically(probe, lambda file: None)
+    probe.unlink()
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

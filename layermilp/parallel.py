@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import joblib
@@ -47,6 +47,8 @@ class Workers:
             self._parallel = self._stack.enter_context(
                 joblib.Parallel(n_jobs=self.n_jobs, return_as="generator", batch_size=1)
             )
+            with _held_back_from_children(signal.SIGINT):
+                list(self.map(_ready, range(self.n_jobs)))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -59,6 +61,24 @@ class Workers:
             return map(function, tasks)
         answers: Iterator[Answer] = self._parallel(joblib.delayed(_in_worker)(function, task) for task in tasks)
         return answers
+
+
+@contextmanager
+def _held_back_from_children(number: signal.Signals) -> Iterator[None]:
+    """Block a signal, which processes started now inherit for good; here it is delivered afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ready(worker: int) -> int:
+    """Do nothing, in a worker that has to be started for it."""
+    return worker
 
 
 def _in_worker(function: Callable[[Task], Answer], task: Task) -> Answer:

@@ -9,7 +9,7 @@ from typing import Any
 
 from layermilp.committee import Committee
 from layermilp.errors import OutputError
-from layermilp.files import write_atomically
+from layermilp.files import require_writable, write_atomically
 from layermilp.network import Network
 
 
@@ -34,9 +34,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the directory {self.path}: {error.strerror or error}") from error
-        probe = self.path / ".probe"
-        write_atomically(probe, lambda file: None)
-        probe.unlink()
+        require_writable(self.model)
 
     @property
     def model(self) -> Path:

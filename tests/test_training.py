@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from layermilp import Block, Network, Trained, preset, train
-from layermilp.errors import DataError, LayermilpError, OptionError, SolverError
+from layermilp.errors import DataError, LayermilpError, NetworkError, OptionError, SolverError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.members import derived_seed, member_settings, train_members
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box
@@ -641,17 +641,13 @@ def test_unknown_presets_are_refused() -> None:
         preset("goebbels")
 
 
-@pytest.mark.parametrize(
-    "objective",
-    [
-        "l1",
-        pytest.param("margin", marks=pytest.mark.xfail(strict=True, reason="an output without rivals has no rows")),
-    ],
-)
-def test_one_class_is_learned(objective: str) -> None:
+def test_one_class_is_learned_by_l1_alone() -> None:
     X, _ = blobs()
-    trained = train(Network.dense([2, 2, 1], seed=3), X, np.zeros(24, dtype=int), **fast(objective=objective))
-    assert trained.network.accuracy(X, np.zeros(24, dtype=int)) == 1.0
+    y = np.zeros(24, dtype=int)
+    network = Network.dense([2, 2, 1], seed=3)
+    assert train(network, X, y, **fast(objective="l1")).network.accuracy(X, y) == 1.0
+    with pytest.raises(NetworkError, match="only one; use objective l1"):
+        train(network, X, y, **fast(objective="margin"))
 
 
 @objectives

@@ -13,7 +13,7 @@ from layermilp import datasets
 from layermilp.cli.sources import labelled, load, to_stderr
 from layermilp.committee import Committee, load_model
 from layermilp.datasets import Dataset
-from layermilp.files import write_atomically
+from layermilp.files import require_writable, write_atomically
 from layermilp.layerwise.postprocess import postprocess as fit_again
 from layermilp.network import Network
 
@@ -23,6 +23,7 @@ Model = Network | Committee
 def postprocess(arguments: argparse.Namespace) -> int:
     """Fit the last layer anew on the complete training set, and write the model."""
     model = load_model(arguments.model)
+    require_writable(Path(arguments.out))
     data = load(arguments, model.n_inputs, to_stderr)
     to_stderr(f"data: {data.source}")
     before, began = accuracies(model, data), time.perf_counter()

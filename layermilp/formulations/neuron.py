@@ -47,7 +47,7 @@ def paper(problem: ReluRegression) -> Program:
     a = problem.preactivation(problem.start)
     o = np.maximum(a, 0.0)
     return Program(
-        costs=np.concatenate([np.zeros(problem.n_unknowns + 3 * n_rows), np.tile(problem.weights, 2)]),
+        costs=np.repeat([0.0, 1.0], [problem.n_unknowns + 3 * n_rows, 2 * n_rows]),
         matrix=matrix,
         row_lower=np.concatenate([t, g, -big, -inf, -big, -inf]),
         row_upper=np.concatenate([t, g, zero, big, inf, zero]),
@@ -97,14 +97,14 @@ def reduced(problem: ReluRegression) -> Program:
     a = problem.preactivation(problem.start)[kept]
     z = np.abs(np.maximum(a, 0.0) - t[kept])
     return Program(
-        costs=np.concatenate([np.zeros(problem.n_unknowns), problem.weights[kept], np.zeros(n_open)]),
+        costs=np.repeat([0.0, 1.0, 0.0], [problem.n_unknowns, n_kept, n_open]),
         matrix=matrix,
         row_lower=row_lower,
         row_upper=np.full(row_lower.size, np.inf),
         col_lower=np.concatenate([problem.lower, np.zeros(n_kept + n_open)]),
         col_upper=np.concatenate([problem.upper, np.full(n_kept, np.inf), np.ones(n_open)]),
         integrality=np.repeat([False, True], [problem.n_unknowns + n_kept, n_open]),
-        offset=float((problem.weights * t)[(low < 0.0) & (high <= 0.0)].sum()),
+        offset=float(t[(low < 0.0) & (high <= 0.0)].sum()),
         start=np.concatenate([problem.start, z, a[:n_open] > 0.0]),
         name="neuron_reduced",
         column_groups=(("theta", problem.n_unknowns), ("z", n_kept), ("b", n_open)),

@@ -115,9 +115,9 @@ class Merger:
 
 @dataclass(frozen=True, eq=False)
 class ReluRegression(Rows):
-    """Least absolute deviations through a ReLU: minimize ``sum_r v_r |max(0, a_r) - t_r|``.
+    """Least absolute deviations through a ReLU: minimize ``sum_r |max(0, a_r) - t_r|``.
 
-    Objective (2) under (1) and (3) to (6) of Goebbels 2021, with the binaries eliminated; there all weights `v` are 1.
+    Objective (2) under (1) and (3) to (6) of Goebbels 2021, with the binaries eliminated.
 
     Parameters
     ----------
@@ -125,30 +125,18 @@ class ReluRegression(Rows):
         `t`, non-negative.
     big_m : float
         The report's `M`, a bound of every ``|a_r|``; only the reference form needs it.
-    row_weights : (R,) array, optional
-        `v`, above 0; default 1.
     """
 
     targets: FloatArray
     big_m: float
-    row_weights: FloatArray | None = None
-
-    @cached_property
-    def weights(self) -> FloatArray:
-        """Factor of the loss of every row, shape ``(R,)``."""
-        return np.ones(self.n_rows) if self.row_weights is None else self.row_weights
 
     @cached_property
     def scale(self) -> float:
-        """Weighted sum of the targets: the loss of a silent neuron."""
-        return float(self.weights @ self.targets)
+        """Sum of the targets: the loss of a silent neuron."""
+        return float(self.targets.sum())
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every row, shape ``(R,)``."""
-        return self.weights * self._deviations(theta)
-
-    def _deviations(self, theta: FloatArray) -> FloatArray:
-        """Deviation of every row's output from its target."""
         return np.abs(np.maximum(self.preactivation(theta), 0.0) - self.targets)
 
     def loss(self, theta: FloatArray) -> float:
@@ -164,7 +152,7 @@ class ReluRegression(Rows):
         a, t = self.preactivation(theta), self.targets
         is_open = (t > 0.0) & (low < 0.0) & (high > 0.0)
         chord = t * (t - a) / np.where(is_open, t - low, 1.0)
-        return np.where(is_open, self.weights * np.maximum(chord, a - t), self.losses(theta))
+        return np.where(is_open, np.maximum(chord, a - t), self.losses(theta))
 
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Interval of every preactivation that holds its value at `theta` and in which its loss is no larger than there.
@@ -172,7 +160,7 @@ class ReluRegression(Rows):
         Where the neuron fires, ``max(0, t - e) <= a <= t + e`` with the loss `e`; where it does not and ``t > 0``,
         ``a <= 0``; where ``t = 0``, ``a <= e``.
         """
-        a, t, e = self.preactivation(theta), self.targets, self._deviations(theta)
+        a, t, e = self.preactivation(theta), self.targets, self.losses(theta)
         fires = (t > 0.0) & (a > 0.0)
         low = np.where(fires, np.maximum(t - e, 0.0), -np.inf)
         high = np.where(fires, t + e, np.where(t > 0.0, 0.0, e))

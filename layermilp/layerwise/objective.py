@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 
+from layermilp.checks import is_number
 from layermilp.errors import OptionError
 from layermilp.formulations import proposal
 from layermilp.formulations.margin import input_leads, weight_leads
@@ -183,9 +184,9 @@ def one_weights(class_weight: ClassWeight, network: Network, labels: IntArray) -
 
 def check_class_weight(class_weight: ClassWeight) -> None:
     """Raise `OptionError` unless it is None, "balanced", a positive number, or a mapping of labels to positive numbers."""
-    if class_weight is None or class_weight == "balanced":
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
         return
     values = list(class_weight.values()) if isinstance(class_weight, Mapping) else [class_weight]
     for value in values:
-        if isinstance(value, (str, bool)) or not np.isfinite(value) or value <= 0.0:
+        if not is_number(value) or value <= 0.0:
             raise OptionError(f"class_weight is {value!r}; it must be balanced, or a number above 0, or one for each label")

@@ -63,6 +63,9 @@ def _propose_last(
     inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: Setup, part: slice
 ) -> Proposals:
     problem, present = problem_of(part), inputs[part]
+    if setup.tie_break == "l2":
+        # The projection is for small dense problems; this one is block-diagonal, and large.
+        setup = replace(setup, tie_break="l1")
     try:
         fit = solve_linear(problem, setup)
     except ProgramTooLarge:

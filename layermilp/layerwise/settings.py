@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.errors import OptionError
+from layermilp.checks import is_number
+from layermilp.errors import NetworkError, OptionError
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.layerwise.objective import L1, OBJECTIVES, ClassWeight, Margin, Objective, check_class_weight, one_weights
 from layermilp.layerwise.solve import Setup
@@ -94,7 +95,7 @@ class Settings:
             _check_whole(name, getattr(self, name), 0)
         for name in ("box", "trust_factor", "trust_offset", "tolerance", "input_penalty", "average"):
             value = getattr(self, name)
-            if not np.isfinite(value) or value < 0.0 or (name == "box" and value == 0.0):
+            if not is_number(value) or value < 0.0 or (name == "box" and value == 0.0):
                 raise OptionError(f"{name} is {value!r}; it must be a finite number of at least 0 (the box above 0)")
         if self.average >= 1.0:
             raise OptionError(f"average is {self.average!r}; it must be at least 0 and below 1")
@@ -104,12 +105,12 @@ class Settings:
             ("formulation", self.setup.formulation, FORMULATIONS),
             ("tie_break", self.setup.tie_break, TIE_BREAKS),
         ):
-            if value not in choices:
+            if not isinstance(value, str) or value not in choices:
                 raise OptionError(f"{name} {value!r} is unknown; choose {', '.join(choices)}")
         check_class_weight(self.class_weight)
         if self.class_weight is not None and self.objective != "l1":
             raise OptionError(f"class_weight is for the objective l1, not {self.objective}; leave it out")
-        if not 0.0 <= self.setup.target_gap < np.inf:
+        if not is_number(self.setup.target_gap) or self.setup.target_gap < 0.0:
             raise OptionError(f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0")
         if self.setup.options and self.setup.solver == "auto":
             raise OptionError(f"options of a solver ({', '.join(self.setup.options)}) need that solver to be named, not auto")
@@ -118,6 +119,8 @@ class Settings:
     def objective_for(self, network: Network, labels: IntArray) -> Objective:
         """Return the objective for training samples for whose classes the given outputs of the network stand."""
         if self.objective == Margin.name:
+            if network.n_outputs < 2:
+                raise NetworkError("the objective margin compares outputs, but the network has only one; use objective l1")
             return Margin(self.input_penalty)
         return L1(one_weights(self.class_weight, network, labels))
 

@@ -182,6 +182,11 @@ class _Search:
         if result.x is not None:
             self.offer(result.x[: self.problem.n_unknowns])
 
+    def take_over(self, other: _Search) -> None:
+        """Take the bound of another search for the same optimum, and what it took."""
+        self.bound, self.status, self.message = other.bound, other.status, other.message
+        self.counter += other.counter
+
     def fit(self) -> Fit:
         """Return what was found."""
         bound = min(self.bound, self.loss)
@@ -208,31 +213,40 @@ class _Search:
 def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
     """Minimize ``sum_r |max(0, a_r) - t_r|`` over the box.
 
-    The reference form is one solver call from the given start. Every other form takes four steps: unknowns that occur in no
-    row stay at their start, and those with equal columns become one; descents from the start and from the all-firing pattern
-    give an incumbent; the program is solved from there, unless the incumbent is good enough by a bound that needs no solver;
-    of equal optima the nearest is taken.
+    The reference form is one solver call from the given start. Every other form takes five steps: unknowns that occur in no
+    row stay at their start; if all targets can be met exactly, that ends it (`_fit_exactly`); unknowns with equal columns
+    become one, and descents from the start and from the all-firing pattern give an incumbent; the program is solved from
+    there, unless the incumbent is good enough by a bound that needs no solver; of equal optima the nearest is taken.
     """
     formulation = FORMULATIONS[setup.formulation]
     if formulation.is_reference:
         search = _Search(problem, setup)
         _solve_program(search, problem, formulation, formulation.build(problem))
         return search.fit()
-    live = problem.restricted(problem.live)
-    merger = Merger.of(live.coefficients)
-    fit = _solve_live(live.merged(merger), formulation, setup)
+    fit = _solve_live(problem.restricted(problem.live), formulation, setup)
     parameters = problem.start.copy()
-    parameters[problem.live] = merger.spread(fit.parameters, live)
+    parameters[problem.live] = fit.parameters
     objective = problem.loss(parameters)
     return replace(fit, parameters=parameters, objective=objective, bound=min(fit.bound, objective))
 
 
 def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup) -> Fit:
     search = _Search(problem, setup)
-    program = formulation.build(problem)
-    search.bound = program.offset
     if setup.tie_break == "l2" and not search.meets(0.0) and _fit_exactly(search, problem):
         return search.fit()
+    merger = Merger.of(problem.coefficients)
+    merged = _search_merged(problem.merged(merger), formulation, setup)
+    search.take_over(merged)
+    if merged.loss < merged.start_loss:
+        search.offer(merger.spread(merged.theta, problem))
+    _move_nearer(search, problem)
+    return search.fit()
+
+
+def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Setup) -> _Search:
+    search = _Search(problem, setup)
+    program = formulation.build(problem)
+    search.bound = program.offset
     if program.is_mip:
         descend(search, problem, formulation, program, problem.preactivation(problem.start) > 0.0)
         if not search.suffices(search.bound):
@@ -241,8 +255,7 @@ def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup)
         if search.theta is not problem.start:
             program = formulation.build(replace(problem, start=search.theta))
         _solve_program(search, problem, formulation, program)
-    _move_nearer(search, problem)
-    return search.fit()
+    return search
 
 
 def _fit_exactly(search: _Search, problem: ReluRegression) -> bool:

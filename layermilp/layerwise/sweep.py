@@ -145,8 +145,6 @@ def sweep(
     layers = network.activations(X)
     first, last = _first_trained(network), len(network.blocks) - 1
     targets = np.zeros((0, 0))
-    import os
-    hold = float(os.environ.get("HOLD", "1"))
     fits: list[LayerFit] = []
     tally = Tally()
     for i in range(last, first - 1, -1):
@@ -155,8 +153,7 @@ def sweep(
         if i == last:
             block, fitted = fit_last(block, layers[i], labels, boxes[i], objective, seeded, workers, told)
         else:
-            v = np.where(np.abs(targets - layers[i + 1]) < 1e-7, hold, 1.0)
-            block, fitted = fit_hidden(block, layers[i], targets, v, boxes[i], seeded, workers, told)
+            block, fitted = fit_hidden(block, layers[i], targets, boxes[i], seeded, workers, told)
         network = network.with_block(i, block)
         fits.append(
             LayerFit(i + 1, sum(fit.start_objective for fit in fitted), sum(fit.objective for fit in fitted))
@@ -179,7 +176,6 @@ def fit_hidden(
     block: Block,
     inputs: FloatArray,
     targets: FloatArray,
-    weights: FloatArray,
     box: Box,
     setups: Callable[[int], Setup],
     workers: Workers,
@@ -190,7 +186,7 @@ def fit_hidden(
     Groups of neurons that share parameters are programs of their own.
     """
     groups = block.parameters.groups
-    problems = [hidden_problem(block, group, inputs, targets, box, weights) for group in groups]
+    problems = [hidden_problem(block, group, inputs, targets, box) for group in groups]
     return _fitted(block, groups, problems, setups, workers, watch)
 
 
@@ -210,9 +206,7 @@ def fit_last(
     return _fitted(block, groups, problems, setups, workers, watch)
 
 
-def hidden_problem(
-    block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box, weights: FloatArray | None = None
-) -> ReluRegression:
+def hidden_problem(block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box) -> ReluRegression:
     """Return the regression of a group of neurons: one row per sample and neuron, one unknown per parameter."""
     coefficients, constants = block.parameters.rows(group, inputs)
     lower, upper, start = box.around(block.theta, group.parameters)
@@ -225,7 +219,6 @@ def hidden_problem(
         start,
         targets=targets[:, group.neurons].reshape(-1),
         big_m=reference_big_m(inputs, ends),
-        row_weights=None if weights is None else weights[:, group.neurons].reshape(-1),
     )
 
 

@@ -272,7 +272,7 @@ def train(
     For every batch, sweeps from the last layer to the first are repeated while the accuracy on the batch rises; the weights
     of the best sweep go on. From the second batch on each parameter `w` stays within
     ``w - trust_factor |w| - trust_offset`` and ``w + trust_factor |w| + trust_offset`` of its value before the batch (10).
-    The report's setting is ``**layermilp.preset("goebbels2021")``, for a network with ``init="uniform"``.
+    The report's setting is ``**layermilp.preset("goebbels2021").options``, for a network with ``init="uniform"``.
 
     Parameters
     ----------

@@ -117,12 +117,14 @@ def _run_interruptibly(highs: Any) -> Any:
             done.set()
 
     highs.HandleUserInterrupt = True
-    threading.Thread(target=work, daemon=True).start()
+    thread = threading.Thread(target=work, daemon=True)
     try:
+        thread.start()
         done.wait()
     except KeyboardInterrupt:
         highs.cancelSolve()
-        done.wait()  # not Thread.join, which may take an interrupted thread for a finished one
+        if thread.ident is not None:
+            done.wait()  # not Thread.join, which may take an interrupted thread for a finished one
         raise
     if not answers:
         raise SolverError("HiGHS failed; its traceback is on stderr")
