@@ -19,8 +19,8 @@ from layermilp.network import Network
 def model_of(net: str) -> nn.Module:
     """Return the network in PyTorch: dense layers, or means, one 3 x 3 kernel without offsets, and a dense layer."""
     if net == "28x28-mean4-conv3-10":
-        convolution = nn.Conv2d(1, 1, 3, bias=False)
-        return nn.Sequential(nn.Unflatten(1, (1, 28, 28)), nn.AvgPool2d(4), convolution, nn.ReLU(), nn.Flatten(), nn.Linear(25, 10))
+        image = [nn.Unflatten(1, (1, 28, 28)), nn.AvgPool2d(4), nn.Conv2d(1, 1, 3, bias=False), nn.ReLU(), nn.Flatten()]
+        return nn.Sequential(*image, nn.Linear(25, 10))
     blocks = Network.from_notation(net).blocks
     layers: list[nn.Module] = []
     for block in blocks:

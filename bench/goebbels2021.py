@@ -64,7 +64,6 @@ def experiments(quick: bool) -> list[Experiment]:
     """Return the experiments; with `quick` fewer batches and trials."""
     trials, ten, twenty, whole = ("2", "2", "3", "6") if quick else ("20", "10", "20", "600")
     preset = ("--preset", "goebbels2021", "--init-trials", trials)
-    adam = () if quick else ("--epochs", "3")
     once = ("--epochs", "1")
     found = [
         Experiment(

@@ -1,51 +1,52 @@
-"""The main job over several seeds: seconds and accuracies of ``layermilp train`` with given options.
+"""What an option of training does: seconds and accuracies of `layermilp.train` over several seeds.
 
-One run per seed; prints a table and writes JSON with ``--json``. The last column is the accuracy on the test data, which
-must not decide anything: to compare options use ``--held-out``, which judges on training images 50,001 to 60,000 instead.
+``--option NAME=VALUE`` (repeatable) names an option of `layermilp.train` with a Python literal or a word, such as
+``--option epochs=5 --option tie_break=l1``. Options are compared with ``--held-out``, which trains on the first 50,000 MNIST
+images and judges on training images 50,001 to 60,000; without it the judge is the test data, which must decide nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import statistics
 import time
+from typing import Any
 
 from layermilp import Network, train
 from layermilp.datasets import load
+from layermilp.datasets.dataset import Dataset
+
+HELD_OUT = 50_000
+"""Training images before the ones that judge."""
 
 
-def one(seed: int, arguments: argparse.Namespace) -> dict[str, float]:
+def option(text: str) -> tuple[str, Any]:
+    """Parse ``NAME=VALUE``."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
+
+
+def one(seed: int, data: Dataset, arguments: argparse.Namespace) -> dict[str, float]:
     """Train once; return seconds and accuracies."""
-    n_inputs = int(arguments.net.split("-")[0])
-    data = load(arguments.data, n_inputs=n_inputs, data_dir=arguments.data_dir)
     network = Network.from_notation(arguments.net, init=arguments.init, seed=seed)
-    X_judge, y_judge = data.X_test, data.y_test
+    X, y, X_judge, y_judge = data.X_train, data.y_train, data.X_test, data.y_test
     if arguments.held_out:
-        X_judge, y_judge = data.X_train[50_000:], data.y_train[50_000:]
+        X, y, X_judge, y_judge = X[:HELD_OUT], y[:HELD_OUT], X[HELD_OUT:], y[HELD_OUT:]
+    options = dict(arguments.option)
     began = time.perf_counter()
-    trained = train(
-        network,
-        data.X_train,
-        data.y_train,
-        batches=arguments.batches,
-        solver=arguments.solver,
-        formulation=arguments.formulation,
-        n_jobs=arguments.jobs,
-        seed=seed,
-        postprocess=arguments.postprocess,
-        tie_break=arguments.tie_break,
-        target_gap=arguments.target_gap,
-        node_limit=arguments.node_limit,
-    )
+    trained = train(network, X, y, batches=arguments.batches, n_jobs=arguments.jobs, seed=seed, **options)
     seconds = time.perf_counter() - began
-    seen = min(arguments.batches * 100, len(data.X_train))
     return {
         "seed": seed,
         "seconds": round(seconds, 1),
         "sweeps": len(trained.history),
         "programs": trained.tally.programs,
-        "seen_accuracy": trained.network.accuracy(data.X_train[:seen], data.y_train[:seen]),
+        "seen_accuracy": trained.network.accuracy(X[: arguments.batches * 100], y[: arguments.batches * 100]),
         "judged_accuracy": float("nan") if X_judge is None else trained.network.accuracy(X_judge, y_judge),
     }
 
@@ -59,23 +60,20 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N - 1")
     parser.add_argument("--init", default="he")
-    parser.add_argument("--solver", default="auto")
-    parser.add_argument("--formulation", default="reduced")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--postprocess", default="end")
-    parser.add_argument("--tie-break", default="l2")
-    parser.add_argument("--target-gap", type=float, default=0.05)
-    parser.add_argument("--node-limit", type=int, default=20)
+    parser.add_argument("--option", type=option, action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--held-out", action="store_true", help="judge on training images 50,001 to 60,000")
     parser.add_argument("--quick", action="store_true", help="the digits, 64-4-10, two batches, one seed")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.data, arguments.net, arguments.batches, arguments.seeds = "digits", "64-4-10", 2, 1
+    inputs = Network.from_notation(arguments.net).n_inputs
+    data = load(arguments.data, n_inputs=inputs, data_dir=arguments.data_dir)
     rows = []
     print(f"{'seed':>4} {'seconds':>8} {'sweeps':>7} {'programs':>9} {'seen':>7} {'judged':>7}")
     for seed in range(arguments.seeds):
-        row = one(seed, arguments)
+        row = one(seed, data, arguments)
         rows.append(row)
         print(
             f"{seed:>4} {row['seconds']:>8.1f} {row['sweeps']:>7} {row['programs']:>9} {row['seen_accuracy']:>7.4f} "

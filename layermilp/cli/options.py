@@ -132,6 +132,12 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     add("--max-sweeps", type=int, default=Settings.max_sweeps, metavar="N", help="most sweeps per batch")
     add("--average", type=float, default=Settings.average, metavar="F", help="factor of the average of weights over batches")
     add("--box", type=float, default=Settings.box, metavar="B", help="weights stay in [-B, B]")
+    add(
+        "--output-box",
+        type=float,
+        metavar="B",
+        help="the same for the last layer in post-processing at the end (default: 1 for l1, 10 for margin)",
+    )
     add("--trust-factor", type=float, default=Settings.trust_factor, metavar="F", help="factor of the bounds (10)")
     add("--trust-offset", type=float, default=Settings.trust_offset, metavar="A", help="offset of the bounds (10)")
     add("--tie-break", default=Setup.tie_break, metavar="RULE", help=f"which optimum: {', '.join(TIE_BREAKS)}")
@@ -185,7 +191,7 @@ def _add_postprocess(parser: argparse.ArgumentParser) -> None:
         "--objective", metavar="NAME", help=f"{', '.join(OBJECTIVES)} (default: the one that the model was trained for)"
     )
     _add_last_layer(parser)
-    parser.add_argument("--box", type=float, default=Settings.box, metavar="B", help="weights stay in [-B, B]")
+    parser.add_argument("--box", type=float, metavar="B", help="weights stay in [-B, B] (default: 1 for l1, 10 for margin)")
     _add_solver(parser)
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="worker processes, -1 for one per core")
     parser.add_argument("--out", required=True, metavar="FILE", help="where the new model is written")

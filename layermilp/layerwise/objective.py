@@ -38,10 +38,20 @@ class Box:
 
 
 class Objective(ABC):
-    """Loss of the last layer, whose outputs are linear, and how a class is read from them."""
+    """Loss of the last layer, whose outputs are linear, and how a class is read from them.
+
+    Attributes
+    ----------
+    name, decision : str
+        Of the objective, and of networks trained with it.
+    output_box : float
+        Bound of the last layer's parameters in post-processing where none is given. A lead of one may need larger weights
+        than the report's 1, and no neuron follows whose program they could make harder.
+    """
 
     name: ClassVar[str]
     decision: ClassVar[str]
+    output_box: ClassVar[float]
 
     @abstractmethod
     def groups(self, block: Block) -> tuple[Group, ...]:
@@ -80,6 +90,7 @@ class L1(Objective):
     one_weights: FloatArray
     name: ClassVar[str] = "l1"
     decision: ClassVar[str] = "nearest"
+    output_box: ClassVar[float] = 1.0
 
     def groups(self, block: Block) -> tuple[Group, ...]:
         """Neurons that share parameters."""
@@ -126,6 +137,7 @@ class Margin(Objective):
     penalty: float
     name: ClassVar[str] = "margin"
     decision: ClassVar[str] = "largest"
+    output_box: ClassVar[float] = 10.0
 
     def groups(self, block: Block) -> tuple[Group, ...]:
         """All neurons as one."""

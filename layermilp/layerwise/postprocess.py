@@ -89,7 +89,7 @@ def postprocess(
     tolerance: float = 0.49,
     class_weight: ClassWeight = None,
     objective: str | None = None,
-    box: float = 1.0,
+    box: float | None = None,
     solver: str = "auto",
     gap: float | None = None,
     time_limit: float | None = None,
@@ -117,8 +117,8 @@ def postprocess(
         number; or one for each label.
     objective : {"l1", "margin"}, optional
         Default: the one that fits how the network decides, ``margin`` where the class is the largest output.
-    box : float
-        Bound of every parameter's absolute value.
+    box : float, optional
+        Bound of every parameter's absolute value; by default 1, the report's, for ``l1``, and 10 for ``margin``.
     solver : {"auto", "cplex", "highs", "cbc"}
         Who solves the programs.
     gap : float, optional
@@ -145,13 +145,15 @@ def postprocess(
     name = objective or ("margin" if network.decision == Margin.decision else "l1")
     if name not in OBJECTIVES:
         raise OptionError(f"objective {name!r} is unknown; choose {', '.join(OBJECTIVES)}")
-    settings = Settings(objective=name, class_weight=class_weight, box=box, tolerance=tolerance, setup=Setup(solver=solver))
+    settings = Settings(
+        objective=name, class_weight=class_weight, output_box=box, tolerance=tolerance, setup=Setup(solver=solver)
+    )
     data = TrainingData.of(network, X, y)
     setup = Setup(solver=solver, limits=Limits(time_limit, gap))
     loss = settings.objective_for(network, data.y)
     theta = network.blocks[-1].theta
     with Workers(n_jobs) as workers:
         fitted, _ = fit_last_layer(
-            network, data.X, data.y, loss, whole_box(theta, settings), settings.tolerance, setup, workers
+            network, data.X, data.y, loss, whole_box(theta, box or loss.output_box), settings.tolerance, setup, workers
         )
     return fitted.with_decision(loss.decision)

@@ -35,15 +35,15 @@ def sample_order(n_samples: int, settings: Settings) -> IntArray:
     return np.asarray((np.concatenate(passes)[:wanted] + settings.first_sample) % n_samples)
 
 
-def whole_box(theta: FloatArray, settings: Settings) -> Box:
-    """Bounds of the parameters without a trust region."""
-    whole = np.full(theta.shape, settings.box)
+def whole_box(theta: FloatArray, bound: float) -> Box:
+    """Bounds ``-bound`` and ``bound`` of every parameter."""
+    whole = np.full(theta.shape, bound)
     return Box(-whole, whole)
 
 
 def trust_box(theta: FloatArray, settings: Settings, *, first: bool) -> Box:
     """Bounds of the parameters in a batch: the box in the first, (10) within the box in the others."""
-    whole = whole_box(theta, settings)
+    whole = whole_box(theta, settings.box)
     if first:
         return whole
     theta = np.clip(theta, whole.lower, whole.upper)

@@ -50,6 +50,7 @@ PRESETS = {
             "average": 0.0,
             "tie_break": "none",
             "box": 1.0,
+            "output_box": 1.0,
             "trust_factor": 0.6,
             "trust_offset": 0.01,
             "postprocess": "batch",
@@ -73,7 +74,7 @@ class Settings:
 
     batches: int = 20
     batch_size: int = 100
-    epochs: int = 1
+    epochs: int = 5
     first_sample: int = 0
     seed: int = 0
     objective: str = "margin"
@@ -82,9 +83,10 @@ class Settings:
     setup: Setup = field(default=DEFAULT_SETUP)
     max_sweeps: int = 1
     box: float = 1.0
+    output_box: float | None = None
     trust_factor: float = 0.6
     trust_offset: float = 0.01
-    average: float = 0.9
+    average: float = 0.97
     postprocess: str = "end"
     tolerance: float = 0.49
 
@@ -97,6 +99,8 @@ class Settings:
             value = getattr(self, name)
             if not is_number(value) or value < 0.0 or (name == "box" and value == 0.0):
                 raise OptionError(f"{name} is {value!r}; it must be a finite number of at least 0 (the box above 0)")
+        if self.output_box is not None and (not is_number(self.output_box) or self.output_box <= 0.0):
+            raise OptionError(f"output_box is {self.output_box!r}; it must be a finite number above 0")
         if self.average >= 1.0:
             raise OptionError(f"average is {self.average!r}; it must be at least 0 and below 1")
         for name, value, choices in (

@@ -181,7 +181,8 @@ class _Batch:
             result, tally = mean.with_weights(iterate).of(iterate), tally + more
         elif is_last and when in ("end", "all"):
             part = self.seen if when == "end" else slice(None)
-            result, more = self._postprocess(result, whole_box(result.blocks[-1].theta, self.settings), part)
+            bound = self.settings.output_box or self.objective.output_box
+            result, more = self._postprocess(result, whole_box(result.blocks[-1].theta, bound), part)
             tally += more
         else:
             return replace(best, batch_ended=True)
@@ -258,6 +259,7 @@ def train(
     node_limit: int | None = DEFAULT_NODE_LIMIT,
     max_sweeps: int = Settings.max_sweeps,
     box: float = Settings.box,
+    output_box: float | None = Settings.output_box,
     trust_factor: float = Settings.trust_factor,
     trust_offset: float = Settings.trust_offset,
     average: float = Settings.average,
@@ -320,6 +322,8 @@ def train(
         Most sweeps per batch.
     box : float
         Bound of every parameter's absolute value (the report's 1).
+    output_box : float, optional
+        The same in post-processing at the end, for the last layer; by default 1 for ``l1`` and 10 for ``margin``.
     trust_factor, trust_offset : float
         Of the bounds (10).
     average : float
@@ -362,6 +366,7 @@ def train(
         setup=Setup(formulation, solver, Limits(time_limit, gap, node_limit), {}, tie_break, target_gap),
         max_sweeps=max_sweeps,
         box=box,
+        output_box=output_box,
         trust_factor=trust_factor,
         trust_offset=trust_offset,
         average=average,
