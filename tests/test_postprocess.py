@@ -216,7 +216,7 @@ def test_solvers_agree(solver: str, objective: str) -> None:
     X, y = clusters(120)
     network = _networks()["dense"]
     try:
-        found = postprocess(network, X, y, objective=objective, solver=solver, n_jobs=1)
+        found = postprocess(network, X, y, objective=objective, solver=solver, box=1.0, n_jobs=1)
     except SolverError as error:
         pytest.skip(str(error))
     if objective == "margin":
@@ -234,10 +234,10 @@ def test_training_ends_as_postprocessing_does(objective: str) -> None:
     network = Network.dense([5, 3, 3], seed=4).with_classes(names)
     options: dict[str, Any] = {
         "batches": 2, "batch_size": 20, "epochs": 1, "objective": objective, "max_sweeps": 2, "average": 0.0,
-        "tolerance": 0.3, "box": 1.0, "class_weight": "balanced" if objective == "l1" else None, "n_jobs": 1,
+        "tolerance": 0.3, "output_box": 1.5, "class_weight": "balanced" if objective == "l1" else None, "n_jobs": 1,
     }  # fmt: skip
     plain, whole, seen = (train(network, X, names[y], postprocess=when, **options) for when in ("none", "all", "end"))
-    shared = {name: options[name] for name in ("objective", "tolerance", "class_weight", "box", "n_jobs")}
+    shared = {name: options[name] for name in ("objective", "tolerance", "class_weight", "n_jobs")} | {"box": 1.5}
     by_hand = postprocess(plain.network, X, names[y], **shared)
     assert _bytes(whole.network) == _bytes(by_hand) != _bytes(plain.network)
     assert whole.network.decision == by_hand.decision

@@ -289,7 +289,8 @@ def test_first_batch_stays_in_the_box_and_later_ones_near_their_start() -> None:
 
 def test_smaller_boxes_are_kept() -> None:
     X, y = blobs()
-    for state in states(Network.dense([2, 2, 2], init="uniform", seed=2), X, y, tiny(box=0.25, postprocess="end")):
+    run = tiny(box=0.25, output_box=0.25, postprocess="end")
+    for state in states(Network.dense([2, 2, 2], init="uniform", seed=2), X, y, run):
         for block in state.network.blocks:
             assert np.all(np.abs(block.theta) <= 0.25)
 

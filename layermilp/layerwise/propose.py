@@ -12,11 +12,12 @@ import numpy as np
 from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import proposal
 from layermilp.formulations.neuron import FORMULATIONS, open_rows, reduced
-from layermilp.formulations.regression import LinearRegression
-from layermilp.layerwise.solve import TIGHT, Fit, Setup, solve_linear, solve_relu
+from layermilp.formulations.regression import LinearRegression, MarginRegression, ReluRegression
+from layermilp.layerwise.solve import TIE_TOLERANCE, TIGHT, Fit, Setup, solve_linear, solve_relu
 from layermilp.layerwise.tally import Tally
 from layermilp.program import BoolArray, FloatArray, IntArray
 from layermilp.solvers import solve
+from layermilp.solvers.projection import project
 
 NODES_PER_LP = 256
 """Nodes that share one LP: enough that the cost of a solver call is spread, few enough that the LP stays small."""
@@ -63,11 +64,9 @@ def _propose_last(
     inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: Setup, part: slice
 ) -> Proposals:
     problem, present = problem_of(part), inputs[part]
-    if setup.tie_break == "l2":
-        # The projection is for small dense problems; this one is block-diagonal, and large.
-        setup = replace(setup, tie_break="l1")
     try:
-        fit = solve_linear(problem, setup)
+        # The projection is for small dense problems, and this one is block-diagonal; it comes sample by sample, below.
+        fit = solve_linear(problem, replace(setup, tie_break="none") if setup.tie_break == "l2" else setup)
     except ProgramTooLarge:
         if len(present) == 1:
             raise
@@ -79,7 +78,39 @@ def _propose_last(
         problem.losses(theta).reshape(len(present), -1).sum(axis=1) for theta in (problem.start, fit.parameters)
     )
     improves = after < before - TIGHT * problem.n_rows / len(present)
-    return Proposals(np.where(improves[:, None], fit.parameters.reshape(present.shape), present), _shared(fit, len(present)))
+    proposed = np.where(improves[:, None], fit.parameters.reshape(present.shape), present)
+    if setup.tie_break == "l2" and not (isinstance(problem, MarginRegression) and problem.penalty):
+        proposed = _nearest(problem, proposed, improves)
+    return Proposals(proposed, _shared(fit, len(present)))
+
+
+def _nearest(problem: ReluRegression | LinearRegression, proposed: FloatArray, improves: BoolArray) -> FloatArray:
+    """Return the proposals nearest to the present inputs in the l2 norm at which no row of a sample loses more.
+
+    Parameters
+    ----------
+    problem : ReluRegression or LinearRegression
+        Of all samples, block-diagonal.
+    proposed : (m, d) array
+        The proposals.
+    improves : (m,) array of bool
+        Samples that are not to keep their inputs anyway.
+    """
+    shape = proposed.shape
+    low, high = (bound.reshape(shape[0], -1) for bound in problem.level(proposed.reshape(-1)))
+    n_rows = low.shape[1]
+    entries = problem.coefficients.tocoo()
+    blocks = np.zeros((shape[0], n_rows, shape[1]))
+    blocks[entries.row // n_rows, entries.row % n_rows, entries.col % shape[1]] = entries.data
+    constants = problem.constants.reshape(low.shape)
+    start, lower, upper = (part.reshape(shape) for part in (problem.start, problem.lower, problem.upper))
+    nearest = proposed.copy()
+    for k in np.flatnonzero(improves):
+        point = project(start[k], blocks[k], low[k] - constants[k], high[k] - constants[k], lower[k], upper[k])
+        if point is not None:
+            nearest[k] = point
+    before, after = (problem.losses(x.reshape(-1)).reshape(shape[0], -1).sum(axis=1) for x in (proposed, nearest))
+    return np.where((after <= before + TIE_TOLERANCE * n_rows)[:, None], nearest, proposed)
 
 
 def _shared(fit: Fit, samples: int) -> Tally:
@@ -221,4 +252,12 @@ class _Search:
             largest_gap=float(share_open.max(initial=0.0)),
             solver_calls=self.calls,
         )
-        return Proposals(self.best, tally)
+        return Proposals(self._nearest_best(), tally)
+
+    def _nearest_best(self) -> FloatArray:
+        """Return the proposals that the tie-break prefers; hidden layers know that in the l2 norm alone."""
+        improves = np.any(self.best != self.inputs, axis=1)
+        if self.setup.tie_break != "l2" or not improves.any():
+            return self.best
+        problem = proposal.hidden(self.weights, self.bias, self.inputs, self.targets)
+        return _nearest(problem, self.best, improves)
