@@ -104,12 +104,12 @@ def main() -> None:
     parser.add_argument("--margin-sizes", type=int, nargs="+", default=[8, 25], help="those of the margin LPs")
     parser.add_argument("--weights", type=float, nargs="+", default=[1.0, 9.0], help="weights of the own class")
     parser.add_argument("--time-limit", type=float, default=120.0, help="seconds for one LP")
-    parser.add_argument("--quick", action="store_true", help="5,000 rows, 8 features, parts of 500 rows")
+    parser.add_argument("--quick", action="store_true", help="the digits, 8 features, parts of 500 rows")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.rows, arguments.part, arguments.sizes, arguments.margin_sizes = 5_000, 500, [8], [8]
-        arguments.time_limit = 5.0
+        arguments.data, arguments.time_limit = "digits", 5.0
     data = load(arguments.data, data_dir=arguments.data_dir)
     images, labels = data.X_train[: arguments.rows], data.y_train[: arguments.rows].astype(np.int64)
     print(

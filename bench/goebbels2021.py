@@ -340,7 +340,7 @@ def main() -> None:
     """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, metavar="DIR", help="where results, figures and runs go")
-    parser.add_argument("--quick", action="store_true", help="one seed and few batches, under two minutes")
+    parser.add_argument("--quick", action="store_true", help="one seed and few batches")
     parser.add_argument("--seeds", type=int, default=None, help="seeds 0 to N - 1 (default: 5, quick 1)")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="experiments to run (default: all)")
     parser.add_argument("--setting", choices=SETTINGS, help="only this setting")

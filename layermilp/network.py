@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import DataError, NetworkError
-from layermilp.initialization import INITIALIZERS as INITIALIZERS
 from layermilp.initialization import initialize
 from layermilp.modelfiles import Arrays, ModelFile, read_model_file, write_model_file
 from layermilp.notation import describe, parse

@@ -12,6 +12,7 @@ from scipy.optimize import linprog
 
 from layermilp.formulations import MarginRegression, linear, margin
 from layermilp.formulations.margin import input_leads, rivals, weight_leads
+from layermilp.formulations.pieces import MarginPieces
 from layermilp.layerwise.objective import Box, Margin
 from layermilp.layerwise.propose import propose_last
 from layermilp.layerwise.solve import Setup, solve_linear
@@ -129,7 +130,8 @@ def test_rivals_are_all_other_outputs() -> None:
 def test_leads_of_weights_are_differences_of_outputs(layer: tuple[Block, np.ndarray, np.ndarray], seed: int) -> None:
     block, inputs, labels = layer
     theta = np.random.default_rng(seed).uniform(-2.0, 2.0, block.theta.size)
-    h, g = weight_leads(block.parameters, inputs, labels)
+    box = np.ones(theta.size)
+    h, g = weight_leads(MarginPieces(block.parameters, inputs, labels, -box, box, box, np.ones(len(labels))))
     outputs = _outputs(block, inputs, theta)
     expected = [
         row[own] - row[j] for row, own in zip(outputs, labels, strict=True) for j in range(len(row)) if j != own

@@ -32,7 +32,7 @@ def test_options_in_the_table_exist() -> None:
     assert options <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
-@pytest.mark.parametrize("script", ["adapters.py", "train.py"])
+@pytest.mark.parametrize("script", ["adapters.py", "bulk.py", "train.py"])
 def test_benches_run(script: str, tmp_path: Path) -> None:
     words = [sys.executable, str(ROOT / "bench" / script), "--quick", "--json", str(tmp_path / "out.json")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)

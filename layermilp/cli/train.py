@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,9 @@ from layermilp.solvers import SOLVERS
 from layermilp.version import __version__
 
 INTERRUPTED = 130
+
+OPTIONS = tuple(entry.name for entry in fields(Settings) if entry.name not in ("setup", "first_sample"))
+"""Settings that are options of the command line under their own names."""
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -71,24 +74,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         tie_break=arguments.tie_break,
         target_gap=arguments.target_gap,
     )
-    return Settings(
-        batches=arguments.batches,
-        batch_size=arguments.batch_size,
-        epochs=arguments.epochs,
-        seed=arguments.seed,
-        objective=arguments.objective,
-        class_weight=arguments.class_weight,
-        input_penalty=arguments.input_penalty,
-        setup=setup,
-        max_sweeps=arguments.max_sweeps,
-        box=arguments.box,
-        output_box=arguments.output_box,
-        trust_factor=arguments.trust_factor,
-        trust_offset=arguments.trust_offset,
-        average=arguments.average,
-        postprocess=arguments.postprocess,
-        tolerance=arguments.tolerance,
-    )
+    return Settings(setup=setup, **{name: getattr(arguments, name) for name in OPTIONS})
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,10 +214,7 @@ class _Run:
             "init_trials": self.arguments.init_trials,
             "init_scores": [trials.scores for trials in self.trials],
             "preset": self.arguments.preset,
-            "seed": settings.seed,
-            "objective": settings.objective,
-            "class_weight": settings.class_weight,
-            "input_penalty": settings.input_penalty,
+            **{name: getattr(settings, name) for name in OPTIONS},
             "solver": setup.solver,
             "solver_version": ", ".join(f"{SOLVERS[name].title} {SOLVERS[name].version()}" for name in calls),
             "solver_calls": calls,
@@ -241,17 +224,6 @@ class _Run:
             "target_gap": setup.target_gap,
             "node_limit": setup.limits.node_limit,
             "time_limit": setup.limits.time_limit,
-            "box": settings.box,
-            "output_box": settings.output_box,
-            "trust_factor": settings.trust_factor,
-            "trust_offset": settings.trust_offset,
-            "average": settings.average,
-            "postprocess": settings.postprocess,
-            "tolerance": settings.tolerance,
-            "batches": settings.batches,
-            "batch_size": settings.batch_size,
-            "epochs": settings.epochs,
-            "max_sweeps": settings.max_sweeps,
             "batches_done": sum(member.batches_done for member in self.members),
             "interrupted": interrupted,
             "sweeps": sum(len(member.records) for member in self.members),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from layermilp.formulations.pieces import MarginPieces
 from layermilp.formulations.regression import MarginRegression
-from layermilp.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray, Program
 
 
@@ -40,40 +40,25 @@ def margin(problem: MarginRegression) -> Program:
     )
 
 
-def weight_leads(parameters: ParameterMap, inputs: FloatArray, labels: IntArray) -> tuple[sparse.csr_array, FloatArray]:
+def weight_leads(pieces: MarginPieces) -> tuple[sparse.csr_array, FloatArray]:
     """Return `H` and `g` of the leads ``a_kj = o_y - o_j = H_kj . theta + g_kj`` in the parameters of the last block.
+
+    A lead is one less the piece of its rival.
 
     Parameters
     ----------
-    parameters : ParameterMap
-        Of the last block, with `n` outputs and `p` parameters.
-    inputs : (m, d) array
-        Its inputs.
-    labels : (m,) array of int
-        The own output `y` of every sample.
+    pieces : MarginPieces
+        The loss of `m` samples and `n` outputs, with `p` parameters.
 
     Returns
     -------
     (m * (n - 1), p) CSR array, (m * (n - 1),) array
         Rows sample by sample, rivals ascending.
     """
-    n = parameters.n_outputs
-    extended = np.column_stack([inputs, np.ones(len(inputs))])
-    sample = np.repeat(np.arange(len(inputs)), n - 1)
-    own, rival = np.repeat(labels, n - 1), rivals(labels, n).reshape(-1)
-    rows, columns, values = [], [], []
-    for sign, output in ((1.0, own), (-1.0, rival)):
-        index = parameters.index[output]
-        row, entry = np.nonzero(index >= 0)
-        rows.append(row)
-        columns.append(index[row, entry])
-        values.append(sign * extended[sample[row], entry])
-    coefficients = sparse.csr_array(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
-        shape=(sample.size, parameters.n_parameters),
-    )
-    fixed = parameters.fixed[own] - parameters.fixed[rival]
-    return coefficients, np.einsum("rd,rd->r", extended[sample], fixed)
+    n_outputs = pieces.parameters.n_outputs
+    sample = np.repeat(np.arange(pieces.n_rows), n_outputs - 1)
+    rival = rivals(pieces.labels, n_outputs).reshape(-1)
+    return -pieces.coefficients(sample, rival), 1.0 - pieces.constants(sample, rival)
 
 
 def input_leads(weights: FloatArray, bias: FloatArray, labels: IntArray) -> tuple[sparse.csr_array, FloatArray]:

@@ -147,8 +147,9 @@ class Margin(Objective):
         self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box
     ) -> MarginRegression:
         """One row per sample and rival."""
-        rows = weight_leads(block.parameters, inputs, labels)
-        return MarginRegression(*rows, *box.around(block.theta, group.parameters), n_rivals=block.n_outputs - 1)
+        pieces = self.of_many(block, group, inputs, labels, box, 0.0)
+        rows = weight_leads(pieces)
+        return MarginRegression(*rows, pieces.lower, pieces.upper, pieces.start, n_rivals=block.n_outputs - 1)
 
     def of_many(
         self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box, tolerance: float

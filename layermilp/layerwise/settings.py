@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ DEFAULT_NODE_LIMIT = 20
 
 DEFAULT_SETUP = Setup(limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=DEFAULT_TARGET_GAP)
 """How programs are solved in training."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -80,7 +81,7 @@ class Settings:
     objective: str = "margin"
     class_weight: ClassWeight = None
     input_penalty: float = 0.02
-    setup: Setup = field(default=DEFAULT_SETUP)
+    setup: Setup = DEFAULT_SETUP
     max_sweeps: int = 1
     box: float = 1.0
     output_box: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -22,8 +22,15 @@ from layermilp.program import FloatArray, IntArray
 SAMPLES_PER_TASK = 50
 """Samples whose input proposals are one task. Fixed, so that results do not depend on the number of workers."""
 
-Task = TypeVar("Task")
 Answer = TypeVar("Answer")
+Solution = TypeVar("Solution", covariant=True)
+
+
+class Task(Protocol[Solution]):
+    """What a worker is sent."""
+
+    def solve(self) -> Solution:
+        """Return the answer."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +167,13 @@ def sweep(
         )
         tally += Tally.of(fitted)
         if i > first:
-            tasks: list[HiddenInputTask | LastInputTask] = [
+            tasks: list[Task[Proposals]] = [
                 LastInputTask(block.weights, block.bias, layers[i][part], labels[part], objective, seeded(k))
                 if i == last
                 else HiddenInputTask(block.weights, block.bias, layers[i][part], targets[part], seeded(k))
                 for k, part in enumerate(_parts(len(X)))
             ]
-            proposals = followed(workers, _solve_inputs, tasks, _labelled(watch, i, "inputs"))
+            proposals = solved(workers, tasks, _labelled(watch, i, "inputs"))
             targets = np.concatenate([proposal.inputs for proposal in proposals])
             tally += sum((proposal.tally for proposal in proposals), Tally())
     return Swept(network, tuple(reversed(fits)), tally)
@@ -230,20 +237,16 @@ def _fitted(
     workers: Workers,
     watch: Callable[[int, int], None],
 ) -> tuple[Block, list[Fit]]:
-    tasks = [WeightTask(problem, setups(k)) for k, problem in enumerate(problems)]
-    fits = followed(workers, _solve_weights, tasks, watch)
+    fits = solved(workers, [WeightTask(problem, setups(k)) for k, problem in enumerate(problems)], watch)
+    return with_fits(block, groups, fits), fits
+
+
+def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Block:
+    """Return the block with the parameters of every group as its fit has them."""
     theta = block.theta.copy()
     for group, fit in zip(groups, fits, strict=True):
         theta[group.parameters] = fit.parameters
-    return block.with_theta(theta), fits
-
-
-def _solve_weights(task: WeightTask) -> Fit:
-    return task.solve()
-
-
-def _solve_inputs(task: HiddenInputTask | LastInputTask) -> Proposals:
-    return task.solve()
+    return block.with_theta(theta)
 
 
 class SeededSetups:
@@ -270,13 +273,17 @@ def _labelled(watch: Watcher, i: int, kind: str) -> Callable[[int, int], None]:
     return lambda done, total: watch(Step(i + 1, kind, done, total))
 
 
-def followed(
-    workers: Workers, function: Callable[[Task], Answer], tasks: list[Task], watch: Callable[[int, int], None]
+def solved(
+    workers: Workers, tasks: Sequence[Task[Answer]], watch: Callable[[int, int], None]
 ) -> list[Answer]:
-    """Solve tasks and tell how many are done."""
+    """Solve tasks, in the workers, and tell how many are done."""
     answers: list[Answer] = []
     watch(0, len(tasks))
-    for answer in workers.map(function, tasks):
+    for answer in workers.map(_solve, tasks):
         answers.append(answer)
         watch(len(answers), len(tasks))
     return answers
+
+
+def _solve(task: Task[Answer]) -> Answer:
+    return task.solve()
