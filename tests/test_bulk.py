@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from layermilp.formulations.pieces import (
     working_program,
 )
 from layermilp.layerwise.bulk import minimize, nearest_pieces
+from layermilp.layerwise.interior import interior_point
 from layermilp.layerwise.solve import Setup
 from layermilp.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray, Limits, Status, check
@@ -43,7 +45,8 @@ def optimum(problem: Pieces) -> float:
 def assert_solved(problem: Pieces) -> None:
     """The fit is optimal, in the box, no worse than the start, and its claims hold."""
     fit, best = minimize(problem, SETUP), optimum(problem)
-    tolerance = 1e-6 * max(abs(best), 1e-2)
+    # A loss of 1e-9 a row counts as none.
+    tolerance = max(1e-6 * abs(best), 1e-9 * problem.n_rows)
     assert fit.status is Status.OPTIMAL
     assert fit.objective == pytest.approx(best, abs=tolerance)
     assert fit.bound <= min(best + tolerance, fit.objective)
@@ -140,6 +143,24 @@ def test_margin_equals_the_complete_lp(problem: MarginPieces) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.one_of(hinges(), margins()))
+def test_interior_points_enclose_the_optimum(problem: Pieces) -> None:
+    best = optimum(problem)
+    found = interior_point(problem, lambda found: found.loss - found.bound <= 1e-8 * max(found.loss, 1e-2), math.inf)
+    assert found.loss == problem.loss(found.theta)
+    assert np.all((problem.lower <= found.theta) & (found.theta <= problem.upper))
+    assert found.loss == pytest.approx(best, abs=1e-6 * max(best, 1e-2))
+    assert found.bound == pytest.approx(best, abs=1e-6 * max(best, 1e-2))
+
+
+def test_classes_that_are_hardly_told_apart() -> None:
+    """Nearly all samples lie near a kink at the optimum; the bundle method took hundreds of rounds."""
+    x, labels = digits(8, 400)
+    problem = digits_margin(8, 400)
+    assert_solved(replace(problem, inputs=x.mean() + 0.01 * x, labels=labels))
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.one_of(hinges(), margins()), st.integers(0, 2**32 - 1))
 def test_pieces_are_what_they_say(problem: Pieces, seed: int) -> None:
     """Values, coefficients, constants, combinations and parts agree; so do a Crammer-Singer loss written out and `loss`."""
@@ -153,6 +174,16 @@ def test_pieces_are_what_they_say(problem: Pieces, seed: int) -> None:
     assert cut.costs @ theta + cut.constant == pytest.approx(problem.loss(theta), abs=1e-8)
     assert cut.minimum(problem.lower, problem.upper) <= problem.loss(problem.start) + 1e-8
     every = np.arange(problem.n_rows)
+    exists = np.isfinite(values)
+    rises = values[exists] - problem.values(np.zeros(theta.size))[exists]
+    np.testing.assert_allclose(problem.linear(theta)[exists], rises, atol=1e-9)
+    weights = np.where(exists, rng.uniform(0.1, 2.0, values.shape), 0.0)
+    gradients = problem.coefficients(rows, pieces).toarray().reshape(*values.shape, -1)
+    np.testing.assert_allclose(problem.adjoint(weights), np.einsum("rp,rpi->i", weights, gradients), atol=1e-9)
+    joint = np.einsum("rp,rpi->ri", weights, gradients)
+    expected = np.einsum("rp,rpi,rpj->ij", weights, gradients, gradients)
+    expected -= (joint / weights.sum(axis=1)[:, None]).T @ joint
+    np.testing.assert_allclose(problem.curvature(weights), expected, atol=1e-8)
     halves = problem.part(every[::2]).loss(theta) + problem.part(every[1::2]).loss(theta)
     assert halves == pytest.approx(problem.loss(theta), abs=1e-8)
     if isinstance(problem, MarginPieces):

@@ -36,11 +36,11 @@ class Pieces(ABC):
         A point of the box.
     row_weights : (R,) array
         `w`, positive.
-    by_dual : bool
-        Whether working programs are solved faster by their duals: where rows have few pieces.
+    has_few_pieces : bool
+        Whether rows have so few pieces that working programs are solved fast by their duals.
     """
 
-    by_dual: ClassVar[bool] = False
+    has_few_pieces: ClassVar[bool] = False
     lower: FloatArray
     upper: FloatArray
     start: FloatArray
@@ -64,6 +64,21 @@ class Pieces(ABC):
     @abstractmethod
     def values(self, theta: FloatArray) -> FloatArray:
         """All pieces at `theta`, shape ``(R, P)``; ``-inf`` where a row has no such piece."""
+
+    @abstractmethod
+    def linear(self, theta: FloatArray) -> FloatArray:
+        """Return ``G_rp . theta`` of all pieces, shape ``(R, P)``; anything finite where a row has no such piece."""
+
+    @abstractmethod
+    def adjoint(self, multipliers: FloatArray) -> FloatArray:
+        """Return ``sum_rp lam_rp G_rp``, shape ``(p,)``, for multipliers of shape ``(R, P)``, zero where there is no piece."""
+
+    @abstractmethod
+    def curvature(self, weights: FloatArray) -> FloatArray:
+        """Return ``sum_r G_r' (diag(D_r) - D_r D_r' / sum D_r) G_r``, shape ``(p, p)``.
+
+        `weights` are ``D``, of shape ``(R, P)``, zero where a row has no such piece, with a positive sum in every row.
+        """
 
     @abstractmethod
     def coefficients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
@@ -126,7 +141,7 @@ class HingePieces(Pieces):
         The dead zone `s`, at least 0.
     """
 
-    by_dual: ClassVar[bool] = True
+    has_few_pieces: ClassVar[bool] = True
     matrix: FloatArray
     offsets: FloatArray
     is_target: BoolArray
@@ -146,6 +161,21 @@ class HingePieces(Pieces):
         deviation = self.matrix @ theta + self.offsets - self.is_target
         below = np.where(self.is_target, -deviation - self.tolerance, -np.inf)
         return np.column_stack([np.zeros(self.n_rows), deviation - self.tolerance, below])
+
+    def linear(self, theta: FloatArray) -> FloatArray:
+        """Return the linear parts, shape ``(R, 3)``."""
+        a = self.matrix @ theta
+        return np.column_stack([np.zeros(self.n_rows), a, -a])
+
+    def adjoint(self, multipliers: FloatArray) -> FloatArray:
+        """Return the combination of the linear parts, shape ``(p,)``."""
+        return np.asarray((multipliers[:, 1] - multipliers[:, 2]) @ self.matrix)
+
+    def curvature(self, weights: FloatArray) -> FloatArray:
+        """Return ``H' diag(k) H``, where `k` sums ``D_p D_q / sum D`` times the squared difference of the pieces' signs."""
+        none, above, below = weights.T
+        k = (none * above + none * below + 4.0 * above * below) / weights.sum(axis=1)
+        return np.asarray((self.matrix * k[:, None]).T @ self.matrix)
 
     def coefficients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
         """Return the rows of `H` with the sign of their piece, shape ``(N, p)``."""
@@ -223,6 +253,43 @@ class MarginPieces(Pieces):
         leads = outputs - outputs[samples, self.labels][:, None] + 1.0
         leads[samples, self.labels] = 0.0
         return leads
+
+    def linear(self, theta: FloatArray) -> FloatArray:
+        """Return the linear parts, shape ``(R, n_outputs)``."""
+        free = self.parameters.index >= 0
+        outputs = self.extended @ np.where(free, theta[self.parameters.index], 0.0).T
+        return np.asarray(outputs - outputs[np.arange(self.n_rows), self.labels][:, None])
+
+    def adjoint(self, multipliers: FloatArray) -> FloatArray:
+        """Return the combination of the linear parts, shape ``(p,)``."""
+        signed = multipliers.copy()
+        signed[np.arange(self.n_rows), self.labels] -= multipliers.sum(axis=1)
+        return np.asarray(self._gathered @ (signed.T @ self.extended).reshape(-1))
+
+    def curvature(self, weights: FloatArray) -> FloatArray:
+        """Return the sum over pairs of outputs `j` and `k` of ``(e_j - e_k) (e_j - e_k)'`` times ``X' diag(c_jk) X``.
+
+        With ``c_jk = D_j D_k / sum D``; the output of the sample's class, which all pieces subtract, cancels.
+        """
+        n, x, d = self.parameters.n_outputs, self.extended, self.extended.shape[1]
+        total, blocks = weights.sum(axis=1), np.zeros((n, d, n, d))
+        for j in range(n):
+            for k in range(j):
+                block = (x * (weights[:, j] * weights[:, k] / total)[:, None]).T @ x
+                blocks[j, :, k] -= block
+                blocks[k, :, j] -= block
+                blocks[j, :, j] += block
+                blocks[k, :, k] += block
+        gathered = self._gathered
+        return np.asarray(gathered @ (gathered @ blocks.reshape(n * d, n * d)).T)
+
+    @cached_property
+    def _gathered(self) -> sparse.csr_array:
+        """Matrix that sums what belongs to the same parameter, shape ``(p, n_outputs (d + 1))``."""
+        entries = np.flatnonzero(self.parameters.index >= 0)
+        unknowns = self.parameters.index.reshape(-1)[entries]
+        shape = (self.n_unknowns, self.parameters.index.size)
+        return sparse.csr_array((np.ones(entries.size), (unknowns, entries)), shape=shape)
 
     def coefficients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
         """Return the gradients, shape ``(N, p)``: the inputs at the weights of output `j`, their negatives at those of `y`."""

@@ -1,11 +1,12 @@
-"""Minimizing a convex piecewise linear sum over many rows: small LPs instead of one with a constraint for every piece.
+"""Minimizing a convex piecewise linear sum over many rows, without one LP that has a constraint for every piece.
 
-A bundle method that tells some rows apart. Its model of the sum keeps, row by row, some hundred or thousand pieces: those
-nearest to being the largest of their rows. All other rows enter together, by one linear function (cut) for every point that
-was evaluated, in which each row is its largest piece there (Kelley 1960). Both underestimate, so the optimum of the model
-over the box is a proven lower bound. The model is minimized in a trust region around the best point (the boxstep method,
-Marsten, Hogan and Blankenship 1975), because far from the points evaluated it says little. The search ends when the best
-point is as good as the bound, which then holds for all rows and pieces.
+Where rows have many pieces, as with the margin, interior points (`interior`) do it; where they have few, a bundle method that
+tells some rows apart. Its model of the sum keeps, row by row, some hundred or thousand pieces: those nearest to being the
+largest of their rows. All other rows enter together, by one linear function (cut) for every point that was evaluated, in
+which each row is its largest piece there (Kelley 1960). Both underestimate, so the optimum of the model over the box is a
+proven lower bound. The model is minimized in a trust region around the best point (the boxstep method, Marsten, Hogan and
+Blankenship 1975), because far from the points evaluated it says little. The search ends when the best point is as good as
+the bound, which then holds for all rows and pieces.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from layermilp.formulations.pieces import Cut, Pieces, dual_program, recover, working_program
+from layermilp.layerwise.interior import Bracket, interior_point
 from layermilp.layerwise.solve import TIGHT, Fit, Setup
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status
 from layermilp.solvers import Option, fitting, solve
@@ -75,16 +77,16 @@ class _Budget:
         """Whether the time limit is over."""
         return time.perf_counter() >= self.ends
 
-    def solve(self, program: Program, by_dual: bool) -> Result:
+    def solve(self, program: Program) -> Result:
         """Solve a working program in the time that is left.
 
         Measured with HiGHS: the dual of a program whose rows have two pieces each is solved by the simplex method 4 to 8
-        times faster than the program; with more pieces the program itself by interior points is the fastest.
+        times faster than the program.
         """
         limits = self.setup.limits
         if limits.time_limit is not None:
             limits = replace(limits, time_limit=max(self.ends - time.perf_counter(), 0.01))
-        result = self._by_dual(program, limits) if by_dual else None
+        result = self._by_dual(program, limits)
         if result is None:
             result = self._called(program, limits, {"solver": "ipx"})
         if result.status is Status.ERROR:
@@ -125,9 +127,14 @@ class _Search:
         self.size = max(500, 5 * problem.n_unknowns)
         self.kept = nearest_pieces(self.values, self.size)
 
+    @property
+    def best(self) -> Bracket:
+        """The best point and the bound."""
+        return Bracket(self.theta, self.loss, self.bound)
+
     def tolerance(self, gap: float, absolute: float) -> float:
         """Difference from the bound at which the search ends."""
-        return max(gap * abs(self.loss), absolute, TIGHT * self.problem.n_rows)
+        return _tolerance(self.problem, self.loss, gap, absolute)
 
     def run(self, budget: _Budget, gap: float, absolute: float = 0.0) -> bool:
         """Search until the bound is met, or the time is over; return whether no solver failed."""
@@ -136,7 +143,7 @@ class _Search:
                 return True
             lower = np.maximum(self.problem.lower, self.theta - self.radius)
             upper = np.minimum(self.problem.upper, self.theta + self.radius)
-            result = budget.solve(self._program(lower, upper), self.problem.by_dual)
+            result = budget.solve(self._program(lower, upper))
             if result.x is None or not result.status.is_optimal:
                 return result.status in AT_LIMIT
             point = np.clip(result.x[: self.problem.n_unknowns], lower, upper)
@@ -284,17 +291,37 @@ def minimize(problem: Pieces, setup: Setup, trace: Trace | None = None) -> Fit:
         Never worse than the start; its bound is proven, and its objective recomputed in numpy.
     """
     budget = _Budget(setup, trace or Trace())
-    gap = setup.limits.relative_gap
+    start_loss = problem.loss(problem.start)
+    if problem.has_few_pieces:
+        best, solved = _by_bundle(problem, setup, budget)
+    else:
+        best, solved = interior_point(problem, lambda found: _suffices(problem, setup, found), budget.ends), True
+    return _fit(problem, best, start_loss, solved, budget)
+
+
+def _tolerance(problem: Pieces, loss: float, gap: float, absolute: float) -> float:
+    """Difference from the bound at which a search ends."""
+    return max(gap * abs(loss), absolute, TIGHT * problem.n_rows)
+
+
+def _suffices(problem: Pieces, setup: Setup, found: Bracket) -> bool:
+    """Whether the bound is as near as was asked for."""
     absolute = max(setup.target_gap * problem.scale, setup.limits.absolute_gap or 0.0)
-    search = _Search(problem, problem.start, math.inf)
-    start_loss = search.loss
+    return found.loss - found.bound <= _tolerance(problem, found.loss, setup.limits.relative_gap, absolute)
+
+
+def _by_bundle(problem: Pieces, setup: Setup, budget: _Budget) -> tuple[Bracket, bool]:
+    """Minimize by the bundle method; return the best, and whether no solver failed."""
     solved = True
-    if search.loss - search.bound > search.tolerance(gap, absolute):
+    search = _Search(problem, problem.start, math.inf)
+    if not _suffices(problem, setup, search.best):
+        start_loss = search.loss
         theta, radius = _coarse(problem, budget)
         if not np.array_equal(theta, problem.start) and problem.loss(theta) < start_loss:
             search = _Search(problem, theta, radius)
-        solved = search.run(budget, gap, absolute)
-    return _fit(search, start_loss, solved, budget)
+        absolute = max(setup.target_gap * problem.scale, setup.limits.absolute_gap or 0.0)
+        solved = search.run(budget, setup.limits.relative_gap, absolute)
+    return search.best, solved
 
 
 def _coarse(problem: Pieces, budget: _Budget) -> tuple[FloatArray, float]:
@@ -313,19 +340,17 @@ def _coarse(problem: Pieces, budget: _Budget) -> tuple[FloatArray, float]:
     return theta, radius
 
 
-def _fit(search: _Search, start_loss: float, solved: bool, budget: _Budget) -> Fit:
-    setup, problem = budget.setup, search.problem
-    bound = min(search.bound, search.loss)
-    absolute = max(setup.target_gap * problem.scale, setup.limits.absolute_gap or 0.0)
-    if search.loss - bound <= search.tolerance(FEASIBILITY_TOLERANCE, 0.0):
+def _fit(problem: Pieces, best: Bracket, start_loss: float, solved: bool, budget: _Budget) -> Fit:
+    bound = min(best.bound, best.loss)
+    if best.loss - bound <= _tolerance(problem, best.loss, FEASIBILITY_TOLERANCE, 0.0):
         status = Status.OPTIMAL
-    elif search.loss - bound <= search.tolerance(setup.limits.relative_gap, absolute):
+    elif _suffices(problem, budget.setup, best):
         status = Status.OPTIMAL_WITHIN_GAP
     else:
         status = Status.FEASIBLE_AT_LIMIT if solved else Status.ERROR
     return Fit(
-        parameters=search.theta,
-        objective=search.loss,
+        parameters=best.theta,
+        objective=best.loss,
         bound=bound,
         status=status,
         start_objective=start_loss,
