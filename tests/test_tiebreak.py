@@ -265,3 +265,52 @@ def test_equal_inputs_do_not_change_what_is_nearest(tie_break: str, norm: int) -
     assert fit.objective == pytest.approx(0.0, abs=1e-7)
     expected = TIE_BREAKS[tie_break](problem, fit.parameters, lambda program: solving.solve(program).x)
     assert np.linalg.norm(fit.parameters - start, norm) <= np.linalg.norm(expected - start, norm) + 1e-6
+
+
+def _regularized(problem: ReluRegression, ridge: float, decay: float, theta: np.ndarray) -> float:
+    """The ridge objective as documented, written out."""
+    h = problem.coefficients.toarray()
+    a, t = h @ theta + problem.constants, problem.targets
+    missed = np.where(t > 0.0, a - t, np.maximum(a, 0.0))
+    q = (h**2).sum(axis=1).mean()
+    return float(((theta - (1.0 - decay) * problem.start) ** 2).sum() + (missed**2).sum() / (ridge * q))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("ridge", "decay"), [(0.3, 0.0), (0.05, 0.1), (2.0, 0.5), (0.3, 1.0)])
+def test_ridge_and_decay_minimize_what_is_documented(seed: int, ridge: float, decay: float) -> None:
+    problem = _relu(seed)
+    fit = solve_relu(problem, Setup(ridge=ridge, weight_decay=decay))
+    answer = minimize(
+        lambda theta: _regularized(problem, ridge, decay, theta),
+        fit.parameters,
+        bounds=list(zip(problem.lower, problem.upper, strict=True)),
+        method="L-BFGS-B",
+        options={"ftol": 1e-15, "gtol": 1e-10},
+    )
+    assert _regularized(problem, ridge, decay, fit.parameters) == pytest.approx(answer.fun, rel=1e-6)
+    np.testing.assert_allclose(fit.parameters, answer.x, atol=1e-4)
+    assert fit.status is Status.OPTIMAL and fit.objective == problem.loss(fit.parameters) and not fit.solver_calls
+
+
+def test_full_decay_without_ridge_is_the_exact_fit_of_least_norm() -> None:
+    problem = replace(_relu(1), targets=np.full(4, 0.4), lower=np.full(9, -9.0), upper=np.full(9, 9.0))
+    fit = solve_relu(problem, Setup(weight_decay=1.0))
+    expected = np.linalg.pinv(problem.coefficients.toarray()) @ problem.targets
+    np.testing.assert_allclose(fit.parameters, expected, atol=1e-7)
+
+
+def test_inputs_that_no_sample_has_decay_too() -> None:
+    problem = _relu(4)
+    h = problem.coefficients.toarray()
+    h[:, 2] = 0.0
+    fit = solve_relu(replace(problem, coefficients=sparse.csr_array(h)), Setup(ridge=0.3, weight_decay=0.25))
+    assert fit.parameters[2] == pytest.approx(0.75 * problem.start[2])
+
+
+def test_ridge_and_decay_leave_alone_what_meets_its_targets_or_has_too_many() -> None:
+    problem, regularized = _relu(5), Setup(ridge=0.3, weight_decay=0.1)
+    met = replace(problem, targets=np.maximum(problem.preactivation(problem.start), 0.0))
+    assert solve_relu(met, regularized).parameters.tolist() == problem.start.tolist()
+    many = _relu(6, 12, 2)
+    assert solve_relu(many, regularized).parameters.tolist() == solve_relu(many, Setup()).parameters.tolist()

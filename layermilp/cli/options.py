@@ -11,7 +11,16 @@ from typing import Any, NoReturn
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.initialization import INITIALIZERS
 from layermilp.layerwise.objective import OBJECTIVES
-from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP, POSTPROCESS, PRESETS, Settings, preset
+from layermilp.layerwise.settings import (
+    DEFAULT_NODE_LIMIT,
+    DEFAULT_RIDGE,
+    DEFAULT_TARGET_GAP,
+    DEFAULT_WEIGHT_DECAY,
+    POSTPROCESS,
+    PRESETS,
+    Settings,
+    preset,
+)
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tiebreak import TIE_BREAKS
 from layermilp.solvers import SOLVERS, Option
@@ -141,6 +150,20 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     add("--trust-factor", type=float, default=Settings.trust_factor, metavar="F", help="factor of the bounds (10)")
     add("--trust-offset", type=float, default=Settings.trust_offset, metavar="A", help="offset of the bounds (10)")
     add("--tie-break", default=Setup.tie_break, metavar="RULE", help=f"which optimum: {', '.join(TIE_BREAKS)}")
+    add(
+        "--ridge",
+        type=float,
+        default=DEFAULT_RIDGE,
+        metavar="R",
+        help="softness of targets that could all be met exactly, as in the first layer (0: they are met)",
+    )
+    add(
+        "--weight-decay",
+        type=float,
+        default=DEFAULT_WEIGHT_DECAY,
+        metavar="D",
+        help="share of their weights that such neurons forget in every fit",
+    )
     add("--postprocess", default=Settings.postprocess, metavar="WHEN", help=f"last layer's LP: {', '.join(POSTPROCESS)}")
 
 

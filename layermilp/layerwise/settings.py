@@ -28,7 +28,15 @@ DEFAULT_TARGET_GAP = 0.05
 DEFAULT_NODE_LIMIT = 20
 """Branch-and-bound nodes per program in training, so that no program stalls a run, repeatably."""
 
-DEFAULT_SETUP = Setup(limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=DEFAULT_TARGET_GAP)
+DEFAULT_RIDGE, DEFAULT_WEIGHT_DECAY = 0.3, 0.1
+"""How targets are fitted that all could be met exactly, see `Setup`."""
+
+DEFAULT_SETUP = Setup(
+    limits=Limits(node_limit=DEFAULT_NODE_LIMIT),
+    target_gap=DEFAULT_TARGET_GAP,
+    ridge=DEFAULT_RIDGE,
+    weight_decay=DEFAULT_WEIGHT_DECAY,
+)
 """How programs are solved in training."""
 
 
@@ -50,6 +58,8 @@ PRESETS = {
             "max_sweeps": 20,
             "average": 0.0,
             "tie_break": "none",
+            "ridge": 0.0,
+            "weight_decay": 0.0,
             "box": 1.0,
             "output_box": 1.0,
             "trust_factor": 0.6,
@@ -80,13 +90,13 @@ class Settings:
     seed: int = 0
     objective: str = "margin"
     class_weight: ClassWeight = None
-    input_penalty: float = 0.02
+    input_penalty: float = 0.06
     setup: Setup = DEFAULT_SETUP
     max_sweeps: int = 1
     box: float = 1.0
     output_box: float | None = None
     trust_factor: float = 0.6
-    trust_offset: float = 0.01
+    trust_offset: float = 0.03
     average: float = 0.97
     postprocess: str = "end"
     tolerance: float = 0.49
@@ -115,8 +125,12 @@ class Settings:
         check_class_weight(self.class_weight)
         if self.class_weight is not None and self.objective != "l1":
             raise OptionError(f"class_weight is for the objective l1, not {self.objective}; leave it out")
-        if not is_number(self.setup.target_gap) or self.setup.target_gap < 0.0:
-            raise OptionError(f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0")
+        for name in ("target_gap", "ridge", "weight_decay"):
+            value = getattr(self.setup, name)
+            if not is_number(value) or value < 0.0:
+                raise OptionError(f"{name} is {value!r}; it must be a finite number of at least 0")
+        if self.setup.weight_decay > 1.0:
+            raise OptionError(f"weight_decay is {self.setup.weight_decay!r}; it must be at most 1")
         if self.setup.options and self.setup.solver == "auto":
             raise OptionError(f"options of a solver ({', '.join(self.setup.options)}) need that solver to be named, not auto")
         require(self.setup.solver)

@@ -51,6 +51,8 @@ class Setup:
         A program also counts as solved when ``objective - bound`` is at most this share of its targets' sum, which is the
         loss of a silent neuron. Unlike a gap relative to the objective it does not ask for proofs of ever less as the
         loss falls.
+    ridge, weight_decay : float
+        How targets are fitted that all could be met exactly, see `_fit_underdetermined`; with 0 and 0 they are met.
     """
 
     formulation: str = "reduced"
@@ -59,6 +61,8 @@ class Setup:
     options: Mapping[str, Option] = field(default_factory=dict)
     tie_break: str = "l2"
     target_gap: float = 0.0
+    ridge: float = 0.0
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,8 @@ class Fit:
         OPTIMAL if proven to 1e-6 relative, OPTIMAL_WITHIN_GAP if proven to the gap that was asked for, else
         FEASIBLE_AT_LIMIT; ERROR if the solver failed and the best point known is returned.
     start_objective : float
-        Loss at the start; `objective` exceeds it by rounding at most (1e-9 a row).
+        Loss at the start; `objective` exceeds it by rounding at most (1e-9 a row), unless a ridge or a weight decay trades
+        it for something else.
     scale : float
         Sum of the targets: the loss of a silent neuron.
     solver_calls : Counter
@@ -214,7 +219,7 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
     """Minimize ``sum_r |max(0, a_r) - t_r|`` over the box.
 
     The reference form is one solver call from the given start. Every other form takes five steps: unknowns that occur in no
-    row stay at their start; if all targets can be met exactly, that ends it (`_fit_exactly`); unknowns with equal columns
+    row stay at their start; if all targets can be met, that ends it (`_fit_underdetermined`); unknowns with equal columns
     become one, and descents from the start and from the all-firing pattern give an incumbent; the program is solved from
     there, unless the incumbent is good enough by a bound that needs no solver; of equal optima the nearest is taken.
     """
@@ -223,17 +228,47 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
         search = _Search(problem, setup)
         _solve_program(search, problem, formulation, formulation.build(problem))
         return search.fit()
-    fit = _solve_live(problem.restricted(problem.live), formulation, setup)
-    parameters = problem.start.copy()
+    rows = problem.restricted(problem.live)
+    fit, elsewhere = _fit_underdetermined(rows, setup), _decayed(problem, setup)
+    if fit is None:
+        fit, elsewhere = _solve_live(rows, formulation, setup), problem.start
+    parameters = elsewhere.copy()
     parameters[problem.live] = fit.parameters
     objective = problem.loss(parameters)
     return replace(fit, parameters=parameters, objective=objective, bound=min(fit.bound, objective))
 
 
+def _fit_underdetermined(problem: ReluRegression, setup: Setup) -> Fit | None:
+    """Fit unknowns that are no fewer than the targets; None if they are, or the targets are met already, or cannot be.
+
+    With the rows' targets `t`, the start ``theta_0`` and `s` the ridge times the mean squared norm of a row of `H`::
+
+        minimize  |theta - (1 - weight_decay) theta_0|^2 + (1 / s) sum_r (a_r - t_r)^2   over the box,
+
+    where a row with target zero counts only if ``a_r > 0``. Without ridge all targets are met exactly. A ridge leaves out of
+    the fit what only small differences of the samples support (Hoerl and Kennard 1970), and the decay forgets what no batch
+    asks for. It is a projection, solved to its optimum, which the fit's status and bound refer to; its objective is the loss.
+    """
+    search = _Search(problem, setup)
+    is_asked = setup.tie_break == "l2" or setup.ridge or setup.weight_decay
+    if not is_asked or problem.n_unknowns < np.count_nonzero(problem.targets) or search.meets(0.0):
+        return None
+    norms = problem.coefficients.power(2).sum(axis=1)
+    low = np.where(problem.targets > 0.0, problem.targets, -np.inf)
+    theta = project_onto(problem, low, problem.targets, _decayed(problem, setup), setup.ridge * float(np.mean(norms)))
+    if theta is None or not search.accept(theta, math.inf if setup.ridge else TIE_TOLERANCE * problem.n_rows):
+        return None
+    search.bound = search.loss
+    return search.fit()
+
+
+def _decayed(problem: ReluRegression, setup: Setup) -> FloatArray:
+    """Return the start less the weight decay."""
+    return np.clip((1.0 - setup.weight_decay) * problem.start, problem.lower, problem.upper)
+
+
 def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup) -> Fit:
     search = _Search(problem, setup)
-    if setup.tie_break == "l2" and not search.meets(0.0) and _fit_exactly(search, problem):
-        return search.fit()
     merger = Merger.of(problem.coefficients)
     merged = _search_merged(problem.merged(merger), formulation, setup)
     search.take_over(merged)
@@ -256,18 +291,6 @@ def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Set
             program = formulation.build(replace(problem, start=search.theta))
         _solve_program(search, problem, formulation, program)
     return search
-
-
-def _fit_exactly(search: _Search, problem: ReluRegression) -> bool:
-    """Take the nearest point to the start, in the l2 norm, at which every target is met, if there is one.
-
-    With more unknowns than targets there often is, and it takes a projection instead of programs.
-    """
-    if problem.n_unknowns < np.count_nonzero(problem.targets):
-        return False
-    low = np.where(problem.targets > 0.0, problem.targets, -np.inf)
-    theta = project_onto(problem, low, problem.targets)
-    return theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
 
 
 def _solve_program(search: _Search, problem: ReluRegression, formulation: Formulation, program: Program) -> None:

@@ -35,16 +35,24 @@ def l2(problem: ReluRegression | LinearRegression, theta: FloatArray, solve: Sol
 
 
 def project_onto(
-    problem: ReluRegression | LinearRegression, low: FloatArray, high: FloatArray
+    problem: ReluRegression | LinearRegression,
+    low: FloatArray,
+    high: FloatArray,
+    centre: FloatArray | None = None,
+    softness: float = 0.0,
 ) -> FloatArray | None:
-    """Return the nearest point of the box to the start in the l2 norm with ``low <= a <= high``, or None."""
+    """Return the nearest point of the box to the start, or to `centre`, in the l2 norm with ``low <= a <= high``, or None.
+
+    With `softness` the rows may be missed, see `project`.
+    """
     return project(
-        problem.start,
+        problem.start if centre is None else centre,
         problem.coefficients.toarray(),
         low - problem.constants,
         high - problem.constants,
         problem.lower,
         problem.upper,
+        softness,
     )
 
 

@@ -26,8 +26,11 @@ def project(
     row_upper: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
+    softness: float = 0.0,
 ) -> FloatArray | None:
     """Return the nearest `x` to a point in the l2 norm with ``row_lower <= A x <= row_upper`` and ``lower <= x <= upper``.
+
+    With `softness` the rows may be violated, at the price of the squared violation over `softness`.
 
     Parameters
     ----------
@@ -39,12 +42,22 @@ def project(
         Bounds of the rows; infinite ones are allowed.
     lower, upper : (n,) arrays
         Box.
+    softness : float
+        `s` of what is minimized, ``|x - point|^2 + |violation|^2 / s``; with 0 the rows hold.
 
     Returns
     -------
     (n,) array or None
         None if there is no such point, or none was found.
     """
+    n = point.size
+    if softness:
+        # A violation v is a further unknown u with v = sqrt(s) u, whose square is its price.
+        matrix = np.hstack([matrix, np.sqrt(softness) * np.eye(len(matrix))])
+        point, lower, upper = (
+            np.concatenate([part, np.full(len(matrix), end)])
+            for part, end in ((point, 0.0), (lower, -np.inf), (upper, np.inf))
+        )
     at_point = matrix @ point
     bounds_lower = np.concatenate([lower - point, row_lower - at_point])
     bounds_upper = np.concatenate([upper - point, row_upper - at_point])
@@ -57,4 +70,4 @@ def project(
         np.zeros(bounds_lower.size, dtype=ctypes.c_int),
         primal_tol=PRIMAL_TOLERANCE,
     )
-    return np.clip(point + change, lower, upper) if flag == OPTIMAL else None
+    return np.clip(point + change, lower, upper)[:n] if flag == OPTIMAL else None
