@@ -47,11 +47,14 @@ class Objective(ABC):
     output_box : float
         Bound of the last layer's parameters in post-processing where none is given. A lead of one may need larger weights
         than the report's 1, and no neuron follows whose program they could make harder.
+    postprocess_gap : float, optional
+        Relative gap at which post-processing in training stops where none is given; None for the proven optimum.
     """
 
     name: ClassVar[str]
     decision: ClassVar[str]
     output_box: ClassVar[float]
+    postprocess_gap: ClassVar[float | None] = None
 
     @abstractmethod
     def groups(self, block: Block) -> tuple[Group, ...]:
@@ -138,6 +141,7 @@ class Margin(Objective):
     name: ClassVar[str] = "margin"
     decision: ClassVar[str] = "largest"
     output_box: ClassVar[float] = 10.0
+    postprocess_gap: ClassVar[float | None] = 0.01
 
     def groups(self, block: Block) -> tuple[Group, ...]:
         """All neurons as one."""

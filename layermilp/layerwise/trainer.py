@@ -198,7 +198,9 @@ class _Batch:
 
     def _postprocess(self, network: Network, box: Box, part: IntArray | slice) -> tuple[Network, Tally]:
         """Post-process the last layer on the given samples."""
-        last = len(network.blocks) - 1
+        last, setup = len(network.blocks) - 1, self.settings.setup
+        if setup.limits.gap is None:
+            setup = replace(setup, limits=replace(setup.limits, gap=self.objective.postprocess_gap))
         network, fits = fit_last_layer(
             network,
             self.data.X[part],
@@ -206,7 +208,7 @@ class _Batch:
             self.objective,
             box,
             self.settings.tolerance,
-            self.settings.setup,
+            setup,
             self.workers,
             lambda done, total: self.watch(Step(last + 1, "post-processing", done, total, self.number)),
         )
@@ -340,7 +342,8 @@ def train(
         ``sum_t f^(T - t) w_t / sum_t f^(T - t)``; 0 for the last weights.
     postprocess : {"none", "batch", "end", "all"}
         When the last layer's program of section 2.3 runs: never; after each batch that is not fully learned, on that batch
-        and within its bounds; at the end on all samples of the batches; or at the end on all samples of `X`.
+        and within its bounds; at the end on all samples of the batches; or at the end on all samples of `X`. For ``margin``
+        it stops within 1 % of the optimum unless `gap` says otherwise.
     tolerance : float
         Its dead zone, for ``l1``.
     tie_break : {"l2", "l1", "none"}
