@@ -97,7 +97,7 @@ def test_train_evaluate_predict(table: Path, tmp_path: Path) -> None:
     wanted = (
         "data net seed solver solver_version formulation batches batch_accuracy seen_accuracy train_accuracy test_accuracy "
         "wall_seconds programs_solved programs_optimal programs_at_limit largest_gap committee members_done init_trials "
-        "init_scores preset objective class_weight input_penalty epochs average tie_break postprocess"
+        "init_scores preset objective class_weight input_penalty epochs average tie_break ridge weight_decay postprocess"
     )
     assert set(wanted.split()) <= set(summary)
     assert summary["net"] == "2-3-2" and summary["batches"] == 3 and summary["test_accuracy"] is None
@@ -553,7 +553,7 @@ def test_too_large_for_the_community_edition(tmp_path: Path) -> None:
     np.savez(tmp_path / "wide.npz", X=rng.random((20, 1200)), y=np.arange(20) % 2)
     # An exact fit by a projection would take no solver.
     words = ["train", "--net", "1200-2-2", "--batches", "1", "--batch-size", "20", "--data", str(tmp_path / "wide.npz")]
-    words += [*METHOD, "--tie-break", "none"]
+    words += [*METHOD, "--tie-break", "none", "--ridge", "0", "--weight-decay", "0"]
     refused(run(*words, "--solver", "cplex", "--jobs", "1"), "1,000 columns", "auto", "highs")
     assert run(*words, "--jobs", "1").returncode == 0
 

@@ -235,9 +235,10 @@ def test_training_ends_as_postprocessing_does(objective: str) -> None:
     options: dict[str, Any] = {
         "batches": 2, "batch_size": 20, "epochs": 1, "objective": objective, "max_sweeps": 2, "average": 0.0,
         "tolerance": 0.3, "output_box": 1.5, "class_weight": "balanced" if objective == "l1" else None, "n_jobs": 1,
+        "gap": 1e-7,
     }  # fmt: skip
     plain, whole, seen = (train(network, X, names[y], postprocess=when, **options) for when in ("none", "all", "end"))
-    shared = {name: options[name] for name in ("objective", "tolerance", "class_weight", "n_jobs")} | {"box": 1.5}
+    shared = {name: options[name] for name in ("objective", "tolerance", "class_weight", "n_jobs", "gap")} | {"box": 1.5}
     by_hand = postprocess(plain.network, X, names[y], **shared)
     assert _bytes(whole.network) == _bytes(by_hand) != _bytes(plain.network)
     assert whole.network.decision == by_hand.decision

@@ -68,16 +68,19 @@ FEW: dict[str, Any] = {
 }
 """Values of all settings for a run that takes a moment; no default decides what is tested here."""
 
+REGULARIZED = {"ridge": 0.2, "weight_decay": 0.05}
+"""The same for fits with more weights than targets."""
+
 
 def tiny(**changes: Any) -> Settings:
     """Return settings of a run that takes a moment."""
     setup = Setup(limits=Limits(node_limit=50), target_gap=0.01, tie_break="l1")
-    return Settings(**{**FEW, "setup": setup, **changes})
+    return Settings(**FEW | REGULARIZED | {"setup": setup} | changes)
 
 
 def fast(**changes: Any) -> dict[str, Any]:
     """Return options of `train` for the same in one process."""
-    return {**FEW, "target_gap": 0.01, "node_limit": 50, "tie_break": "l1", "n_jobs": 1, **changes}
+    return {**FEW, "target_gap": 0.01, "node_limit": 50, "tie_break": "l1", "n_jobs": 1} | REGULARIZED | changes
 
 
 def states(
@@ -634,6 +637,7 @@ def test_presets_are_options_of_training() -> None:
     assert trained.network.decision == "nearest" and {record.batch for record in trained.history} == {1, 2}
     assert chosen is PRESETS["goebbels2021"] and chosen.init == "uniform"
     expected = {"objective": "l1", "class_weight": None, "tie_break": "none", "average": 0.0, "postprocess": "batch"}
+    expected |= {"ridge": 0.0, "weight_decay": 0.0, "trust_offset": 0.01}
     assert expected.items() <= chosen.options.items()
 
 
@@ -728,6 +732,9 @@ GOOD_X, GOOD_Y = blobs(8)
         ({"gap": -1.0}, OptionError, "gap"),
         ({"node_limit": 0}, OptionError, "node_limit"),
         ({"target_gap": -1.0}, OptionError, r"target_gap is -1\.0"),
+        ({"ridge": -0.1}, OptionError, r"ridge is -0\.1"),
+        ({"ridge": float("nan")}, OptionError, "ridge is nan"),
+        ({"weight_decay": 1.5}, OptionError, r"weight_decay is 1\.5; it must be a number from 0 to 1"),
     ],
 )
 def test_bad_input_is_named(changes: dict[str, Any], error: type[LayermilpError], words: str) -> None:

@@ -13,9 +13,7 @@ from layermilp.initialization import INITIALIZERS
 from layermilp.layerwise.objective import OBJECTIVES
 from layermilp.layerwise.settings import (
     DEFAULT_NODE_LIMIT,
-    DEFAULT_RIDGE,
     DEFAULT_TARGET_GAP,
-    DEFAULT_WEIGHT_DECAY,
     POSTPROCESS,
     PRESETS,
     Settings,
@@ -153,16 +151,15 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     add(
         "--ridge",
         type=float,
-        default=DEFAULT_RIDGE,
+        default=Settings.ridge,
         metavar="R",
         help="softness of targets that could all be met exactly, as in the first layer (0: they are met)",
     )
     add(
         "--weight-decay",
         type=float,
-        default=DEFAULT_WEIGHT_DECAY,
         metavar="D",
-        help="share of their weights that such neurons forget in every fit",
+        help="share of their weights that such neurons forget in every fit (default: 1 / batches, from 0.01 to 0.1)",
     )
     add("--postprocess", default=Settings.postprocess, metavar="WHEN", help=f"last layer's LP: {', '.join(POSTPROCESS)}")
 

@@ -73,8 +73,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         options=dict(arguments.solver_option),
         tie_break=arguments.tie_break,
         target_gap=arguments.target_gap,
-        ridge=arguments.ridge,
-        weight_decay=arguments.weight_decay,
     )
     return Settings(setup=setup, **{name: getattr(arguments, name) for name in OPTIONS})
 
@@ -222,8 +220,6 @@ class _Run:
             "solver_calls": calls,
             "formulation": setup.formulation,
             "tie_break": setup.tie_break,
-            "ridge": setup.ridge,
-            "weight_decay": setup.weight_decay,
             "gap": setup.limits.gap,
             "target_gap": setup.target_gap,
             "node_limit": setup.limits.node_limit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,16 +28,11 @@ DEFAULT_TARGET_GAP = 0.05
 DEFAULT_NODE_LIMIT = 20
 """Branch-and-bound nodes per program in training, so that no program stalls a run, repeatably."""
 
-DEFAULT_RIDGE, DEFAULT_WEIGHT_DECAY = 0.3, 0.1
-"""How targets are fitted that all could be met exactly, see `Setup`."""
-
-DEFAULT_SETUP = Setup(
-    limits=Limits(node_limit=DEFAULT_NODE_LIMIT),
-    target_gap=DEFAULT_TARGET_GAP,
-    ridge=DEFAULT_RIDGE,
-    weight_decay=DEFAULT_WEIGHT_DECAY,
-)
+DEFAULT_SETUP = Setup(limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=DEFAULT_TARGET_GAP)
 """How programs are solved in training."""
+
+WEIGHT_DECAY = 0.01, 0.1
+"""Ends of the weight decay that the number of batches decides."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +95,15 @@ class Settings:
     average: float = 0.97
     postprocess: str = "end"
     tolerance: float = 0.49
+    ridge: float = 0.3
+    weight_decay: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("batches", "batch_size", "epochs", "max_sweeps"):
             _check_whole(name, getattr(self, name), 1)
         for name in ("seed", "first_sample"):
             _check_whole(name, getattr(self, name), 0)
-        for name in ("box", "trust_factor", "trust_offset", "tolerance", "input_penalty", "average"):
+        for name in ("box", "trust_factor", "trust_offset", "tolerance", "input_penalty", "ridge", "average"):
             value = getattr(self, name)
             if not is_number(value) or value < 0.0 or (name == "box" and value == 0.0):
                 raise OptionError(f"{name} is {value!r}; it must be a finite number of at least 0 (the box above 0)")
@@ -125,12 +122,10 @@ class Settings:
         check_class_weight(self.class_weight)
         if self.class_weight is not None and self.objective != "l1":
             raise OptionError(f"class_weight is for the objective l1, not {self.objective}; leave it out")
-        for name in ("target_gap", "ridge", "weight_decay"):
-            value = getattr(self.setup, name)
-            if not is_number(value) or value < 0.0:
-                raise OptionError(f"{name} is {value!r}; it must be a finite number of at least 0")
-        if self.setup.weight_decay > 1.0:
-            raise OptionError(f"weight_decay is {self.setup.weight_decay!r}; it must be at most 1")
+        if self.weight_decay is not None and (not is_number(self.weight_decay) or not 0.0 <= self.weight_decay <= 1.0):
+            raise OptionError(f"weight_decay is {self.weight_decay!r}; it must be a number from 0 to 1")
+        if not is_number(self.setup.target_gap) or self.setup.target_gap < 0.0:
+            raise OptionError(f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0")
         if self.setup.options and self.setup.solver == "auto":
             raise OptionError(f"options of a solver ({', '.join(self.setup.options)}) need that solver to be named, not auto")
         require(self.setup.solver)
@@ -142,6 +137,13 @@ class Settings:
                 raise NetworkError("the objective margin compares outputs, but the network has only one; use objective l1")
             return Margin(self.input_penalty)
         return L1(one_weights(self.class_weight, network, labels))
+
+    @property
+    def regularized_setup(self) -> Setup:
+        """How programs are solved in sweeps: the setup with the ridge and the weight decay of these settings."""
+        low, high = WEIGHT_DECAY
+        decay = min(max(1.0 / self.batches, low), high) if self.weight_decay is None else self.weight_decay
+        return replace(self.setup, ridge=self.ridge, weight_decay=decay)
 
     @property
     def total_batches(self) -> int:

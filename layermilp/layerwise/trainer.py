@@ -13,14 +13,7 @@ from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import Box, ClassWeight, Objective
 from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
-from layermilp.layerwise.settings import (
-    DEFAULT_NODE_LIMIT,
-    DEFAULT_RIDGE,
-    DEFAULT_SETUP,
-    DEFAULT_TARGET_GAP,
-    DEFAULT_WEIGHT_DECAY,
-    Settings,
-)
+from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_SETUP, DEFAULT_TARGET_GAP, Settings
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.sweep import Step, Swept, Watcher, sweep
 from layermilp.layerwise.tally import Tally
@@ -153,7 +146,7 @@ class _Batch:
             self.data.y[self.part],
             boxes,
             self.objective,
-            self.settings.setup,
+            self.settings.regularized_setup,
             (self.settings.seed, self.number, number),
             self.workers,
             lambda step: self.watch(replace(step, batch=self.number, sweep=number)),
@@ -275,8 +268,8 @@ def train(
     postprocess: str = Settings.postprocess,
     tolerance: float = Settings.tolerance,
     tie_break: str = DEFAULT_SETUP.tie_break,
-    ridge: float = DEFAULT_RIDGE,
-    weight_decay: float = DEFAULT_WEIGHT_DECAY,
+    ridge: float = Settings.ridge,
+    weight_decay: float | None = Settings.weight_decay,
     X_test: ArrayLike | None = None,
     y_test: ArrayLike | None = None,
 ) -> Trained:
@@ -352,7 +345,8 @@ def train(
         For neurons with no fewer parameters than targets, which could all be met exactly: minimize
         ``|w - (1 - weight_decay) w_0|^2 + |a - t|^2 / (ridge q)`` instead, with `q` the mean squared norm of an input and
         its 1. With ``ridge=0`` the targets are met exactly, with ``weight_decay=0`` as near to the present weights ``w_0``
-        as that allows. The report has neither.
+        as that allows. By default the decay is ``1 / batches``, from 0.01 to 0.1, so that an epoch forgets what none of its
+        batches asks for. The report has neither.
     X_test, y_test : arrays, optional
         Test data whose accuracy is recorded. It decides nothing.
 
@@ -380,7 +374,9 @@ def train(
         objective=objective,
         class_weight=class_weight,
         input_penalty=input_penalty,
-        setup=Setup(formulation, solver, Limits(time_limit, gap, node_limit), {}, tie_break, target_gap, ridge, weight_decay),
+        ridge=ridge,
+        weight_decay=weight_decay,
+        setup=Setup(formulation, solver, Limits(time_limit, gap, node_limit), {}, tie_break, target_gap),
         max_sweeps=max_sweeps,
         box=box,
         output_box=output_box,
