@@ -16,6 +16,7 @@ import numpy as np
 from layermilp.formulations import linear
 from layermilp.formulations.neuron import FORMULATIONS, Formulation
 from layermilp.formulations.regression import LinearRegression, MarginRegression, Merger, ReluRegression
+from layermilp.layerwise.ridge import fit_ridge
 from layermilp.layerwise.tiebreak import TIE_BREAKS, project_onto
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status, relative_gap
 from layermilp.solvers import Option, fitting, solve
@@ -52,7 +53,7 @@ class Setup:
         loss of a silent neuron. Unlike a gap relative to the objective it does not ask for proofs of ever less as the
         loss falls.
     ridge, weight_decay : float
-        How targets are fitted that all could be met exactly, see `_fit_underdetermined`; with 0 and 0 they are met.
+        With a ridge above 0 hidden layers are fitted by ridge regression instead, see `ridge`; the reference form is not.
     """
 
     formulation: str = "reduced"
@@ -81,8 +82,8 @@ class Fit:
         OPTIMAL if proven to 1e-6 relative, OPTIMAL_WITHIN_GAP if proven to the gap that was asked for, else
         FEASIBLE_AT_LIMIT; ERROR if the solver failed and the best point known is returned.
     start_objective : float
-        Loss at the start; `objective` exceeds it by rounding at most (1e-9 a row), unless a ridge or a weight decay trades
-        it for something else.
+        Loss at the start; `objective` exceeds it by rounding at most (1e-9 a row), unless a ridge trades it
+        for smaller weights.
     scale : float
         Sum of the targets: the loss of a silent neuron.
     solver_calls : Counter
@@ -216,10 +217,10 @@ class _Search:
 
 
 def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
-    """Minimize ``sum_r |max(0, a_r) - t_r|`` over the box.
+    """Minimize ``sum_r |max(0, a_r) - t_r|`` over the box, or with a ridge the sum of `fit_ridge`.
 
     The reference form is one solver call from the given start. Every other form takes five steps: unknowns that occur in no
-    row stay at their start; if all targets can be met, that ends it (`_fit_underdetermined`); unknowns with equal columns
+    row stay at their start; if all targets can be met exactly, that ends it (`_fit_exactly`); unknowns with equal columns
     become one, and descents from the start and from the all-firing pattern give an incumbent; the program is solved from
     there, unless the incumbent is good enough by a bound that needs no solver; of equal optima the nearest is taken.
     """
@@ -228,47 +229,33 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
         search = _Search(problem, setup)
         _solve_program(search, problem, formulation, formulation.build(problem))
         return search.fit()
-    rows = problem.restricted(problem.live)
-    fit, elsewhere = _fit_underdetermined(rows, setup), _decayed(problem, setup)
-    if fit is None:
-        fit, elsewhere = _solve_live(rows, formulation, setup), problem.start
-    parameters = elsewhere.copy()
+    if setup.ridge:
+        return _solve_ridge(problem, setup)
+    fit = _solve_live(problem.restricted(problem.live), formulation, setup)
+    parameters = problem.start.copy()
     parameters[problem.live] = fit.parameters
     objective = problem.loss(parameters)
     return replace(fit, parameters=parameters, objective=objective, bound=min(fit.bound, objective))
 
 
-def _fit_underdetermined(problem: ReluRegression, setup: Setup) -> Fit | None:
-    """Fit unknowns that are no fewer than the targets; None if they are, or the targets are met already, or cannot be.
+def _solve_ridge(problem: ReluRegression, setup: Setup) -> Fit:
+    """Fit by ridge regression, unless the targets are met already.
 
-    With the rows' targets `t`, the start ``theta_0`` and `s` the ridge times the mean squared norm of a row of `H`::
-
-        minimize  |theta - (1 - weight_decay) theta_0|^2 + (1 / s) sum_r (a_r - t_r)^2   over the box,
-
-    where a row with target zero counts only if ``a_r > 0``. Without ridge all targets are met exactly. A ridge leaves out of
-    the fit what only small differences of the samples support (Hoerl and Kennard 1970), and the decay forgets what no batch
-    asks for. It is a projection, solved to its optimum, which the fit's status and bound refer to; its objective is the loss.
+    Status and bound of the fit refer to that program, which is solved to its optimum; the objective is the l1 loss there.
     """
     search = _Search(problem, setup)
-    is_asked = setup.tie_break == "l2" or setup.ridge or setup.weight_decay
-    if not is_asked or problem.n_unknowns < np.count_nonzero(problem.targets) or search.meets(0.0):
-        return None
-    norms = problem.coefficients.power(2).sum(axis=1)
-    low = np.where(problem.targets > 0.0, problem.targets, -np.inf)
-    theta = project_onto(problem, low, problem.targets, _decayed(problem, setup), setup.ridge * float(np.mean(norms)))
-    if theta is None or not search.accept(theta, math.inf if setup.ridge else TIE_TOLERANCE * problem.n_rows):
-        return None
-    search.bound = search.loss
+    if not search.meets(0.0):
+        theta = fit_ridge(problem, setup.ridge, setup.weight_decay)
+        if theta is not None:
+            search.accept(theta, math.inf)
+            search.bound = search.loss
     return search.fit()
-
-
-def _decayed(problem: ReluRegression, setup: Setup) -> FloatArray:
-    """Return the start less the weight decay."""
-    return np.clip((1.0 - setup.weight_decay) * problem.start, problem.lower, problem.upper)
 
 
 def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup) -> Fit:
     search = _Search(problem, setup)
+    if setup.tie_break == "l2" and not search.meets(0.0) and _fit_exactly(search, problem):
+        return search.fit()
     merger = Merger.of(problem.coefficients)
     merged = _search_merged(problem.merged(merger), formulation, setup)
     search.take_over(merged)
@@ -291,6 +278,18 @@ def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Set
             program = formulation.build(replace(problem, start=search.theta))
         _solve_program(search, problem, formulation, program)
     return search
+
+
+def _fit_exactly(search: _Search, problem: ReluRegression) -> bool:
+    """Take the nearest point to the start, in the l2 norm, at which every target is met, if there is one.
+
+    With more unknowns than targets there often is, and it takes a projection instead of programs.
+    """
+    if problem.n_unknowns < np.count_nonzero(problem.targets):
+        return False
+    low = np.where(problem.targets > 0.0, problem.targets, -np.inf)
+    theta = project_onto(problem, low, problem.targets)
+    return theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
 
 
 def _solve_program(search: _Search, problem: ReluRegression, formulation: Formulation, program: Program) -> None:

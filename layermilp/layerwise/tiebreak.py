@@ -35,24 +35,16 @@ def l2(problem: ReluRegression | LinearRegression, theta: FloatArray, solve: Sol
 
 
 def project_onto(
-    problem: ReluRegression | LinearRegression,
-    low: FloatArray,
-    high: FloatArray,
-    centre: FloatArray | None = None,
-    softness: float = 0.0,
+    problem: ReluRegression | LinearRegression, low: FloatArray, high: FloatArray
 ) -> FloatArray | None:
-    """Return the nearest point of the box to the start, or to `centre`, in the l2 norm with ``low <= a <= high``, or None.
-
-    With `softness` the rows may be missed, see `project`.
-    """
+    """Return the nearest point of the box to the start in the l2 norm with ``low <= a <= high``, or None."""
     return project(
-        problem.start if centre is None else centre,
+        problem.start,
         problem.coefficients.toarray(),
         low - problem.constants,
         high - problem.constants,
         problem.lower,
         problem.upper,
-        softness,
     )
 
 

@@ -1,4 +1,4 @@
-"""Euclidean projection onto a polyhedron, through DAQP (MIT licence), a dual active-set method for small dense problems."""
+"""Small dense quadratic programs, projections among them, through DAQP (MIT licence), a dual active-set method."""
 
 from __future__ import annotations
 
@@ -71,3 +71,19 @@ def project(
         primal_tol=PRIMAL_TOLERANCE,
     )
     return np.clip(point + change, lower, upper)[:n] if flag == OPTIMAL else None
+
+
+def box_quadratic(hessian: FloatArray, slope: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray | None:
+    """Return the minimizer of ``x' hessian x / 2 + slope . x`` over a box, or None if it was not found.
+
+    Parameters
+    ----------
+    hessian : (n, n) array
+        Positive definite.
+    slope, lower, upper : (n,) arrays
+        Linear part, and box.
+    """
+    sense = np.zeros(slope.size, dtype=ctypes.c_int)
+    none = np.zeros((0, slope.size))
+    x, _, flag, _ = daqp.solve(np.ascontiguousarray(hessian), slope, none, upper, lower, sense, primal_tol=PRIMAL_TOLERANCE)
+    return np.clip(x, lower, upper) if flag == OPTIMAL else None
