@@ -16,20 +16,22 @@ from typing import Any
 
 VARIANTS = (
     (),
-    ("objective=l1",),
-    ("weight_decay=0",),
-    ("weight_decay=0.3",),
     ("ridge=0",),
+    ("ridge=0.1",),
     ("ridge=1",),
+    ("weight_decay=0",),
+    ("weight_decay=0.03",),
+    ("weight_decay=0.3",),
+    ("objective=l1",),
     ("input_penalty=0.02",),
     ("input_penalty=0.12",),
     ("trust_offset=0.01",),
+    ("trust_offset=0.1",),
     ("average=0",),
     ("average=0.9",),
     ("epochs=1",),
     ("epochs=10",),
-    ("max_sweeps=5", "epochs=1"),
-    ("tie_break=l1",),
+    ("tie_break=l1", "ridge=0"),
 )
 """Options of `layermilp.train` that differ from the defaults."""
 
