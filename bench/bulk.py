@@ -1,8 +1,9 @@
-"""Post-processing over all samples: the bundle method of ``layermilp.layerwise.bulk`` against one complete LP.
+"""Post-processing over all samples: ``layermilp.layerwise.bulk`` against one complete LP.
 
 Features are a random ReLU layer over the data. ``hinge``: ten LPs, one for each output neuron (Goebbels 2021, section 2.3),
-one after the other; ``margin``: one LP for all outputs. Both methods solve a part of the rows (``part``), where the last
-column is the relative difference of their objectives, summed over the outputs; the bundle method then solves all.
+one after the other, by the bundle method; ``margin``: one LP for all outputs, by interior points, which solve no program of
+their own (``rounds`` 0). A part of the rows is also solved by one complete LP an output (``part``), where the last column is
+the relative difference of the objectives, summed over the outputs; then all rows.
 One thread; prints a table and writes JSON with ``--json``.
 """
 
@@ -50,8 +51,8 @@ def margin(x: FloatArray, labels: IntArray) -> MarginPieces:
     return MarginPieces(parameters, x, labels, -box, box, start, np.ones(len(x)))
 
 
-def bundle(problems: Sequence[Pieces], time_limit: float) -> dict[str, float]:
-    """Solve by the bundle method."""
+def bulk(problems: Sequence[Pieces], time_limit: float) -> dict[str, float]:
+    """Solve by `minimize`."""
     traces = [Trace() for _ in problems]
     began = time.perf_counter()
     setup = Setup(solver="highs", limits=Limits(time_limit=time_limit))
@@ -75,11 +76,11 @@ def complete(problems: Sequence[Pieces]) -> dict[str, float]:
 
 
 def compare(name: str, problems: Sequence[Pieces], part: int, time_limit: float) -> list[dict[str, float | str]]:
-    """Solve a part by both methods and all rows by the bundle method; print and return the rows of the table."""
+    """Solve a part by both methods and all rows in bulk; print and return the rows of the table."""
     parts = [problem.part(np.arange(min(part, problem.n_rows))) for problem in problems]
-    reference, same = complete(parts), bundle(parts, time_limit)
+    reference, same = complete(parts), bulk(parts, time_limit)
     same["difference"] = abs(same["objective"] - reference["objective"]) / max(abs(reference["objective"]), 1e-10)
-    runs = [("complete", parts, reference), ("bundle", parts, same), ("bundle", problems, bundle(problems, time_limit))]
+    runs = [("complete", parts, reference), ("bulk", parts, same), ("bulk", problems, bulk(problems, time_limit))]
     rows = [
         {"problem": name, "method": method, "rows": of[0].n_rows, "unknowns": of[0].n_unknowns} | run
         for method, of, run in runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import time
@@ -77,6 +78,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return Settings(setup=setup, **{name: getattr(arguments, name) for name in OPTIONS})
 
 
+SECONDS_BETWEEN_WRITES = 2.0
+"""What a run that is killed may lose: a summary takes the accuracy on all images, longer than many a batch."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Member:
     """What is known of one network of the run."""
@@ -105,6 +110,7 @@ class _Run:
         self.members: list[_Member] = []
         self.trials: list[Trials] = []
         self.began = time.perf_counter()
+        self.written = -math.inf
 
     def follow(self, data: TrainingData, workers: Workers) -> bool:
         """Train to the end or until interrupted; return whether it was."""
@@ -145,7 +151,7 @@ class _Run:
             done = state.batch if state.batch_ended else state.batch - 1
             self.members = [_Member(state.network, state.records, state.tally, done)]
             self.progress.on_state(state)
-            if state.batch_ended and done < self.settings.total_batches:
+            if state.batch_ended and done < self.settings.total_batches and self.is_due:
                 self.write(interrupted=True)
 
     def _train_members(self, networks: list[Network], data: TrainingData, workers: Workers) -> None:
@@ -173,8 +179,14 @@ class _Run:
             return self.members[0].network
         return Committee([member.network for member in self.members])
 
+    @property
+    def is_due(self) -> bool:
+        """Whether what a killed run keeps is old enough to be written again."""
+        return time.perf_counter() - self.written >= SECONDS_BETWEEN_WRITES
+
     def write(self, interrupted: bool) -> None:
         """Write what was learned so far, if there is a directory for it."""
+        self.written = time.perf_counter()
         if self.directory is not None and self.members:
             self.directory.write(self.model, self._history(), self.summary(interrupted))
 

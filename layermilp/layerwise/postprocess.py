@@ -32,6 +32,7 @@ class BulkTask:
     box: Box
     tolerance: float
     setup: Setup
+    is_light: bool = False
 
     def solve(self) -> Fit:
         """Solve it."""

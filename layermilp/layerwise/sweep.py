@@ -22,12 +22,19 @@ from layermilp.program import FloatArray, IntArray
 SAMPLES_PER_TASK = 50
 """Samples whose input proposals are one task. Fixed, so that results do not depend on the number of workers."""
 
+LIGHT = 200_000
+"""Rows times unknowns of a ridge regression that takes less time than to send it to a worker."""
+
 Answer = TypeVar("Answer")
 Solution = TypeVar("Solution", covariant=True)
 
 
 class Task(Protocol[Solution]):
-    """What a worker is sent."""
+    """What a worker is sent, unless it is light: then that would take longer than to solve it."""
+
+    @property
+    def is_light(self) -> bool:
+        """Whether it is."""
 
     def solve(self) -> Solution:
         """Return the answer."""
@@ -73,6 +80,12 @@ class WeightTask:
     problem: ReluRegression | LinearRegression
     setup: Setup
 
+    @property
+    def is_light(self) -> bool:
+        """A small ridge regression."""
+        by_ridge = self.setup.ridge > 0.0 and isinstance(self.problem, ReluRegression)
+        return by_ridge and self.problem.n_rows * self.problem.n_unknowns <= LIGHT
+
     def solve(self) -> Fit:
         """Solve it."""
         if isinstance(self.problem, ReluRegression):
@@ -89,6 +102,7 @@ class HiddenInputTask:
     inputs: FloatArray
     targets: FloatArray
     setup: Setup
+    is_light: bool = False
 
     def solve(self) -> Proposals:
         """Solve it."""
@@ -105,6 +119,7 @@ class LastInputTask:
     labels: IntArray
     objective: Objective
     setup: Setup
+    is_light: bool = False
 
     def solve(self) -> Proposals:
         """Solve it."""
@@ -276,10 +291,11 @@ def _labelled(watch: Watcher, i: int, kind: str) -> Callable[[int, int], None]:
 def solved(
     workers: Workers, tasks: Sequence[Task[Answer]], watch: Callable[[int, int], None]
 ) -> list[Answer]:
-    """Solve tasks, in the workers, and tell how many are done."""
+    """Solve tasks, in the workers where that pays, and tell how many are done."""
     answers: list[Answer] = []
     watch(0, len(tasks))
-    for answer in workers.map(_solve, tasks):
+    pays = len(tasks) > 1 and not all(task.is_light for task in tasks)
+    for answer in workers.map(_solve, tasks) if pays else map(_solve, tasks):
         answers.append(answer)
         watch(len(answers), len(tasks))
     return answers
