@@ -342,11 +342,12 @@ def train(
     tie_break : {"l2", "l1", "none"}
         Which of several optimal weights: those nearest to the present ones in a norm, or whichever the solver returns.
     ridge, weight_decay : float
-        For neurons with no fewer parameters than targets, which could all be met exactly: minimize
-        ``|w - (1 - weight_decay) w_0|^2 + |a - t|^2 / (ridge q)`` instead, with `q` the mean squared norm of an input and
-        its 1. With ``ridge=0`` the targets are met exactly, with ``weight_decay=0`` as near to the present weights ``w_0``
-        as that allows. By default the decay is ``1 / batches``, from 0.01 to 0.1, so that an epoch forgets what none of its
-        batches asks for. The report has neither.
+        Hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / (ridge q)``, where a sample misses its target
+        by ``m = a - t``, or ``max(0, a)`` for a target of zero, ``w_0`` are the present weights, and `q` is the mean squared
+        norm of an input and its 1; see `layermilp.layerwise.ridge`. By default the decay is ``1 / batches``, from 0.01 to
+        0.1, so that an epoch forgets what none of its batches asks for. With ``ridge=0``, the report's, they minimize
+        ``sum_k |max(0, a) - t|`` by mixed-integer programs, to which `formulation`, `target_gap`, `node_limit` and
+        `tie_break` apply; the formulation ``paper`` always does so.
     X_test, y_test : arrays, optional
         Test data whose accuracy is recorded. It decides nothing.
 
