@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -38,3 +39,29 @@ def test_benches_run(script: str, tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.json").is_file()
+
+
+def test_the_reports_experiments_run(tmp_path: Path) -> None:
+    """The digits, one seed, few batches: every experiment in every setting, with table and figures."""
+    script = str(ROOT / "bench" / "goebbels2021.py")
+    words = [sys.executable, script, "--quick", "--out", str(tmp_path), "--only", "first100", "batches"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())["experiments"]
+    assert set(results) == {"first100", "batches"}
+    for entry in results.values():
+        for setting in ("report", "defaults"):
+            (run,) = entry[setting]["runs"]
+            assert entry[setting]["mean"] == run["accuracy"] and 0.0 < run["accuracy"] <= 1.0
+            assert entry[setting]["command"].startswith("layermilp train ")
+            assert entry["title"] in done.stdout
+        assert len(entry["report"]["runs"][0]["notes"]["init_scores"][0]) == 2
+    assert {path.name for path in tmp_path.glob("*.png")} == {"figure2.png", "figure3.png"}
+
+
+def test_the_choice_of_defaults_runs(tmp_path: Path) -> None:
+    script = str(ROOT / "bench" / "defaults.py")
+    words = [sys.executable, script, "--quick", "--seeds", "1", "--out", str(tmp_path), "--only", "defaults", "ridge=0.1"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]] == ["| nothing", "| ridge=0.1"]

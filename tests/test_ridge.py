@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 from layermilp.formulations import ReluRegression
+from layermilp.layerwise import ridge
 from layermilp.layerwise import solve as solving
 from layermilp.layerwise.ridge import fit_ridge
 from layermilp.layerwise.solve import Setup, solve_relu
@@ -91,6 +92,21 @@ def test_a_fit_takes_no_solver_and_says_what_it_reached(monkeypatch: pytest.Monk
         assert fit.status is Status.OPTIMAL and not fit.solver_calls and fit.gap == 0.0
         assert fit.objective == problem.loss(fit.parameters)
         assert fit.parameters.tolist() == list(fit_ridge(problem, 0.3, 0.1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("samples", "method"), [(4, "project"), (30, "box_quadratic")])
+def test_a_point_that_is_not_the_optimum_is_not_taken(
+    samples: int, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the quadratic solver says is recomputed: a point a little off, and no answer, leave the start."""
+    problem, setup = problem_of(1, samples, 8), Setup(ridge=0.3, weight_decay=0.1)
+    right = fit_ridge(problem, 0.3, 0.1)
+    assert right is not None
+    for answer in (np.clip(right + 0.02, problem.lower, problem.upper), None):
+        monkeypatch.setattr(ridge, method, lambda *arguments, answer=answer: answer)
+        assert fit_ridge(problem, 0.3, 0.1) is None
+        fit = solve_relu(problem, setup)
+        assert fit.status is Status.ERROR and fit.parameters.tolist() == problem.start.tolist()
 
 
 def test_inputs_that_no_sample_has_decay_too() -> None:

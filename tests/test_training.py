@@ -734,6 +734,7 @@ GOOD_X, GOOD_Y = blobs(8)
         ({"target_gap": -1.0}, OptionError, r"target_gap is -1\.0"),
         ({"ridge": -0.1}, OptionError, r"ridge is -0\.1"),
         ({"ridge": float("nan")}, OptionError, "ridge is nan"),
+        ({"weight_decay": 0.1, "ridge": 0.0}, OptionError, r"weight_decay is 0\.1, but the ridge it belongs to is 0"),
         ({"weight_decay": 1.5}, OptionError, r"weight_decay is 1\.5; it must be a number from 0 to 1"),
     ],
 )

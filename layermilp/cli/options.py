@@ -11,14 +11,7 @@ from typing import Any, NoReturn
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.initialization import INITIALIZERS
 from layermilp.layerwise.objective import OBJECTIVES
-from layermilp.layerwise.settings import (
-    DEFAULT_NODE_LIMIT,
-    DEFAULT_TARGET_GAP,
-    POSTPROCESS,
-    PRESETS,
-    Settings,
-    preset,
-)
+from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP, POSTPROCESS, PRESETS, Settings, preset
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tiebreak import TIE_BREAKS
 from layermilp.solvers import SOLVERS, Option
@@ -153,13 +146,13 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=Settings.ridge,
         metavar="R",
-        help="softness of targets that could all be met exactly, as in the first layer (0: they are met)",
+        help="softness of the hidden layers' ridge regression (0: least absolute deviations by MILPs)",
     )
     add(
         "--weight-decay",
         type=float,
         metavar="D",
-        help="share of their weights that such neurons forget in every fit (default: 1 / batches, from 0.01 to 0.1)",
+        help="share of its weights that a hidden neuron forgets in every fit (default: 1 / batches, from 0.01 to 0.1)",
     )
     add("--postprocess", default=Settings.postprocess, metavar="WHEN", help=f"last layer's LP: {', '.join(POSTPROCESS)}")
 

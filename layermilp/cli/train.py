@@ -37,6 +37,9 @@ from layermilp.version import __version__
 
 INTERRUPTED = 130
 
+SECONDS_BETWEEN_WRITES = 2.0
+"""What a run that is killed may lose: a summary takes the accuracy on all images, longer than many a batch."""
+
 OPTIONS = tuple(entry.name for entry in fields(Settings) if entry.name not in ("setup", "first_sample"))
 """Settings that are options of the command line under their own names."""
 
@@ -76,10 +79,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         target_gap=arguments.target_gap,
     )
     return Settings(setup=setup, **{name: getattr(arguments, name) for name in OPTIONS})
-
-
-SECONDS_BETWEEN_WRITES = 2.0
-"""What a run that is killed may lose: a summary takes the accuracy on all images, longer than many a batch."""
 
 
 @dataclass(frozen=True, eq=False)

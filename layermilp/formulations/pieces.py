@@ -256,8 +256,7 @@ class MarginPieces(Pieces):
 
     def linear(self, theta: FloatArray) -> FloatArray:
         """Return the linear parts, shape ``(R, n_outputs)``."""
-        free = self.parameters.index >= 0
-        outputs = self.extended @ np.where(free, theta[self.parameters.index], 0.0).T
+        outputs = self.extended @ (self._gathered.T @ theta).reshape(self.parameters.index.shape).T
         return np.asarray(outputs - outputs[np.arange(self.n_rows), self.labels][:, None])
 
     def adjoint(self, multipliers: FloatArray) -> FloatArray:
@@ -311,14 +310,13 @@ class MarginPieces(Pieces):
 
     def combinations(self, rows: IntArray, choices: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return `K` weighted sums of pieces, by one product with the inputs for each."""
-        free, weights, x = self.parameters.index >= 0, self.row_weights[rows], self.extended[rows]
-        entries, order = self.parameters.index[free], np.arange(rows.size)
+        weights, x, order = self.row_weights[rows], self.extended[rows], np.arange(rows.size)
         costs: FloatArray = np.zeros((len(choices), self.n_unknowns))
         for cost, chosen in zip(costs, choices, strict=True):
             signed = np.zeros((rows.size, self.parameters.n_outputs))
             signed[order, chosen] += weights
             signed[order, self.labels[rows]] -= weights
-            cost += np.bincount(entries, (signed.T @ x)[free], self.n_unknowns)
+            cost += self._gathered @ (signed.T @ x).reshape(-1)
         return costs, np.array([self.constants(rows, chosen) @ weights for chosen in choices])
 
     def part(self, rows: IntArray) -> Self:

@@ -43,6 +43,32 @@ MAX_ROUNDS = 500
 """Largest number of working programs on one part; the best point and the bound are returned then."""
 
 
+ROUNDING = 1e-10
+"""Loss per row within which interior points settle; the bundle method's solver leaves `TIGHT` open."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When a search may end: at a difference from the bound of a share of the loss, or of an absolute amount."""
+
+    gap: float
+    absolute: float
+
+    @classmethod
+    def of(cls, problem: Pieces, setup: Setup, rounding: float) -> Goal:
+        """Return what a setup asks for; what is left open by rounding, per row, is none of it."""
+        asked = max(setup.target_gap * problem.scale, setup.limits.absolute_gap or 0.0)
+        return cls(setup.limits.relative_gap, max(asked, rounding * problem.n_rows))
+
+    def tolerance(self, loss: float) -> float:
+        """Return the difference from the bound at which a loss suffices."""
+        return max(self.gap * abs(loss), self.absolute)
+
+    def is_met(self, best: Bracket) -> bool:
+        """Whether the loss is as near to the bound."""
+        return best.loss - best.bound <= self.tolerance(best.loss)
+
+
 @dataclass(eq=False)
 class Trace:
     """What a search took, for benches.
@@ -132,14 +158,10 @@ class _Search:
         """The best point and the bound."""
         return Bracket(self.theta, self.loss, self.bound)
 
-    def tolerance(self, gap: float, absolute: float) -> float:
-        """Difference from the bound at which the search ends."""
-        return _tolerance(self.problem, self.loss, gap, absolute)
-
-    def run(self, budget: _Budget, gap: float, absolute: float = 0.0) -> bool:
-        """Search until the bound is met, or the time is over; return whether no solver failed."""
+    def run(self, budget: _Budget, goal: Goal) -> bool:
+        """Search until the goal is met, or the time is over; return whether no solver failed."""
         for _ in range(MAX_ROUNDS):
-            if self.loss - self.bound <= self.tolerance(gap, absolute) or budget.expired:
+            if goal.is_met(self.best) or budget.expired:
                 return True
             lower = np.maximum(self.problem.lower, self.theta - self.radius)
             upper = np.minimum(self.problem.upper, self.theta + self.radius)
@@ -147,7 +169,7 @@ class _Search:
             if result.x is None or not result.status.is_optimal:
                 return result.status in AT_LIMIT
             point = np.clip(result.x[: self.problem.n_unknowns], lower, upper)
-            self._take(point, result.objective, self._is_global(point, lower, upper), self.tolerance(gap, absolute))
+            self._take(point, result.objective, self._is_global(point, lower, upper), goal.tolerance(self.loss))
         return True
 
     def _program(self, lower: FloatArray, upper: FloatArray) -> Program:
@@ -293,34 +315,21 @@ def minimize(problem: Pieces, setup: Setup, trace: Trace | None = None) -> Fit:
     budget = _Budget(setup, trace or Trace())
     start_loss = problem.loss(problem.start)
     if problem.has_few_pieces:
-        best, solved = _by_bundle(problem, setup, budget)
+        best, solved = _by_bundle(problem, Goal.of(problem, setup, TIGHT), budget)
     else:
-        best, solved = interior_point(problem, lambda found: _suffices(problem, setup, found), budget.ends), True
+        best, solved = interior_point(problem, Goal.of(problem, setup, ROUNDING).is_met, budget.ends), True
     return _fit(problem, best, start_loss, solved, budget)
 
 
-def _tolerance(problem: Pieces, loss: float, gap: float, absolute: float) -> float:
-    """Difference from the bound at which a search ends."""
-    return max(gap * abs(loss), absolute, TIGHT * problem.n_rows)
-
-
-def _suffices(problem: Pieces, setup: Setup, found: Bracket) -> bool:
-    """Whether the bound is as near as was asked for."""
-    absolute = max(setup.target_gap * problem.scale, setup.limits.absolute_gap or 0.0)
-    return found.loss - found.bound <= _tolerance(problem, found.loss, setup.limits.relative_gap, absolute)
-
-
-def _by_bundle(problem: Pieces, setup: Setup, budget: _Budget) -> tuple[Bracket, bool]:
+def _by_bundle(problem: Pieces, goal: Goal, budget: _Budget) -> tuple[Bracket, bool]:
     """Minimize by the bundle method; return the best, and whether no solver failed."""
-    solved = True
     search = _Search(problem, problem.start, math.inf)
-    if not _suffices(problem, setup, search.best):
-        start_loss = search.loss
-        theta, radius = _coarse(problem, budget)
-        if not np.array_equal(theta, problem.start) and problem.loss(theta) < start_loss:
-            search = _Search(problem, theta, radius)
-        absolute = max(setup.target_gap * problem.scale, setup.limits.absolute_gap or 0.0)
-        solved = search.run(budget, setup.limits.relative_gap, absolute)
+    if goal.is_met(search.best):
+        return search.best, True
+    theta, radius = _coarse(problem, budget)
+    if not np.array_equal(theta, problem.start) and problem.loss(theta) < search.loss:
+        search = _Search(problem, theta, radius)
+    solved = search.run(budget, goal)
     return search.best, solved
 
 
@@ -331,7 +340,7 @@ def _coarse(problem: Pieces, budget: _Budget) -> tuple[FloatArray, float]:
         if problem.n_rows // stride < max(1000, 4 * problem.n_unknowns) or budget.expired:
             continue
         search = _Search(problem.part(np.arange(0, problem.n_rows, stride)), theta, radius)
-        search.run(budget, COARSE_GAP)
+        search.run(budget, Goal(COARSE_GAP, TIGHT * search.problem.n_rows))
         moved = float(np.abs(search.theta - theta).max(initial=0.0))
         # The error of the smaller part was about the step of this one; the next will be smaller.
         radius = 0.5 * moved if math.isfinite(radius) else 0.1 * moved
@@ -342,9 +351,9 @@ def _coarse(problem: Pieces, budget: _Budget) -> tuple[FloatArray, float]:
 
 def _fit(problem: Pieces, best: Bracket, start_loss: float, solved: bool, budget: _Budget) -> Fit:
     bound = min(best.bound, best.loss)
-    if best.loss - bound <= _tolerance(problem, best.loss, FEASIBILITY_TOLERANCE, 0.0):
+    if Goal(FEASIBILITY_TOLERANCE, TIGHT * problem.n_rows).is_met(best):
         status = Status.OPTIMAL
-    elif _suffices(problem, budget.setup, best):
+    elif Goal.of(problem, budget.setup, TIGHT).is_met(best):
         status = Status.OPTIMAL_WITHIN_GAP
     else:
         status = Status.FEASIBLE_AT_LIMIT if solved else Status.ERROR

@@ -46,13 +46,23 @@ class Bracket:
 
 @dataclass(frozen=True, eq=False)
 class _Iterate:
-    """A point strictly inside: unknowns, heights ``xi`` of the rows, and multipliers of pieces and of both ends of the box."""
+    """A point strictly inside, or a step: unknowns, slacks, and multipliers of the pieces and of both ends of the box."""
 
     theta: FloatArray
-    xi: FloatArray
+    slacks: FloatArray
     lam: FloatArray
     at_lower: FloatArray
     at_upper: FloatArray
+
+    def moved(self, step: _Iterate, primal: float, dual: float) -> _Iterate:
+        """Return the point after a step, of one length for unknowns and slacks and one for the multipliers."""
+        return _Iterate(
+            self.theta + primal * step.theta,
+            self.slacks + primal * step.slacks,
+            self.lam + dual * step.lam,
+            self.at_lower + dual * step.at_lower,
+            self.at_upper + dual * step.at_upper,
+        )
 
 
 def interior_point(problem: Pieces, enough: Callable[[Bracket], bool], ends: float) -> Bracket:
@@ -70,132 +80,122 @@ def interior_point(problem: Pieces, enough: Callable[[Bracket], bool], ends: flo
     ends : float
         Time of the performance counter at which the best so far is returned.
     """
-    # Unknowns with no room stay; the method needs an inside.
-    free = problem.upper > problem.lower
     best = Bracket(problem.start, problem.loss(problem.start), 0.0)
-    if not free.any():
+    method = _Method(problem)
+    if not method.free.any():
         return replace(best, bound=best.loss)
-    constants = problem.values(np.zeros(problem.n_unknowns))
-    exists = np.isfinite(constants)
-    constants = np.where(exists, constants, 0.0)
-    now = _start(problem, constants, exists, free)
+    now: _Iterate | None = method.start()
     for _ in range(MAX_ITERATIONS):
-        best = _improved(best, now, problem, constants, exists)
+        if now is None:
+            break
+        best = method.improved(best, now)
         if enough(best) or time.perf_counter() >= ends:
             break
-        following = _step(now, problem, constants, exists, free)
-        if following is None:
-            break
-        now = following
+        now = method.following(now)
     return best
 
 
-def _start(problem: Pieces, constants: FloatArray, exists: BoolArray, free: BoolArray) -> _Iterate:
-    """Return a first point: away from the ends of the box, with multipliers that meet all equations."""
-    span = problem.upper - problem.lower
-    theta = np.clip(problem.start, problem.lower + 0.1 * span, problem.upper - 0.1 * span)
-    values = problem.linear(theta) + constants
-    xi = np.where(exists, values, -np.inf).max(axis=1) + 1.0
-    lam = exists * (problem.row_weights / exists.sum(axis=1))[:, None]
-    slope = problem.adjoint(lam)
-    least = float((lam * np.where(exists, xi[:, None] - values, 0.0)).sum()) / exists.sum() / np.where(free, span, 1.0)
-    return _Iterate(theta, xi, lam, np.maximum(slope, 0.0) + least, np.maximum(-slope, 0.0) + least)
+class _Method:
+    """The sum, and what does not change between iterations: its constants, which pieces there are, which unknowns are free.
 
+    Unknowns with no room in the box stay: the method needs an inside.
+    """
 
-def _improved(
-    best: Bracket, now: _Iterate, problem: Pieces, constants: FloatArray, exists: BoolArray
-) -> Bracket:
-    """Take the iterate's point and bound where they are better."""
-    loss = problem.loss(now.theta)
-    if loss < best.loss:
-        best = replace(best, theta=now.theta, loss=loss)
-    lam = now.lam * (problem.row_weights / now.lam.sum(axis=1))[:, None]
-    slope = problem.adjoint(lam)
-    bound = float((lam * constants).sum()) + float(np.minimum(slope * problem.lower, slope * problem.upper).sum())
-    return replace(best, bound=max(best.bound, bound))
+    def __init__(self, problem: Pieces) -> None:
+        self.problem, self.free = problem, problem.upper > problem.lower
+        constants = problem.values(np.zeros(problem.n_unknowns))
+        self.exists = np.isfinite(constants)
+        self.constants = np.where(self.exists, constants, 0.0)
+
+    def start(self) -> _Iterate:
+        """Return a first point: away from the ends of the box, with multipliers that meet all equations."""
+        problem, exists = self.problem, self.exists
+        span = problem.upper - problem.lower
+        theta = np.clip(problem.start, problem.lower + 0.1 * span, problem.upper - 0.1 * span)
+        values = problem.linear(theta) + self.constants
+        heights = np.where(exists, values, -np.inf).max(axis=1) + 1.0
+        slacks = np.where(exists, heights[:, None] - values, 1.0)
+        lam = exists * (problem.row_weights / exists.sum(axis=1))[:, None]
+        slope = problem.adjoint(lam)
+        least = float((lam * slacks).sum()) / exists.sum() / np.where(self.free, span, 1.0)
+        return _Iterate(theta, slacks, lam, np.maximum(slope, 0.0) + least, np.maximum(-slope, 0.0) + least)
+
+    def improved(self, best: Bracket, now: _Iterate) -> Bracket:
+        """Take the iterate's point and bound where they are better."""
+        problem, loss = self.problem, self.problem.loss(now.theta)
+        if loss < best.loss:
+            best = replace(best, theta=now.theta, loss=loss)
+        lam = now.lam * (problem.row_weights / now.lam.sum(axis=1))[:, None]
+        slope = problem.adjoint(lam)
+        bound = float((lam * self.constants).sum()) + float(np.minimum(slope * problem.lower, slope * problem.upper).sum())
+        return replace(best, bound=max(best.bound, bound))
+
+    def following(self, now: _Iterate) -> _Iterate | None:
+        """Return the next iterate, by a predictor and a corrector (Mehrotra 1992); None if rounding stops that."""
+        try:
+            newton = _Newton(self, now)
+        except LinAlgError:
+            return None
+        zero = np.zeros_like(now.theta)
+        predicted = newton.towards(np.zeros_like(now.lam), zero, zero)
+        mean, left = newton.mean_product(now), newton.mean_product(now.moved(predicted, *newton.reach(predicted, 1.0)))
+        step = newton.corrected(min((left / mean) ** 3, CENTERING) * mean, predicted)
+        return now.moved(step, *newton.reach(step, TO_BOUNDARY)) if np.all(np.isfinite(step.theta)) else None
 
 
 class _Newton:
     """The Newton system at an iterate, factored once for several right sides."""
 
-    def __init__(self, now: _Iterate, problem: Pieces, constants: FloatArray, exists: BoolArray, free: BoolArray) -> None:
-        self.now, self.problem, self.exists, self.free = now, problem, exists, free
-        self.slacks = np.where(exists, now.xi[:, None] - problem.linear(now.theta) - constants, 1.0)
-        self.to_lower = np.where(free, now.theta - problem.lower, 1.0)
-        self.to_upper = np.where(free, problem.upper - now.theta, 1.0)
-        self.ratio = now.lam / self.slacks
-        system = problem.curvature(self.ratio)
+    def __init__(self, method: _Method, now: _Iterate) -> None:
+        self.method, self.now = method, now
+        self.to_lower, self.to_upper = self._to_ends(now.theta)
+        self.ratio = now.lam / now.slacks
+        system = method.problem.curvature(self.ratio)
         system[np.diag_indices_from(system)] += now.at_lower / self.to_lower + now.at_upper / self.to_upper
-        self.solved = _factored(system, free)
+        self.solved = _factored(system, method.free)
 
-    def mean_product(self, step: _Iterate, primal: float, dual: float) -> float:
-        """Return the mean product of multiplier and slack after steps of the given lengths, at most full ones."""
-        primal, dual = min(primal, 1.0), min(dual, 1.0)
-        now, change = self.now, self._slack_change(step)
-        rows = ((now.lam + dual * step.lam) * np.where(self.exists, self.slacks + primal * change, 0.0)).sum()
-        lower = (now.at_lower + dual * step.at_lower) * (self.to_lower + primal * step.theta)
-        upper = (now.at_upper + dual * step.at_upper) * (self.to_upper - primal * step.theta)
-        ends = lower[self.free].sum() + upper[self.free].sum()
-        return float(rows + ends) / int(self.exists.sum() + 2 * self.free.sum())
+    def mean_product(self, point: _Iterate) -> float:
+        """Return the mean product of multiplier and slack."""
+        exists, free = self.method.exists, self.method.free
+        ends = sum(
+            (multiplier * distance)[free].sum()
+            for multiplier, distance in zip((point.at_lower, point.at_upper), self._to_ends(point.theta), strict=True)
+        )
+        return float((point.lam * point.slacks)[exists].sum() + ends) / int(exists.sum() + 2 * free.sum())
 
     def towards(self, rows: FloatArray, lower: FloatArray, upper: FloatArray) -> _Iterate:
         """Return the step at whose end, to first order, the products are the given ones."""
-        now, problem, ratio = self.now, self.problem, self.ratio
-        pushed = np.where(self.exists, rows / self.slacks, 0.0) - now.lam
+        now, problem, ratio, exists, free = self.now, self.method.problem, self.ratio, self.method.exists, self.method.free
+        pushed = np.where(exists, rows / now.slacks, 0.0) - now.lam
         lower, upper = lower / self.to_lower - now.at_lower, upper / self.to_upper - now.at_upper
         shift = (pushed.sum(axis=1) - problem.row_weights + now.lam.sum(axis=1)) / ratio.sum(axis=1)
         right = now.at_lower - now.at_upper + lower - upper
         right -= problem.adjoint(now.lam + pushed - ratio * shift[:, None])
         theta = self.solved(right)
         moved = problem.linear(theta)
-        xi = shift + (ratio * moved).sum(axis=1) / ratio.sum(axis=1)
-        lam = pushed - ratio * np.where(self.exists, xi[:, None] - moved, 0.0)
-        at_lower = np.where(self.free, lower - now.at_lower * theta / self.to_lower, 0.0)
-        at_upper = np.where(self.free, upper + now.at_upper * theta / self.to_upper, 0.0)
-        return _Iterate(theta, xi, lam, at_lower, at_upper)
+        heights = shift + (ratio * moved).sum(axis=1) / ratio.sum(axis=1)
+        slacks = np.where(exists, heights[:, None] - moved, 0.0)
+        at_lower = np.where(free, lower - now.at_lower * theta / self.to_lower, 0.0)
+        at_upper = np.where(free, upper + now.at_upper * theta / self.to_upper, 0.0)
+        return _Iterate(theta, slacks, pushed - ratio * slacks, at_lower, at_upper)
 
     def corrected(self, target: float, step: _Iterate) -> _Iterate:
         """Return the step to equal products, less what a step to zero neglected: the products of its changes."""
         return self.towards(
-            target - self._slack_change(step) * step.lam,
-            target - step.theta * step.at_lower,
-            target + step.theta * step.at_upper,
+            target - step.slacks * step.lam, target - step.theta * step.at_lower, target + step.theta * step.at_upper
         )
 
-    def reach(self, step: _Iterate) -> tuple[float, float]:
-        """Return how far the unknowns and the multipliers can go."""
+    def reach(self, step: _Iterate, share: float) -> tuple[float, float]:
+        """Return how far the unknowns and the multipliers go: to a share of the way to their boundary, at most 1."""
         now = self.now
-        primal = (self.slacks, self._slack_change(step)), (self.to_lower, step.theta), (self.to_upper, -step.theta)
+        primal = (now.slacks, step.slacks), (self.to_lower, step.theta), (self.to_upper, -step.theta)
         dual = (now.lam, step.lam), (now.at_lower, step.at_lower), (now.at_upper, step.at_upper)
-        return min(_reach(*pair) for pair in primal), min(_reach(*pair) for pair in dual)
+        return min(_reach(*pair, share) for pair in primal), min(_reach(*pair, share) for pair in dual)
 
-    def _slack_change(self, step: _Iterate) -> FloatArray:
-        return np.where(self.exists, step.xi[:, None] - self.problem.linear(step.theta), 0.0)
-
-
-def _step(
-    now: _Iterate, problem: Pieces, constants: FloatArray, exists: BoolArray, free: BoolArray
-) -> _Iterate | None:
-    """Return the next iterate, by a predictor and a corrector (Mehrotra 1992); None if rounding stops that."""
-    try:
-        newton = _Newton(now, problem, constants, exists, free)
-    except LinAlgError:
-        return None
-    zero = np.zeros(problem.n_unknowns)
-    predicted = newton.towards(np.zeros_like(now.lam), zero, zero)
-    mean = newton.mean_product(predicted, 0.0, 0.0)
-    left = newton.mean_product(predicted, *newton.reach(predicted)) / mean
-    step = newton.corrected(min(left**3, CENTERING) * mean, predicted)
-    if not np.all(np.isfinite(step.theta)):
-        return None
-    primal, dual = (min(1.0, TO_BOUNDARY * reach) for reach in newton.reach(step))
-    return _Iterate(
-        now.theta + primal * step.theta,
-        now.xi + primal * step.xi,
-        now.lam + dual * step.lam,
-        now.at_lower + dual * step.at_lower,
-        now.at_upper + dual * step.at_upper,
-    )
+    def _to_ends(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the distances of free unknowns from the ends of the box, and 1 for the others."""
+        problem, free = self.method.problem, self.method.free
+        return np.where(free, theta - problem.lower, 1.0), np.where(free, problem.upper - theta, 1.0)
 
 
 def _factored(system: FloatArray, free: BoolArray) -> Callable[[FloatArray], FloatArray]:
@@ -215,7 +215,7 @@ def _factored(system: FloatArray, free: BoolArray) -> Callable[[FloatArray], Flo
     return solve
 
 
-def _reach(values: FloatArray, change: FloatArray) -> float:
-    """Return the largest step that keeps the values positive, at most one that goes beyond a full step."""
+def _reach(values: FloatArray, change: FloatArray, share: float) -> float:
+    """Return a share of the largest step that keeps the values from falling below zero, at most 1."""
     falling = change < 0.0
-    return min(2.0, float((values[falling] / -change[falling]).min())) if falling.any() else 2.0
+    return min(1.0, share * float((values[falling] / -change[falling]).min())) if falling.any() else 1.0

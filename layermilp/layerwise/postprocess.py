@@ -32,8 +32,6 @@ class BulkTask:
     box: Box
     tolerance: float
     setup: Setup
-    is_light: bool = False
-
     def solve(self) -> Fit:
         """Solve it."""
         problem = self.objective.of_many(self.block, self.group, self.inputs, self.labels, self.box, self.tolerance)
@@ -97,8 +95,8 @@ def postprocess(
     For the objective ``l1``, every output `j` has a program of its own: with ``a_k = w . x_k + c`` and the dead zone `s`,
     minimize ``sum max(0, a_k - s)`` over the samples of other classes plus ``sum v max(0, |a_k - 1| - s)`` over those of its
     class, where `v` is the class weight. For ``margin``, all outputs have one program,
-    ``min sum_k max(0, 1 - min_j (o_y - o_j))``. A program ends at its proven optimum, to `gap`, unless the time limit or 500
-    rounds of `minimize` come first; the latter was seen for ``margin`` where hidden layers tell the classes badly apart.
+    ``min sum_k max(0, 1 - min_j (o_y - o_j))``. It is minimized by interior points, without a solver. A program ends at
+    its proven optimum, to `gap`, unless the time limit comes first.
 
     Parameters
     ----------
@@ -118,7 +116,7 @@ def postprocess(
     box : float, optional
         Bound of every parameter's absolute value; by default 1, the report's, for ``l1``, and 10 for ``margin``.
     solver : {"auto", "cplex", "highs", "cbc"}
-        Who solves the programs.
+        Who solves the programs of ``l1``.
     gap : float, optional
         Relative gap at which to stop; by default the proven optimum.
     time_limit : float, optional
@@ -147,9 +145,7 @@ def postprocess(
     data = TrainingData.of(network, X, y)
     setup = Setup(solver=solver, limits=Limits(time_limit, gap))
     loss = settings.objective_for(network, data.y)
-    theta = network.blocks[-1].theta
+    bounds = whole_box(network.blocks[-1].theta, settings.bound_of_outputs(loss))
     with Workers(n_jobs) as workers:
-        fitted, _ = fit_last_layer(
-            network, data.X, data.y, loss, whole_box(theta, box or loss.output_box), settings.tolerance, setup, workers
-        )
+        fitted, _ = fit_last_layer(network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers)
     return fitted.with_decision(loss.decision)

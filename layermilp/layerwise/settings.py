@@ -124,6 +124,8 @@ class Settings:
             raise OptionError(f"class_weight is for the objective l1, not {self.objective}; leave it out")
         if self.weight_decay is not None and (not is_number(self.weight_decay) or not 0.0 <= self.weight_decay <= 1.0):
             raise OptionError(f"weight_decay is {self.weight_decay!r}; it must be a number from 0 to 1")
+        if self.weight_decay and not self.ridge:
+            raise OptionError(f"weight_decay is {self.weight_decay!r}, but the ridge it belongs to is 0; leave it out")
         if not is_number(self.setup.target_gap) or self.setup.target_gap < 0.0:
             raise OptionError(f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0")
         if self.setup.options and self.setup.solver == "auto":
@@ -137,6 +139,10 @@ class Settings:
                 raise NetworkError("the objective margin compares outputs, but the network has only one; use objective l1")
             return Margin(self.input_penalty)
         return L1(one_weights(self.class_weight, network, labels))
+
+    def bound_of_outputs(self, objective: Objective) -> float:
+        """Return the bound of the last layer's parameters in post-processing at the end."""
+        return objective.output_box if self.output_box is None else self.output_box
 
     @property
     def regularized_setup(self) -> Setup:

@@ -30,11 +30,7 @@ Solution = TypeVar("Solution", covariant=True)
 
 
 class Task(Protocol[Solution]):
-    """What a worker is sent, unless it is light: then that would take longer than to solve it."""
-
-    @property
-    def is_light(self) -> bool:
-        """Whether it is."""
+    """What a worker is sent."""
 
     def solve(self) -> Solution:
         """Return the answer."""
@@ -82,7 +78,7 @@ class WeightTask:
 
     @property
     def is_light(self) -> bool:
-        """A small ridge regression."""
+        """Whether this is a small ridge regression, quicker to solve than to send."""
         by_ridge = self.setup.ridge > 0.0 and isinstance(self.problem, ReluRegression)
         return by_ridge and self.problem.n_rows * self.problem.n_unknowns <= LIGHT
 
@@ -102,7 +98,6 @@ class HiddenInputTask:
     inputs: FloatArray
     targets: FloatArray
     setup: Setup
-    is_light: bool = False
 
     def solve(self) -> Proposals:
         """Solve it."""
@@ -119,7 +114,6 @@ class LastInputTask:
     labels: IntArray
     objective: Objective
     setup: Setup
-    is_light: bool = False
 
     def solve(self) -> Proposals:
         """Solve it."""
@@ -252,7 +246,8 @@ def _fitted(
     workers: Workers,
     watch: Callable[[int, int], None],
 ) -> tuple[Block, list[Fit]]:
-    fits = solved(workers, [WeightTask(problem, setups(k)) for k, problem in enumerate(problems)], watch)
+    tasks = [WeightTask(problem, setups(k)) for k, problem in enumerate(problems)]
+    fits = solved(None if all(task.is_light for task in tasks) else workers, tasks, watch)
     return with_fits(block, groups, fits), fits
 
 
@@ -289,13 +284,12 @@ def _labelled(watch: Watcher, i: int, kind: str) -> Callable[[int, int], None]:
 
 
 def solved(
-    workers: Workers, tasks: Sequence[Task[Answer]], watch: Callable[[int, int], None]
+    workers: Workers | None, tasks: Sequence[Task[Answer]], watch: Callable[[int, int], None]
 ) -> list[Answer]:
-    """Solve tasks, in the workers where that pays, and tell how many are done."""
+    """Solve tasks, in the workers or else in this process, and tell how many are done."""
     answers: list[Answer] = []
     watch(0, len(tasks))
-    pays = len(tasks) > 1 and not all(task.is_light for task in tasks)
-    for answer in workers.map(_solve, tasks) if pays else map(_solve, tasks):
+    for answer in map(_solve, tasks) if workers is None or len(tasks) == 1 else workers.map(_solve, tasks):
         answers.append(answer)
         watch(len(answers), len(tasks))
     return answers

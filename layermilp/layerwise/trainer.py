@@ -181,7 +181,7 @@ class _Batch:
             result, tally = mean.with_weights(iterate).of(iterate), tally + more
         elif is_last and when in ("end", "all"):
             part = self.seen if when == "end" else slice(None)
-            bound = self.settings.output_box or self.objective.output_box
+            bound = self.settings.bound_of_outputs(self.objective)
             result, more = self._postprocess(result, whole_box(result.blocks[-1].theta, bound), part)
             tally += more
         else:
@@ -346,8 +346,8 @@ def train(
         by ``m = a - t``, or ``max(0, a)`` for a target of zero, ``w_0`` are the present weights, and `q` is the mean squared
         norm of an input and its 1; see `layermilp.layerwise.ridge`. By default the decay is ``1 / batches``, from 0.01 to
         0.1, so that an epoch forgets what none of its batches asks for. With ``ridge=0``, the report's, they minimize
-        ``sum_k |max(0, a) - t|`` by mixed-integer programs, to which `formulation`, `target_gap`, `node_limit` and
-        `tie_break` apply; the formulation ``paper`` always does so.
+        ``sum_k |max(0, a) - t|`` by mixed-integer programs, among whose solutions `tie_break` chooses; the formulation
+        ``paper`` always does so. A weight decay needs a ridge.
     X_test, y_test : arrays, optional
         Test data whose accuracy is recorded. It decides nothing.
 
