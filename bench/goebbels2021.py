@@ -27,8 +27,14 @@ from typing import Any
 
 NET, CONVOLUTION = "784-8-8-8-10", "28x28-mean4-conv3-10"
 
-SETTINGS = {"report": "in its setting", "defaults": "at our defaults"}
-"""How a result is reproduced."""
+SETTINGS = {"plain": "in its setting, read plainly", "report": "in its setting", "defaults": "at our defaults"}
+"""How a result is reproduced.
+
+The report says that a good initialization in [-1, 1] was found by experiment, and does not say which of several optimal
+solutions goes on. Read plainly, weights start uniform in [-1, 1], and whichever solution the solver returns goes on. Its
+setting with what the experiment here found: weights start as He et al. scale them, cut at [-1, 1], the first batch chooses
+among five such starts, and of optimal solutions the nearest to the present weights goes on. All else is the same in both.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,10 @@ class Experiment:
 
 def experiments(quick: bool) -> list[Experiment]:
     """Return the experiments; with `quick` fewer batches, sweeps and trials."""
-    trials, ten, twenty, whole = ("2", "2", "3", "6") if quick else ("10", "10", "20", "600")
-    preset = ("--preset", "goebbels2021", "--init-trials", trials, *(("--max-sweeps", "2") if quick else ()))
+    trials, ten, twenty, whole = ("2", "2", "3", "6") if quick else ("5", "10", "20", "600")
+    plain = ("--preset", "goebbels2021", *(("--max-sweeps", "2") if quick else ()))
+    chosen = (*plain, "--init-trials", trials, "--tie-break", "l2")
+    chosen_he = (*chosen, "--init", "he")
     everything, members = ("--postprocess", "all"), "2" if quick else "3"
     return [
         Experiment(
@@ -72,7 +80,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "seen_accuracy",
             "1.00",
             ("--net", NET, "--batches", "1"),
-            {"report": preset, "defaults": ("--epochs", "20")},
+            {"plain": plain, "report": (*plain, "--init", "he"), "defaults": ()},
             ("--net", NET, "--images", "100", "--epochs", "200"),
         ),
         Experiment(
@@ -81,7 +89,11 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "0.69, 1,448 s",
             ("--net", NET, "--batches", twenty),
-            {"report": preset, "defaults": ()},
+            {
+                "plain": (*plain, "--init-trials", trials),
+                "report": (*chosen_he, "--postprocess", "none"),
+                "defaults": (),
+            },
             ("--net", NET, "--images", f"{twenty}00", "--epochs", "100"),
         ),
         Experiment(
@@ -90,7 +102,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "0.7584, about 1,000 s",
             ("--net", NET, "--batches", ten, *everything),
-            {"report": preset, "defaults": ()},
+            {"report": chosen_he, "defaults": ()},
             ("--net", NET, "--images", f"{ten}00", "--epochs", "100"),
         ),
         Experiment(
@@ -99,7 +111,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "0.7919",
             ("--net", NET, "--batches", ten, *everything, "--committee", members),
-            {"report": preset, "defaults": ()},
+            {"report": chosen_he, "defaults": ()},
         ),
         Experiment(
             "convolution",
@@ -107,7 +119,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "0.8711, 3,933 s",
             ("--net", CONVOLUTION, "--init", "positive", "--batches", ten, *everything),
-            {"report": preset, "defaults": ()},
+            {"report": chosen, "defaults": ()},
             ("--net", CONVOLUTION, "--images", "60000", "--epochs", "1" if quick else "20"),
         ),
         Experiment(
@@ -115,7 +127,7 @@ def experiments(quick: bool) -> list[Experiment]:
             f"one pass over all images ({whole} batches)",
             "test_accuracy",
             "not tried",
-            ("--net", NET, "--batches", whole, "--epochs", "1"),
+            ("--net", NET, "--batches", whole),
             {"defaults": ()},
             ("--net", NET, "--images", "60000", "--epochs", "1"),
         ),
@@ -237,7 +249,7 @@ def collect(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
 
 def table(results: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the tables, in Markdown."""
-    columns = {"report": "in its setting", "defaults": "at our defaults", "adam": "Adam"}
+    columns = SETTINGS | {"adam": "Adam"}
     yield "| | report | " + " | ".join(columns.values()) + " |"
     yield "|---" * (2 + len(columns)) + "|"
     for entry in results["experiments"].values():

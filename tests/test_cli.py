@@ -112,6 +112,7 @@ def test_train_evaluate_predict(table: Path, tmp_path: Path) -> None:
     assert (summary["init_scores"], summary["preset"], summary["class_weight"]) == ([], None, None)
     given = {"objective": "margin", "epochs": 1, "average": 0.5, "tie_break": "l2", "postprocess": "end", "max_sweeps": 2}
     assert given.items() <= summary.items()
+    assert summary["weight_decay"] == 0.1
 
     model = str(out / "model.npz")
     scored = run("evaluate", model, "--data", str(table), "--json")

@@ -641,6 +641,18 @@ def test_presets_are_options_of_training() -> None:
     assert expected.items() <= chosen.options.items()
 
 
+@pytest.mark.parametrize(
+    ("batches", "epochs", "decay"), [(1, 20, 0.1), (10, 20, 0.1), (20, 10, 0.05), (150, 1, 0.01), (600, 1, 0.01)]
+)
+def test_the_number_of_batches_decides_epochs_and_decay(batches: int, epochs: int, decay: float) -> None:
+    settings = Settings(batches=batches)
+    assert (settings.n_epochs, settings.total_batches) == (epochs, epochs * batches)
+    assert settings.decay == settings.regularized_setup.weight_decay == pytest.approx(decay)
+    assert Settings(batches=batches, ridge=0.0).decay == 0.0
+    given = Settings(batches=batches, epochs=3, weight_decay=0.2)
+    assert (given.n_epochs, given.total_batches, given.decay) == (3, 3 * batches, 0.2)
+
+
 def test_unknown_presets_are_refused() -> None:
     with pytest.raises(OptionError, match="preset 'goebbels' is unknown; choose goebbels2021"):
         preset("goebbels")

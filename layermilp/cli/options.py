@@ -111,7 +111,13 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--batches", type=int, default=Settings.batches, metavar="N", help="batches of an epoch")
     add("--batch-size", type=int, default=Settings.batch_size, metavar="N", help="samples per batch")
-    add("--epochs", type=int, default=Settings.epochs, metavar="N", help="passes over the samples of the batches, reshuffled")
+    add(
+        "--epochs",
+        type=int,
+        default=Settings.epochs,
+        metavar="N",
+        help="passes over the samples of the batches, reshuffled (default: as many as make 200 batches, from 1 to 20)",
+    )
     add("--seed", type=int, default=Settings.seed, metavar="N", help="seed of weights, reshuffling and solvers")
     add("--init", default="he", metavar="RULE", help=f"initial weights: {', '.join(INITIALIZERS)}")
     add(

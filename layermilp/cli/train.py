@@ -226,6 +226,8 @@ class _Run:
             "init_scores": [trials.scores for trials in self.trials],
             "preset": self.arguments.preset,
             **{name: getattr(settings, name) for name in OPTIONS},
+            "epochs": settings.n_epochs,
+            "weight_decay": settings.decay,
             "solver": setup.solver,
             "solver_version": ", ".join(f"{SOLVERS[name].title} {SOLVERS[name].version()}" for name in calls),
             "solver_calls": calls,

@@ -28,7 +28,7 @@ def sample_order(n_samples: int, settings: Settings) -> IntArray:
         raise DataError(f"a batch of {settings.batch_size} needs more than the {n_samples} training samples there are")
     rng = np.random.default_rng(settings.seed)
     per_epoch = settings.batches * settings.batch_size
-    pool, wanted = min(per_epoch, n_samples), settings.epochs * per_epoch
+    pool, wanted = min(per_epoch, n_samples), settings.n_epochs * per_epoch
     passes = [np.arange(pool)]
     while len(passes) * pool < wanted:
         passes.append(rng.permutation(pool))

@@ -31,6 +31,9 @@ DEFAULT_NODE_LIMIT = 20
 DEFAULT_SETUP = Setup(limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=DEFAULT_TARGET_GAP)
 """How programs are solved in training."""
 
+TOTAL_BATCHES, MOST_EPOCHS = 200, 20
+"""Batches of all epochs together, and most epochs, where the number of batches decides the epochs."""
+
 WEIGHT_DECAY = 0.01, 0.1
 """Ends of the weight decay that the number of batches decides."""
 
@@ -80,7 +83,7 @@ class Settings:
 
     batches: int = 20
     batch_size: int = 100
-    epochs: int = 5
+    epochs: int | None = None
     first_sample: int = 0
     seed: int = 0
     objective: str = "margin"
@@ -99,8 +102,10 @@ class Settings:
     weight_decay: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batches", "batch_size", "epochs", "max_sweeps"):
+        for name in ("batches", "batch_size", "max_sweeps"):
             _check_whole(name, getattr(self, name), 1)
+        if self.epochs is not None:
+            _check_whole("epochs", self.epochs, 1)
         for name in ("seed", "first_sample"):
             _check_whole(name, getattr(self, name), 0)
         for name in ("box", "trust_factor", "trust_offset", "tolerance", "input_penalty", "ridge", "average"):
@@ -147,14 +152,25 @@ class Settings:
     @property
     def regularized_setup(self) -> Setup:
         """How programs are solved in sweeps: the setup with the ridge and the weight decay of these settings."""
+        return replace(self.setup, ridge=self.ridge, weight_decay=self.decay)
+
+    @property
+    def decay(self) -> float:
+        """The weight decay; by default ``1 / batches``, from 0.01 to 0.1, so that an epoch forgets what no batch asks for."""
         low, high = WEIGHT_DECAY
-        decay = min(max(1.0 / self.batches, low), high) if self.weight_decay is None else self.weight_decay
-        return replace(self.setup, ridge=self.ridge, weight_decay=decay)
+        by_default = min(max(1.0 / self.batches, low), high) if self.ridge else 0.0
+        return by_default if self.weight_decay is None else self.weight_decay
+
+    @property
+    def n_epochs(self) -> int:
+        """The epochs; by default as many as make 200 batches, from 1 to 20."""
+        by_default = max(1, min(TOTAL_BATCHES // self.batches, MOST_EPOCHS))
+        return by_default if self.epochs is None else self.epochs
 
     @property
     def total_batches(self) -> int:
         """Batches of all epochs."""
-        return self.epochs * self.batches
+        return self.n_epochs * self.batches
 
 
 def preset(name: str) -> Preset:

@@ -246,7 +246,7 @@ def train(
     *,
     batches: int = Settings.batches,
     batch_size: int = Settings.batch_size,
-    epochs: int = Settings.epochs,
+    epochs: int | None = Settings.epochs,
     objective: str = Settings.objective,
     class_weight: ClassWeight = Settings.class_weight,
     input_penalty: float = Settings.input_penalty,
@@ -293,8 +293,9 @@ def train(
         reshuffled passes.
     batch_size : int
         Samples per batch.
-    epochs : int
-        Passes over the samples of these batches; every one after the first is reshuffled.
+    epochs : int, optional
+        Passes over the samples of these batches; every one after the first is reshuffled. By default as many as make 200
+        batches, from 1 to 20.
     objective : {"margin", "l1"}
         What the last layer minimizes: the lack of a lead of one over every other output, all outputs jointly, where the
         class is the largest output; or the report's (7) and (8), the deviation from one-hot targets, where it is the output
@@ -345,7 +346,7 @@ def train(
         Hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / (ridge q)``, where a sample misses its target
         by ``m = a - t``, or ``max(0, a)`` for a target of zero, ``w_0`` are the present weights, and `q` is the mean squared
         norm of an input and its 1; see `layermilp.layerwise.ridge`. By default the decay is ``1 / batches``, from 0.01 to
-        0.1, so that an epoch forgets what none of its batches asks for. With ``ridge=0``, the report's, they minimize
+        0.1, so that an epoch forgets what no batch asks for. With ``ridge=0``, the report's, they minimize
         ``sum_k |max(0, a) - t|`` by mixed-integer programs, among whose solutions `tie_break` chooses; the formulation
         ``paper`` always does so. A weight decay needs a ridge.
     X_test, y_test : arrays, optional

@@ -66,7 +66,7 @@ def choose_initialization(
     """
     if not networks:
         raise OptionError("there is no initialization to try; give at least one network")
-    first = replace(settings, batches=1, epochs=1, average=0.0, postprocess="none")
+    first = replace(settings, batches=1, epochs=1, weight_decay=settings.decay, average=0.0, postprocess="none")
     rest = np.setdiff1d(np.arange(len(data.X)), sample_order(len(data.X), first))
     if not rest.size:
         raise DataError("the first batch holds all training samples, so none are left to judge initializations by")
