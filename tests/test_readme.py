@@ -50,12 +50,12 @@ def test_the_reports_experiments_run(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "results.json").read_text())["experiments"]
     assert set(results) == {"first100", "batches"}
     for entry in results.values():
-        for setting in ("report", "defaults"):
+        for setting in ("plain", "report", "defaults"):
             (run,) = entry[setting]["runs"]
             assert entry[setting]["mean"] == run["accuracy"] and 0.0 < run["accuracy"] <= 1.0
             assert entry[setting]["command"].startswith("layermilp train ")
             assert entry["title"] in done.stdout
-        assert len(entry["report"]["runs"][0]["notes"]["init_scores"][0]) == 2
+    assert len(results["batches"]["report"]["runs"][0]["notes"]["init_scores"][0]) == 2
     assert {path.name for path in tmp_path.glob("*.png")} == {"figure2.png", "figure3.png"}
 
 
