@@ -11,6 +11,7 @@ import numpy as np
 from layermilp.errors import OptionError, ProgramTooLarge
 from layermilp.program import FloatArray, Limits, Program, Status
 from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.solvers.interrupts import postponed
 
 INFINITY = 1e20
 """What CPLEX takes for infinite."""
@@ -62,13 +63,16 @@ class Cplex(Solver):
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         import cplex
 
-        # A fresh object for each solve costs half a millisecond; a reused one would be hidden state.
-        with cplex.Cplex() as problem:
+        # A fresh object for each solve costs half a millisecond; a reused one would be hidden state. An exception while its
+        # streams are set leaves it in a state in which it cannot be closed; CPLEX itself ends a solve on Ctrl-C.
+        with postponed() as is_interrupted, cplex.Cplex() as problem:
             _silence(problem)
             _set_limits(problem, program, limits)
             for name, value in options.items():
                 _set_option(problem, name, value, f"the option {name}={value!r}")
             _pass_model(problem, program)
+            if is_interrupted():
+                raise KeyboardInterrupt
             return _run(problem, program)
 
 
