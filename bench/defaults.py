@@ -41,9 +41,14 @@ FOR_ALL = "epochs=5"
 """What a variant has besides, unless it says otherwise."""
 
 
+def path_of(variant: tuple[str, ...], out: Path) -> Path:
+    """Where a variant's results are."""
+    return out / f"{'_'.join(variant) or 'defaults'}.json"
+
+
 def run(variant: tuple[str, ...], arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Run a variant unless it is there; return what ``train.py`` measured."""
-    path = out / f"{'_'.join(variant) or 'defaults'}.json"
+    path = path_of(variant, out)
     if not path.is_file():
         options = [word for option in (FOR_ALL, *variant) for word in ("--option", option)]
         sizes = ["--batches", str(arguments.batches), "--seeds", str(arguments.seeds), "--jobs", str(arguments.jobs)]
@@ -81,7 +86,8 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     found = {}
     for variant in VARIANTS:
-        if not arguments.only or (variant[0] if variant else "defaults") in arguments.only:
+        wanted = not arguments.only or (variant[0] if variant else "defaults") in arguments.only
+        if wanted or path_of(variant, out).is_file():
             found[variant] = run(variant, arguments, out)
             (out / "results.md").write_text("\n".join(table(found)) + "\n")
     print("\n".join(table(found)))
