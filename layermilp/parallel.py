@@ -56,8 +56,11 @@ class Workers:
         self._stack.close()
 
     def map(self, function: Callable[[Task], Answer], tasks: Sequence[Task]) -> Iterator[Answer]:
-        """Apply a picklable function to every task; yield the answers in the order of the tasks, as they come."""
-        if self._parallel is None:
+        """Apply a picklable function to every task; yield the answers in the order of the tasks, as they come.
+
+        A single task is not sent anywhere.
+        """
+        if self._parallel is None or len(tasks) == 1:
             return map(function, tasks)
         answers: Iterator[Answer] = self._parallel(joblib.delayed(_in_worker)(function, task) for task in tasks)
         return answers

@@ -217,6 +217,8 @@ class Limits:
         Branch-and-bound nodes for one solve, >= 1: a limit that is repeatable.
     absolute_gap : float, optional
         Gap in units of the objective at which an incumbent counts as optimal, whatever the relative gap, >= 0.
+    objective_target : float, optional
+        A solve of a MILP stops at an incumbent whose objective is at most this. CBC has no such limit and goes on.
     seed : int
         Seed of the solver's own random choices, 0 to 2**31 - 1.
     threads : int
@@ -232,6 +234,7 @@ class Limits:
     gap: float | None = None
     node_limit: int | None = None
     absolute_gap: float | None = None
+    objective_target: float | None = None
     seed: int = 0
     threads: int = 1
 
@@ -239,6 +242,7 @@ class Limits:
         _number("time_limit", self.time_limit, low=0.0, above=True)
         _number("gap", self.gap, low=0.0)
         _number("absolute_gap", self.absolute_gap, low=0.0)
+        _number("objective_target", self.objective_target, low=-math.inf)
         _integer("node_limit", self.node_limit, 1, 2**31 - 1)
         _integer("seed", self.seed, 0, 2**31 - 1)
         _integer("threads", self.threads, 1, 1024)

@@ -134,15 +134,18 @@ class Formulation:
         From the problem to the rows whose firing the integer columns stand for, in their order.
     is_reference : bool
         Whether the program is solved as it stands, with none of the library's shortcuts.
+    is_envelope : bool
+        Whether its relaxation is the convex envelope of every row, as in `envelope`, so that a search by those may replace it.
     """
 
     build: Callable[[ReluRegression], Program]
     binary_rows: Callable[[ReluRegression], IntArray]
     is_reference: bool = False
+    is_envelope: bool = False
 
 
 FORMULATIONS: dict[str, Formulation] = {
-    "reduced": Formulation(reduced, open_rows),
+    "reduced": Formulation(reduced, open_rows, is_envelope=True),
     "paper": Formulation(paper, all_rows, is_reference=True),
 }
 """Weight programs by name, the default first."""

@@ -18,14 +18,24 @@ from layermilp.formulations.neuron import FORMULATIONS, Formulation
 from layermilp.formulations.regression import LinearRegression, MarginRegression, Merger, ReluRegression
 from layermilp.layerwise.ridge import fit_ridge
 from layermilp.layerwise.tiebreak import TIE_BREAKS, project_onto
+from layermilp.layerwise.tree import Tree
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status, relative_gap
-from layermilp.solvers import Option, fitting, solve
+from layermilp.solvers import Option, fitting, solve, warm
 
 MAX_DESCENTS = 50
 """Largest number of LPs in one descent: a guard, since every step but the last lowers the loss."""
 
 TIGHT = 1e-9
 """Relative difference below which two losses count as equal."""
+
+TREE_SOLVERS = ("auto", "highs")
+"""Solvers in whose place `tree` searches first: it solves its programs by HiGHS."""
+
+TREE_NODES = 20
+"""Nodes of `tree` for one node of a solver, whose nodes have cuts and heuristics; see bench/formulations.py."""
+
+MOST_TREE_NODES = 10_000
+"""Nodes of `tree`, without a node limit, after which the solver takes over."""
 
 TIE_TOLERANCE = 1e-8
 """Loss per row that a tie-break may cost: what the feasibility tolerances of its solver leave open."""
@@ -88,6 +98,8 @@ class Fit:
         Sum of the targets: the loss of a silent neuron.
     solver_calls : Counter
         Number of solver calls by solver.
+    nodes : int
+        Branch-and-bound nodes of all of them.
     message : str
         The solver's words where it failed.
     """
@@ -99,6 +111,7 @@ class Fit:
     start_objective: float
     scale: float
     solver_calls: Counter[str]
+    nodes: int = 0
     message: str = ""
 
     @property
@@ -124,6 +137,7 @@ class _Search:
         self.status: Status | None = None
         self.message = ""
         self.counter: Counter[str] = Counter()
+        self.nodes = 0
         seconds = setup.limits.time_limit
         self.ends = math.inf if seconds is None else time.perf_counter() + seconds
 
@@ -158,9 +172,15 @@ class _Search:
         return self.loss <= bound + TIGHT * max(self.problem.n_rows, abs(bound))
 
     def suffices(self, bound: float) -> bool:
-        """Whether the loss is as near to a lower bound as was asked for."""
+        """Whether the loss is as near to a lower bound as was asked for, or at its own target."""
         asked = max(self.absolute_gap, (self.setup.limits.gap or 0.0) * self.loss)
-        return self.meets(bound + asked)
+        return self.meets(bound + asked) or self.is_at_target
+
+    @property
+    def is_at_target(self) -> bool:
+        """Whether the loss is at most the objective that was asked for."""
+        target = self.setup.limits.objective_target
+        return target is not None and self.loss <= target
 
     def solve(self, program: Program, solver: str | None = None) -> Result:
         """Solve a program within what is left of the time limit, by the setup's solver unless one is named."""
@@ -172,6 +192,7 @@ class _Search:
         options = self.setup.options if solver == self.setup.solver else {}
         result = solve(program, solver, limits, options)
         self.counter[result.solver] += 1
+        self.nodes += result.nodes
         return result
 
     def solve_by_any(self, program: Program) -> FloatArray | None:
@@ -192,6 +213,7 @@ class _Search:
         """Take the bound of another search for the same optimum, and what it took."""
         self.bound, self.status, self.message = other.bound, other.status, other.message
         self.counter += other.counter
+        self.nodes += other.nodes
 
     def fit(self) -> Fit:
         """Return what was found."""
@@ -200,7 +222,7 @@ class _Search:
             status = Status.OPTIMAL
         elif self.suffices(bound):
             status = Status.OPTIMAL_WITHIN_GAP
-        elif self.status in (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT):
+        elif self.is_at_target or self.status in (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT):
             status = Status.FEASIBLE_AT_LIMIT
         else:
             status = Status.ERROR
@@ -212,6 +234,7 @@ class _Search:
             start_objective=self.start_loss,
             scale=self.problem.scale,
             solver_calls=self.counter,
+            nodes=self.nodes,
             message=self.message if status is Status.ERROR else "",
         )
 
@@ -267,8 +290,34 @@ def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup)
 
 def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Setup) -> _Search:
     search = _Search(problem, setup)
+    if formulation.is_envelope and setup.solver in TREE_SOLVERS and not setup.options and warm.is_available():
+        _search_tree(search, problem)
+        if search.suffices(search.bound) or search.status is not None:
+            return search
+    _search_program(search, problem, formulation)
+    return search
+
+
+def _search_tree(search: _Search, problem: ReluRegression) -> None:
+    """Descend and search by `Tree`; no status is set where the solver is to take over."""
+    tree, limit = Tree(problem, search), search.setup.limits.node_limit
+    search.bound = tree.constant
+    for firing in (tree.pattern(problem.start), np.ones(tree.n_rows, dtype=bool)):
+        tree.descend(firing)
+    if not search.suffices(search.bound):
+        explored = tree.explore(MOST_TREE_NODES if limit is None else limit * TREE_NODES)
+        search.bound, search.nodes = max(search.bound, explored.bound), explored.nodes
+        is_at_limit = limit is not None or search.expired
+        search.status = Status.FEASIBLE_AT_LIMIT if is_at_limit and not explored.failed else None
+    search.counter[warm.SOLVER] += tree.programs
+
+
+def _search_program(search: _Search, problem: ReluRegression, formulation: Formulation) -> None:
+    """Descend and search by the formulation's program, in the setup's solver."""
+    if search.theta is not problem.start:
+        problem = replace(problem, start=search.theta)
     program = formulation.build(problem)
-    search.bound = program.offset
+    search.bound = max(search.bound, program.offset)
     if program.is_mip:
         descend(search, problem, formulation, program, problem.preactivation(problem.start) > 0.0)
         if not search.suffices(search.bound):
@@ -277,7 +326,6 @@ def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Set
         if search.theta is not problem.start:
             program = formulation.build(replace(problem, start=search.theta))
         _solve_program(search, problem, formulation, program)
-    return search
 
 
 def _fit_exactly(search: _Search, problem: ReluRegression) -> bool:
@@ -301,9 +349,7 @@ def _solve_program(search: _Search, problem: ReluRegression, formulation: Formul
         descend(search, problem, formulation, program, firing)
 
 
-def descend(
-    search: _Search, problem: ReluRegression, formulation: Formulation, program: Program, firing: BoolArray
-) -> None:
+def descend(search: _Search, problem: ReluRegression, formulation: Formulation, program: Program, firing: BoolArray) -> None:
     """Improve the best point by LPs in which the firing pattern is fixed (a convex-concave procedure).
 
     With its binaries fixed to the pattern of a point, a formulation is an LP whose objective is nowhere below the loss and
@@ -317,7 +363,7 @@ def descend(
     rows = formulation.binary_rows(problem)
     loss = math.inf
     for _ in range(MAX_DESCENTS):
-        if search.meets(search.bound) or search.expired:
+        if search.meets(search.bound) or search.is_at_target or search.expired:
             return
         result = search.solve(program.with_fixed(program.integrality, firing[rows].astype(np.float64)))
         if result.x is None:

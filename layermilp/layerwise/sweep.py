@@ -289,7 +289,7 @@ def solved(
     """Solve tasks, in the workers or else in this process, and tell how many are done."""
     answers: list[Answer] = []
     watch(0, len(tasks))
-    for answer in map(_solve, tasks) if workers is None or len(tasks) == 1 else workers.map(_solve, tasks):
+    for answer in map(_solve, tasks) if workers is None else workers.map(_solve, tasks):
         answers.append(answer)
         watch(len(answers), len(tasks))
     return answers

@@ -130,6 +130,9 @@ def _set_limits(problem: Any, program: Program, limits: Limits) -> None:
         _set_option(problem, "mip.tolerances.mipgap", float(limits.relative_gap), f"gap={limits.gap!r}")
         if limits.node_limit is not None:
             _set_option(problem, "mip.limits.nodes", int(limits.node_limit), f"node_limit={limits.node_limit}")
+        if limits.objective_target is not None:
+            target = float(limits.objective_target)
+            _set_option(problem, "mip.limits.lowerobjstop", target, f"objective_target={target!r}")
 
 
 def _set_option(problem: Any, name: str, value: Option, words: str) -> None:

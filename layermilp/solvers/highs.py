@@ -53,6 +53,8 @@ def _options(program: Program, limits: Limits) -> dict[str, Option]:
         options["mip_feasibility_tolerance"] = PRIMAL_TOLERANCE
         if limits.node_limit is not None:
             options["mip_max_nodes"] = limits.node_limit
+        if limits.objective_target is not None:
+            options["objective_target"] = float(limits.objective_target)
     return options
 
 
@@ -143,6 +145,7 @@ def _answer(highs: Any, program: Program) -> Answer:
         ends.kUnboundedOrInfeasible: Status.INFEASIBLE_OR_UNBOUNDED,
         ends.kTimeLimit: Status.FEASIBLE_AT_LIMIT,
         ends.kIterationLimit: Status.FEASIBLE_AT_LIMIT,
+        ends.kObjectiveTarget: Status.FEASIBLE_AT_LIMIT,
         ends.kSolutionLimit: Status.FEASIBLE_AT_LIMIT,
     }.get(end, Status.ERROR)
     info = highs.getInfo()

@@ -1,0 +1,291 @@
+"""Branch and bound for one regression: thousands of small nodes instead of a solver's few expensive ones.
+
+A node is a box and, for some rows, the decision whether the neuron fires. Its relaxation is an `Envelope` linear program, of
+which only the numbers differ from node to node, so that each takes a few pivots; the bound is recomputed in numpy from the
+multipliers. Every node tightens its box, by its decided rows and by what the multipliers say a better point must satisfy, and
+with the box the envelopes of the rows that are still open, which a mixed-integer program with its coefficients fixed cannot.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, envelope_lp
+from layermilp.formulations.regression import ReluRegression
+from layermilp.program import BoolArray, FloatArray, IntArray
+from layermilp.solvers.warm import WarmLp
+
+PRICE = 10.0
+"""Price of a decided row on the wrong side. Any of at least 1 is exact; a small one bounds less, a large one is ill-scaled."""
+
+MOST_ROUNDS = 3
+"""Relaxations of one node, as long as they tighten its box."""
+
+SHRINKS = 0.7
+"""Factor by which some side of the box must shrink for another round."""
+
+ROUNDING = 1e-9
+"""Width by which rounding may turn a box inside out."""
+
+EXACT = 1e-12
+"""Error of an envelope that counts as none."""
+
+MOST_DESCENTS = 50
+"""Largest number of steps of one descent: a guard, since every step but the last lowers the loss."""
+
+LEAST_FALL = 1e-9
+"""Relative fall of the loss below which a descent ends."""
+
+LEAST_GAIN = 1e-6
+"""Least gain of a branch, so that the other branch of the row still counts."""
+
+
+class Incumbent(Protocol):
+    """The best point so far, and what is good enough."""
+
+    loss: float
+
+    def offer(self, theta: FloatArray) -> float:
+        """Take a point if its loss is lower; return its loss."""
+
+    def suffices(self, bound: float) -> bool:
+        """Whether the loss is as near to a lower bound as was asked for."""
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time limit is over."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """Outcome of `explore`: a lower bound of the loss over the box, nodes and linear programs, and whether it went wrong."""
+
+    bound: float
+    nodes: int
+    programs: int
+    failed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Node:
+    """A part of the search: its bound is that of its parent, which branched at a row and expected a gain of it."""
+
+    bound: float
+    decided: IntArray
+    lower: FloatArray
+    upper: FloatArray
+    row: int = 0
+    gain: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Relaxed:
+    """The relaxation of a node: its bound, the point, and envelopes of its tightened box; None where nothing is left."""
+
+    bound: float
+    theta: FloatArray
+    envelope: Envelope
+    decided: IntArray
+    lower: FloatArray
+    upper: FloatArray
+
+
+class _LpFailed(Exception):
+    """A linear program that is feasible and bounded was not solved."""
+
+
+class _PseudoCosts:
+    """What deciding a row has gained, per unit of the gain expected: a mean for each row and side, else that of all rows."""
+
+    def __init__(self, n_rows: int) -> None:
+        self.sums, self.counts = np.zeros((2, n_rows)), np.zeros((2, n_rows))
+
+    def learn(self, node: _Node, bound: float) -> None:
+        """Take in that a child had a bound."""
+        side = int(node.decided[node.row] == SILENT)
+        self.sums[side, node.row] += (bound - node.bound) / max(node.gain, LEAST_GAIN)
+        self.counts[side, node.row] += 1.0
+
+    def factors(self) -> FloatArray:
+        """Return the means, shape ``(2, R)``: of firing, of being silent."""
+        total = self.counts.sum(axis=1, keepdims=True)
+        overall = np.divide(self.sums.sum(axis=1, keepdims=True), total, out=np.ones((2, 1)), where=total > 0.0)
+        return np.where(self.counts > 0.0, self.sums / np.maximum(self.counts, 1.0), overall)
+
+
+class Tree:
+    """The search. Rows that cannot fire within the box of the problem are left out; they have a constant loss.
+
+    Parameters
+    ----------
+    problem : ReluRegression
+        What is minimized.
+    best : Incumbent
+        Is offered better points; decides when a bound is good enough.
+    """
+
+    def __init__(self, problem: ReluRegression, best: Incumbent) -> None:
+        can_fire = problem.interval[1] > 0.0
+        self.problem, self.best = problem, best
+        self.h, self.g = problem.coefficients[can_fire].toarray(), problem.constants[can_fire]
+        self.t, self.constant = problem.targets[can_fire], float(problem.targets[~can_fire].sum())
+        self.positive, self.negative = np.maximum(self.h, 0.0), np.minimum(self.h, 0.0)
+        self.lp = envelope_lp(self.h, self.g)
+        self.warm = WarmLp(self.lp.matrix)
+        self.costs = _PseudoCosts(self.g.size)
+        self.programs = 0
+
+    def descend(self, firing: BoolArray) -> None:
+        """Improve the best point by steps from a firing pattern (a convex-concave procedure).
+
+        The loss with the firing fixed is convex, nowhere below the loss itself and equal to it at the points with the pattern,
+        so the optimum of a step is no worse than any of them, and has the next pattern.
+        """
+        loss = np.inf
+        for _ in range(MOST_DESCENTS):
+            if self.best.suffices(self.constant) or self.best.expired:
+                return
+            try:
+                theta = self._solve(Envelope.of_pattern(self.t, firing), self.problem.lower, self.problem.upper)[2]
+            except _LpFailed:
+                return
+            before, loss = loss, self.best.offer(theta)
+            followed, firing = firing, self.pattern(theta)
+            if loss >= before - LEAST_FALL * max(1.0, before) or np.array_equal(followed, firing):
+                return
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that can fire."""
+        return int(self.g.size)
+
+    def pattern(self, theta: FloatArray) -> BoolArray:
+        """Whether each row fires at a point."""
+        return np.asarray(self.h @ theta + self.g > 0.0)
+
+    def explore(self, most_nodes: int) -> Explored:
+        """Search, best node first, until every node is good enough or a limit is hit.
+
+        Parameters
+        ----------
+        most_nodes : int
+            Nodes after which the search ends, a limit that is repeatable.
+        """
+        problem, best = self.problem, self.best
+        waiting = [(0.0, 0, _Node(0.0, np.zeros(self.g.size, dtype=np.int8), problem.lower, problem.upper))]
+        closed, numbered, nodes, failed = np.inf, 0, 0, False
+        while waiting and nodes < most_nodes and not best.expired:
+            bound, _, node = waiting[0]
+            if best.suffices(bound):
+                break
+            try:
+                relaxed = self._relax(node)
+            except _LpFailed:
+                failed = True
+                break
+            heapq.heappop(waiting)
+            nodes += 1
+            if relaxed is None:
+                closed = min(closed, best.loss)
+                continue
+            children = [] if best.suffices(relaxed.bound) else self._branch(relaxed)
+            if not children:
+                closed = min(closed, relaxed.bound)
+            for child in children:
+                numbered += 1
+                heapq.heappush(waiting, (child.bound, numbered, child))
+        left = waiting[0][0] if waiting else np.inf
+        return Explored(min(closed, left, best.loss), nodes, self.programs, failed)
+
+    def _relax(self, node: _Node) -> _Relaxed | None:
+        """Solve and tighten; None if no point of the node is better than the best."""
+        decided, bound = node.decided, node.bound
+        box: tuple[FloatArray, FloatArray] | None = (node.lower, node.upper)
+        for turn in range(MOST_ROUNDS):
+            box = self._propagate(decided, *box) if box is not None else None
+            if box is None:
+                return None
+            lower, upper = box
+            low, high = self._interval(lower, upper)
+            decided = np.where((decided == OPEN) & (self.t > 0.0) & (high <= 0.0), np.int8(SILENT), decided)
+            envelope = Envelope.of(self.t, low, decided, PRICE)
+            own, slopes, theta = self._solve(envelope, lower, upper)
+            bound = max(bound, own)
+            self.best.offer(theta)
+            if turn == 0 and node.gain:
+                self.costs.learn(node, min(bound, self.best.loss))
+            relaxed = _Relaxed(bound, theta, envelope, decided, lower, upper)
+            if self.best.suffices(bound):
+                break
+            # A better point lies where the linear function below the relaxation does not exceed the best loss.
+            room = np.divide(self.best.loss - own, np.abs(slopes), out=np.full(slopes.size, np.inf), where=slopes != 0.0)
+            box = (
+                np.where(slopes < 0.0, np.maximum(lower, upper - room), lower),
+                np.where(slopes > 0.0, np.minimum(upper, lower + room), upper),
+            )
+            width = upper - lower
+            if not np.any(box[1] - box[0] < SHRINKS * width):
+                break
+        return relaxed
+
+    def _solve(self, envelope: Envelope, lower: FloatArray, upper: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """Return a proven bound, the slopes of the linear function that proves it, and a point."""
+        self.programs += 1
+        answer = self.warm.solve(*self.lp.numbers(envelope, lower, upper))
+        if answer is None:
+            raise _LpFailed
+        multipliers, theta = self.lp.multipliers(envelope, *answer)
+        slopes = multipliers @ self.h
+        least = np.minimum(lower * slopes, upper * slopes).sum()
+        return self.constant + envelope.constant_of(multipliers, self.g) + float(least), slopes, np.clip(theta, lower, upper)
+
+    def _branch(self, relaxed: _Relaxed) -> list[_Node]:
+        """Decide one row in both ways: the one that promises most on both sides; no children if no envelope errs."""
+        a = self.h @ relaxed.theta + self.g
+        below = relaxed.envelope.at(a)
+        error = np.abs(np.maximum(a, 0.0) - self.t) - below
+        can_branch = (relaxed.decided == OPEN) & (self.t > 0.0) & (error > EXACT)
+        if not can_branch.any():
+            return []
+        gains = np.maximum(np.stack([np.abs(self.t - a), self.t]) - below, LEAST_GAIN)
+        promise = np.maximum(gains * self.costs.factors(), LEAST_GAIN)
+        row = int(np.argmax(np.where(can_branch, promise[0] * promise[1], -1.0)))
+        children = []
+        for side, decision in enumerate((FIRES, SILENT)):
+            decided = relaxed.decided.copy()
+            decided[row] = decision
+            gain = float(gains[side, row])
+            children.append(_Node(relaxed.bound, decided, relaxed.lower, relaxed.upper, row, gain))
+        return children
+
+    def _interval(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Smallest and largest preactivations over a box."""
+        return (
+            self.positive @ lower + self.negative @ upper + self.g,
+            self.positive @ upper + self.negative @ lower + self.g,
+        )
+
+    def _propagate(self, decided: IntArray, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """Return the box without what no decided row allows; None if nothing is left."""
+        rows = np.flatnonzero(decided != OPEN)
+        if np.any(lower > upper + ROUNDING):
+            return None
+        if not rows.size:
+            return lower, np.maximum(lower, upper)
+        sign = decided[rows].astype(np.float64)
+        h, g = sign[:, None] * self.h[rows], sign * self.g[rows]
+        # Every such row now reads h . theta + g >= 0, and this is how far it is satisfied at best.
+        room = np.maximum(h, 0.0) @ upper + np.minimum(h, 0.0) @ lower + g
+        if np.any(room < -ROUNDING):
+            return None
+        reach = np.divide(np.maximum(room, 0.0)[:, None], np.abs(h), out=np.full(h.shape, np.inf), where=h != 0.0)
+        least = np.where(h > 0.0, upper - reach, -np.inf).max(axis=0)
+        most = np.where(h < 0.0, lower + reach, np.inf).min(axis=0)
+        lower, upper = np.maximum(lower, least), np.minimum(upper, most)
+        if np.any(lower > upper + ROUNDING):
+            return None
+        return lower, np.maximum(lower, upper)
