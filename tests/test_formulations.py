@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from regressions import FLOATS, GRID, NON_NEGATIVE, brute_force, draw_array, draw_box, is_close, relu_problems
 from scipy import sparse
 from scipy.optimize import linprog
 
@@ -21,58 +22,22 @@ from layermilp.layerwise.solve import Setup
 from layermilp.program import Program, Status, check
 from layermilp.solvers import solve
 
-GRID = st.integers(-8, 8).map(lambda k: k / 4)
-NON_NEGATIVE = st.one_of(st.just(0.0), st.integers(0, 12).map(lambda k: k / 4))
-FLOATS = st.floats(-2.0, 2.0).map(lambda value: round(value, 3))
-
-
-def _array(draw: st.DrawFn, of: st.SearchStrategy[float], *shape: int) -> np.ndarray:
-    size = int(np.prod(shape))
-    return np.array(draw(st.lists(of, min_size=size, max_size=size)), dtype=float).reshape(shape)
-
-
-def _box(draw: st.DrawFn, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a box: around zero, beside it, or with ends that meet."""
-    ends = np.sort(_array(draw, GRID, 2, size), axis=0)
-    if draw(st.booleans()):
-        return np.full(size, -1.0), np.full(size, 1.0)
-    return ends[0], ends[1]
-
-
-@st.composite
-def relu_problems(draw: st.DrawFn) -> ReluRegression:
-    """Draw a fit of a neuron: inputs of either sign, targets with zeros, rows that the box decides among them."""
-    m, d = draw(st.integers(1, 6)), draw(st.integers(0, 2))
-    x = _array(draw, draw(st.sampled_from([GRID, FLOATS, NON_NEGATIVE])), m, d)
-    constants = _array(draw, GRID, m) if draw(st.booleans()) else np.zeros(m)
-    lower, upper = _box(draw, d + 1)
-    big_m = reference_big_m(x, np.concatenate([lower, upper])) + np.abs(constants).max()
-    return ReluRegression(
-        coefficients=sparse.csr_array(np.column_stack([x, np.ones(m)])),
-        constants=constants,
-        lower=lower,
-        upper=upper,
-        start=np.clip(_array(draw, GRID, d + 1), lower, upper),
-        targets=_array(draw, NON_NEGATIVE, m),
-        big_m=big_m,
-    )
-
 
 @st.composite
 def hinge_problems(draw: st.DrawFn) -> HingeRegression:
     """Draw a fit of an output neuron, with or without a dead zone, with or without class weights."""
     m, d = draw(st.integers(1, 8)), draw(st.integers(0, 2))
     weights = draw(st.sampled_from([1.0, 0.25, 9.0, None]))
-    lower, upper = _box(draw, d + 1)
+    lower, upper = draw_box(draw, d + 1)
     return HingeRegression(
-        coefficients=sparse.csr_array(np.column_stack([_array(draw, FLOATS, m, d), np.ones(m)])),
-        constants=_array(draw, GRID, m) if draw(st.booleans()) else np.zeros(m),
+        coefficients=sparse.csr_array(np.column_stack([draw_array(draw, FLOATS, m, d), np.ones(m)])),
+        constants=draw_array(draw, GRID, m) if draw(st.booleans()) else np.zeros(m),
         lower=lower,
         upper=upper,
-        start=np.clip(_array(draw, GRID, d + 1), lower, upper),
-        is_target=_array(draw, st.integers(0, 1), m) > 0,
+        start=np.clip(draw_array(draw, GRID, d + 1), lower, upper),
+        is_target=draw_array(draw, st.integers(0, 1), m) > 0,
         tolerance=draw(st.sampled_from([0.0, 0.49, 1.0])),
-        one_weight=_array(draw, st.sampled_from([0.5, 1.0, 3.0]), m) if weights is None else weights,
+        one_weight=draw_array(draw, st.sampled_from([0.5, 1.0, 3.0]), m) if weights is None else weights,
     )
 
 
@@ -83,36 +48,6 @@ def _point(problem: ReluRegression | HingeRegression, seed: int) -> np.ndarray:
     return problem.lower + share * (problem.upper - problem.lower)
 
 
-def _pattern_optimum(problem: ReluRegression, firing: np.ndarray) -> float:
-    """Minimize the loss where the given rows have a >= 0 and the others a <= 0; infinite if there is no such point."""
-    h, g, t = problem.coefficients.toarray(), problem.constants, problem.targets
-    n, p = int(firing.sum()), problem.n_unknowns
-    eye = np.eye(n)
-    silent = ~firing
-    left = np.block(
-        [
-            [h[firing], -eye],
-            [-h[firing], -eye],
-            [-h[firing], np.zeros((n, n))],
-            [h[silent], np.zeros((int(silent.sum()), n))],
-        ]
-    )
-    right = np.concatenate([t[firing] - g[firing], g[firing] - t[firing], g[firing], -g[silent]])
-    ends = [*zip(problem.lower, problem.upper, strict=True), *[(0.0, None)] * n]
-    answer = linprog(np.repeat([0.0, 1.0], [p, n]), left, right, bounds=ends, method="highs")
-    return float(answer.fun + t[silent].sum()) if answer.status == 0 else np.inf
-
-
-def brute_force(problem: ReluRegression) -> float:
-    """Return the optimum as the smallest over the LPs of all firing patterns (the report's 2^m LPs)."""
-    patterns = product([False, True], repeat=problem.n_rows)
-    return min(_pattern_optimum(problem, np.array(pattern)) for pattern in patterns)
-
-
-def _close(found: float, expected: float) -> bool:
-    return abs(found - expected) <= 1e-6 * max(1.0, abs(expected))
-
-
 @settings(deadline=None, max_examples=50)
 @given(relu_problems())
 def test_both_forms_have_the_optimum_of_brute_force(problem: ReluRegression) -> None:
@@ -121,9 +56,9 @@ def test_both_forms_have_the_optimum_of_brute_force(problem: ReluRegression) -> 
         result = solve(formulation.build(problem))
         assert result.status is Status.OPTIMAL, (name, result)
         assert result.x is not None
-        assert _close(result.objective, expected), (name, result.objective, expected)
+        assert is_close(result.objective, expected), (name, result.objective, expected)
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
-        assert _close(problem.loss(theta), expected), (name, problem.loss(theta), expected)
+        assert is_close(problem.loss(theta), expected), (name, problem.loss(theta), expected)
 
 
 @settings(deadline=None, max_examples=60)
@@ -229,10 +164,10 @@ def test_envelope_is_the_relaxation_of_the_reduced_form(problem: ReluRegression,
     best = solve(relaxation)
     assert best.status is Status.OPTIMAL and best.x is not None
     at_best = problem.relaxed_losses(np.clip(best.x[: problem.n_unknowns], problem.lower, problem.upper))
-    assert _close(at_best.sum(), best.objective)
+    assert is_close(at_best.sum(), best.objective)
     theta = _point(problem, seed)
     there = solve(relaxation.with_fixed(np.arange(problem.n_unknowns), theta))
-    assert _close(there.objective, problem.relaxed_losses(theta).sum())
+    assert is_close(there.objective, problem.relaxed_losses(theta).sum())
 
 
 @settings(deadline=None, max_examples=60)
@@ -244,7 +179,7 @@ def test_fixed_pattern_is_exact_where_it_is_the_right_one(problem: ReluRegressio
         program = formulation.build(problem)
         firing = (a > 0.0)[formulation.binary_rows(problem)].astype(float)
         fixed = program.with_fixed(program.integrality, firing).with_fixed(np.arange(problem.n_unknowns), theta)
-        assert _close(solve(fixed).objective, problem.loss(theta))
+        assert is_close(solve(fixed).objective, problem.loss(theta))
 
 
 @settings(deadline=None, max_examples=60)
@@ -331,8 +266,8 @@ def test_output_program_is_that_of_the_report(problem: HingeRegression) -> None:
     assert not program.is_mip
     result = solve(program)
     assert result.status is Status.OPTIMAL and result.x is not None
-    assert _close(result.objective, expected)
-    assert _close(problem.loss(np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)), expected)
+    assert is_close(result.objective, expected)
+    assert is_close(problem.loss(np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)), expected)
 
 
 @settings(deadline=None, max_examples=60)
@@ -361,7 +296,7 @@ def test_output_start_and_losses(problem: HingeRegression, seed: int) -> None:
 def layers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw weights, biases and inputs of a small layer."""
     n, d, m = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    return _array(draw, FLOATS, n, d), _array(draw, GRID, n), _array(draw, NON_NEGATIVE, m, d)
+    return draw_array(draw, FLOATS, n, d), draw_array(draw, GRID, n), draw_array(draw, NON_NEGATIVE, m, d)
 
 
 def _alone(problem: ReluRegression, k: int, n: int, d: int) -> dict[str, np.ndarray]:
@@ -382,7 +317,7 @@ def test_hidden_proposals_are_optimal_for_every_sample(
 ) -> None:
     weights, bias, inputs = layer
     (n, d), m = weights.shape, len(inputs)
-    targets = _array(data.draw, NON_NEGATIVE, m, n)
+    targets = draw_array(data.draw, NON_NEGATIVE, m, n)
     problem = proposal.hidden(weights, bias, inputs, targets)
     assert np.all(np.abs(np.concatenate(problem.interval)) <= problem.big_m)
     expected = np.array(
@@ -413,7 +348,7 @@ def test_last_proposals_are_optimal_for_every_sample(
     assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(proposed <= 1.1 * inputs + 0.1)
     for k in range(m):
         alone = problem_of(slice(k, k + 1))
-        assert _close(alone.loss(proposed[k]), report_output_optimum(alone))
+        assert is_close(alone.loss(proposed[k]), report_output_optimum(alone))
 
 
 def test_proposal_bounds_are_those_of_the_report() -> None:

@@ -73,18 +73,19 @@ class Envelope:
         return np.asarray(self.values + first * left + second * np.clip(a - k1, 0.0, k2 - k1) + third * right)
 
     def clipped(self, multipliers: FloatArray) -> FloatArray:
-        """Return multipliers within the slopes, for which `bound_of` is finite."""
+        """Return multipliers within the slopes, for which `constants_of` is finite."""
         return np.clip(multipliers, self.slopes[:, 0], self.slopes[:, 2])
 
-    def constant_of(self, multipliers: FloatArray, g: FloatArray) -> float:
-        """Return ``sum_r min_a (f_r(a) - pi_r a) + pi . g``, for multipliers ``pi`` within the slopes.
+    def constants_of(self, multipliers: FloatArray, g: FloatArray) -> FloatArray:
+        """Return ``min_a (f_r(a) - pi_r a) + pi_r g_r`` of every row, for multipliers ``pi`` within the slopes.
 
-        With ``q = H' pi`` it is the constant of a linear function below the sum everywhere, ``constant + q . theta``.
+        With ``q = H' pi`` the sum is the constant of a linear function below the sum of all rows everywhere,
+        ``constant + q . theta``.
         """
         (first, second, _), (k1, k2) = self.slopes.T, self.kinks.T
         upper = np.maximum(multipliers - second, 0.0)
         lower = multipliers - upper - first
-        return float(np.sum(self.values + first * (g - k1) + lower * (g - k1) + upper * (g - k2)))
+        return np.asarray(self.values + first * (g - k1) + lower * (g - k1) + upper * (g - k2))
 
 
 class EnvelopeLp(Protocol):
@@ -107,7 +108,7 @@ class PrimalLp:
     The columns are `theta` and three parts of ``a - k1``: below the first kink, between the kinks, above the second.
     """
 
-    def __init__(self, h: FloatArray, g: FloatArray) -> None:
+    def __init__(self, h: FloatArray | sparse.csr_array, g: FloatArray) -> None:
         self.g, self.n_unknowns = g, h.shape[1]
         eye = sparse.eye_array(len(g))
         self.matrix = sparse.csr_array(sparse.hstack([sparse.csr_array(h), eye, -eye, -eye]))

@@ -11,19 +11,20 @@ import numpy as np
 
 from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import proposal
-from layermilp.formulations.neuron import FORMULATIONS, open_rows, reduced
+from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, PrimalLp
+from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.formulations.regression import LinearRegression, MarginRegression, ReluRegression
 from layermilp.layerwise.solve import TIE_TOLERANCE, TIGHT, Fit, Setup, solve_linear, solve_relu
 from layermilp.layerwise.tally import Tally
-from layermilp.program import BoolArray, FloatArray, IntArray
-from layermilp.solvers import solve
+from layermilp.program import BoolArray, FloatArray, IntArray, Program
+from layermilp.solvers import solve, warm
 from layermilp.solvers.projection import project
 
 NODES_PER_LP = 256
 """Nodes that share one LP: enough that the cost of a solver call is spread, few enough that the LP stays small."""
 
-OPEN = -1
-"""State of a neuron in a node whose firing is not fixed to 0 or 1."""
+PRICE = 10.0
+"""Price of a neuron on the wrong side of what a node decides, see `envelope`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +136,10 @@ def _one_by_one(
 class _Search:
     """Branch and bound over all samples at once.
 
-    A node is a sample with the firing of some neurons fixed. The relaxations of many nodes are one block-diagonal LP, which
-    is optimal block by block; the loss of its solution updates the incumbent of the sample. A node whose relaxed loss does
-    not lie below the incumbent is done, any other is branched at the neuron with the largest error of relaxation. With few
-    undecided neurons per sample under the bounds (9), a handful of LPs replaces hundreds of solver calls.
+    A node is a sample with the firing of some neurons decided. The relaxations of many nodes, their `Envelope` programs, are
+    one block-diagonal LP, which is optimal block by block; the loss of its solution updates the incumbent of the sample. A
+    node whose bound does not lie below the incumbent is done, any other is branched at the neuron with the largest error of
+    its envelope. With few undecided neurons per sample under the bounds (9), a handful of LPs replaces hundreds of calls.
     """
 
     def __init__(
@@ -190,38 +191,50 @@ class _Search:
     def _branch(self, samples: IntArray, states: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
         """Solve the relaxations of nodes; return the children of those that are not done."""
         problem = proposal.hidden(self.weights, self.bias, self.inputs[samples], self.targets[samples])
-        program = reduced(problem)
-        rows = open_rows(problem)
-        firing = states.reshape(-1)[rows]
-        binaries = np.flatnonzero(program.integrality)[firing != OPEN]
-        result = solve(
-            program.with_fixed(binaries, firing[firing != OPEN]).relaxed(),
-            self.setup.solver,
-            replace(self.setup.limits, node_limit=None),
-            self.setup.options,
-        )
-        self.calls[result.solver] += 1
+        low, high = problem.interval
+        decided = np.where((problem.targets > 0.0) & (high <= 0.0), SILENT, states.reshape(-1))
+        envelope = Envelope.of(problem.targets, low, decided, PRICE)
+        solved = self._solve(problem, envelope, len(samples))
         self.nodes += np.bincount(samples, minlength=len(self.inputs))
-        if result.x is None or not result.status.is_optimal:
+        if solved is None:
             self.failed[samples] = True
             return samples[:0], states[:0], np.zeros(0)
-        theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
-        a, t = problem.preactivation(theta).reshape(states.shape), self.targets[samples]
+        theta, bounds = solved
         losses = problem.losses(theta).reshape(states.shape)
-        relaxed = problem.relaxed_losses(theta).reshape(states.shape)
-        may_fix = np.zeros(states.size, dtype=bool)
-        may_fix[rows] = True
-        fixed = (states != OPEN) & may_fix.reshape(states.shape)
-        relaxed = np.where(fixed, np.where(states == 1, np.abs(a - t), np.maximum(t, a - t)), relaxed)
+        errors = losses - envelope.at(problem.preactivation(theta)).reshape(states.shape)
+        can_branch = (states == OPEN) & (self.targets[samples] > 0.0)
         self._offer(samples, theta.reshape(samples.size, -1), losses.sum(axis=1))
-        bounds = relaxed.sum(axis=1)
-        below = self._is_below(samples, bounds)
-        np.minimum.at(self.closed_bound, samples[~below], bounds[~below])
-        left = np.flatnonzero(below)
-        neuron = np.argmax(np.where(states[left] == OPEN, losses[left] - relaxed[left], -np.inf), axis=1)
+        goes_on = self._is_below(samples, bounds) & can_branch.any(axis=1)
+        np.minimum.at(self.closed_bound, samples[~goes_on], bounds[~goes_on])
+        left = np.flatnonzero(goes_on)
+        neuron = np.argmax(np.where(can_branch[left], errors[left], -np.inf), axis=1)
         children = np.repeat(states[left], 2, axis=0)
-        children[np.arange(2 * left.size), np.repeat(neuron, 2)] = np.tile([0, 1], left.size)
+        children[np.arange(2 * left.size), np.repeat(neuron, 2)] = np.tile([SILENT, FIRES], left.size)
         return np.repeat(samples[left], 2), children, np.repeat(bounds[left], 2)
+
+    def _solve(self, problem: ReluRegression, envelope: Envelope, n_nodes: int) -> tuple[FloatArray, FloatArray] | None:
+        """Solve the relaxations of some nodes as one program; return its point and the bound of every node."""
+        lp = PrimalLp(problem.coefficients, problem.constants)
+        costs, rhs, lower, upper = lp.numbers(envelope, problem.lower, problem.upper)
+        if self.setup.takes_warm_programs:
+            self.calls[warm.SOLVER] += 1
+            answer = warm.WarmLp(lp.matrix).solve(costs, rhs, lower, upper)
+            if answer is None:
+                return None
+            multipliers, theta = lp.multipliers(envelope, *answer)
+            slopes = multipliers @ problem.coefficients
+            least = np.minimum(problem.lower * slopes, problem.upper * slopes)
+            rows = envelope.constants_of(multipliers, problem.constants)
+            bounds = rows.reshape(n_nodes, -1).sum(axis=1) + least.reshape(n_nodes, -1).sum(axis=1)
+            return np.clip(theta, problem.lower, problem.upper), bounds
+        no_integers = np.zeros(costs.size, dtype=bool)
+        program = Program(costs, lp.matrix, rhs, rhs, lower, upper, no_integers, name="proposals")
+        result = solve(program, self.setup.solver, replace(self.setup.limits, node_limit=None), self.setup.options)
+        self.calls[result.solver] += 1
+        if result.x is None or not result.status.is_optimal:
+            return None
+        theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
+        return theta, envelope.at(problem.preactivation(theta)).reshape(n_nodes, -1).sum(axis=1)
 
     @property
     def _slack(self) -> float:

@@ -28,9 +28,6 @@ MAX_DESCENTS = 50
 TIGHT = 1e-9
 """Relative difference below which two losses count as equal."""
 
-TREE_SOLVERS = ("auto", "highs")
-"""Solvers in whose place `tree` searches first: it solves its programs by HiGHS."""
-
 TREE_NODES = 20
 """Nodes of `tree` for one node of a solver, whose nodes have cuts and heuristics; see bench/formulations.py."""
 
@@ -74,6 +71,11 @@ class Setup:
     target_gap: float = 0.0
     ridge: float = 0.0
     weight_decay: float = 0.0
+
+    @property
+    def takes_warm_programs(self) -> bool:
+        """Whether `WarmLp` may solve the linear programs of a search: HiGHS would be taken, and has no options of its own."""
+        return self.solver in ("auto", warm.SOLVER) and not self.options and warm.is_available()
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +175,12 @@ class _Search:
 
     def suffices(self, bound: float) -> bool:
         """Whether the loss is as near to a lower bound as was asked for, or at its own target."""
+        return self.is_within_gap(bound) or self.is_at_target
+
+    def is_within_gap(self, bound: float) -> bool:
+        """Whether the loss is as near to a lower bound as was asked for."""
         asked = max(self.absolute_gap, (self.setup.limits.gap or 0.0) * self.loss)
-        return self.meets(bound + asked) or self.is_at_target
+        return self.meets(bound + asked)
 
     @property
     def is_at_target(self) -> bool:
@@ -220,7 +226,7 @@ class _Search:
         bound = min(self.bound, self.loss)
         if self.meets(bound) or relative_gap(self.loss, bound) <= FEASIBILITY_TOLERANCE:
             status = Status.OPTIMAL
-        elif self.suffices(bound):
+        elif self.is_within_gap(bound):
             status = Status.OPTIMAL_WITHIN_GAP
         elif self.is_at_target or self.status in (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT):
             status = Status.FEASIBLE_AT_LIMIT
@@ -290,7 +296,7 @@ def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup)
 
 def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Setup) -> _Search:
     search = _Search(problem, setup)
-    if formulation.is_envelope and setup.solver in TREE_SOLVERS and not setup.options and warm.is_available():
+    if formulation.is_envelope and setup.takes_warm_programs:
         _search_tree(search, problem)
         if search.suffices(search.bound) or search.status is not None:
             return search

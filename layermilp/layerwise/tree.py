@@ -240,8 +240,9 @@ class Tree:
             raise _LpFailed
         multipliers, theta = self.lp.multipliers(envelope, *answer)
         slopes = multipliers @ self.h
-        least = np.minimum(lower * slopes, upper * slopes).sum()
-        return self.constant + envelope.constant_of(multipliers, self.g) + float(least), slopes, np.clip(theta, lower, upper)
+        least = float(np.minimum(lower * slopes, upper * slopes).sum())
+        bound = self.constant + float(envelope.constants_of(multipliers, self.g).sum()) + least
+        return bound, slopes, np.clip(theta, lower, upper)
 
     def _branch(self, relaxed: _Relaxed) -> list[_Node]:
         """Decide one row in both ways: the one that promises most on both sides; no children if no envelope errs."""

@@ -21,7 +21,9 @@ COMMUNITY_SIZE = 1000
 
 _LARGEST_SEED = 2_100_000_000
 _TOO_LARGE = 1016
-_ABORTED = (13, 113, 114)
+_ABORTED_WITH_POINT = 113
+_ABORTED = (13, _ABORTED_WITH_POINT, 114)
+_TARGET_REACHED = 104
 
 _STATUS = {
     1: Status.OPTIMAL,
@@ -73,7 +75,7 @@ class Cplex(Solver):
             _pass_model(problem, program)
             if is_interrupted():
                 raise KeyboardInterrupt
-            return _run(problem, program)
+            return _run(problem, program, limits)
 
 
 def _version() -> str:
@@ -198,7 +200,7 @@ def _pass_start(problem: Any, program: Program, start: FloatArray) -> None:
     problem.MIP_starts.add([list(range(program.n_columns)), point.tolist()], effort, "start")
 
 
-def _run(problem: Any, program: Program) -> Answer:
+def _run(problem: Any, program: Program, limits: Limits) -> Answer:
     from cplex.exceptions import CplexSolverError
 
     try:
@@ -208,6 +210,8 @@ def _run(problem: Any, program: Program) -> Answer:
             raise ProgramTooLarge(f"{program.name} is larger than the installed edition of CPLEX takes") from error
         return Answer(Status.ERROR, message=str(error.args[0]))
     code = problem.solution.get_status()
+    if code == _ABORTED_WITH_POINT and _is_at_target(problem, limits):
+        code = _TARGET_REACHED
     if code in _ABORTED:
         # While it solves, CPLEX catches Ctrl-C in every thread and only ends the solve; nothing else here aborts one.
         raise KeyboardInterrupt
@@ -219,6 +223,12 @@ def _run(problem: Any, program: Program) -> Answer:
         nodes=int(problem.solution.progress.get_num_nodes_processed()) if program.is_mip else 0,
         message=str(problem.solution.get_status_string()),
     )
+
+
+def _is_at_target(problem: Any, limits: Limits) -> bool:
+    """Whether CPLEX stopped at the objective target, which it reports as it reports Ctrl-C."""
+    target = limits.objective_target
+    return target is not None and problem.solution.get_objective_value() <= target
 
 
 def _point(problem: Any) -> FloatArray | None:

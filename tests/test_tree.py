@@ -1,0 +1,223 @@
+"""Envelopes, their linear programs, and the tree search, against brute force and against the solvers' own search."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from regressions import brute_force, is_close, relu_problems
+from scipy import sparse
+
+from layermilp import Status
+from layermilp.formulations import ReluRegression
+from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, EnvelopeLp, PrimalLp, envelope_lp
+from layermilp.layerwise import solve as solving
+from layermilp.layerwise.solve import Setup, solve_relu
+from layermilp.program import Limits
+from layermilp.solvers import SOLVERS
+from layermilp.solvers.warm import WarmLp
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def _decisions(problem: ReluRegression, rng: np.random.Generator) -> np.ndarray:
+    """Decide some rows with a positive target at random."""
+    decided = rng.choice([OPEN, FIRES, SILENT], problem.n_rows)
+    return np.where(problem.targets > 0.0, decided, OPEN)
+
+
+def _points(problem: ReluRegression, rng: np.random.Generator) -> np.ndarray:
+    share = np.clip(rng.uniform(-0.3, 1.3, (20, problem.n_unknowns)), 0.0, 1.0)
+    return problem.lower + share * (problem.upper - problem.lower)
+
+
+def _random(seed: int, samples: int, inputs: int, reach: float = 1.0) -> ReluRegression:
+    """Return a neuron's fit with half of the targets zero, around a start."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((samples, inputs))
+    start = rng.uniform(-1.0, 1.0, inputs + 1)
+    return ReluRegression(
+        coefficients=sparse.csr_array(np.column_stack([x, np.ones(samples)])),
+        constants=np.zeros(samples),
+        lower=start - reach,
+        upper=start + reach,
+        start=start,
+        targets=np.maximum(rng.normal(0.0, 1.0, samples), 0.0),
+        big_m=100.0,
+    )
+
+
+@settings(deadline=None, max_examples=200)
+@given(relu_problems(), SEEDS)
+def test_an_open_row_is_underestimated_and_a_decided_one_is_not(problem: ReluRegression, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    decided = _decisions(problem, rng)
+    envelope = Envelope.of(problem.targets, problem.interval[0], decided, price=float(rng.choice([1.0, 10.0])))
+    for theta in _points(problem, rng):
+        a, losses = problem.preactivation(theta), problem.losses(theta)
+        values = envelope.at(a)
+        is_open = decided == OPEN
+        assert np.all(values[is_open] <= losses[is_open] + 1e-9)
+        assert np.all(values[~is_open] >= losses[~is_open] - 1e-9)
+        right = np.where(decided == FIRES, a >= 0.0, a <= 0.0) & ~is_open
+        np.testing.assert_allclose(values[right], losses[right], atol=1e-9)
+        # Between the loss at the smallest preactivation and the target nothing convex is larger.
+        can_fire = is_open & (problem.interval[1] > 0.0)
+        np.testing.assert_allclose(values[can_fire], problem.relaxed_losses(theta)[can_fire], atol=1e-9)
+
+
+@settings(deadline=None, max_examples=100)
+@given(relu_problems(), SEEDS)
+def test_a_pattern_is_no_less_than_the_loss_and_equals_it_where_it_holds(problem: ReluRegression, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pattern = rng.random(problem.n_rows) < 0.5
+    envelope = Envelope.of_pattern(problem.targets, pattern)
+    for theta in _points(problem, rng):
+        a, losses = problem.preactivation(theta), problem.losses(theta)
+        assert np.all(envelope.at(a) >= losses - 1e-9)
+        holds = (a > 0.0) == pattern
+        np.testing.assert_allclose(envelope.at(a)[holds], losses[holds], atol=1e-9)
+
+
+@settings(deadline=None, max_examples=100)
+@given(relu_problems(), SEEDS)
+def test_any_multipliers_give_a_linear_function_below(problem: ReluRegression, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    envelope = Envelope.of(problem.targets, problem.interval[0], _decisions(problem, rng), price=3.0)
+    multipliers = envelope.clipped(rng.normal(0.0, 2.0, problem.n_rows))
+    constant = envelope.constants_of(multipliers, problem.constants).sum()
+    slopes = multipliers @ problem.coefficients.toarray()
+    for theta in _points(problem, rng):
+        assert constant + slopes @ theta <= envelope.at(problem.preactivation(theta)).sum() + 1e-9
+
+
+@settings(deadline=None, max_examples=60)
+@given(relu_problems(), SEEDS)
+def test_both_programs_have_the_minimum_and_prove_it(problem: ReluRegression, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    h, g = problem.coefficients.toarray(), problem.constants
+    programs: list[EnvelopeLp] = [PrimalLp(h, g), DualLp(h, g)]
+    solvers = [WarmLp(program.matrix) for program in programs]
+    # The second turn starts from the basis of the first.
+    for _ in range(2):
+        envelope = Envelope.of(problem.targets, problem.interval[0], _decisions(problem, rng), price=2.0)
+        for program, solver in zip(programs, solvers, strict=True):
+            answer = solver.solve(*program.numbers(envelope, problem.lower, problem.upper))
+            assert answer is not None
+            multipliers, theta = program.multipliers(envelope, *answer)
+            slopes = multipliers @ h
+            least = np.minimum(problem.lower * slopes, problem.upper * slopes).sum()
+            bound = envelope.constants_of(multipliers, g).sum() + least
+            value = envelope.at(problem.preactivation(np.clip(theta, problem.lower, problem.upper))).sum()
+            assert is_close(bound, value), (type(program), bound, value)
+
+
+def test_the_program_with_fewer_rows_is_taken() -> None:
+    assert envelope_lp(np.ones((5, 3)), np.zeros(5)).matrix.shape[0] == 3
+    assert envelope_lp(np.ones((3, 5)), np.zeros(3)).matrix.shape[0] == 3
+
+
+@pytest.mark.parametrize("tie_break", ["l2", "none"])
+@settings(deadline=None, max_examples=60)
+@given(problem=relu_problems())
+def test_the_search_finds_the_optimum_of_brute_force(tie_break: str, problem: ReluRegression) -> None:
+    fit = solve_relu(problem, Setup(solver="highs", tie_break=tie_break))
+    assert fit.status is Status.OPTIMAL
+    assert is_close(fit.objective, brute_force(problem))
+    assert fit.bound <= fit.objective + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("seed", "samples", "inputs", "reach"),
+    [(0, 30, 3, 1.0), (1, 60, 4, 0.5), (2, 12, 20, 0.2), (3, 60, 8, 0.3), (4, 15, 40, 0.05)],
+)
+def test_the_search_agrees_with_the_reference_form(seed: int, samples: int, inputs: int, reach: float) -> None:
+    problem = _random(seed, samples, inputs, reach)
+    found, plain = solve_relu(problem, Setup(solver="highs")), solve_relu(problem, Setup("paper"))
+    assert found.status is Status.OPTIMAL and plain.status is Status.OPTIMAL
+    assert found.nodes > 0 and set(found.solver_calls) == {"highs"}
+    assert is_close(found.objective, plain.objective)
+
+
+def test_the_search_agrees_with_the_solvers_on_recorded_programs(recorded: dict[str, ReluRegression]) -> None:
+    """Those of 50 samples in trust regions, and of a convolution, where the reduced program takes seconds at most."""
+    names = [name for name in recorded if "-50-batch3-" in name]
+    assert len(names) >= 10
+    for name in names:
+        found = solve_relu(recorded[name], Setup(solver="auto"))
+        plain = solve_relu(recorded[name], Setup(solver="highs", options={"random_seed": 1}))
+        assert found.status is Status.OPTIMAL and plain.status is Status.OPTIMAL
+        assert is_close(found.objective, plain.objective), (name, found.objective, plain.objective)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, ReluRegression]:
+    import importlib.util
+
+    path = Path(__file__).parent.parent / "bench" / "record.py"
+    spec = importlib.util.spec_from_file_location("record", path)
+    assert spec is not None and spec.loader is not None
+    import sys
+
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["record"] = module
+    spec.loader.exec_module(module)
+    programs: dict[str, ReluRegression] = module.load()
+    return programs
+
+
+def test_a_node_limit_ends_the_search_with_a_bound() -> None:
+    problem = _random(3, 60, 8)
+    limited = [solve_relu(problem, Setup(solver="highs", limits=Limits(node_limit=n))) for n in (1, 5, 5)]
+    assert [fit.status for fit in limited] == [Status.FEASIBLE_AT_LIMIT] * 3
+    assert limited[0].nodes == solving.TREE_NODES and limited[1].nodes == 5 * solving.TREE_NODES
+    assert limited[0].bound < limited[1].bound < limited[1].objective <= limited[0].objective
+    # Repeatable.
+    assert np.array_equal(limited[1].parameters, limited[2].parameters) and limited[1].bound == limited[2].bound
+
+
+def test_a_gap_ends_the_search() -> None:
+    problem = _random(1, 60, 4, 0.5)
+    wide, proven = (solve_relu(problem, Setup(solver="highs", limits=Limits(gap=gap))) for gap in (0.3, None))
+    assert wide.status is Status.OPTIMAL_WITHIN_GAP and proven.status is Status.OPTIMAL
+    assert wide.nodes < proven.nodes and wide.bound <= proven.objective + 1e-9
+    assert wide.objective <= wide.bound / 0.7 + 1e-9
+
+
+def test_the_solver_takes_over_where_the_search_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solving, "MOST_TREE_NODES", 3)
+    problem = _random(1, 60, 4, 0.5)
+    fit = solve_relu(problem, Setup(solver="highs"))
+    monkeypatch.undo()
+    assert fit.status is Status.OPTIMAL
+    assert is_close(fit.objective, solve_relu(problem, Setup(solver="highs")).objective)
+
+
+def test_a_program_that_fails_is_left_to_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WarmLp, "solve", lambda *numbers: None)
+    fit = solve_relu(_random(2, 12, 20, 0.2), Setup())
+    assert fit.status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("solver", [name for name in ("highs", "cplex") if SOLVERS[name].is_available()])
+@pytest.mark.parametrize("formulation", ["reduced", "paper"])
+def test_an_objective_target_ends_the_search(solver: str, formulation: str) -> None:
+    problem = _random(1, 40, 4, 0.5)
+    best = solve_relu(problem, Setup()).objective
+    target = 1.02 * best
+    assert problem.loss(problem.start) > target
+    fit = solve_relu(problem, Setup(formulation, solver, Limits(objective_target=target), tie_break="none"))
+    assert fit.status is Status.FEASIBLE_AT_LIMIT
+    assert best - 1e-6 <= fit.objective <= target + 1e-9
+    assert fit.bound <= best + 1e-6
+
+
+def test_rows_that_cannot_fire_count_with_their_targets() -> None:
+    problem = replace(_random(0, 10, 2, 0.1), constants=np.where(np.arange(10) < 5, -50.0, 0.0))
+    fit = solve_relu(problem, Setup(solver="highs"))
+    assert fit.objective >= problem.targets[:5].sum() - 1e-9
+    assert is_close(fit.objective, solve_relu(problem, Setup("paper")).objective)
