@@ -24,7 +24,7 @@ from layermilp.formulations import ReluRegression
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.settings import Settings
 from layermilp.layerwise.solve import Setup
-from layermilp.layerwise.sweep import WeightTask
+from layermilp.layerwise.sweep import HiddenWeightTask
 from layermilp.layerwise.trainer import training
 from layermilp.parallel import Answer, Task, Workers
 from layermilp.program import FloatArray, IntArray, Limits
@@ -76,10 +76,14 @@ SOURCES = tuple(
 
 
 def images(count: int, seed: int) -> tuple[FloatArray, IntArray]:
-    """Return warped digits as whole gray values of 0 to 255 over 255, shape ``(count, 784)``, and their labels."""
+    """Return warped digits as whole gray values of 0 to 255 over 255, shape ``(count, 784)``, and their labels.
+
+    Every digit comes once before one comes again, otherwise warped.
+    """
     digits, labels = load_digits(return_X_y=True)
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(digits))[:count]
+    passes = -(-count // len(digits))
+    chosen = np.concatenate([rng.permutation(len(digits)) for _ in range(passes)])[:count]
     drawn = np.zeros((count, 28, 28))
     for image, digit in zip(drawn, digits[chosen], strict=True):
         angle, scale = rng.uniform(-0.2, 0.2), rng.uniform(0.36, 0.44)
@@ -98,10 +102,9 @@ class RecordingWorkers(Workers):
 
     def map(self, function: Callable[[Task], Answer], tasks: Sequence[Task]) -> Iterator[Answer]:
         """Keep what is kept, and work."""
-        problems = [task.problem for task in tasks if isinstance(task, WeightTask)]
-        relu = [problem for problem in problems if isinstance(problem, ReluRegression)]
-        if relu:
-            self.layers.append(relu)
+        problems = [task.problem() for task in tasks if isinstance(task, HiddenWeightTask)]
+        if problems:
+            self.layers.append(problems)
         return super().map(function, tasks)
 
 

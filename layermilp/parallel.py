@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,37 +17,62 @@ Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
 
-class Workers:
-    """A pool of worker processes, kept while the context lasts.
+BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
+"""Where workers are, by joblib's name for it, and the package that it needs."""
 
-    Results come in the order of the tasks and do not depend on the number of workers: tasks are pure, and inside the
-    context linear algebra runs on one thread everywhere, because its rounding may depend on the number of threads.
+SHARED_BYTES = 100_000
+"""Size from which an array that several tasks hold is shared by the processes instead of sent with every task."""
+
+
+class Workers:
+    """A pool of worker processes, kept while the context lasts: on this machine, or those of a Dask or Ray cluster.
+
+    Results come in the order of the tasks and do not depend on the number of workers or where they are: tasks are pure, and
+    inside the context linear algebra runs on one thread everywhere, because its rounding may depend on the number of threads.
 
     Parameters
     ----------
     n_jobs : int
-        Number of processes; 1 works in the calling process, -1 takes one per core.
+        Number of processes; 1 works in the calling process, -1 takes one per core. A cluster at an address has its own.
+    backend : {"loky", "dask", "ray"}
+        ``loky`` for processes of this machine; the others need their package.
+    address : str, optional
+        Of a running cluster; without it ``dask`` and ``ray`` start one of `n_jobs` processes on this machine.
 
     Raises
     ------
     OptionError
-        If the number is 0 or below -1.
+        If the number is 0 or below -1, or the backend is unknown, not installed or not reached.
     """
 
-    def __init__(self, n_jobs: int) -> None:
+    def __init__(self, n_jobs: int, backend: str = "loky", address: str | None = None) -> None:
         if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
             raise OptionError(f"n_jobs is {n_jobs!r}; it must be a number of processes, or -1 for one per core")
+        if backend not in BACKENDS:
+            raise OptionError(f"backend {backend!r} is unknown; choose {', '.join(BACKENDS)}")
+        if address is not None and backend == "loky":
+            raise OptionError(f"address {address!r} is for the backends dask and ray; loky works on this machine")
+        module = BACKENDS[backend]
+        if importlib.util.find_spec(module) is None:
+            raise OptionError(f"backend {backend!r} needs the package {module}; `pip install 'layermilp[{backend}]'` brings it")
         self.n_jobs = joblib.cpu_count() if n_jobs == -1 else n_jobs
+        self.backend, self.address = backend, address
         self._stack = ExitStack()
         self._parallel: Any = None
 
     def __enter__(self) -> Workers:
         self._stack.enter_context(threadpoolctl.threadpool_limits(limits=1, user_api="blas"))
-        if self.n_jobs > 1:
-            self._stack.enter_context(joblib.parallel_config(backend="loky", inner_max_num_threads=1))
+        if self.backend == "loky" and self.n_jobs == 1:
+            return self
+        try:
+            # One task at a time to whoever is free: tasks of unequal cost are balanced.
             self._parallel = self._stack.enter_context(
-                joblib.Parallel(n_jobs=self.n_jobs, return_as="generator", batch_size=1)
+                joblib.Parallel(**self._start(), batch_size=1, max_nbytes=SHARED_BYTES)
             )
+        except (OSError, ConnectionError, RuntimeError) as error:
+            self._stack.close()
+            raise OptionError(f"the {self.backend} cluster at {self.address!r} was not reached: {error}") from error
+        if self.backend == "loky":
             with _held_back_from_children(signal.SIGINT):
                 list(self.map(_ready, range(self.n_jobs)))
         return self
@@ -62,8 +88,40 @@ class Workers:
         """
         if self._parallel is None or len(tasks) == 1:
             return map(function, tasks)
-        answers: Iterator[Answer] = self._parallel(joblib.delayed(_in_worker)(function, task) for task in tasks)
-        return answers
+        call = _in_process if self.backend == "loky" else _in_cluster
+        return iter(self._parallel(joblib.delayed(call)(function, task) for task in tasks))
+
+    def _start(self) -> dict[str, Any]:
+        """Start or reach the processes; return what joblib has to know of them."""
+        if self.backend == "dask":
+            return self._start_dask()
+        if self.backend == "ray":
+            return self._start_ray()
+        self._stack.enter_context(joblib.parallel_config(backend="loky", inner_max_num_threads=1))
+        return {"n_jobs": self.n_jobs, "return_as": "generator"}
+
+    def _start_dask(self) -> dict[str, Any]:
+        from distributed import Client
+
+        local: dict[str, Any] = {"n_workers": self.n_jobs, "threads_per_worker": 1, "dashboard_address": None}
+        client = Client(self.address) if self.address else Client(**local)
+        self._stack.enter_context(client)
+        self.n_jobs = sum(client.ncores().values())
+        self._stack.enter_context(joblib.parallel_config(backend="dask"))
+        return {"n_jobs": -1, "return_as": "generator"}
+
+    def _start_ray(self) -> dict[str, Any]:
+        import ray
+        from ray.util.joblib import register_ray
+
+        here: dict[str, Any] = {} if self.address else {"num_cpus": self.n_jobs}
+        ray.init(address=self.address or "local", include_dashboard=False, log_to_driver=False, logging_level="ERROR", **here)
+        self._stack.callback(ray.shutdown)
+        register_ray()
+        self.n_jobs = int(ray.cluster_resources()["CPU"])
+        self._stack.enter_context(joblib.parallel_config(backend="ray"))
+        # joblib has no generator for a pool of Ray's.
+        return {"n_jobs": self.n_jobs, "return_as": "list"}
 
 
 @contextmanager
@@ -84,7 +142,12 @@ def _ready(worker: int) -> int:
     return worker
 
 
-def _in_worker(function: Callable[[Task], Answer], task: Task) -> Answer:
+def _in_process(function: Callable[[Task], Answer], task: Task) -> Answer:
     # On a terminal Ctrl-C reaches every process; the calling one decides what to do, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return function(task)
+
+
+def _in_cluster(function: Callable[[Task], Answer], task: Task) -> Answer:
+    with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+        return function(task)

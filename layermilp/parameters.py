@@ -194,6 +194,10 @@ class ParameterMap:
         coefficients = np.empty((len(inputs), group.neurons.size, group.parameters.size))
         for i, neuron in enumerate(group.neurons):
             entries = np.flatnonzero(self.index[neuron] >= 0)
+            if np.array_equal(self.index[neuron], group.parameters):
+                # A neuron of a dense layer: nothing is tied or fixed.
+                coefficients[:, i] = extended
+                continue
             places = np.searchsorted(group.parameters, self.index[neuron, entries])
             ties = sparse.csr_array(
                 (np.ones(entries.size), (places, entries)), shape=(group.parameters.size, extended.shape[1])

@@ -52,6 +52,8 @@ def _fitted(network: Network, data: Dataset, arguments: argparse.Namespace) -> N
         gap=arguments.gap,
         time_limit=arguments.time_limit,
         n_jobs=arguments.jobs,
+        backend=arguments.backend,
+        address=arguments.address,
     )
 
 

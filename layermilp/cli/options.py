@@ -14,6 +14,7 @@ from layermilp.layerwise.objective import OBJECTIVES
 from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP, POSTPROCESS, PRESETS, Settings, preset
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tiebreak import TIE_BREAKS
+from layermilp.parallel import BACKENDS
 from layermilp.solvers import SOLVERS, Option
 from layermilp.version import __version__
 
@@ -100,7 +101,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_solving(parser)
     _add_last_layer(parser)
     parser.add_argument("--committee", type=int, default=1, metavar="N", help="members, each on images and a seed of its own")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="worker processes, -1 for one per core")
+    _add_workers(parser)
     parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl and summary.json")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", help="print nothing but the result")
@@ -203,6 +204,12 @@ def _add_last_layer(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="worker processes, -1 for one per core")
+    parser.add_argument("--backend", default="loky", metavar="NAME", help=f"where they are: {', '.join(BACKENDS)}")
+    parser.add_argument("--address", metavar="URL", help="of a running Dask or Ray cluster (default: one on this machine)")
+
+
 def _add_postprocess(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model.npz")
     _add_data(parser)
@@ -212,7 +219,7 @@ def _add_postprocess(parser: argparse.ArgumentParser) -> None:
     _add_last_layer(parser)
     parser.add_argument("--box", type=float, metavar="B", help="weights stay in [-B, B] (default: 1 for l1, 10 for margin)")
     _add_solver(parser)
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="worker processes, -1 for one per core")
+    _add_workers(parser)
     parser.add_argument("--out", required=True, metavar="FILE", help="where the new model is written")
 
 

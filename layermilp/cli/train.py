@@ -51,7 +51,7 @@ def train(arguments: argparse.Namespace) -> int:
         if getattr(arguments, option) < 1:
             raise OptionError(f"{option} is {getattr(arguments, option)}; it must be at least 1")
     network = Network.from_notation(arguments.net, init=arguments.init, seed=settings.seed)
-    workers = Workers(arguments.jobs)
+    workers = Workers(arguments.jobs, arguments.backend, arguments.address)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
     with Progress(settings.total_batches, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
         data = load(arguments, network.n_inputs, progress.note)

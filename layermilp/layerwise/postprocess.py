@@ -89,6 +89,8 @@ def postprocess(
     gap: float | None = None,
     time_limit: float | None = None,
     n_jobs: int = 2,
+    backend: str = "loky",
+    address: str | None = None,
 ) -> Network:
     """Fit the last layer anew on the given samples, all at once (Goebbels 2021, section 2.3).
 
@@ -123,6 +125,8 @@ def postprocess(
         Seconds per program; the best weights found are returned.
     n_jobs : int
         Worker processes; -1 for one per core.
+    backend, address
+        Where they are, as in `train`.
 
     Returns
     -------
@@ -146,6 +150,6 @@ def postprocess(
     setup = Setup(solver=solver, limits=Limits(time_limit, gap))
     loss = settings.objective_for(network, data.y)
     bounds = whole_box(network.blocks[-1].theta, settings.bound_of_outputs(loss))
-    with Workers(n_jobs) as workers:
+    with Workers(n_jobs, backend, address) as workers:
         fitted, _ = fit_last_layer(network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers)
     return fitted.with_decision(loss.decision)

@@ -308,8 +308,9 @@ def _search_tree(search: _Search, problem: ReluRegression) -> None:
     """Descend and search by `Tree`; no status is set where the solver is to take over."""
     tree, limit = Tree(problem, search), search.setup.limits.node_limit
     search.bound = tree.constant
-    for firing in (tree.pattern(problem.start), np.ones(tree.n_rows, dtype=bool)):
-        tree.descend(firing)
+    tree.descend(tree.pattern(problem.start))
+    if not search.suffices(search.bound):
+        tree.descend(np.ones(tree.n_rows, dtype=bool))
     if not search.suffices(search.bound):
         explored = tree.explore(MOST_TREE_NODES if limit is None else limit * TREE_NODES)
         search.bound, search.nodes = max(search.bound, explored.bound), explored.nodes

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.regression import LinearRegression, ReluRegression, reference_big_m
+from layermilp.formulations.regression import ReluRegression, reference_big_m
 from layermilp.layerwise.objective import Box, Objective
 from layermilp.layerwise.propose import Proposals, propose_hidden, propose_last
 from layermilp.layerwise.solve import Fit, Setup, solve_linear, solve_relu
@@ -70,23 +70,50 @@ Watcher = Callable[[Step], None]
 
 
 @dataclass(frozen=True, eq=False)
-class WeightTask:
-    """The weight program of one group of neurons, ready for a worker."""
+class HiddenWeightTask:
+    """The weight program of one group of hidden neurons, ready for a worker, which builds it.
 
-    problem: ReluRegression | LinearRegression
+    All tasks of a layer hold the same array of inputs, which workers of the same machine share.
+    """
+
+    block: Block
+    group: Group
+    inputs: FloatArray
+    targets: FloatArray
+    box: Box
     setup: Setup
 
     @property
     def is_light(self) -> bool:
         """Whether this is a small ridge regression, quicker to solve than to send."""
-        by_ridge = self.setup.ridge > 0.0 and isinstance(self.problem, ReluRegression)
-        return by_ridge and self.problem.n_rows * self.problem.n_unknowns <= LIGHT
+        size = len(self.inputs) * self.group.neurons.size * self.group.parameters.size
+        return self.setup.ridge > 0.0 and size <= LIGHT
+
+    def problem(self) -> ReluRegression:
+        """Build it."""
+        return hidden_problem(self.block, self.group, self.inputs, self.targets, self.box)
 
     def solve(self) -> Fit:
         """Solve it."""
-        if isinstance(self.problem, ReluRegression):
-            return solve_relu(self.problem, self.setup)
-        return solve_linear(self.problem, self.setup)
+        return solve_relu(self.problem(), self.setup)
+
+
+@dataclass(frozen=True, eq=False)
+class LastWeightTask:
+    """The weight program of one group of output neurons, ready for a worker, which builds it."""
+
+    block: Block
+    group: Group
+    inputs: FloatArray
+    labels: IntArray
+    box: Box
+    objective: Objective
+    setup: Setup
+
+    def solve(self) -> Fit:
+        """Solve it."""
+        problem = self.objective.of_weights(self.block, self.group, self.inputs, self.labels, self.box)
+        return solve_linear(problem, self.setup)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +229,11 @@ def fit_hidden(
     Groups of neurons that share parameters are programs of their own.
     """
     groups = block.parameters.groups
-    problems = [hidden_problem(block, group, inputs, targets, box) for group in groups]
-    return _fitted(block, groups, problems, setups, workers, watch)
+    tasks = [
+        HiddenWeightTask(block, group, inputs, targets[:, group.neurons], box, setups(k)) for k, group in enumerate(groups)
+    ]
+    fits = solved(None if all(task.is_light for task in tasks) else workers, tasks, watch)
+    return with_fits(block, groups, fits), fits
 
 
 def fit_last(
@@ -218,12 +248,16 @@ def fit_last(
 ) -> tuple[Block, list[Fit]]:
     """Fit the parameters of the last block: (7) and (8), or the program of another objective."""
     groups = objective.groups(block)
-    problems = [objective.of_weights(block, group, inputs, labels, box) for group in groups]
-    return _fitted(block, groups, problems, setups, workers, watch)
+    tasks = [LastWeightTask(block, group, inputs, labels, box, objective, setups(k)) for k, group in enumerate(groups)]
+    fits = solved(workers, tasks, watch)
+    return with_fits(block, groups, fits), fits
 
 
 def hidden_problem(block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box) -> ReluRegression:
-    """Return the regression of a group of neurons: one row per sample and neuron, one unknown per parameter."""
+    """Return the regression of a group of neurons: one row per sample and neuron, one unknown per parameter.
+
+    The targets are those of the neurons of the group, shape ``(m, len(group.neurons))``.
+    """
     coefficients, constants = block.parameters.rows(group, inputs)
     lower, upper, start = box.around(block.theta, group.parameters)
     ends = np.concatenate([lower, upper, block.parameters.fixed[group.neurons].reshape(-1)])
@@ -233,22 +267,9 @@ def hidden_problem(block: Block, group: Group, inputs: FloatArray, targets: Floa
         lower,
         upper,
         start,
-        targets=targets[:, group.neurons].reshape(-1),
+        targets=targets.reshape(-1),
         big_m=reference_big_m(inputs, ends),
     )
-
-
-def _fitted(
-    block: Block,
-    groups: tuple[Group, ...],
-    problems: Sequence[ReluRegression | LinearRegression],
-    setups: Callable[[int], Setup],
-    workers: Workers,
-    watch: Callable[[int, int], None],
-) -> tuple[Block, list[Fit]]:
-    tasks = [WeightTask(problem, setups(k)) for k, problem in enumerate(problems)]
-    fits = solved(None if all(task.is_light for task in tasks) else workers, tasks, watch)
-    return with_fits(block, groups, fits), fits
 
 
 def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Block:

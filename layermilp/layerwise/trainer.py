@@ -252,6 +252,8 @@ def train(
     input_penalty: float = Settings.input_penalty,
     solver: str = "auto",
     n_jobs: int = 2,
+    backend: str = "loky",
+    address: str | None = None,
     seed: int = Settings.seed,
     first_sample: int = Settings.first_sample,
     formulation: str = DEFAULT_SETUP.formulation,
@@ -308,6 +310,10 @@ def train(
         Who solves the programs; ``auto`` chooses per program.
     n_jobs : int
         Worker processes; -1 for one per core. The result does not depend on it unless a time limit is hit.
+    backend : {"loky", "dask", "ray"}
+        Where they are: on this machine, or in a Dask or Ray cluster, which has as many as it has cores.
+    address : str, optional
+        Of the running cluster; without it one of `n_jobs` processes is started on this machine.
     seed : int
         Seed of reshuffled passes and of the solvers.
     first_sample : int
@@ -388,7 +394,7 @@ def train(
         postprocess=postprocess,
         tolerance=tolerance,
     )
-    with Workers(n_jobs) as workers:
+    with Workers(n_jobs, backend, address) as workers:
         return run(network, TrainingData.of(network, X, y, X_test, y_test), settings, workers)
 
 

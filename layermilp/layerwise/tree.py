@@ -52,8 +52,15 @@ class Incumbent(Protocol):
     def offer(self, theta: FloatArray) -> float:
         """Take a point if its loss is lower; return its loss."""
 
+    def meets(self, bound: float) -> bool:
+        """Whether the loss equals a lower bound."""
+
     def suffices(self, bound: float) -> bool:
-        """Whether the loss is as near to a lower bound as was asked for."""
+        """Whether the loss is as near to a lower bound as was asked for, or at its own target."""
+
+    @property
+    def is_at_target(self) -> bool:
+        """Whether the loss is at most the objective that was asked for."""
 
     @property
     def expired(self) -> bool:
@@ -147,7 +154,8 @@ class Tree:
         """
         loss = np.inf
         for _ in range(MOST_DESCENTS):
-            if self.best.suffices(self.constant) or self.best.expired:
+            # A descent is cheap: it goes on to its end, even where less was asked for.
+            if self.best.meets(self.constant) or self.best.is_at_target or self.best.expired:
                 return
             try:
                 theta = self._solve(Envelope.of_pattern(self.t, firing), self.problem.lower, self.problem.upper)[2]
