@@ -146,13 +146,13 @@ def main() -> None:
     """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--solver", default="highs", help="cplex, highs or cbc")
-    parser.add_argument("--time-limit", type=float, help="seconds for one solve (default 60, quick 10)")
+    parser.add_argument("--time-limit", type=float, help="seconds for one solve (default 60, quick 5)")
     parser.add_argument("--only", default="", metavar="TEXT", help="programs with this in their names")
     parser.add_argument("--programs", type=Path, default=PROGRAMS)
     parser.add_argument("--quick", action="store_true", help=f"every {QUICK}th program")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table here")
     arguments = parser.parse_args()
-    time_limit = arguments.time_limit or (10.0 if arguments.quick else 60.0)
+    time_limit = arguments.time_limit or (5.0 if arguments.quick else 60.0)
     problems = {name: problem for name, problem in load(arguments.programs).items() if arguments.only in name}
     if arguments.quick:
         problems = dict(list(problems.items())[::QUICK])

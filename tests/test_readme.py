@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -33,12 +34,36 @@ def test_options_in_the_table_exist() -> None:
     assert options <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
-@pytest.mark.parametrize("script", ["adapters.py", "bulk.py", "train.py"])
+@pytest.mark.parametrize("script", ["adapters.py", "bulk.py", "proposals.py", "scaling.py", "train.py"])
 def test_benches_run(script: str, tmp_path: Path) -> None:
     words = [sys.executable, str(ROOT / "bench" / script), "--quick", "--json", str(tmp_path / "out.json")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.json").is_file()
+
+
+def test_the_formulations_are_compared(tmp_path: Path) -> None:
+    """Every seventh recorded program, with a second for each solve: equal optima, and both means."""
+    out = tmp_path / "out.json"
+    words = [sys.executable, str(ROOT / "bench" / "formulations.py"), "--quick", "--time-limit", "1", "--solver", "highs"]
+    done = subprocess.run([*words, "--json", str(out)], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert found["geometric_mean"] > 1.0 and not found["different"]
+    assert len(found["instances"]) == found["programs"] >= 10
+    for row in found["instances"]:
+        assert {"name", "rows", "columns", "paper_seconds", "reduced_seconds"} <= row.keys()
+        if row["paper_finished"] and row["reduced_finished"]:
+            assert row["paper_objective"] == pytest.approx(row["reduced_objective"], rel=1e-6, abs=1e-6)
+
+
+def test_the_recorded_programs_are_many_and_small() -> None:
+    path = ROOT / "bench" / "programs.npz"
+    with np.load(path) as file:
+        names = {key.removesuffix("/matrix") for key in file.files if key.endswith("/matrix")}
+    assert len(names) >= 60 and path.stat().st_size < 1_000_000
+    for words in ("dense", "conv", "-50-", "-100-", "-300-", "batch1", "batch3", "layer1", "layer2", "layer3"):
+        assert any(words in name for name in names)
 
 
 def test_the_reports_experiments_run(tmp_path: Path) -> None:
