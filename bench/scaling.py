@@ -1,4 +1,4 @@
-"""What one sweep costs, against samples per batch, width and depth; and what a second worker gains.
+"""What one sweep costs, against samples per batch, width and depth.
 
 One batch of warped digits (see `record.py`) is trained for one sweep. From 784-8-8-8-10 and 100 samples one quantity changes
 at a time. ``ridge`` is the default; ``milp`` fits hidden layers by mixed-integer programs, as the report does (``ridge=0``).

@@ -64,14 +64,10 @@ class Workers:
         self._stack.enter_context(threadpoolctl.threadpool_limits(limits=1, user_api="blas"))
         if self.backend == "loky" and self.n_jobs == 1:
             return self
-        try:
-            # One task at a time to whoever is free: tasks of unequal cost are balanced.
-            self._parallel = self._stack.enter_context(
-                joblib.Parallel(**self._start(), batch_size=1, max_nbytes=SHARED_BYTES)
-            )
-        except (OSError, ConnectionError, RuntimeError) as error:
-            self._stack.close()
-            raise OptionError(f"the {self.backend} cluster at {self.address!r} was not reached: {error}") from error
+        # One task at a time to whoever is free: tasks of unequal cost are balanced.
+        self._parallel = self._stack.enter_context(
+            joblib.Parallel(**self._start(), batch_size=1, max_nbytes=SHARED_BYTES)
+        )
         if self.backend == "loky":
             with _held_back_from_children(signal.SIGINT):
                 list(self.map(_ready, range(self.n_jobs)))
@@ -93,12 +89,15 @@ class Workers:
 
     def _start(self) -> dict[str, Any]:
         """Start or reach the processes; return what joblib has to know of them."""
-        if self.backend == "dask":
-            return self._start_dask()
-        if self.backend == "ray":
-            return self._start_ray()
-        self._stack.enter_context(joblib.parallel_config(backend="loky", inner_max_num_threads=1))
-        return {"n_jobs": self.n_jobs, "return_as": "generator"}
+        if self.backend == "loky":
+            self._stack.enter_context(joblib.parallel_config(backend="loky", inner_max_num_threads=1))
+            return {"n_jobs": self.n_jobs, "return_as": "generator"}
+        try:
+            return self._start_dask() if self.backend == "dask" else self._start_ray()
+        except (OSError, RuntimeError) as error:
+            self._stack.close()
+            where = "on this machine was not started" if self.address is None else f"at {self.address!r} was not reached"
+            raise OptionError(f"the {self.backend} cluster {where}: {error}") from error
 
     def _start_dask(self) -> dict[str, Any]:
         from distributed import Client

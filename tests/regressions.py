@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from layermilp.formulations import ReluRegression
+from layermilp.formulations.envelope import OPEN, SILENT, Envelope
 from layermilp.formulations.regression import reference_big_m
 
 GRID = st.integers(-8, 8).map(lambda k: k / 4)
@@ -74,6 +75,13 @@ def brute_force(problem: ReluRegression) -> float:
     """Return the optimum as the smallest over the LPs of all firing patterns (the report's 2^m LPs)."""
     patterns = product([False, True], repeat=problem.n_rows)
     return min(_pattern_optimum(problem, np.array(pattern)) for pattern in patterns)
+
+
+def relaxed_losses(problem: ReluRegression, theta: np.ndarray) -> np.ndarray:
+    """Loss of every row in the relaxation of the reduced form: its envelope, where no row is decided but by the box."""
+    low, high = problem.interval
+    decided = np.where((problem.targets > 0.0) & (high <= 0.0), SILENT, OPEN)
+    return Envelope.of(problem.targets, low, decided).at(problem.preactivation(theta))
 
 
 def is_close(found: float, expected: float) -> bool:

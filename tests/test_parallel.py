@@ -9,7 +9,7 @@ import pytest
 
 from layermilp import Network, postprocess, train
 from layermilp.errors import OptionError
-from layermilp.parallel import Workers
+from layermilp.parallel import BACKENDS, Workers
 
 
 def _data() -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +37,7 @@ def _same(found: list[np.ndarray], expected: list[np.ndarray]) -> bool:
 
 @pytest.mark.parametrize("backend", ["loky", "dask", "ray"])
 def test_every_backend_gives_the_weights_of_one_process(backend: str, alone: list[np.ndarray]) -> None:
-    pytest.importorskip({"dask": "distributed"}.get(backend, backend if backend == "ray" else "joblib"))
+    pytest.importorskip(BACKENDS[backend], reason=f"the package {BACKENDS[backend]} is not installed")
     assert _same(_trained(n_jobs=2, backend=backend), alone)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,20 @@ from layermilp.formulations import ReluRegression
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, EnvelopeLp, PrimalLp, envelope_lp
 from layermilp.layerwise import solve as solving
 from layermilp.layerwise.solve import Setup, solve_relu
-from layermilp.program import Limits
-from layermilp.solvers import SOLVERS
+from layermilp.program import Limits, check
+from layermilp.solvers import SOLVERS, solve
 from layermilp.solvers.warm import WarmLp
 
 SEEDS = st.integers(0, 2**32 - 1)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, ReluRegression]:
+    """The recorded weight programs of bench/record.py, by name."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+    import record
+
+    return record.load()
 
 
 def _decisions(problem: ReluRegression, rng: np.random.Generator) -> np.ndarray:
@@ -66,8 +76,10 @@ def test_an_open_row_is_underestimated_and_a_decided_one_is_not(problem: ReluReg
         right = np.where(decided == FIRES, a >= 0.0, a <= 0.0) & ~is_open
         np.testing.assert_allclose(values[right], losses[right], atol=1e-9)
         # Between the loss at the smallest preactivation and the target nothing convex is larger.
-        can_fire = is_open & (problem.interval[1] > 0.0)
-        np.testing.assert_allclose(values[can_fire], problem.relaxed_losses(theta)[can_fire], atol=1e-9)
+        low, high = problem.interval
+        for r in np.flatnonzero(is_open & (problem.targets > 0.0) & (high > 0.0)):
+            t = problem.targets[r]
+            assert values[r] == pytest.approx(max(t * (t - a[r]) / (t - min(low[r], 0.0)), a[r] - t), abs=1e-9)
 
 
 @settings(deadline=None, max_examples=100)
@@ -154,22 +166,6 @@ def test_the_search_agrees_with_the_solvers_on_recorded_programs(recorded: dict[
         assert is_close(found.objective, plain.objective), (name, found.objective, plain.objective)
 
 
-@pytest.fixture(scope="module")
-def recorded() -> dict[str, ReluRegression]:
-    import importlib.util
-
-    path = Path(__file__).parent.parent / "bench" / "record.py"
-    spec = importlib.util.spec_from_file_location("record", path)
-    assert spec is not None and spec.loader is not None
-    import sys
-
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["record"] = module
-    spec.loader.exec_module(module)
-    programs: dict[str, ReluRegression] = module.load()
-    return programs
-
-
 def test_a_node_limit_ends_the_search_with_a_bound() -> None:
     problem = _random(3, 60, 8)
     limited = [solve_relu(problem, Setup(solver="highs", limits=Limits(node_limit=n))) for n in (1, 5, 5)]
@@ -189,18 +185,21 @@ def test_a_gap_ends_the_search() -> None:
 
 
 def test_the_solver_takes_over_where_the_search_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, programs = _random(1, 60, 4, 0.5), []
+    expected = solve_relu(problem, Setup(solver="highs")).objective
     monkeypatch.setattr(solving, "MOST_TREE_NODES", 3)
-    problem = _random(1, 60, 4, 0.5)
-    fit = solve_relu(problem, Setup(solver="highs"))
-    monkeypatch.undo()
-    assert fit.status is Status.OPTIMAL
-    assert is_close(fit.objective, solve_relu(problem, Setup(solver="highs")).objective)
+    monkeypatch.setattr(solving, "solve", lambda program, *rest: programs.append(program) or solve(program, *rest))
+    fit = solve_relu(problem, Setup(solver="highs", tie_break="none"))
+    assert fit.status is Status.OPTIMAL and is_close(fit.objective, expected)
+    assert programs[0].is_mip and is_close(check(programs[0], programs[0].start).objective, problem.loss(programs[0].start[:5]))
 
 
 def test_a_program_that_fails_is_left_to_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WarmLp, "solve", lambda *numbers: None)
-    fit = solve_relu(_random(2, 12, 20, 0.2), Setup())
-    assert fit.status is Status.OPTIMAL
+    problem, asked = _random(1, 60, 4, 0.5), []
+    expected = solve_relu(problem, Setup(solver="highs")).objective
+    monkeypatch.setattr(WarmLp, "solve", lambda *numbers: asked.append(numbers))
+    fit = solve_relu(problem, Setup(solver="highs"))
+    assert asked and fit.status is Status.OPTIMAL and is_close(fit.objective, expected)
 
 
 @pytest.mark.parametrize("solver", [name for name in ("highs", "cplex") if SOLVERS[name].is_available()])

@@ -33,6 +33,10 @@ OPEN, FIRES, SILENT = 0, 1, -1
 """What is decided of a row: nothing, ``a >= 0``, or ``a <= 0``."""
 
 
+PRICE = 10.0
+"""Price of a decided row on the wrong side. Any of at least 1 is exact; a small one bounds less, a large one is ill-scaled."""
+
+
 @dataclass(frozen=True, eq=False)
 class Envelope:
     """The functions ``f_r`` of all rows: slopes ``(R, 3)``, kinks ``(R, 2)``, and values ``(R,)`` at the first kinks."""
@@ -42,7 +46,7 @@ class Envelope:
     values: FloatArray
 
     @classmethod
-    def of(cls, targets: FloatArray, low: FloatArray, decided: IntArray, price: float) -> Envelope:
+    def of(cls, targets: FloatArray, low: FloatArray, decided: IntArray, price: float = PRICE) -> Envelope:
         """Build the functions from targets, smallest preactivations and decisions, all of shape ``(R,)``."""
         positive, zero = targets > 0.0, np.zeros_like(targets)
         below = np.minimum(low, 0.0)
@@ -82,10 +86,10 @@ class Envelope:
         With ``q = H' pi`` the sum is the constant of a linear function below the sum of all rows everywhere,
         ``constant + q . theta``.
         """
-        (first, second, _), (k1, k2) = self.slopes.T, self.kinks.T
+        second, (k1, k2) = self.slopes[:, 1], self.kinks.T
         upper = np.maximum(multipliers - second, 0.0)
-        lower = multipliers - upper - first
-        return np.asarray(self.values + first * (g - k1) + lower * (g - k1) + upper * (g - k2))
+        lower = multipliers - upper
+        return np.asarray(self.values + lower * (g - k1) + upper * (g - k2))
 
 
 class EnvelopeLp(Protocol):

@@ -143,17 +143,6 @@ class ReluRegression(Rows):
         """The objective at `theta`."""
         return float(self.losses(theta).sum())
 
-    def relaxed_losses(self, theta: FloatArray) -> FloatArray:
-        """Convex envelope of the loss of every row over the box: the losses in the relaxation of the reduced form.
-
-        Between the smallest preactivation ``A- < 0`` and a target ``t > 0`` the envelope is ``t (t - a) / (t - A-)``.
-        """
-        low, high = self.interval
-        a, t = self.preactivation(theta), self.targets
-        is_open = (t > 0.0) & (low < 0.0) & (high > 0.0)
-        chord = t * (t - a) / np.where(is_open, t - low, 1.0)
-        return np.where(is_open, np.maximum(chord, a - t), self.losses(theta))
-
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Interval of every preactivation that holds its value at `theta` and in which its loss is no larger than there.
 
@@ -248,10 +237,6 @@ class HingeRegression(Rows):
     def loss(self, theta: FloatArray) -> float:
         """The objective at `theta`."""
         return float(self.losses(theta).sum())
-
-    def relaxed_losses(self, theta: FloatArray) -> FloatArray:
-        """Losses of the rows; the program is linear, so it is its own relaxation."""
-        return self.losses(theta)
 
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Interval of every preactivation that holds its value at `theta` and in which its loss is no larger than there."""

@@ -23,9 +23,6 @@ from layermilp.solvers.projection import project
 NODES_PER_LP = 256
 """Nodes that share one LP: enough that the cost of a solver call is spread, few enough that the LP stays small."""
 
-PRICE = 10.0
-"""Price of a neuron on the wrong side of what a node decides, see `envelope`."""
-
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
@@ -193,7 +190,7 @@ class _Search:
         problem = proposal.hidden(self.weights, self.bias, self.inputs[samples], self.targets[samples])
         low, high = problem.interval
         decided = np.where((problem.targets > 0.0) & (high <= 0.0), SILENT, states.reshape(-1))
-        envelope = Envelope.of(problem.targets, low, decided, PRICE)
+        envelope = Envelope.of(problem.targets, low, decided)
         solved = self._solve(problem, envelope, len(samples))
         self.nodes += np.bincount(samples, minlength=len(self.inputs))
         if solved is None:

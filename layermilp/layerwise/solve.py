@@ -18,12 +18,9 @@ from layermilp.formulations.neuron import FORMULATIONS, Formulation
 from layermilp.formulations.regression import LinearRegression, MarginRegression, Merger, ReluRegression
 from layermilp.layerwise.ridge import fit_ridge
 from layermilp.layerwise.tiebreak import TIE_BREAKS, project_onto
-from layermilp.layerwise.tree import Tree
+from layermilp.layerwise.tree import MOST_DESCENTS, Tree
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status, relative_gap
 from layermilp.solvers import Option, fitting, solve, warm
-
-MAX_DESCENTS = 50
-"""Largest number of LPs in one descent: a guard, since every step but the last lowers the loss."""
 
 TIGHT = 1e-9
 """Relative difference below which two losses count as equal."""
@@ -300,7 +297,9 @@ def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Set
         _search_tree(search, problem)
         if search.suffices(search.bound) or search.status is not None:
             return search
-    _search_program(search, problem, formulation)
+        _solve_program(search, problem, formulation, formulation.build(replace(problem, start=search.theta)))
+    else:
+        _search_program(search, problem, formulation)
     return search
 
 
@@ -321,10 +320,8 @@ def _search_tree(search: _Search, problem: ReluRegression) -> None:
 
 def _search_program(search: _Search, problem: ReluRegression, formulation: Formulation) -> None:
     """Descend and search by the formulation's program, in the setup's solver."""
-    if search.theta is not problem.start:
-        problem = replace(problem, start=search.theta)
     program = formulation.build(problem)
-    search.bound = max(search.bound, program.offset)
+    search.bound = program.offset
     if program.is_mip:
         descend(search, problem, formulation, program, problem.preactivation(problem.start) > 0.0)
         if not search.suffices(search.bound):
@@ -369,7 +366,7 @@ def descend(search: _Search, problem: ReluRegression, formulation: Formulation, 
     """
     rows = formulation.binary_rows(problem)
     loss = math.inf
-    for _ in range(MAX_DESCENTS):
+    for _ in range(MOST_DESCENTS):
         if search.meets(search.bound) or search.is_at_target or search.expired:
             return
         result = search.solve(program.with_fixed(program.integrality, firing[rows].astype(np.float64)))

@@ -19,9 +19,6 @@ from layermilp.formulations.regression import ReluRegression
 from layermilp.program import BoolArray, FloatArray, IntArray
 from layermilp.solvers.warm import WarmLp
 
-PRICE = 10.0
-"""Price of a decided row on the wrong side. Any of at least 1 is exact; a small one bounds less, a large one is ill-scaled."""
-
 MOST_ROUNDS = 3
 """Relaxations of one node, as long as they tighten its box."""
 
@@ -69,11 +66,10 @@ class Incumbent(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Explored:
-    """Outcome of `explore`: a lower bound of the loss over the box, nodes and linear programs, and whether it went wrong."""
+    """Outcome of `Tree.explore`: a lower bound of the loss over the box, the nodes, and whether a linear program failed."""
 
     bound: float
     nodes: int
-    programs: int
     failed: bool
 
 
@@ -91,7 +87,7 @@ class _Node:
 
 @dataclass(frozen=True, eq=False)
 class _Relaxed:
-    """The relaxation of a node: its bound, the point, and envelopes of its tightened box; None where nothing is left."""
+    """The relaxation of a node: its bound and the point, its envelopes, and the decisions and the box as tightened."""
 
     bound: float
     theta: FloatArray
@@ -207,7 +203,7 @@ class Tree:
                 numbered += 1
                 heapq.heappush(waiting, (child.bound, numbered, child))
         left = waiting[0][0] if waiting else np.inf
-        return Explored(min(closed, left, best.loss), nodes, self.programs, failed)
+        return Explored(min(closed, left, best.loss), nodes, failed)
 
     def _relax(self, node: _Node) -> _Relaxed | None:
         """Solve and tighten; None if no point of the node is better than the best."""
@@ -220,7 +216,7 @@ class Tree:
             lower, upper = box
             low, high = self._interval(lower, upper)
             decided = np.where((decided == OPEN) & (self.t > 0.0) & (high <= 0.0), np.int8(SILENT), decided)
-            envelope = Envelope.of(self.t, low, decided, PRICE)
+            envelope = Envelope.of(self.t, low, decided)
             own, slopes, theta = self._solve(envelope, lower, upper)
             bound = max(bound, own)
             self.best.offer(theta)
