@@ -132,15 +132,17 @@ class _Method:
 
     def following(self, now: _Iterate) -> _Iterate | None:
         """Return the next iterate, by a predictor and a corrector (Mehrotra 1992); None if rounding stops that."""
-        try:
-            newton = _Newton(self, now)
-        except LinAlgError:
-            return None
-        zero = np.zeros_like(now.theta)
-        predicted = newton.towards(np.zeros_like(now.lam), zero, zero)
-        mean, left = newton.mean_product(now), newton.mean_product(now.moved(predicted, *newton.reach(predicted, 1.0)))
-        step = newton.corrected(min((left / mean) ** 3, CENTERING) * mean, predicted)
-        return now.moved(step, *newton.reach(step, TO_BOUNDARY)) if np.all(np.isfinite(step.theta)) else None
+        # Near the optimum slacks may underflow; what then is not finite ends the method.
+        with np.errstate(all="ignore"):
+            try:
+                newton = _Newton(self, now)
+            except LinAlgError:
+                return None
+            zero = np.zeros_like(now.theta)
+            predicted = newton.towards(np.zeros_like(now.lam), zero, zero)
+            mean, left = newton.mean_product(now), newton.mean_product(now.moved(predicted, *newton.reach(predicted, 1.0)))
+            step = newton.corrected(min((left / mean) ** 3, CENTERING) * mean, predicted)
+            return now.moved(step, *newton.reach(step, TO_BOUNDARY)) if np.all(np.isfinite(step.theta)) else None
 
 
 class _Newton:

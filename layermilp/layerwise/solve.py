@@ -304,13 +304,18 @@ def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Set
 
 
 def _search_tree(search: _Search, problem: ReluRegression) -> None:
-    """Descend and search by `Tree`; no status is set where the solver is to take over."""
+    """Descend and search by `Tree`; no status is set where the solver is to take over.
+
+    A node of a large program takes seconds and proves little: with a node limit there are only the descents.
+    """
     tree, limit = Tree(problem, search), search.setup.limits.node_limit
     search.bound = tree.constant
     tree.descend(tree.pattern(problem.start))
     if not search.suffices(search.bound):
         tree.descend(np.ones(tree.n_rows, dtype=bool))
-    if not search.suffices(search.bound):
+    if tree.is_large and limit is not None:
+        search.status = Status.FEASIBLE_AT_LIMIT
+    elif not search.suffices(search.bound):
         explored = tree.explore(MOST_TREE_NODES if limit is None else limit * TREE_NODES)
         search.bound, search.nodes = max(search.bound, explored.bound), explored.nodes
         is_at_limit = limit is not None or search.expired

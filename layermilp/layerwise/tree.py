@@ -15,8 +15,10 @@ from typing import Protocol
 import numpy as np
 
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, envelope_lp
+from layermilp.formulations.pieces import HingePieces
 from layermilp.formulations.regression import ReluRegression
-from layermilp.program import BoolArray, FloatArray, IntArray
+from layermilp.layerwise.interior import interior_point
+from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray, relative_gap
 from layermilp.solvers.warm import WarmLp
 
 MOST_ROUNDS = 3
@@ -34,6 +36,9 @@ EXACT = 1e-12
 MOST_DESCENTS = 50
 """Largest number of steps of one descent: a guard, since every step but the last lowers the loss."""
 
+LARGE = 400_000
+"""Rows times unknowns from which the first program of a search, which has no basis to start from, takes seconds."""
+
 LEAST_FALL = 1e-9
 """Relative fall of the loss below which a descent ends."""
 
@@ -45,6 +50,7 @@ class Incumbent(Protocol):
     """The best point so far, and what is good enough."""
 
     loss: float
+    ends: float
 
     def offer(self, theta: FloatArray) -> float:
         """Take a point if its loss is lower; return its loss."""
@@ -154,7 +160,7 @@ class Tree:
             if self.best.meets(self.constant) or self.best.is_at_target or self.best.expired:
                 return
             try:
-                theta = self._solve(Envelope.of_pattern(self.t, firing), self.problem.lower, self.problem.upper)[2]
+                theta = self._step(firing)
             except _LpFailed:
                 return
             before, loss = loss, self.best.offer(theta)
@@ -166,6 +172,11 @@ class Tree:
     def n_rows(self) -> int:
         """Rows that can fire."""
         return int(self.g.size)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a linear program takes seconds without a basis to start from."""
+        return self.h.size >= LARGE
 
     def pattern(self, theta: FloatArray) -> BoolArray:
         """Whether each row fires at a point."""
@@ -204,6 +215,28 @@ class Tree:
                 heapq.heappush(waiting, (child.bound, numbered, child))
         left = waiting[0][0] if waiting else np.inf
         return Explored(min(closed, left, best.loss), nodes, failed)
+
+    def _step(self, firing: BoolArray) -> FloatArray:
+        """Return the optimum with the firing fixed; from an interior-point method if the program is large."""
+        problem, positive = self.problem, self.t > 0.0
+        if not self.is_large:
+            return self._solve(Envelope.of_pattern(self.t, firing), problem.lower, problem.upper)[2]
+        # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge, but for the constant t.
+        fires, off = positive & firing, positive & ~firing
+        pieces = HingePieces(
+            matrix=self.h,
+            offsets=self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0)),
+            is_target=fires,
+            lower=problem.lower,
+            upper=problem.upper,
+            start=problem.start,
+            row_weights=np.ones(self.n_rows),
+            tolerance=0.0,
+        )
+        bracket = interior_point(
+            pieces, lambda now: relative_gap(now.loss, now.bound) <= FEASIBILITY_TOLERANCE, self.best.ends
+        )
+        return bracket.theta
 
     def _relax(self, node: _Node) -> _Relaxed | None:
         """Solve and tighten; None if no point of the node is better than the best."""
