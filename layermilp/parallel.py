@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import signal
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
@@ -22,6 +23,10 @@ BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
 
 SHARED_BYTES = 100_000
 """Size from which an array that several tasks hold is shared by the processes instead of sent with every task."""
+
+
+CONNECT_SECONDS = 10.0
+"""Time that a cluster has to answer; left alone, Ray takes minutes to give up."""
 
 
 class Workers:
@@ -113,6 +118,8 @@ class Workers:
         import ray
         from ray.util.joblib import register_ray
 
+        if self.address:
+            _knock(self.address)
         here: dict[str, Any] = {} if self.address else {"num_cpus": self.n_jobs}
         ray.init(address=self.address or "local", include_dashboard=False, log_to_driver=False, logging_level="ERROR", **here)
         self._stack.callback(ray.shutdown)
@@ -134,6 +141,13 @@ def _held_back_from_children(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` if nobody listens at an address of the form ``host:port`` or ``scheme://host:port``."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 def _ready(worker: int) -> int:

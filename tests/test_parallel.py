@@ -85,5 +85,12 @@ def test_a_cluster_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch)
             pass
 
 
+def test_a_ray_cluster_that_is_not_there_is_refused_at_once() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(OptionError, match=r"the ray cluster at '127\.0\.0\.1:1' was not reached"):
+        with Workers(2, "ray", "127.0.0.1:1"):
+            pass
+
+
 def _fail(address: str) -> None:
     raise OSError(f"Timed out trying to connect to {address}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from regressions import brute_force, is_close, relu_problems
 from scipy import sparse
@@ -17,7 +17,9 @@ from layermilp import Status
 from layermilp.formulations import ReluRegression
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, EnvelopeLp, PrimalLp, envelope_lp
 from layermilp.layerwise import solve as solving
-from layermilp.layerwise.solve import Setup, solve_relu
+from layermilp.layerwise import tree as trees
+from layermilp.layerwise.solve import Setup, _Search, solve_relu
+from layermilp.layerwise.tree import Tree
 from layermilp.program import Limits, check
 from layermilp.solvers import SOLVERS, solve
 from layermilp.solvers.warm import WarmLp
@@ -164,6 +166,30 @@ def test_the_search_agrees_with_the_solvers_on_recorded_programs(recorded: dict[
         plain = solve_relu(recorded[name], Setup(solver="highs", options={"random_seed": 1}))
         assert found.status is Status.OPTIMAL and plain.status is Status.OPTIMAL
         assert is_close(found.objective, plain.objective), (name, found.objective, plain.objective)
+
+
+@settings(deadline=None, max_examples=60)
+@given(relu_problems(), SEEDS)
+def test_the_interior_point_method_finds_the_optimum_of_a_step(problem: ReluRegression, seed: int) -> None:
+    tree = Tree(problem, _Search(problem, Setup()))
+    assume(tree.n_rows > 0)
+    firing = np.random.default_rng(seed).random(tree.n_rows) < 0.5
+    envelope = Envelope.of_pattern(tree.t, firing)
+    small = envelope.at(tree.h @ tree.step(firing) + tree.g).sum()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trees, "LARGE", 0)
+        assert tree.is_large
+        theta = tree.step(firing)
+    assert np.all((theta >= problem.lower) & (theta <= problem.upper))
+    assert abs(envelope.at(tree.h @ theta + tree.g).sum() - small) <= 1e-5 * max(1.0, small)
+
+
+def test_a_large_program_is_only_descended_within_a_node_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = _random(3, 60, 8)
+    monkeypatch.setattr(trees, "LARGE", 0)
+    limited = solve_relu(problem, Setup(solver="highs", limits=Limits(node_limit=5)))
+    assert limited.status is Status.FEASIBLE_AT_LIMIT and limited.nodes == 0
+    assert limited.objective < problem.loss(problem.start)
 
 
 def test_a_node_limit_ends_the_search_with_a_bound() -> None:

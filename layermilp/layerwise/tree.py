@@ -160,13 +160,35 @@ class Tree:
             if self.best.meets(self.constant) or self.best.is_at_target or self.best.expired:
                 return
             try:
-                theta = self._step(firing)
+                theta = self.step(firing)
             except _LpFailed:
                 return
             before, loss = loss, self.best.offer(theta)
             followed, firing = firing, self.pattern(theta)
             if loss >= before - LEAST_FALL * max(1.0, before) or np.array_equal(followed, firing):
                 return
+
+    def step(self, firing: BoolArray) -> FloatArray:
+        """Return the optimum with the firing fixed; from an interior-point method if the program is large."""
+        problem, positive = self.problem, self.t > 0.0
+        if not self.is_large:
+            return self._solve(Envelope.of_pattern(self.t, firing), problem.lower, problem.upper)[2]
+        # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge, but for the constant t.
+        fires, off = positive & firing, positive & ~firing
+        pieces = HingePieces(
+            matrix=self.h,
+            offsets=self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0)),
+            is_target=fires,
+            lower=problem.lower,
+            upper=problem.upper,
+            start=problem.start,
+            row_weights=np.ones(self.n_rows),
+            tolerance=0.0,
+        )
+        bracket = interior_point(
+            pieces, lambda now: relative_gap(now.loss, now.bound) <= FEASIBILITY_TOLERANCE, self.best.ends
+        )
+        return bracket.theta
 
     @property
     def n_rows(self) -> int:
@@ -176,7 +198,7 @@ class Tree:
     @property
     def is_large(self) -> bool:
         """Whether a linear program takes seconds without a basis to start from."""
-        return self.h.size >= LARGE
+        return bool(self.h.size >= LARGE)
 
     def pattern(self, theta: FloatArray) -> BoolArray:
         """Whether each row fires at a point."""
@@ -215,28 +237,6 @@ class Tree:
                 heapq.heappush(waiting, (child.bound, numbered, child))
         left = waiting[0][0] if waiting else np.inf
         return Explored(min(closed, left, best.loss), nodes, failed)
-
-    def _step(self, firing: BoolArray) -> FloatArray:
-        """Return the optimum with the firing fixed; from an interior-point method if the program is large."""
-        problem, positive = self.problem, self.t > 0.0
-        if not self.is_large:
-            return self._solve(Envelope.of_pattern(self.t, firing), problem.lower, problem.upper)[2]
-        # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge, but for the constant t.
-        fires, off = positive & firing, positive & ~firing
-        pieces = HingePieces(
-            matrix=self.h,
-            offsets=self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0)),
-            is_target=fires,
-            lower=problem.lower,
-            upper=problem.upper,
-            start=problem.start,
-            row_weights=np.ones(self.n_rows),
-            tolerance=0.0,
-        )
-        bracket = interior_point(
-            pieces, lambda now: relative_gap(now.loss, now.bound) <= FEASIBILITY_TOLERANCE, self.best.ends
-        )
-        return bracket.theta
 
     def _relax(self, node: _Node) -> _Relaxed | None:
         """Solve and tighten; None if no point of the node is better than the best."""
