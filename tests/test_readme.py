@@ -34,9 +34,9 @@ def test_options_in_the_table_exist() -> None:
     assert options <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
-@pytest.mark.parametrize("script", ["adapters.py", "bulk.py", "proposals.py", "scaling.py", "train.py", "workers.py"])
+@pytest.mark.parametrize("script", ["adapters", "bulk", "epochs", "proposals", "scaling", "train", "workers"])
 def test_benches_run(script: str, tmp_path: Path) -> None:
-    words = [sys.executable, str(ROOT / "bench" / script), "--quick", "--json", str(tmp_path / "out.json")]
+    words = [sys.executable, str(ROOT / "bench" / f"{script}.py"), "--quick", "--json", str(tmp_path / "out.json")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.json").is_file()
