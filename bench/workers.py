@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from record import images
 
 from layermilp import Network
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.settings import DEFAULT_SETUP, Settings, preset
+from layermilp.layerwise.settings import Settings, preset
 from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers
@@ -70,9 +70,7 @@ def settings(point: Point) -> Settings:
     common: dict[str, Any] = {"batches": point.batches, "batch_size": point.batch_size, "seed": point.seed}
     if point.setting == "milp":
         return Settings(**common, ridge=0.0, epochs=1, postprocess="none")
-    options = dict(preset("goebbels2021").options)
-    tie_break = options.pop("tie_break")
-    return Settings(**common, **options, setup=replace(DEFAULT_SETUP, tie_break=tie_break))
+    return preset("goebbels2021").settings(common)
 
 
 def measure(point: Point) -> float:

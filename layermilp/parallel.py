@@ -24,7 +24,6 @@ BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
 SHARED_BYTES = 100_000
 """Size from which an array that several tasks hold is shared by the processes instead of sent with every task."""
 
-
 CONNECT_SECONDS = 10.0
 """Time that a cluster has to answer; left alone, Ray takes minutes to give up."""
 

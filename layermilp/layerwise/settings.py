@@ -45,6 +45,12 @@ class Preset:
     init: str
     options: Mapping[str, Any]
 
+    def settings(self, changes: Mapping[str, Any]) -> Settings:
+        """Return settings of these options, some of them changed or added."""
+        options = {**self.options, **changes}
+        setup = replace(DEFAULT_SETUP, tie_break=options.pop("tie_break", DEFAULT_SETUP.tie_break))
+        return Settings(**options, setup=setup)
+
 
 PRESETS = {
     "goebbels2021": Preset(

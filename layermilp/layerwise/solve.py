@@ -313,10 +313,9 @@ def _search_tree(search: _Search, problem: ReluRegression) -> None:
     tree.descend(tree.pattern(problem.start))
     if not search.suffices(search.bound):
         tree.descend(np.ones(tree.n_rows, dtype=bool))
-    if tree.is_large and limit is not None:
-        search.status = Status.FEASIBLE_AT_LIMIT
-    elif not search.suffices(search.bound):
-        explored = tree.explore(MOST_TREE_NODES if limit is None else limit * TREE_NODES)
+    if not search.suffices(search.bound):
+        most = MOST_TREE_NODES if limit is None else 0 if tree.is_large else limit * TREE_NODES
+        explored = tree.explore(most)
         search.bound, search.nodes = max(search.bound, explored.bound), explored.nodes
         is_at_limit = limit is not None or search.expired
         search.status = Status.FEASIBLE_AT_LIMIT if is_at_limit and not explored.failed else None
