@@ -113,6 +113,8 @@ def main() -> None:
     """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--settings", choices=SETTINGS, nargs="+", default=SETTINGS)
+    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--quick", action="store_true", help="one small layer width, and one seed")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--point", help=argparse.SUPPRESS)
@@ -122,8 +124,8 @@ def main() -> None:
         return
     rows: list[dict[str, Any]] = []
     print("setting width seed  one worker  two workers  gain  at most")
-    for setting in SETTINGS:
-        for width in QUICK_WIDTHS if arguments.quick else WIDTHS:
+    for setting in arguments.settings:
+        for width in QUICK_WIDTHS if arguments.quick else arguments.widths:
             for seed in arguments.seeds[: 1 if arguments.quick else None]:
                 row = compared(setting, width, seed, arguments.quick)
                 rows.append(row)
