@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layermilp.datasets import Dataset, Download, catalogue, idx, load, mnist, tables
+from layermilp.datasets import Dataset, Download, adult, catalogue, idx, load, mnist, remote, tables
 from layermilp.errors import ChecksumError, DataError
 
 REFUSING = "http://127.0.0.1:9/"  # the discard port, where nothing listens
@@ -33,7 +33,7 @@ REAL_MNIST = os.environ.get("LAYERMILP_DATA")  # as it is before the tests hide 
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, no data at hand, and no proxy between the tests and their own servers."""
     directory = tmp_path / "cache" / "mnist"
-    monkeypatch.setattr(mnist, "cache_directory", lambda: directory)
+    monkeypatch.setattr(remote.Remote, "cache", lambda self: tmp_path / "cache" / self.name)
     monkeypatch.delenv("LAYERMILP_DATA", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
     return directory
@@ -296,7 +296,7 @@ def test_auto_for_another_number_of_inputs_never_asks_the_network(monkeypatch: p
 def test_the_cache_follows_the_platform(tmp_path: Path) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("XDG_CACHE_HOME is a convention of Linux")
-    script = "from layermilp.datasets import mnist; print(mnist.cache_directory())"
+    script = "from layermilp.datasets import mnist; print(mnist.MNIST.cache())"
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
     output = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert output.stdout.strip() == str(tmp_path / "layermilp" / "mnist")
@@ -449,21 +449,21 @@ def test_second_mirror_makes_up_for_the_first(server: Server, cache: Path) -> No
 def test_file_that_a_mirror_does_not_have(server: Server, cache: Path, name: str) -> None:
     expected = pins(server.files)
     del server.files[f"/{name}.gz"]
-    with pytest.raises(mnist.MnistUnavailable, match=f"{server.url}: HTTP status 404"):
+    with pytest.raises(remote.Unavailable, match=f"{server.url}: HTTP status 404"):
         mnist.load_mnist(None, download(server.url), None, expected)
     assert f"{name}.gz" not in kept(cache)
 
 
 def test_stalled_download_ends(server: Server, cache: Path) -> None:
     server.stalled.add(f"/{idx.TRAIN_IMAGES}.gz")
-    with pytest.raises(mnist.MnistUnavailable, match=f"{server.url}: timed out"):
+    with pytest.raises(remote.Unavailable, match=f"{server.url}: timed out"):
         mnist.load_mnist(None, download(server.url, timeout=0.3), None, pins(server.files))
     assert kept(cache) == []
 
 
 def test_mirror_that_never_answers(server: Server, cache: Path) -> None:
     server.mute = True
-    with pytest.raises(mnist.MnistUnavailable, match=r"no answer within 0\.3 s|timed out"):
+    with pytest.raises(remote.Unavailable, match=r"no answer within 0\.3 s|timed out"):
         load("mnist", download=download(server.url, deadline=0.3))
     assert not cache.exists()
 
@@ -486,16 +486,16 @@ def test_name_lookup_that_hangs(monkeypatch: pytest.MonkeyPatch, cache: Path) ->
 
 def test_odd_mirrors_are_failures_not_crashes() -> None:
     for mirror in ("nonsense", "ftp://127.0.0.1/", "http://[bad/", "http://.../"):
-        with pytest.raises(mnist.MnistUnavailable, match="could not be downloaded"):
+        with pytest.raises(remote.Unavailable, match="could not be downloaded"):
             load("mnist", download=download(mirror))
-    with pytest.raises(mnist.MnistUnavailable, match="there is no mirror"):
+    with pytest.raises(remote.Unavailable, match="there is no mirror"):
         load("mnist", download=download())
 
 
 def test_cache_that_cannot_be_written(server: Server, cache: Path) -> None:
     cache.parent.mkdir()
     cache.write_text("a file where the directory should be")
-    with pytest.raises(mnist.MnistUnavailable, match="cannot write to"):
+    with pytest.raises(remote.Unavailable, match="cannot write to"):
         mnist.load_mnist(None, download(server.url), None, pins(server.files))
     assert load("auto", download=download(server.url)).name == "digits"
 
@@ -740,7 +740,7 @@ def test_damaged_npz_never_crashes(tmp_path_factory: pytest.TempPathFactory, dat
 
 
 def test_unknown_names_are_told_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"unknown data 'minst'; use auto, mnist, digits, a \.csv or \.npz file"):
+    with pytest.raises(DataError, match=r"unknown data 'minst'; use auto, mnist, adult, digits, a \.csv or \.npz file"):
         load("minst")
     with pytest.raises(DataError, match=r"there is no file .*absent\.csv"):
         load(tmp_path / "absent.csv")
@@ -760,6 +760,71 @@ def test_number_of_inputs_must_fit(tmp_path: Path) -> None:
 
 def test_catalogue(tmp_path: Path) -> None:
     names = [row[0] for row in catalogue()]
-    assert names == ["mnist", "digits"]
+    assert names == ["mnist", "adult", "digits"]
     assert catalogue(tmp_path / "nowhere")[0][1:] == ("not at hand", f"there is no directory {tmp_path / 'nowhere'}")
     assert catalogue(write_idx(tmp_path / "d"))[0] == ("mnist", "at hand", str(tmp_path / "d"))
+
+
+ROWS = (
+    "39, State-gov, 100, Bachelors, 13, Never-married, Sales, Not-in-family, White, Male, 0, 0, 40, Cuba, <=50K",
+    "50, ?, 300, HS-grad, 9, Divorced, Sales, Husband, White, Female, 10, 0, 20, ?, >50K",
+    "20, Private, 200, HS-grad, 9, Divorced, Sales, Husband, Black, Male, 5, 50, 60, Cuba, <=50K",
+)
+TEST_ROWS = (
+    "60, Private, 200, Masters, 9, Divorced, Sales, Husband, Black, Male, 5, 0, 60, Cuba, >50K.",
+    "30, ?, 50, HS-grad, 13, Divorced, Sales, Husband, White, Male, 0, 0, 40, Cuba, <=50K.",
+)
+
+
+def write_adult(directory: Path, comment: bool = True) -> dict[str, adult.PinnedFile]:
+    """Write small files of Adult's kind; return what pins them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    pinned = {}
+    for name, rows in ((adult.TRAIN, ROWS), (adult.TEST, TEST_ROWS)):
+        content = ("\n".join(rows) + "\n\n").encode()
+        whole = (b"|1x3 Cross validator\n" if comment and name == adult.TEST else b"") + content
+        (directory / name).write_bytes(whole)
+        pinned[name] = adult.PinnedFile(hashlib.sha256(whole).hexdigest(), hashlib.sha256(content).hexdigest())
+    return pinned
+
+
+@pytest.mark.parametrize("comment", [True, False])
+def test_adult_is_encoded_by_its_training_part(tmp_path: Path, comment: bool) -> None:
+    pinned = write_adult(tmp_path / "adult", comment)
+    data = adult.load_adult(tmp_path, None, pinned=pinned)
+    assert data.classes.tolist() == ["<=50K", ">50K"] and data.y_train.tolist() == [0, 1, 0]
+    assert data.X_test is not None and data.y_test is not None and data.y_test.tolist() == [1, 0]
+    # Six numeric inputs, then 3, 2, 2, 1, 2, 2, 2 and 2 values.
+    assert data.X_train.shape == (3, 6 + 16) and data.X_test.shape == (2, 22)
+    np.testing.assert_allclose(data.X_train[:, 0], [19 / 30, 1.0, 0.0])
+    np.testing.assert_allclose(data.X_test[:, 0], [1.0, 1 / 3])  # 60 is beyond the range
+    assert data.X_test[1, 1] == 0.0  # and so is 50
+    np.testing.assert_array_equal(data.X_train[:, 6:].sum(axis=1), [8, 8, 8])
+    np.testing.assert_array_equal(data.X_test[:, 6:].sum(axis=1), [7, 8])  # the first has a degree that no one had
+
+
+def test_adult_that_is_something_else_is_refused(tmp_path: Path) -> None:
+    write_adult(tmp_path)
+    with pytest.raises(ChecksumError, match=r"adult\.data is not the file of Adult"):
+        load("adult", data_dir=tmp_path)
+    with pytest.raises(DataError, match=r"has no files adult\.data and adult\.test, nor has its subfolder adult"):
+        load("adult", data_dir=tmp_path / "nowhere")
+    with pytest.raises(remote.Unavailable, match=r"Adult is not at hand .* and could not be downloaded"):
+        load("adult", download=NO_NETWORK)
+
+
+def test_adult_is_downloaded(tmp_path: Path, cache: Path, server: Server) -> None:
+    pinned = write_adult(tmp_path / "served")
+    server.files = {f"/{path.name}": path.read_bytes() for path in (tmp_path / "served").iterdir()}
+    data = adult.load_adult(None, download(server.url), None, pinned)
+    assert data.source.endswith("(downloaded now)") and len(data.X_train) == 3
+    assert adult.load_adult(None, None, pinned=pinned).source == f"Adult from {cache.parent / 'adult'}"
+
+
+@pytest.mark.skipif(not REAL_MNIST, reason="THE REAL ADULT IS NOT TESTED: set LAYERMILP_DATA to a directory that has its files")
+def test_the_real_adult_loads() -> None:
+    assert REAL_MNIST is not None
+    if not (Path(REAL_MNIST) / "adult").is_dir():
+        pytest.skip("THE REAL ADULT IS NOT TESTED: there is no subfolder adult in LAYERMILP_DATA")
+    data = load("adult", data_dir=REAL_MNIST)
+    assert data.X_train.shape == (32_561, 108) and data.X_test is not None and data.X_test.shape == (16_281, 108)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from layermilp.datasets import idx, mnist, tables
+from layermilp.datasets import adult, idx, mnist, tables
 from layermilp.datasets.dataset import Dataset, FloatArray, require_inputs
 from layermilp.datasets.digits import load_digits
+from layermilp.datasets.remote import DEFAULT_DOWNLOAD, Download, Remote, Report, Unavailable
 from layermilp.errors import DataError
 
-_CHOICES = "auto, mnist, digits, a .csv or .npz file, or a directory with four IDX files under MNIST's names"
+_CHOICES = "auto, mnist, adult, digits, a .csv or .npz file, or a directory with four IDX files under MNIST's names"
 
 
 def load(
@@ -19,28 +21,29 @@ def load(
     n_inputs: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     label_column: str = "label",
-    download: mnist.Download | None = mnist.DEFAULT_DOWNLOAD,
-    report: mnist.Report | None = None,
+    download: Download | None = DEFAULT_DOWNLOAD,
+    report: Report | None = None,
 ) -> Dataset:
     """Load a data set.
 
     Parameters
     ----------
     name : str or path
-        ``"mnist"``; ``"digits"``, scikit-learn's embedded digits; ``"auto"``, which is MNIST where it is at hand or
-        can be downloaded and else the digits; or a path: of a ``.csv`` file with a header line, a column of labels and
-        numbers in all others; of an ``.npz`` file with arrays X and y, and X_test and y_test where there is a test
-        part; or of a directory with any data in four IDX files under MNIST's names, each raw or with ``.gz`` appended.
+        ``"mnist"``; ``"adult"``, the census data of UCI; ``"digits"``, scikit-learn's embedded digits; ``"auto"``, which is
+        MNIST where it is at hand or can be downloaded and else the digits; or a path: of a ``.csv`` file with a header line,
+        a column of labels and numbers in all others; of an ``.npz`` file with arrays X and y, and X_test and y_test where
+        there is a test part; or of a directory with any data in four IDX files under MNIST's names, each raw or with ``.gz``
+        appended.
         Pixels from IDX files and digits are scaled to [0, 1]; tables and arrays are taken as they are.
     n_inputs : int, optional
         The number of features that the data must have. The digits have 64, and are enlarged where 784 are wanted.
     data_dir : path, optional
-        Where MNIST's files are (there or in a subfolder ``mnist``). Without it they are looked for in the directory
-        that the environment variable ``LAYERMILP_DATA`` names, then in the cache.
+        Where the files of MNIST or Adult are (there or in a subfolder ``mnist`` or ``adult``). Without it they are looked
+        for in the directory that the environment variable ``LAYERMILP_DATA`` names, then in the cache.
     label_column : str
         The column of a ``.csv`` file that holds the labels.
     download : Download or None
-        How MNIST is downloaded into the cache; None forbids it. It is never downloaded into `data_dir`.
+        How these are downloaded into the cache; None forbids it. Nothing is ever downloaded into `data_dir`.
     report : callable, optional
         Is called with one line of text when a download starts.
 
@@ -54,7 +57,7 @@ def load(
     DataError
         If the data are missing, damaged or unusable, or do not have `n_inputs` features.
     ChecksumError
-        If what should be MNIST is something else.
+        If what should be MNIST or Adult is something else.
     """
     directory = None if data_dir is None else Path(data_dir).expanduser()
     if name == "auto":
@@ -62,6 +65,10 @@ def load(
     if name == "mnist":
         require_inputs("mnist", mnist.N_INPUTS, n_inputs)
         return mnist.load_mnist(directory, download, report)
+    if name == "adult":
+        data = adult.load_adult(directory, download, report)
+        require_inputs("adult", data.n_inputs, n_inputs)
+        return data
     if name == "digits":
         return load_digits(n_inputs)
     data = _load_path(Path(name).expanduser(), label_column)
@@ -99,23 +106,29 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[tuple[str,
         Name, status (``"at hand"``, ``"not at hand"`` or ``"embedded"``), and where the data are or would come from.
     """
     directory = None if data_dir is None else Path(data_dir).expanduser()
+    listed = []
+    for remote, find in ((mnist.MNIST, mnist.find), (adult.ADULT, adult.find)):
+        listed.append((remote.name, *_status(remote, find, directory)))
+    return [*listed, ("digits", "embedded", "in scikit-learn")]
+
+
+def _status(remote: Remote, find: Callable[[Path | None], Path | None], data_dir: Path | None) -> tuple[str, str]:
+    """Return whether a data set is at hand, and where it is or would be."""
     try:
-        found = mnist.find(directory)
-        status = "not at hand" if found is None else "at hand"
-        where = f"would be downloaded to {mnist.cache_directory()}" if found is None else str(found)
+        found = find(data_dir)
     except DataError as error:
-        status, where = "not at hand", str(error)
-    return [("mnist", status, where), ("digits", "embedded", "in scikit-learn")]
+        return "not at hand", str(error)
+    return ("not at hand", f"would be downloaded to {remote.cache()}") if found is None else ("at hand", str(found))
 
 
 def _load_auto(
-    n_inputs: int | None, data_dir: Path | None, download: mnist.Download | None, report: mnist.Report | None
+    n_inputs: int | None, data_dir: Path | None, download: Download | None, report: Report | None
 ) -> Dataset:
     if n_inputs not in (None, mnist.N_INPUTS):
         return load_digits(n_inputs, f" (MNIST has {mnist.N_INPUTS} inputs where {n_inputs} are wanted)")
     try:
         return mnist.load_mnist(data_dir, download, report)
-    except mnist.MnistUnavailable as error:  # not ChecksumError and the like: damage at hand must be seen
+    except Unavailable as error:  # not ChecksumError and the like: damage at hand must be seen
         return load_digits(n_inputs, f" INSTEAD OF MNIST ({error})")
 
 
