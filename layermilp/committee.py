@@ -139,18 +139,6 @@ class Committee:
         return np.asarray((choices[:, :, np.newaxis] == np.arange(self.n_outputs)).sum(axis=0), dtype=np.int64)
 
 
-def load_model(path: str | Path) -> Network | Committee:
-    """Read a network or a committee, whichever the file holds.
-
-    Raises
-    ------
-    ModelFileError
-        If the file is missing, damaged, foreign, or of a newer version. Nothing in the file is ever executed.
-    """
-    file = read_model_file(path)
-    return Committee.from_file(file) if file.format == FORMAT else Network.from_file(file)
-
-
 def _check_alike(network: Network, first: Network, number: int) -> None:
     for what, found, expected in (
         ("inputs", network.n_inputs, first.n_inputs),

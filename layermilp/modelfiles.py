@@ -16,7 +16,11 @@ from layermilp.files import write_atomically
 
 Arrays = Mapping[str, NDArray[Any]]
 
-KINDS = {"layermilp.network": "a network", "layermilp.committee": "a committee"}
+KINDS = {
+    "layermilp.network": "a network",
+    "layermilp.committee": "a committee",
+    "layermilp.integer": "an integer network",
+}
 """What files of each format hold."""
 
 
@@ -51,7 +55,8 @@ class ModelFile:
         if self.format not in KINDS:
             raise ModelFileError(f"{self.path} is not a layermilp model")
         if self.format != format_name:
-            raise ModelFileError(f"{self.path} holds {KINDS[self.format]}, not {KINDS[format_name]}; load_model reads both")
+            found, wanted = KINDS[self.format], KINDS[format_name]
+            raise ModelFileError(f"{self.path} holds {found}, not {wanted}; load_model reads every kind")
         for version in readable:
             if np.array_equal(self.arrays.get("version", -1), version):
                 return version

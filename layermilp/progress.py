@@ -52,6 +52,12 @@ class Progress:
         if not self.quiet:
             self.console.print(text, markup=False)
 
+    def show(self, text: str) -> None:
+        """Show a text and the time passed in the live line, where there is one."""
+        if self._live is not None:
+            passed = _clock(time.perf_counter() - self.began)
+            self._live.update(Text(f"{text} · {passed} passed", no_wrap=True, overflow="ellipsis"))
+
     def on_step(self, step: Step) -> None:
         """Show where training is."""
         if self._live is None:

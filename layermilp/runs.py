@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from layermilp.committee import Committee
 from layermilp.errors import OutputError
 from layermilp.files import require_writable, write_atomically
-from layermilp.network import Network
+from layermilp.models import Model
 
 
 class RunDirectory:
@@ -41,7 +40,7 @@ class RunDirectory:
         """The network or the committee."""
         return self.path / "model.npz"
 
-    def write(self, model: Network | Committee, history: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
+    def write(self, model: Model, history: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
         """Write what was learned so far."""
         model.save(self.model)
         lines = "".join(json.dumps(record) + "\n" for record in history)

@@ -185,10 +185,10 @@ def test_load_model_reads_either(tmp_path: Path) -> None:
 def test_the_wrong_kind_is_named(tmp_path: Path) -> None:
     network = Network.dense([3, 2])
     path = Committee([network]).save(tmp_path / "model.npz")
-    with pytest.raises(ModelFileError, match=r"model\.npz holds a committee, not a network; load_model reads both"):
+    with pytest.raises(ModelFileError, match=r"model\.npz holds a committee, not a network; load_model reads every kind"):
         Network.load(path)
     network.save(path)
-    with pytest.raises(ModelFileError, match=r"model\.npz holds a network, not a committee; load_model reads both"):
+    with pytest.raises(ModelFileError, match=r"model\.npz holds a network, not a committee; load_model reads every kind"):
         Committee.load(path)
 
 

@@ -6,11 +6,15 @@ import sys
 from collections.abc import Sequence
 
 from layermilp.cli import models, options, sources
+from layermilp.cli.integer import train_integer
 from layermilp.cli.train import INTERRUPTED, train
 from layermilp.errors import LayermilpError
 
+TRAINERS: dict[str, options.Command] = {"layerwise": train, "integer": train_integer}
+"""What trains, by ``--method``."""
+
 COMMANDS: dict[str, tuple[options.Command, str]] = {
-    "train": (train, "train a network or a committee"),
+    "train": (lambda arguments: TRAINERS[arguments.method](arguments), "train a network or a committee"),
     "postprocess": (models.postprocess, "fit the last layer of a saved network to a complete training set"),
     "evaluate": (models.evaluate, "print the accuracy of a saved network"),
     "predict": (models.predict, "predict labels with a saved network"),

@@ -11,18 +11,21 @@ from typing import Any
 
 from layermilp import datasets
 from layermilp.cli.sources import labelled, load, to_stderr
-from layermilp.committee import Committee, load_model
+from layermilp.committee import Committee
 from layermilp.datasets import Dataset
+from layermilp.errors import NetworkError
 from layermilp.files import require_writable, write_atomically
+from layermilp.integer import IntegerNetwork
 from layermilp.layerwise.postprocess import postprocess as fit_again
+from layermilp.models import Model, load_model
 from layermilp.network import Network
-
-Model = Network | Committee
 
 
 def postprocess(arguments: argparse.Namespace) -> int:
     """Fit the last layer anew on the complete training set, and write the model."""
     model = load_model(arguments.model)
+    if isinstance(model, IntegerNetwork):
+        raise NetworkError(f"{arguments.model} holds an integer network; post-processing is for networks of ReLU blocks")
     require_writable(Path(arguments.out))
     data = load(arguments, model.n_inputs, to_stderr)
     to_stderr(f"data: {data.source}")

@@ -8,8 +8,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from layermilp.errors import OptionError
 from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.formulations.sign_losses import OBJECTIVES as SIGN_OBJECTIVES
 from layermilp.initialization import INITIALIZERS
+from layermilp.integer import trainer as integer
 from layermilp.layerwise.objective import OBJECTIVES
 from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP, POSTPROCESS, PRESETS, Settings, preset
 from layermilp.layerwise.solve import Setup
@@ -48,15 +51,28 @@ def parse(commands: Mapping[str, tuple[Command, str]], argv: Sequence[str] | Non
     OptionError
         If a preset is unknown.
     """
-    arguments = _parser(commands, {}).parse_args(argv)
+    method = _method(argv)
+    arguments = _parser(commands, method, {}).parse_args(argv)
     name = getattr(arguments, "preset", None)
     if name is None:
         return arguments
     chosen = preset(name)
-    return _parser(commands, {"init": chosen.init, **chosen.options}).parse_args(argv)
+    return _parser(commands, method, {"init": chosen.init, **chosen.options}).parse_args(argv)
 
 
-def _parser(commands: Mapping[str, tuple[Command, str]], train_defaults: Mapping[str, Any]) -> Parser:
+def _method(argv: Sequence[str] | None) -> str:
+    """Return the value of ``--method``, which decides the options of ``train``."""
+    peek = Parser(prog="layermilp", add_help=False, allow_abbrev=False)
+    peek.add_argument("--method", default=DEFAULT_METHOD)
+    method: str = peek.parse_known_args(argv)[0].method
+    if method not in METHODS:
+        raise OptionError(f"method {method!r} is unknown; choose {', '.join(METHODS)}")
+    return method
+
+
+def _parser(
+    commands: Mapping[str, tuple[Command, str]], method: str, train_defaults: Mapping[str, Any]
+) -> Parser:
     parser = Parser(prog="layermilp", description="Train neural networks with linear and mixed-integer programs.")
     parser.add_argument("--version", action="version", version=f"layermilp {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
@@ -64,7 +80,10 @@ def _parser(commands: Mapping[str, tuple[Command, str]], train_defaults: Mapping
         sub = subparsers.add_parser(
             name, help=summary, description=summary.capitalize() + ".", formatter_class=Formatter
         )
-        ADDERS[name](sub)
+        if name == "train":
+            _add_train(sub, method)
+        else:
+            ADDERS[name](sub)
         sub.set_defaults(command=command, **(train_defaults if name == "train" else {}))
     return parser
 
@@ -74,7 +93,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="auto",
         metavar="DATA",
-        help="mnist, digits, auto (mnist if it can be had, else digits), a .csv or .npz file, or a directory of IDX files",
+        help="mnist, adult, digits, auto (mnist if it can be had, else digits), a .csv or .npz file, or a folder of IDX files",
     )
     _add_source(parser)
 
@@ -83,12 +102,28 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
-        help="directory of MNIST's four IDX files (default: $LAYERMILP_DATA, else a cache that is filled by download)",
+        help="directory of the files of mnist or adult (default: $LAYERMILP_DATA, else a cache that is filled by download)",
     )
     parser.add_argument("--label-column", default="label", metavar="NAME", help="label column of a .csv file")
 
 
-def _add_train(parser: argparse.ArgumentParser) -> None:
+def _add_train(parser: argparse.ArgumentParser, method: str) -> None:
+    parser.add_argument(
+        "--method",
+        default=method,
+        metavar="NAME",
+        help=f"{', '.join(METHODS)}; each has options of its own: `layermilp train --method NAME --help`",
+    )
+    METHODS[method](parser)
+    _add_data(parser)
+    _add_workers(parser)
+    parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl and summary.json")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("--quiet", action="store_true", help="print nothing but the result")
+    loudness.add_argument("--verbose", action="store_true", help="more lines on the way")
+
+
+def _add_layerwise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--net",
         default="784-8-8-8-10",
@@ -96,19 +131,44 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         help="inputs and layers: 784-8-8-8-10, or 28x28-mean4-conv3-10 with means of 4 x 4 regions and a 3 x 3 kernel",
     )
     parser.add_argument("--preset", metavar="NAME", help=f"options of a publication as defaults: {', '.join(PRESETS)}")
-    _add_data(parser)
-    _add_method(parser)
+    _add_sweeps(parser)
     _add_solving(parser)
     _add_last_layer(parser)
     parser.add_argument("--committee", type=int, default=1, metavar="N", help="members, each on images and a seed of its own")
-    _add_workers(parser)
-    parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl and summary.json")
-    loudness = parser.add_mutually_exclusive_group()
-    loudness.add_argument("--quiet", action="store_true", help="print nothing but the result")
-    loudness.add_argument("--verbose", action="store_true", help="a line per sweep")
 
 
-def _add_method(parser: argparse.ArgumentParser) -> None:
+def _add_integer(parser: argparse.ArgumentParser) -> None:
+    add, defaults = parser.add_argument, integer.Settings
+    add("--hidden", type=_layers, default=defaults.hidden, metavar="N[-N...]", help="neurons of the hidden layers")
+    add("--bound", type=int, default=defaults.bound, metavar="P", help="weights are whole numbers from -P to P")
+    add("--objective", default=defaults.objective, metavar="NAME", help=f"what is optimized: {', '.join(SIGN_OBJECTIVES)}")
+    add("--start", default=defaults.start, metavar="NAME", help=f"where the search begins: {', '.join(integer.STARTS)}")
+    add("--neurons", default=defaults.neurons, metavar="NAME", help=f"how many of them: {', '.join(integer.NEURONS)}")
+    add("--samples", type=int, metavar="N", help="training samples, drawn by the seed (default: all)")
+    add(
+        "--stop-accuracy",
+        type=float,
+        default=defaults.stop_accuracy,
+        metavar="SHARE",
+        help="accuracy on the training samples above which the search ends; 1 asks for the best objective",
+    )
+    add("--seed", type=int, default=defaults.seed, metavar="N", help="seed of samples, order and solvers")
+    add("--solver", default=defaults.solver, metavar="NAME", help=f"auto, {', '.join(SOLVERS)}")
+    add("--node-limit", type=int, default=defaults.node_limit, metavar="N", help="branch-and-bound nodes per program")
+    add("--time-limit", type=float, metavar="SECONDS", help="limit of the whole run (not repeatable)")
+    add("--batch-size", type=int, metavar="N", help="train in batches of about so many samples (default: all at once)")
+    add("--epochs", type=int, default=defaults.epochs, metavar="N", help="passes over the batches")
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    """Parse ``16`` or ``16-8``."""
+    try:
+        return tuple(int(part) for part in text.split("-"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} names no layers; write their neurons, such as 16 or 16-8") from None
+
+
+def _add_sweeps(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--batches", type=int, default=Settings.batches, metavar="N", help="batches of an epoch")
     add("--batch-size", type=int, default=Settings.batch_size, metavar="N", help="samples per batch")
@@ -264,11 +324,15 @@ def _class_weight(text: str) -> str | float:
 
 
 ADDERS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
-    "train": _add_train,
     "postprocess": _add_postprocess,
     "evaluate": _add_evaluate,
     "predict": _add_predict,
     "solvers": lambda parser: None,
     "data": _add_data_command,
 }
-"""What adds the options of a command, by its name."""
+"""What adds the options of a command, by its name; those of ``train`` depend on the method."""
+
+DEFAULT_METHOD = "layerwise"
+
+METHODS: dict[str, Callable[[argparse.ArgumentParser], None]] = {DEFAULT_METHOD: _add_layerwise, "integer": _add_integer}
+"""What adds the options of ``train`` that a method has for itself."""

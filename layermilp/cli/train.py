@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.cli.models import Model, accuracies
+from layermilp.cli.models import accuracies
 from layermilp.cli.sources import labelled, load
 from layermilp.committee import Committee
 from layermilp.datasets import Dataset
@@ -27,6 +27,7 @@ from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tally import Tally
 from layermilp.layerwise.trainer import Record, training
 from layermilp.layerwise.trials import Trials, choose_initialization
+from layermilp.models import Model
 from layermilp.network import Network
 from layermilp.parallel import Workers
 from layermilp.program import IntArray, Limits
@@ -114,7 +115,7 @@ class _Run:
     def follow(self, data: TrainingData, workers: Workers) -> bool:
         """Train to the end or until interrupted; return whether it was."""
         try:
-            with _terminated_like_interrupted(), workers:
+            with terminated_like_interrupted(), workers:
                 networks = [self._initial(member, data, workers) for member in range(self.size)]
                 if self.size == 1:
                     self._train_one(networks[0], data, workers)
@@ -281,7 +282,8 @@ class _Run:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Iterator[None]:
+    """Turn SIGTERM into a KeyboardInterrupt."""
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,0 +1,124 @@
+"""The command ``train --method integer``."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from layermilp.cli.sources import load
+from layermilp.cli.train import INTERRUPTED, terminated_like_interrupted
+from layermilp.datasets import Dataset
+from layermilp.errors import OptionError
+from layermilp.integer.trainer import Settings, Trained, training
+from layermilp.parallel import Workers
+from layermilp.program import IntArray
+from layermilp.progress import Progress
+from layermilp.runs import RunDirectory
+from layermilp.version import __version__
+
+OPTIONS = tuple(entry.name for entry in fields(Settings))
+"""Settings that are options under their own names."""
+
+
+def train_integer(arguments: argparse.Namespace) -> int:
+    """Train and write what was learned."""
+    settings = Settings(**{name: getattr(arguments, name) for name in OPTIONS})
+    workers = Workers(arguments.jobs, arguments.backend, arguments.address)
+    directory = RunDirectory(arguments.out) if arguments.out is not None else None
+    trained: Trained | None = None
+    interrupted = False
+    with Progress(1, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
+        data = load(arguments, None, progress.note)
+        progress.note(f"data: {data.source}")
+        chosen = _chosen(data, arguments.samples, settings.seed)
+        X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
+        try:
+            with terminated_like_interrupted(), workers:
+                for trained in training(X, y, settings, workers):
+                    line = f"{trained.programs} programs, accuracy {trained.accuracy:.3f}, objective {trained.objective:g}"
+                    progress.show(line)
+                    if arguments.verbose:
+                        progress.note(line)
+        except KeyboardInterrupt:
+            interrupted = True
+    if trained is None:
+        progress.note("layermilp: interrupted before anything was learned")
+        return INTERRUPTED
+    found = summary(arguments, settings, data, chosen, trained, interrupted)
+    if directory is not None:
+        directory.write(trained.network, map(asdict, trained.history), found)
+    print(report(found, trained))
+    return INTERRUPTED if interrupted else 0
+
+
+def _chosen(data: Dataset, count: int | None, seed: int) -> IntArray:
+    """Return the training samples that are used, drawn by the seed."""
+    n = len(data.X_train)
+    if count is None:
+        return np.arange(n)
+    if not 1 <= count <= n:
+        raise OptionError(f"samples is {count}; {data.name} has {n:,} training samples")
+    return np.random.default_rng(seed).choice(n, count, replace=False)
+
+
+def summary(
+    arguments: argparse.Namespace, settings: Settings, data: Dataset, chosen: IntArray, trained: Trained, interrupted: bool
+) -> dict[str, Any]:
+    """Return the content of ``summary.json``."""
+    network = trained.network
+    found: dict[str, Any] = {
+        "method": "integer",
+        "data": data.name,
+        "data_source": data.source,
+        "net": network.notation,
+        "samples": len(chosen),
+        **{name: getattr(settings, name) for name in OPTIONS},
+        "train_accuracy": trained.accuracy,
+        "train_majority": float(np.bincount(data.y_train[chosen]).max() / len(chosen)),
+        "test_accuracy": None,
+        "test_majority": None,
+        "objective_value": trained.objective,
+        "objective_bound": trained.bound,
+        "start_objective": trained.start_objective,
+        "start_accuracy": trained.start_accuracy,
+        "proven_optimal": trained.is_optimal,
+        "least_neurons": trained.least_neurons,
+        "programs_solved": trained.programs,
+        "nodes": trained.nodes,
+        "wall_seconds": round(trained.seconds, 3),
+        "bytes": network.n_bytes,
+        "weight_type": network.dtype.name,
+        "interrupted": interrupted,
+        "layermilp_version": __version__,
+    }
+    if data.X_test is not None and data.y_test is not None:
+        found["test_accuracy"] = network.accuracy(data.X_test, data.classes[data.y_test])
+        found["test_majority"] = float(np.bincount(data.y_test).max() / len(data.y_test))
+    return found
+
+
+def report(found: dict[str, Any], trained: Trained) -> str:
+    """Return what is printed at the end."""
+    test = "none"
+    if found["test_accuracy"] is not None:
+        test = f"{found['test_accuracy']:.4f} (majority class {found['test_majority']:.4f})"
+    proof = "the optimum" if found["proven_optimal"] else f"bound {found['objective_bound']:g}"
+    lines = [
+        f"net             {found['net']} on {found['samples']:,} samples of {found['data']}, weights from "
+        f"-{found['bound']} to {found['bound']} in {found['bytes']:,} bytes ({found['weight_type']})",
+        f"train accuracy  {found['train_accuracy']:.4f} (majority class {found['train_majority']:.4f})",
+        f"test accuracy   {test}",
+        f"{found['objective']:15} {found['objective_value']:g} ({proof})",
+        f"programs        {found['programs_solved']:,} solved, {found['nodes']:,} nodes",
+        f"wall time       {found['wall_seconds']:.1f} s",
+    ]
+    if trained.least_neurons is not None:
+        count = trained.network.n_hidden
+        proof = "the fewest" if count == trained.least_neurons else f"at least {trained.least_neurons} are needed"
+        lines.insert(3, f"neurons         {count} ({proof})")
+    if found["interrupted"]:
+        lines.append("interrupted: these are the best weights so far")
+    return "\n".join(lines)

@@ -1,0 +1,48 @@
+"""How many hidden neurons an accuracy needs: a number that is proven, for networks of one hidden layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layermilp.formulations.violations import neuron, violations
+from layermilp.integer.neighbourhood import Samples
+from layermilp.integer.network import GRID
+from layermilp.program import Limits
+from layermilp.solvers import solve
+
+
+def needed(samples: Samples, bound: int, accuracy: float, solver: str, limits: Limits) -> int:
+    """Return a number of neurons that every network needs to exceed an accuracy on the samples: 0, 1 or 2.
+
+    Without neurons all samples have one class. A network of one neuron has two answers, one where the neuron fires and one
+    where it does not; with two classes its errors are those of the neuron, for which class it may fire. If their proven
+    lower bound is too large, there must be two.
+
+    Parameters
+    ----------
+    samples : Samples
+        The samples.
+    bound : int
+        `P`.
+    accuracy : float
+        What is to be exceeded.
+    solver, limits
+        Of the two programs.
+    """
+    m = len(samples.labels)
+    if np.bincount(samples.labels).max() > accuracy * m:
+        return 0
+    if samples.labels.max() > 1:
+        return 1
+    errors = min(_fewest_errors(samples, sign, bound, solver, limits) for sign in (1.0, -1.0))
+    return 2 if m - errors <= accuracy * m else 1
+
+
+def _fewest_errors(samples: Samples, sign: float, bound: int, solver: str, limits: Limits) -> float:
+    """Return a proven lower bound of the errors of one neuron that fires for the second class, or for the first."""
+    effects = np.where(samples.labels == 1, sign, -sign)
+    ends = np.full(samples.inputs.shape[1] + 1, float(bound))
+    problem = neuron(samples.inputs, effects, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
+    alike = (len(effects) - problem.prices.sum()) / 2.0
+    # Errors are whole numbers, so a bound may be rounded up.
+    return float(np.ceil(alike + solve(violations(problem.restricted(problem.live)), solver, limits).bound - 1e-6))

@@ -1,0 +1,197 @@
+"""Parts of a network that one program improves exactly, all else fixed: a hidden neuron, or weights of the output layer.
+
+Once all else is fixed, the effect of a hidden neuron on a sample is one number, in whatever layer it lies: the loss of the
+sample if the neuron does not fire, less the loss if it does, both by a forward pass. So its best weights are those of a
+`Violations` program with one binary at most for every sample on which the neuron has an effect, exactly, for any depth. The
+weights of the output layer are integers in linear sums, and the losses of a sample's outputs are violations or piecewise
+linear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from layermilp.formulations.sign_losses import MaxCorrect, MinHinge, Objective, SatMargin
+from layermilp.formulations.violations import Violations, added, neuron, violations
+from layermilp.integer.network import GRID, IntegerNetwork
+from layermilp.program import FloatArray, IntArray, Limits, Status
+from layermilp.solvers import solve
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """Bounds of every weight and bias: for each layer arrays of the shape of its ``theta``."""
+
+    lower: tuple[IntArray, ...]
+    upper: tuple[IntArray, ...]
+
+    @classmethod
+    def of(cls, network: IntegerNetwork) -> Box:
+        """Return the bounds ``-P`` and ``P``."""
+        upper = tuple(np.full(layer.theta.shape, network.bound) for layer in network.layers)
+        return cls(tuple(-ends for ends in upper), upper)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a search minimizes: an objective, and the smooth one at a small price, so that equals are told apart.
+
+    Parameters
+    ----------
+    objective : Objective
+        The first.
+    smooth : MinHinge
+        The second.
+    price : float
+        Factor of the second.
+    """
+
+    objective: Objective
+    smooth: MinHinge
+    price: float
+
+    def losses(self, sums: FloatArray, labels: IntArray) -> FloatArray:
+        """Return the losses of samples."""
+        return self.objective.losses(sums, labels) + self.price * self.smooth.losses(sums, labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Rounded inputs ``(m, d)`` and the outputs that stand for the labels ``(m,)``."""
+
+    inputs: FloatArray
+    labels: IntArray
+
+    def part(self, rows: IntArray) -> Samples:
+        """Return some of them."""
+        return Samples(self.inputs[rows], self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Improved:
+    """Answer of a neighbourhood: neuron `j` of layer `i` with new `theta`, and the solver's words."""
+
+    layer: int
+    neuron: int
+    theta: IntArray
+    status: Status
+    nodes: int
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronTask:
+    """The program of one neuron, ready for a worker."""
+
+    network: IntegerNetwork
+    samples: Samples
+    goal: Goal
+    box: Box
+    layer: int
+    neuron: int
+    limits: Limits
+    solver: str
+
+    def solve(self) -> Improved:
+        """Solve it; without a better point the neuron stays."""
+        i, j = self.layer, self.neuron
+        theta, status, nodes = solved(self.problem(), self.solver, self.limits)
+        return Improved(i, j, theta, status, nodes)
+
+    def problem(self) -> Violations:
+        """Build it."""
+        return self._output() if self.layer == len(self.network.layers) - 1 else self._hidden()
+
+    def _hidden(self) -> Violations:
+        network, i, j, labels = self.network, self.layer, self.neuron, self.samples.labels
+        inputs = _inputs(network, self.samples, i)
+        signs = np.where(network.sums(i, inputs) >= 0.0, 1.0, -1.0)
+        losses = []
+        for sign in (1.0, -1.0):
+            signs[:, j] = sign
+            losses.append(self.goal.losses(network.following(i + 1, signs), labels))
+        step = 1.0 / GRID if i == 0 else 1.0
+        return neuron(inputs, losses[1] - losses[0], step, **self._ends())
+
+    def _output(self) -> Violations:
+        """Build that of one output, on which a sample depends where all others are right, or mirror it."""
+        network, j, goal, labels = self.network, self.neuron, self.goal, self.samples.labels
+        inputs = _inputs(network, self.samples, self.layer)
+        y = np.where(labels == j, 1.0, -1.0)
+        prices, least = np.ones(len(y)), np.full(len(y), -np.inf)
+        if isinstance(goal.objective, SatMargin):
+            least[:] = goal.objective.least
+        elif isinstance(goal.objective, MaxCorrect):
+            least = np.where(y > 0.0, 0.0, 1.0)
+            prices = _depends(network.sums(self.layer, inputs), labels, j)
+        rows, place = np.unique(np.column_stack([inputs * y[:, None], y, least]), axis=0, return_inverse=True)
+        counts = added(place, np.ones(len(y)))
+        prices = added(place, prices)
+        slopes, intercepts = goal.smooth.pieces
+        return Violations(
+            matrix=rows[:, :-1],
+            least=np.where(prices > 0.0, rows[:, -1], -np.inf),
+            groups=np.arange(len(rows)),
+            prices=prices,
+            slopes=slopes,
+            intercepts=intercepts,
+            weights=counts * (1.0 if isinstance(goal.objective, MinHinge) else goal.price),
+            **self._ends(),
+        )
+
+    def _ends(self) -> dict[str, FloatArray]:
+        i, j, network = self.layer, self.neuron, self.network
+        lower, upper = self.box.lower[i][j].astype(np.float64), self.box.upper[i][j].astype(np.float64)
+        if i == len(network.layers) - 1 and network.n_outputs == 2 and isinstance(self.goal.objective, MaxCorrect):
+            upper[-1] = min(upper[-1], network.bound - 1)  # the other output has the bias -b - 1
+        return {"lower": lower, "upper": upper, "start": np.clip(network.layers[i].theta[j], lower, upper)}
+
+
+def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, Status, int]:
+    """Solve a problem; return whole numbers that are no worse than its start, the status and the nodes.
+
+    Weights of inputs that are zero in all rows stay at the start: no sample says what they should be.
+    """
+    theta = np.rint(problem.start).astype(np.int64)
+    live = problem.live
+    program = violations(problem.restricted(live))
+    if not program.is_mip or not program.costs.any():
+        return theta, Status.OPTIMAL, 0
+    result = solve(program, solver, limits)
+    if result.x is not None:
+        found = theta.copy()
+        found[live] = np.rint(result.x[: live.size])
+        if problem.loss(found.astype(np.float64)) <= problem.loss(problem.start):
+            theta = found
+    return theta, result.status, result.nodes
+
+
+def applied(network: IntegerNetwork, improved: Improved, objective: Objective) -> IntegerNetwork:
+    """Return the network with what was found; of two outputs the second mirrors the first.
+
+    The programs of two outputs are mirror images for sat-margin and min-hinge, so with the signs of one turned the other has
+    the same loss. For max-correct the other output is to be below zero where the first is not: ``-a - 1``.
+    """
+    i, j = improved.layer, improved.neuron
+    layer = network.layers[i].with_neuron(j, improved.theta)
+    if i == len(network.layers) - 1 and network.n_outputs == 2:
+        mirrored = -improved.theta
+        if isinstance(objective, MaxCorrect):
+            mirrored[-1] -= 1
+        layer = layer.with_neuron(1 - j, mirrored)
+    return network.with_layer(i, layer)
+
+
+def _depends(sums: FloatArray, labels: IntArray, j: int) -> FloatArray:
+    """Return 1 for every sample whose other outputs are right, by their signs, else 0; of two outputs the other follows."""
+    right = (sums >= 0.0) == (np.arange(sums.shape[1]) == labels[:, None])
+    right[:, [j] if sums.shape[1] > 2 else [0, 1]] = True
+    return np.asarray(right.all(axis=1), dtype=np.float64)
+
+
+def _inputs(network: IntegerNetwork, samples: Samples, i: int) -> FloatArray:
+    inputs = samples.inputs
+    for k in range(i):
+        inputs = np.where(network.sums(k, inputs) >= 0.0, 1.0, -1.0)
+    return inputs

@@ -1,0 +1,298 @@
+"""Networks of integer weights with sign activations, evaluated in integer arithmetic: equations (1) to (12).
+
+The source is Thorbjarnarson and Yorke-Smith 2020, "On Training Neural Networks with Mixed Integer Programming". Inputs lie in
+[0, 1] and are rounded to multiples of 1/1024. So every sum is a whole number of 1/1024, a sign is never a matter of rounding,
+and a neuron that does not fire stays below zero by 1/1024 at least, where the paper's (3) asks for 1e-5.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from layermilp.errors import DataError, NetworkError
+from layermilp.modelfiles import ModelFile, read_model_file, write_model_file
+from layermilp.program import FloatArray, IntArray
+
+FORMAT = "layermilp.integer"
+VERSION = 1
+
+GRID = 1024
+"""Inputs are multiples of one over this: a power of two, so that they are exact in binary floating point."""
+
+LARGEST = 2**53
+"""Below this sums of whole numbers in float64 are exact."""
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerLayer:
+    """Integer weights of shape ``(n, d)`` and biases of shape ``(n,)``."""
+
+    weights: IntArray
+    bias: IntArray
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "bias"):
+            array = np.array(getattr(self, name), dtype=np.int64)
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        if self.weights.ndim != 2 or self.bias.shape != (len(self.weights),) or self.weights.size == 0:
+            raise NetworkError(f"weights {self.weights.shape} and biases {self.bias.shape} do not fit together")
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs `d`."""
+        return int(self.weights.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of neurons `n`."""
+        return int(self.weights.shape[0])
+
+    @property
+    def theta(self) -> IntArray:
+        """Weights and bias of every neuron, shape ``(n, d + 1)``."""
+        return np.column_stack([self.weights, self.bias])
+
+    @classmethod
+    def of(cls, theta: ArrayLike) -> IntegerLayer:
+        """Return the layer of given `theta`."""
+        values = np.asarray(theta)
+        return cls(values[:, :-1], values[:, -1])
+
+    def with_neuron(self, j: int, theta: ArrayLike) -> IntegerLayer:
+        """Return the layer with other weights and bias of one neuron."""
+        values = self.theta
+        values[j] = theta
+        return IntegerLayer.of(values)
+
+
+class IntegerNetwork:
+    """Layers of integer weights; sign activations between them, none after the last.
+
+    Networks are values: training returns a new one.
+
+    Parameters
+    ----------
+    layers : iterable of IntegerLayer
+        First hidden layer to output layer.
+    bound : int
+        `P`: weights and biases lie in ``-P, ..., P``.
+    classes : (n_outputs,) array of int or str, optional
+        Label of each output. Default: 0, 1, ...
+
+    Raises
+    ------
+    NetworkError
+        If layers do not fit together, there is no hidden layer, a value exceeds the bound, or sums could be too large for
+        exact arithmetic.
+    """
+
+    def __init__(self, layers: Iterable[IntegerLayer], bound: int, classes: ArrayLike | None = None) -> None:
+        self.layers, self.bound = tuple(layers), bound
+        if isinstance(bound, bool) or not isinstance(bound, (int, np.integer)) or bound < 1:
+            raise NetworkError(f"bound is {bound!r}; it must be a whole number of at least 1")
+        if len(self.layers) < 2:
+            raise NetworkError("an integer network needs a hidden layer and an output layer, such as 108-16-2")
+        for i, (before, after) in enumerate(itertools.pairwise(self.layers), start=1):
+            if before.n_outputs != after.n_inputs:
+                raise NetworkError(f"layer {i} has {before.n_outputs} neurons, but layer {i + 1} takes {after.n_inputs} inputs")
+        for i, layer in enumerate(self.layers, start=1):
+            largest = int(np.abs(layer.theta).max())
+            if largest > bound:
+                raise NetworkError(f"layer {i} has a weight of {largest}, above the bound {bound}")
+            if GRID * bound * (layer.n_inputs + 1) >= LARGEST:
+                raise NetworkError(f"bound {bound} is too large for {layer.n_inputs} inputs: sums would not be exact")
+        self.classes = np.arange(self.n_outputs) if classes is None else np.asarray(classes)
+        if self.classes.shape != (self.n_outputs,) or len(np.unique(self.classes)) != self.n_outputs:
+            raise NetworkError(f"{self.n_outputs} outputs need as many different classes, got {self.classes.tolist()}")
+
+    @classmethod
+    def zeros(cls, sizes: Iterable[int], bound: int, classes: ArrayLike | None = None) -> IntegerNetwork:
+        """Return the network of all weights zero, with inputs, hidden layers and outputs of given sizes."""
+        pairs = list(itertools.pairwise(sizes))
+        return cls([IntegerLayer.of(np.zeros((n, d + 1), dtype=np.int64)) for d, n in pairs], bound, classes)
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
+        return self.layers[0].n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs."""
+        return self.layers[-1].n_outputs
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Inputs, hidden layers, outputs."""
+        return (self.n_inputs, *(layer.n_outputs for layer in self.layers))
+
+    @property
+    def notation(self) -> str:
+        """The sizes joined by dashes, such as ``108-16-2``."""
+        return "-".join(map(str, self.sizes))
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden neurons."""
+        return sum(self.sizes[1:-1])
+
+    @property
+    def scale(self) -> float:
+        """Factor of (1) from a sum to an output: ``2 / (P (N + 1))`` with `N` neurons in the last hidden layer."""
+        return 2.0 / (self.bound * (self.layers[-1].n_inputs + 1))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest signed integer type that holds the bound."""
+        return np.dtype(np.min_scalar_type(-self.bound - 1))
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all weights and biases in that type."""
+        return self.dtype.itemsize * sum(layer.theta.size for layer in self.layers)
+
+    @cached_property
+    def _thetas(self) -> tuple[FloatArray, ...]:
+        return tuple(layer.theta.astype(np.float64) for layer in self.layers)
+
+    def with_layer(self, i: int, layer: IntegerLayer) -> IntegerNetwork:
+        """Return the network with another layer `i`."""
+        return IntegerNetwork((*self.layers[:i], layer, *self.layers[i + 1 :]), self.bound, self.classes)
+
+    def activations(self, X: FloatArray) -> list[FloatArray]:
+        """Return the inputs of every layer: rounded inputs, then signs of -1 and 1 (2) (3); each ``(m, d_i)``."""
+        return self.activations_of_rounded(rounded(X, self.n_inputs))
+
+    def activations_of_rounded(self, inputs: FloatArray) -> list[FloatArray]:
+        """Return the same for inputs that are `rounded` already."""
+        found = [inputs]
+        for i in range(len(self.layers) - 1):
+            found.append(np.where(self.sums(i, found[i]) >= 0.0, 1.0, -1.0))
+        return found
+
+    def sums(self, i: int, inputs: FloatArray) -> FloatArray:
+        """Return the weighted sums with biases of layer `i`, exact, shape ``(m, n_i)``."""
+        theta = self._thetas[i]
+        return np.asarray(inputs @ theta[:, :-1].T + theta[:, -1])
+
+    def following(self, i: int, signs: FloatArray) -> FloatArray:
+        """Return the output sums for given inputs of layer `i`, a layer after the first."""
+        for k in range(i, len(self.layers) - 1):
+            signs = np.where(self.sums(k, signs) >= 0.0, 1.0, -1.0)
+        return self.sums(len(self.layers) - 1, signs)
+
+    def output_sums(self, X: ArrayLike) -> FloatArray:
+        """Return the sums of the output layer, whole numbers, shape ``(m, n_outputs)``."""
+        inputs = self.activations(_matrix(X, self.n_inputs))
+        return self.sums(len(self.layers) - 1, inputs[-1])
+
+    def outputs(self, X: ArrayLike) -> FloatArray:
+        """Return the normalized outputs of (1), shape ``(m, n_outputs)``."""
+        return self.output_sums(X) * self.scale
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the class of the largest output; of several largest ones the first."""
+        return np.asarray(self.classes[self.output_sums(X).argmax(axis=1)])
+
+    def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the share of samples whose own output is larger than all others: ties count as errors."""
+        labels = self.class_indices(y)
+        return float(correct(self.output_sums(X), labels).mean())
+
+    def class_indices(self, y: ArrayLike) -> IntArray:
+        """Return the output that stands for each label.
+
+        Raises
+        ------
+        DataError
+            If a label is not one of the classes.
+        """
+        labels = np.asarray(y)
+        matches = labels[:, None] == self.classes[None, :]
+        if not matches.any(axis=1).all():
+            raise DataError(f"label {labels[~matches.any(axis=1)][0]!r} is none of the network's classes")
+        return np.asarray(matches.argmax(axis=1), dtype=np.int64)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the network as ``.npz``, weights in the smallest type that holds the bound; atomically. Return the path."""
+        arrays: dict[str, Any] = {"bound": np.array(self.bound), "classes": self.classes}
+        for i, layer in enumerate(self.layers):
+            arrays[f"theta{i}"] = layer.theta.astype(self.dtype)
+        return write_model_file(path, FORMAT, VERSION, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> IntegerNetwork:
+        """Read a network.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is missing, damaged, or of another kind.
+        """
+        return cls.from_file(read_model_file(path))
+
+    @classmethod
+    def from_file(cls, file: ModelFile) -> IntegerNetwork:
+        """Build the network from a model file."""
+        file.version(FORMAT, (VERSION,))
+        with file.damage():
+            count = sum(name.startswith("theta") for name in file.arrays)
+            layers = [IntegerLayer.of(file.arrays[f"theta{i}"].astype(np.int64)) for i in range(count)]
+            return cls(layers, int(file.arrays["bound"]), file.arrays["classes"])
+
+
+def correct(sums: FloatArray, labels: IntArray) -> NDArray[np.bool_]:
+    """Whether the own output of every sample is larger than all others, shape ``(m,)``."""
+    rows = np.arange(len(sums))
+    others = sums.copy()
+    others[rows, labels] = -np.inf
+    return np.asarray(sums[rows, labels] > others.max(axis=1))
+
+
+def rounded(X: ArrayLike, n_inputs: int) -> FloatArray:
+    """Return inputs in [0, 1] as the nearest multiples of 1/1024.
+
+    Raises
+    ------
+    DataError
+        If shape or values do not fit.
+    """
+    x = _matrix(X, n_inputs)
+    if np.any(x < 0.0) or np.any(x > 1.0):
+        row, column = np.argwhere((x < 0.0) | (x > 1.0))[0]
+        raise DataError(f"X[{row}, {column}] is {x[row, column]:g}; integer networks need inputs scaled to [0, 1]")
+    return np.asarray(np.rint(x * GRID) / GRID)
+
+
+def _matrix(X: ArrayLike, n_inputs: int) -> FloatArray:
+    x = np.asarray(X, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] != n_inputs or len(x) == 0:
+        raise DataError(f"X has shape {x.shape}; the network takes a matrix with {n_inputs} columns")
+    if not np.all(np.isfinite(x)):
+        row, column = np.argwhere(~np.isfinite(x))[0]
+        raise DataError(f"X[{row}, {column}] is {x[row, column]}; every value must be finite")
+    return x
+
+
+def without_idle(network: IntegerNetwork) -> IntegerNetwork:
+    """Return the network without the hidden neurons that nothing depends on.
+
+    A neuron goes if all weights that take its output are zero. The last hidden layer keeps one neuron. Signs of the outputs
+    and their order stay; their scale (1) depends on the number of neurons.
+    """
+    layers = list(network.layers)
+    for i in range(len(layers) - 2, -1, -1):
+        used = np.flatnonzero(np.any(layers[i + 1].weights != 0, axis=0))
+        used = used if used.size else np.array([0])
+        layers[i] = IntegerLayer(layers[i].weights[used], layers[i].bias[used])
+        layers[i + 1] = replace(layers[i + 1], weights=layers[i + 1].weights[:, used])
+    return IntegerNetwork(layers, network.bound, network.classes)

@@ -1,0 +1,189 @@
+"""The search: a first network by a vote of neurons, then rounds of neighbourhoods, every step a program of one neuron.
+
+Steps in a round are solved for the same network and so in parallel, then applied one after the other as far as they still help;
+how many is fixed, so that results do not depend on the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from layermilp.integer.bagging import Voter, VoterTask, output_codes, voting
+from layermilp.integer.budget import Budget
+from layermilp.integer.neighbourhood import Box, Goal, Improved, NeuronTask, Samples, applied
+from layermilp.integer.network import IntegerNetwork, correct
+from layermilp.parallel import Workers
+from layermilp.program import FloatArray, Limits
+
+AT_ONCE = 2
+"""Neighbourhoods that are solved for the same network."""
+
+FALL = 1e-9
+"""Least fall of the loss that counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The network so far, and what it took.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+        The best so far.
+    loss : float
+        Its loss of the objective, summed over the samples.
+    accuracy : float
+        Its accuracy on them; ties count as errors.
+    programs, nodes : int
+        Programs solved, and their branch-and-bound nodes.
+    """
+
+    network: IntegerNetwork
+    loss: float
+    accuracy: float
+    programs: int = 0
+    nodes: int = 0
+
+
+class Search:
+    """Improves a network on some samples.
+
+    Parameters
+    ----------
+    samples : Samples
+        What it learns.
+    goal : Goal
+        What is minimized.
+    box : Box
+        Bounds of all weights.
+    limits : Limits
+        Of every program.
+    solver : str
+        Who solves them.
+    workers : Workers
+        Where.
+    stop_accuracy : float
+        The search ends when the accuracy on the samples is above this.
+    budget : Budget
+        When it ends.
+    seed : int
+        Of the order of the neighbourhoods and of the solvers.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        goal: Goal,
+        box: Box,
+        limits: Limits,
+        solver: str,
+        workers: Workers,
+        stop_accuracy: float,
+        budget: Budget,
+        seed: int,
+    ) -> None:
+        self.samples, self.goal, self.box, self.limits, self.solver = samples, goal, box, limits, solver
+        self.workers, self.stop_accuracy, self.budget = workers, stop_accuracy, budget
+        self.rng = np.random.default_rng(seed)
+        self.programs = self.nodes = 0
+
+    def sums(self, network: IntegerNetwork) -> FloatArray:
+        """Return the output sums for the samples."""
+        return network.sums(len(network.layers) - 1, network.activations_of_rounded(self.samples.inputs)[-1])
+
+    def found(self, network: IntegerNetwork) -> Found:
+        """Return the network with its loss and accuracy."""
+        sums, labels = self.sums(network), self.samples.labels
+        loss = float(self.goal.objective.losses(sums, labels).sum())
+        return Found(network, loss, float(correct(sums, labels).mean()), self.programs, self.nodes)
+
+    def is_done(self, found: Found) -> bool:
+        """Whether nothing is left to do: accuracy reached, loss zero, or time over."""
+        return found.accuracy > self.stop_accuracy or found.loss <= 0.0 or self.budget.is_over
+
+    def vote(self, network: IntegerNetwork, parts: Sequence[Samples]) -> Iterator[Found]:
+        """Yield a first network, the vote of neurons that learn one part each, from its first neuron on.
+
+        Parameters
+        ----------
+        network : IntegerNetwork
+            Its sizes, bound and classes.
+        parts : sequence of Samples
+            One for every neuron of the smallest hidden layer.
+        """
+        codes = output_codes(len(parts), network.n_outputs, self.rng)
+        tasks = [
+            VoterTask(part, code, network.bound, self._limits(len(parts)), self.solver)
+            for part, code in zip(parts, codes, strict=True)
+        ]
+        majority = int(np.bincount(self.samples.labels).argmax())
+        voters: list[Voter] = []
+        for voter in self.workers.map(_elect, tasks):
+            voters.append(voter)
+            self.programs += 1
+            self.nodes += voter.nodes
+            yield self.found(voting(network, [each.theta for each in voters], codes, majority))
+
+    def improve(self, network: IntegerNetwork, most: int | None = None) -> Iterator[Found]:
+        """Improve all neurons in random order, in rounds, until a round finds nothing.
+
+        Parameters
+        ----------
+        most : int, optional
+            Neighbourhoods after which it ends.
+        """
+        neurons = [(i, j) for i, layer in enumerate(network.layers) for j in range(layer.n_outputs)]
+        if network.n_outputs == 2:
+            neurons.pop()  # the second output mirrors the first
+        before = np.inf
+        while not self.is_done(found := self.found(network)):
+            loss = self._loss(network)
+            if loss >= before - FALL:
+                return
+            before = loss
+            order = self.rng.permutation(len(neurons))[:most]
+            for part in np.array_split(order, -(-len(order) // AT_ONCE)):
+                tasks = [self._task(network, *neurons[k]) for k in part]
+                network = self._applied(network, tasks)
+                found = self.found(network)
+                yield found
+                if self.is_done(found):
+                    return
+            if most is not None:
+                return
+
+    def _task(self, network: IntegerNetwork, layer: int, neuron: int) -> NeuronTask:
+        return NeuronTask(network, self.samples, self.goal, self.box, layer, neuron, self._limits(AT_ONCE), self.solver)
+
+    def _limits(self, tasks: int) -> Limits:
+        """Return the limits of one of some programs, with a seed of its own."""
+        seeded = replace(self.limits, seed=int(self.rng.integers(2**31)))
+        return self.budget.limits(seeded, tasks, self.workers.n_jobs)
+
+    def _applied(self, network: IntegerNetwork, tasks: list[NeuronTask]) -> IntegerNetwork:
+        """Solve, and take what lowers the loss, the best first."""
+        answers: list[Improved] = list(self.workers.map(_solve, tasks))
+        self.programs += len(tasks)
+        self.nodes += sum(answer.nodes for answer in answers)
+        loss = self._loss(network)
+        objective = self.goal.objective
+        for answer in sorted(answers, key=lambda answer: self._loss(applied(network, answer, objective))):
+            candidate = applied(network, answer, objective)
+            reached = self._loss(candidate)
+            if reached < loss - FALL:
+                network, loss = candidate, reached
+        return network
+
+    def _loss(self, network: IntegerNetwork) -> float:
+        return float(self.goal.losses(self.sums(network), self.samples.labels).sum())
+
+
+def _solve(task: NeuronTask) -> Improved:
+    return task.solve()
+
+
+def _elect(task: VoterTask) -> Voter:
+    return task.solve()

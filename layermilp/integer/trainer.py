@@ -1,0 +1,382 @@
+"""Training an integer network whole: a first network, rounds of neighbourhoods, and what is proven of the result."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from layermilp.checks import is_number
+from layermilp.errors import DataError, OptionError
+from layermilp.formulations.sign_losses import OBJECTIVES, MinHinge
+from layermilp.integer import batches as batch
+from layermilp.integer.bagging import bootstrap
+from layermilp.integer.budget import Budget
+from layermilp.integer.fewest import needed
+from layermilp.integer.gradient import straight_through
+from layermilp.integer.neighbourhood import Box, Goal, Samples
+from layermilp.integer.network import IntegerNetwork, rounded
+from layermilp.integer.search import Found, Search
+from layermilp.parallel import Workers
+from layermilp.program import IntArray, Limits
+from layermilp.solvers import require
+
+NEURONS = ("all", "fewest")
+"""How many hidden neurons the network has: all, or as few as exceed the accuracy at which the search ends."""
+
+STARTS = ("none", "gradient")
+"""Where the search begins: at nothing, or at a straight-through network."""
+
+PRICE = 0.01
+"""Price of the smooth loss beside the objective, small enough that no sample's objective is given for it."""
+
+NODE_LIMIT = 100
+"""Branch-and-bound nodes of one program."""
+
+VALIDATION = 0.2
+"""Share of the samples by which batches are weighed."""
+
+PROOF = 20
+"""Times as many nodes for the proof of how many neurons are needed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run, besides the data; see `train` for each.
+
+    Raises
+    ------
+    OptionError
+        If a value is unknown or out of its range.
+    """
+
+    hidden: tuple[int, ...] = (16,)
+    bound: int = 15
+    objective: str = "sat-margin"
+    start: str = "none"
+    neurons: str = "all"
+    stop_accuracy: float = 0.9
+    seed: int = 0
+    solver: str = "auto"
+    node_limit: int | None = NODE_LIMIT
+    time_limit: float | None = None
+    batch_size: int | None = None
+    epochs: int = 5
+
+    def __post_init__(self) -> None:
+        ones = tuple((name, (getattr(self, name),), least) for name, least in (("bound", 1), ("seed", 0), ("epochs", 1)))
+        for name, values, least in (("hidden", self.hidden, 1), *ones):
+            for value in values:
+                if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                    raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+        if not self.hidden:
+            raise OptionError("hidden names no layer; it must have the neurons of at least one, such as (16,)")
+        for name, choices in (("objective", OBJECTIVES), ("start", STARTS), ("neurons", NEURONS)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in choices:
+                raise OptionError(f"{name} {value!r} is unknown; choose {', '.join(choices)}")
+        if self.neurons == "fewest" and (len(self.hidden) != 1 or self.start != "none"):
+            raise OptionError("neurons is 'fewest', which is for one hidden layer and start 'none'")
+        if self.batch_size is not None and (not isinstance(self.batch_size, (int, np.integer)) or self.batch_size < 2):
+            raise OptionError(f"batch_size is {self.batch_size!r}; it must be a whole number of at least 2")
+        if self.batch_size is not None and self.neurons == "fewest":
+            raise OptionError("neurons is 'fewest', which is for training without batches")
+        if not is_number(self.stop_accuracy) or not 0.0 <= self.stop_accuracy <= 1.0:
+            raise OptionError(f"stop_accuracy is {self.stop_accuracy!r}; it must be a number from 0 to 1")
+        _ = self.limits
+        require(self.solver)
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of every program."""
+        return Limits(time_limit=self.time_limit, node_limit=self.node_limit, gap=0.0)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The network after some programs: loss and accuracy on the training samples, and seconds since the start."""
+
+    programs: int
+    loss: float
+    accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Outcome of a run.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+        The best network.
+    objective : float
+        The paper's objective (13), (19) or (20) of it, recomputed in integer arithmetic.
+    bound : float
+        What no network can exceed (for min-hinge: fall below): proven by samples that are equal and differ in their labels.
+    loss : float
+        Loss of the objective; 0 at best.
+    accuracy, start_accuracy : float
+        On the training samples, at the end and of the start; ties count as errors.
+    start_objective : float
+        The objective of the start.
+    history : tuple of Record
+        After every improvement.
+    programs, nodes : int
+        Programs solved, and their branch-and-bound nodes.
+    seconds : float
+        Wall seconds.
+    least_neurons : int, optional
+        With the fewest neurons: how many are proven to be needed, see `needed`.
+    """
+
+    network: IntegerNetwork
+    objective: float
+    bound: float
+    loss: float
+    accuracy: float
+    start_objective: float
+    start_accuracy: float
+    history: tuple[Record, ...]
+    programs: int
+    nodes: int
+    seconds: float
+    least_neurons: int | None = None
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether the objective equals its bound, so that no network is better."""
+        return math.isclose(self.objective, self.bound, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def train(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    hidden: tuple[int, ...] = Settings.hidden,
+    bound: int = Settings.bound,
+    objective: str = Settings.objective,
+    start: str = Settings.start,
+    neurons: str = Settings.neurons,
+    stop_accuracy: float = Settings.stop_accuracy,
+    seed: int = Settings.seed,
+    solver: str = Settings.solver,
+    node_limit: int | None = Settings.node_limit,
+    time_limit: float | None = Settings.time_limit,
+    batch_size: int | None = Settings.batch_size,
+    epochs: int = Settings.epochs,
+    n_jobs: int = 2,
+    backend: str = "loky",
+    address: str | None = None,
+) -> Trained:
+    """Train a network of integer weights by mixed-integer programs (Thorbjarnarson and Yorke-Smith 2020).
+
+    Without a start the first network is a vote of neurons, each the best, by a program, for a sample of its own; then all
+    neurons are improved in turns, each by the program of its best weights given all others, until nothing improves.
+
+    Parameters
+    ----------
+    X : (m, d) array
+        Training samples in [0, 1].
+    y : (m,) array
+        Their labels; there is an output for each that occurs.
+    hidden : tuple of int
+        Neurons of the hidden layers.
+    bound : int
+        `P`: weights and biases are whole numbers in ``-P, ..., P``; 1 for a binarized network (with zeros).
+    objective : {"sat-margin", "min-hinge", "max-correct"}
+        What is optimized, see `layermilp.formulations.sign_losses`.
+    start : {"none", "gradient"}
+        Where to begin; ``gradient`` trains a straight-through network for a second.
+    neurons : {"all", "fewest"}
+        ``fewest`` adds neurons one by one, up to `hidden`, and returns the first network that exceeds `stop_accuracy`.
+    stop_accuracy : float
+        The search ends when the accuracy on the samples exceeds this, as the paper's does; 1 asks for the best objective.
+    seed : int
+        Seed of all that is random.
+    solver : {"auto", "cplex", "highs", "cbc"}
+        Who solves the programs.
+    node_limit : int, optional
+        Branch-and-bound nodes per program, a limit that is repeatable.
+    time_limit : float, optional
+        Seconds for the whole run. Runs in which it is hit are not repeatable.
+    batch_size : int, optional
+        Train in batches of about this many samples, see `layermilp.integer.batches`: for thousands of samples.
+    epochs : int
+        Passes over the batches.
+    n_jobs, backend, address
+        Workers, as in `layermilp.train`.
+
+    Raises
+    ------
+    DataError
+        If the data do not fit together, lie outside [0, 1], or have one class only.
+    OptionError
+        If an option is unknown or out of its range.
+    SolverError
+        If the solver is not installed.
+    """
+    settings = Settings(
+        hidden=tuple(hidden),
+        bound=bound,
+        objective=objective,
+        start=start,
+        neurons=neurons,
+        stop_accuracy=stop_accuracy,
+        seed=seed,
+        solver=solver,
+        node_limit=node_limit,
+        time_limit=time_limit,
+        batch_size=batch_size,
+        epochs=epochs,
+    )
+    with Workers(n_jobs, backend, address) as workers:
+        return run(X, y, settings, workers)
+
+
+def run(X: ArrayLike, y: ArrayLike, settings: Settings, workers: Workers) -> Trained:
+    """Train to the end."""
+    trained = None
+    for trained in training(X, y, settings, workers):  # noqa: B007
+        pass
+    assert trained is not None  # the start is one
+    return trained
+
+
+def training(X: ArrayLike, y: ArrayLike, settings: Settings, workers: Workers) -> Iterator[Trained]:
+    """Yield the best so far: the start, and what every round of programs makes of it."""
+    samples, classes = _samples(X, y)
+    budget = Budget.of(settings.time_limit)
+    if settings.neurons == "fewest":
+        yield from _trained_with_fewest(samples, classes, settings, workers, budget)
+        return
+    trainer = _trained if settings.batch_size is None else _trained_in_batches
+    yield from trainer(_Run(samples, classes, settings, workers, budget))
+
+
+def _trained_with_fewest(
+    samples: Samples, classes: IntArray, settings: Settings, workers: Workers, budget: Budget
+) -> Iterator[Trained]:
+    """Begin with as many neurons as are proven to be needed; add one as long as the accuracy is not reached."""
+    nodes = None if settings.node_limit is None else PROOF * settings.node_limit
+    # The two programs of the proof may take half of the time.
+    limits = budget.limits(replace(settings.limits, node_limit=nodes), tasks=4)
+    least = needed(samples, settings.bound, settings.stop_accuracy, settings.solver, limits)
+    for h in range(max(least, 1), settings.hidden[0] + 1):
+        for trained in _trained(_Run(samples, classes, replace(settings, hidden=(h,)), workers, budget)):
+            yield replace(trained, least_neurons=least)
+        if trained.accuracy > settings.stop_accuracy or budget.is_over:
+            return
+
+
+def _trained(run: _Run) -> Iterator[Trained]:
+    settings, first = run.settings, run.start(run.samples)
+    yield run.trained(first)
+    found = first
+    if settings.start == "none":
+        for found in run.search.vote(first.network, bootstrap(run.samples, min(settings.hidden), run.search.rng)):
+            yield run.trained(found)
+    for better in run.search.improve(found.network):
+        yield run.trained(better)
+
+
+def _trained_in_batches(run: _Run) -> Iterator[Trained]:
+    """Begin with a vote of neurons that learn a batch each, then train all batches in epochs around their average.
+
+    Yields the best network on the validation samples so far.
+    """
+    settings, search = run.settings, run.search
+    assert settings.batch_size is not None
+    learned, validation = batch.validated(run.samples, VALIDATION, settings.seed)
+    first = run.start(learned)
+    parts = batch.split(learned, settings.batch_size, settings.seed)
+    found = best = first
+    if settings.start == "none":
+        turns = itertools.islice(itertools.cycle(parts), min(settings.hidden))
+        for found in search.vote(first.network, list(turns)):
+            yield run.trained(found)
+        best = found
+    score = batch.accuracy(best.network, validation)
+    averages = batch.epochs(
+        best.network, parts, validation, search.goal, settings.limits, settings.solver, settings.epochs, settings.seed,
+        run.workers, search.budget,
+    )
+    programs, nodes = found.programs, found.nodes
+    for epoch in averages:
+        programs, nodes = programs + epoch.programs, nodes + epoch.nodes
+        if epoch.validation_accuracy > score:
+            best, score = search.found(epoch.network), epoch.validation_accuracy
+        yield run.trained(replace(best, programs=programs, nodes=nodes))
+        if search.budget.is_over:
+            return
+
+
+class _Run:
+    """A run: its search, and what it has found so far."""
+
+    def __init__(self, samples: Samples, classes: IntArray, settings: Settings, workers: Workers, budget: Budget) -> None:
+        self.samples, self.settings, self.classes, self.workers = samples, settings, classes, workers
+        self.sizes = (samples.inputs.shape[1], *settings.hidden, classes.size)
+        self.objective = OBJECTIVES[settings.objective](settings.bound, self.sizes[-2], classes.size)
+        smooth = MinHinge(settings.bound, self.sizes[-2], classes.size)
+        goal = Goal(self.objective, smooth, 0.0 if isinstance(self.objective, MinHinge) else PRICE)
+        box = Box.of(IntegerNetwork.zeros(self.sizes, settings.bound))
+        self.search = Search(
+            samples, goal, box, settings.limits, settings.solver, workers, settings.stop_accuracy, budget, settings.seed
+        )
+        self.least = self.objective.least_loss(conflicts(samples))
+        self.first: Found | None = None
+        self.records: list[Record] = []
+
+    def start(self, samples: Samples) -> Found:
+        """Return the network that the search starts from; a gradient start learns the given samples."""
+        settings = self.settings
+        network = IntegerNetwork.zeros(self.sizes, settings.bound, self.classes)
+        if settings.start == "gradient":
+            started = straight_through(samples.inputs, samples.labels, self.sizes, settings.bound, settings.seed)
+            network = IntegerNetwork(started.layers, settings.bound, self.classes)
+        self.first = self.search.found(network)
+        return self.first
+
+    def trained(self, found: Found) -> Trained:
+        """Return what is known of a network."""
+        first, count, seconds = self.first or found, len(self.samples.labels), self.search.budget.passed
+        self.records.append(Record(found.programs, found.loss, found.accuracy, seconds))
+        return Trained(
+            network=found.network,
+            objective=self.objective.reported(found.loss, count),
+            bound=self.objective.reported(self.least, count),
+            loss=found.loss,
+            accuracy=found.accuracy,
+            start_objective=self.objective.reported(first.loss, count),
+            start_accuracy=first.accuracy,
+            history=tuple(self.records),
+            programs=found.programs,
+            nodes=found.nodes,
+            seconds=seconds,
+        )
+
+
+def conflicts(samples: Samples) -> IntArray:
+    """Return for every group of equal samples how many have each label, shape ``(G, n_outputs)``."""
+    groups, place = np.unique(samples.inputs, axis=0, return_inverse=True)
+    counts = np.zeros((len(groups), int(samples.labels.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (place.reshape(-1), samples.labels), 1)
+    return counts
+
+
+def _samples(X: ArrayLike, y: ArrayLike) -> tuple[Samples, IntArray]:
+    x = np.asarray(X, dtype=np.float64)
+    labels = np.asarray(y)
+    if x.ndim != 2 or labels.shape != (len(x),) or x.size == 0:
+        raise DataError(f"X has shape {x.shape} and y {labels.shape}; they need a sample a row and a label for each")
+    classes, indices = np.unique(labels, return_inverse=True)
+    if classes.size < 2:
+        raise DataError(f"all {len(x)} labels are {classes[0]!r}; there is nothing to tell apart")
+    return Samples(rounded(x, x.shape[1]), indices.astype(np.int64)), classes
+
+
