@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -24,14 +25,15 @@ def test_python_example_runs(tmp_path: Path) -> None:
     assert "Status.OPTIMAL" in done.stdout
 
 
-def test_options_in_the_table_exist() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "layermilp", "train", "--help"], capture_output=True, text=True, timeout=60, check=False
-    )
-    table = README[README.index("| option |") :].split("\n\n")[0]
-    options = set(re.findall(r"`(--[a-z-]+)", table))
-    assert len(options) > 15
-    assert options <= set(re.findall(r"--[a-z-]+", done.stdout))
+@pytest.mark.parametrize(("method", "header"), [("layerwise", "| option |"), ("integer", "| option of `--method integer` |")])
+def test_options_in_the_table_exist(method: str, header: str) -> None:
+    words = [sys.executable, "-m", "layermilp", "train", "--method", method, "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    table = README[README.index(header) :].split("\n\n")[0]
+    options = set(re.findall(r"^\| .*?\|", table, re.MULTILINE))
+    named = set(re.findall(r"`(--[a-z-]+)", " ".join(options))) - {"--method"}
+    assert len(named) >= 10
+    assert named <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
 @pytest.mark.parametrize("script", ["adapters", "bulk", "epochs", "proposals", "scaling", "train", "workers"])
@@ -82,6 +84,20 @@ def test_the_reports_experiments_run(tmp_path: Path) -> None:
             assert entry["title"] in done.stdout
     assert len(results["batches"]["report"]["runs"][0]["notes"]["init_scores"][0]) == 2
     assert {path.name for path in tmp_path.glob("*.png")} == {"figure2.png", "figure3.png"}
+
+
+def test_the_integer_experiments_run(tmp_path: Path) -> None:
+    """Two classes of the digits, one seed: every experiment, with tables and figures; baselines and majority beside them."""
+    script = str(ROOT / "bench" / "thorbjarnarson.py")
+    words = [sys.executable, script, "--quick", "--out", str(tmp_path), "--only", "objectives", "bounds", "neurons"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())["experiments"]
+    assert {row["method"] for row in results["objectives"]} >= {"sat-margin", "min-hinge", "max-correct", "logistic regression"}
+    for row in itertools.chain.from_iterable(results.values()):
+        assert 0.0 < row["test_accuracy"] <= 1.0 and 0.5 <= row["test_majority"] < 1.0 and row["seconds"] > 0.0
+        assert row["method"] in done.stdout
+    assert {path.name for path in tmp_path.glob("*.png")} == {f"figure{k}.png" for k in range(1, 7)}
 
 
 def test_the_choice_of_defaults_runs(tmp_path: Path) -> None:
