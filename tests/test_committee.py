@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layermilp.committee import Committee, load_model
+from layermilp.committee import Committee
 from layermilp.errors import DataError, ModelFileError, NetworkError, OutputError
+from layermilp.models import load_model
 from layermilp.network import Block, Network
 from layermilp.parameters import ParameterMap
 
