@@ -30,7 +30,7 @@ from layermilp.datasets import load
 from layermilp.formulations.sign_losses import OBJECTIVES, SatMargin
 from layermilp.formulations.sign_network import SignNetwork, plain, thetas
 from layermilp.integer import IntegerLayer, IntegerNetwork
-from layermilp.integer.network import correct, rounded
+from layermilp.integer.network import correct
 from layermilp.program import Limits
 
 HIDDEN = 16
@@ -54,7 +54,7 @@ class Scope:
 
 
 FULL = Scope((40, 80, 120, 160, 200, 240, 280), 3, 300.0, 120.0, (40, 100, 280), 10_000, 900.0)
-QUICK = Scope((40,), 1, 4.0, 4.0, (40,), 300, 15.0)
+QUICK = Scope((40,), 1, 4.0, 2.0, (40,), 300, 4.0)
 
 
 class Bench:
@@ -177,7 +177,7 @@ class Bench:
             problem = SignNetwork(X, y, sizes, bound, objective, (STEP, STEP))
             network = IntegerNetwork([IntegerLayer.of(theta) for theta in thetas(problem, found.x)], bound)
             scores = network.accuracy(X, y), network.accuracy(self.X_test, self.y_test)
-            sums = network.sums(1, network.activations_of_rounded(rounded(X, X.shape[1]))[-1])
+            sums = network.output_sums(X)
             reported = objective.reported(float(objective.losses(sums, y).sum()), len(y))
             assert np.isclose(correct(sums, y).mean(), scores[0])
         return self.row(

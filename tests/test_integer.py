@@ -51,7 +51,7 @@ def _goal(network: IntegerNetwork, name: str, price: float = 0.0) -> Goal:
 
 
 def _loss(network: IntegerNetwork, samples: Samples, goal: Goal) -> float:
-    sums = network.sums(len(network.layers) - 1, network.activations_of_rounded(samples.inputs)[-1])
+    sums = network.output_sums_of_rounded(samples.inputs)
     return float(goal.losses(sums, samples.labels).sum())
 
 

@@ -25,15 +25,16 @@ def test_python_example_runs(tmp_path: Path) -> None:
     assert "Status.OPTIMAL" in done.stdout
 
 
-@pytest.mark.parametrize(("method", "header"), [("layerwise", "| option |"), ("integer", "| option of `--method integer` |")])
-def test_options_in_the_table_exist(method: str, header: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "header", "fewest"), [("layerwise", "| option |", 15), ("integer", "| option of `--method integer` |", 11)]
+)
+def test_options_in_the_table_exist(method: str, header: str, fewest: int) -> None:
     words = [sys.executable, "-m", "layermilp", "train", "--method", method, "--help"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     table = README[README.index(header) :].split("\n\n")[0]
-    options = set(re.findall(r"^\| .*?\|", table, re.MULTILINE))
-    named = set(re.findall(r"`(--[a-z-]+)", " ".join(options))) - {"--method"}
-    assert len(named) >= 10
-    assert named <= set(re.findall(r"--[a-z-]+", done.stdout))
+    options = set(re.findall(r"`(--[a-z-]+)", table))
+    assert len(options) > fewest
+    assert options <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
 @pytest.mark.parametrize("script", ["adapters", "bulk", "epochs", "proposals", "scaling", "train", "workers"])
@@ -89,13 +90,16 @@ def test_the_reports_experiments_run(tmp_path: Path) -> None:
 def test_the_integer_experiments_run(tmp_path: Path) -> None:
     """Two classes of the digits, one seed: every experiment, with tables and figures; baselines and majority beside them."""
     script = str(ROOT / "bench" / "thorbjarnarson.py")
-    words = [sys.executable, script, "--quick", "--out", str(tmp_path), "--only", "objectives", "bounds", "neurons"]
+    words = [sys.executable, script, "--quick", "--out", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())["experiments"]
+    assert set(results) == {"objectives", "bounds", "plain", "starts", "neurons", "batches"}
     assert {row["method"] for row in results["objectives"]} >= {"sat-margin", "min-hinge", "max-correct", "logistic regression"}
     for row in itertools.chain.from_iterable(results.values()):
-        assert 0.0 < row["test_accuracy"] <= 1.0 and 0.5 <= row["test_majority"] < 1.0 and row["seconds"] > 0.0
+        if not row["method"].startswith("plain model"):  # which may find nothing in two seconds
+            assert row["test_accuracy"] > 0.0
+        assert row["test_accuracy"] <= 1.0 and 0.5 <= row["test_majority"] < 1.0 and row["seconds"] > 0.0
         assert row["method"] in done.stdout
     assert {path.name for path in tmp_path.glob("*.png")} == {f"figure{k}.png" for k in range(1, 7)}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from layermilp.datasets.dataset import Dataset, FloatArray, Part, assemble
-from layermilp.datasets.remote import ENVIRONMENT_VARIABLE, Download, Remote, Report, Unavailable, fetch, named_directory
+from layermilp.datasets.remote import ENVIRONMENT_VARIABLE, Download, Remote, Report, fetch, named_directory
 from layermilp.errors import ChecksumError, DataError
 
 ADULT = Remote(
@@ -104,8 +104,6 @@ def load_adult(
     """
     directory, note = find(data_dir), ""
     if directory is None:
-        if download is None:
-            raise Unavailable(f"{ADULT.not_at_hand()}, and downloads are not wanted; {ADULT.advice}")
         directory, note = ADULT.cache(), " (downloaded now)"
         fetch(ADULT, {name: pin.sha256 for name, pin in pinned.items()}, directory, download, report)
     train, test = (_read(directory / name, pinned[name].content_sha256) for name in (TRAIN, TEST))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from layermilp.datasets import idx
 from layermilp.datasets.dataset import Dataset
-from layermilp.datasets.remote import ENVIRONMENT_VARIABLE, Download, Remote, Report, Unavailable, fetch, named_directory
+from layermilp.datasets.remote import ENVIRONMENT_VARIABLE, Download, Remote, Report, fetch, named_directory
 from layermilp.errors import ChecksumError, DataError
 
 N_INPUTS = 784
@@ -84,8 +84,6 @@ def load_mnist(
     note = ""
     directory = find(data_dir)
     if directory is None:
-        if download is None:
-            raise Unavailable(f"{MNIST.not_at_hand()}, and downloads are not wanted; {MNIST.advice}")
         directory = MNIST.cache()
         present = idx.locate(directory)
         wanted = {f"{name}.gz": pinned[name].gz_sha256 for name in idx.FILE_NAMES if name not in present}

@@ -90,7 +90,7 @@ def named_directory() -> Path | None:
 
 
 def fetch(
-    remote: Remote, files: Mapping[str, str], directory: Path, download: Download, report: Report | None = None
+    remote: Remote, files: Mapping[str, str], directory: Path, download: Download | None, report: Report | None = None
 ) -> None:
     """Download files into a directory; each appears there only complete and verified.
 
@@ -102,8 +102,8 @@ def fetch(
         SHA-256 of every file that is wanted, by its name.
     directory : Path
         Where they go.
-    download : Download
-        How.
+    download : Download or None
+        How; None forbids it.
     report : callable, optional
         Is told in one line that a download starts.
 
@@ -114,6 +114,8 @@ def fetch(
     ChecksumError
         If all that could be had is something else.
     """
+    if download is None:
+        raise Unavailable(f"{remote.not_at_hand()}, and downloads are not wanted; {remote.advice}")
     candidates = remote.mirrors if download.mirrors is None else download.mirrors
     mirrors, failures = _reachable(candidates, next(iter(files)), download.deadline)
     if not mirrors:

@@ -53,8 +53,7 @@ class VoterTask:
         ends = np.full(self.samples.inputs.shape[1] + 1, float(self.bound))
         effects = self.code[self.samples.labels].astype(np.float64)
         problem = neuron(self.samples.inputs, effects, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
-        theta, _, nodes = solved(problem, self.solver, self.limits)
-        return Voter(theta, nodes)
+        return Voter(*solved(problem, self.solver, self.limits))
 
 
 def output_codes(count: int, n_outputs: int, rng: np.random.Generator) -> IntArray:

@@ -125,18 +125,12 @@ def average(networks: list[IntegerNetwork], weights: list[float]) -> IntegerNetw
         IntegerLayer.of(np.rint(np.average([network.layers[i].theta for network in networks], axis=0, weights=shares)))
         for i in range(len(networks[0].layers))
     ]
-    return replace_layers(networks[0], layers)
-
-
-def replace_layers(network: IntegerNetwork, layers: list[IntegerLayer]) -> IntegerNetwork:
-    """Return a network of other layers, with the same bound and classes."""
-    return IntegerNetwork(layers, network.bound, network.classes)
+    return IntegerNetwork(layers, networks[0].bound, networks[0].classes)
 
 
 def accuracy(network: IntegerNetwork, samples: Samples) -> float:
     """Return the accuracy on samples; ties count as errors."""
-    inputs = network.activations_of_rounded(samples.inputs)[-1]
-    return float(correct(network.sums(len(network.layers) - 1, inputs), samples.labels).mean())
+    return float(correct(network.output_sums_of_rounded(samples.inputs), samples.labels).mean())
 
 
 def validated(samples: Samples, share: float, seed: int) -> tuple[Samples, Samples]:

@@ -60,7 +60,7 @@ def straight_through(
             np.clip(theta, -1.0, 1.0, out=theta)
         if step % CHECKED == 0 or step == 1:
             network = _network(thetas, bound)
-            sums = network.sums(len(sizes) - 2, network.activations_of_rounded(inputs)[-1])
+            sums = network.output_sums_of_rounded(inputs)
             loss = np.maximum(0.0, 0.5 - signs * sums * network.scale)
             score = float(correct(sums, labels).mean()), -float((loss**2).sum())
             if score > best_score:

@@ -16,7 +16,7 @@ import numpy as np
 from layermilp.formulations.sign_losses import MaxCorrect, MinHinge, Objective, SatMargin
 from layermilp.formulations.violations import Violations, added, neuron, violations
 from layermilp.integer.network import GRID, IntegerNetwork
-from layermilp.program import FloatArray, IntArray, Limits, Status
+from layermilp.program import FloatArray, IntArray, Limits
 from layermilp.solvers import solve
 
 
@@ -71,12 +71,11 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Improved:
-    """Answer of a neighbourhood: neuron `j` of layer `i` with new `theta`, and the solver's words."""
+    """Answer of a neighbourhood: neuron `j` of layer `i` with new `theta`, and the nodes it took."""
 
     layer: int
     neuron: int
     theta: IntArray
-    status: Status
     nodes: int
 
 
@@ -96,8 +95,7 @@ class NeuronTask:
     def solve(self) -> Improved:
         """Solve it; without a better point the neuron stays."""
         i, j = self.layer, self.neuron
-        theta, status, nodes = solved(self.problem(), self.solver, self.limits)
-        return Improved(i, j, theta, status, nodes)
+        return Improved(i, j, *solved(self.problem(), self.solver, self.limits))
 
     def problem(self) -> Violations:
         """Build it."""
@@ -105,7 +103,7 @@ class NeuronTask:
 
     def _hidden(self) -> Violations:
         network, i, j, labels = self.network, self.layer, self.neuron, self.samples.labels
-        inputs = _inputs(network, self.samples, i)
+        inputs = network.activations_of_rounded(self.samples.inputs)[i]
         signs = np.where(network.sums(i, inputs) >= 0.0, 1.0, -1.0)
         losses = []
         for sign in (1.0, -1.0):
@@ -117,7 +115,7 @@ class NeuronTask:
     def _output(self) -> Violations:
         """Build that of one output, on which a sample depends where all others are right, or mirror it."""
         network, j, goal, labels = self.network, self.neuron, self.goal, self.samples.labels
-        inputs = _inputs(network, self.samples, self.layer)
+        inputs = network.activations_of_rounded(self.samples.inputs)[self.layer]
         y = np.where(labels == j, 1.0, -1.0)
         prices, least = np.ones(len(y)), np.full(len(y), -np.inf)
         if isinstance(goal.objective, SatMargin):
@@ -148,8 +146,8 @@ class NeuronTask:
         return {"lower": lower, "upper": upper, "start": np.clip(network.layers[i].theta[j], lower, upper)}
 
 
-def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, Status, int]:
-    """Solve a problem; return whole numbers that are no worse than its start, the status and the nodes.
+def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, int]:
+    """Solve a problem; return whole numbers that are no worse than its start, and the nodes.
 
     Weights of inputs that are zero in all rows stay at the start: no sample says what they should be.
     """
@@ -157,14 +155,14 @@ def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, 
     live = problem.live
     program = violations(problem.restricted(live))
     if not program.is_mip or not program.costs.any():
-        return theta, Status.OPTIMAL, 0
+        return theta, 0
     result = solve(program, solver, limits)
     if result.x is not None:
         found = theta.copy()
         found[live] = np.rint(result.x[: live.size])
         if problem.loss(found.astype(np.float64)) <= problem.loss(problem.start):
             theta = found
-    return theta, result.status, result.nodes
+    return theta, result.nodes
 
 
 def applied(network: IntegerNetwork, improved: Improved, objective: Objective) -> IntegerNetwork:
@@ -188,10 +186,3 @@ def _depends(sums: FloatArray, labels: IntArray, j: int) -> FloatArray:
     right = (sums >= 0.0) == (np.arange(sums.shape[1]) == labels[:, None])
     right[:, [j] if sums.shape[1] > 2 else [0, 1]] = True
     return np.asarray(right.all(axis=1), dtype=np.float64)
-
-
-def _inputs(network: IntegerNetwork, samples: Samples, i: int) -> FloatArray:
-    inputs = samples.inputs
-    for k in range(i):
-        inputs = np.where(network.sums(k, inputs) >= 0.0, 1.0, -1.0)
-    return inputs

@@ -192,8 +192,11 @@ class IntegerNetwork:
 
     def output_sums(self, X: ArrayLike) -> FloatArray:
         """Return the sums of the output layer, whole numbers, shape ``(m, n_outputs)``."""
-        inputs = self.activations(_matrix(X, self.n_inputs))
-        return self.sums(len(self.layers) - 1, inputs[-1])
+        return self.output_sums_of_rounded(rounded(X, self.n_inputs))
+
+    def output_sums_of_rounded(self, inputs: FloatArray) -> FloatArray:
+        """Return the same for inputs that are `rounded` already."""
+        return self.sums(len(self.layers) - 1, self.activations_of_rounded(inputs)[-1])
 
     def outputs(self, X: ArrayLike) -> FloatArray:
         """Return the normalized outputs of (1), shape ``(m, n_outputs)``."""

@@ -32,7 +32,7 @@ class Found:
     Parameters
     ----------
     network : IntegerNetwork
-        The best so far.
+        The network.
     loss : float
         Its loss of the objective, summed over the samples.
     accuracy : float
@@ -92,7 +92,7 @@ class Search:
 
     def sums(self, network: IntegerNetwork) -> FloatArray:
         """Return the output sums for the samples."""
-        return network.sums(len(network.layers) - 1, network.activations_of_rounded(self.samples.inputs)[-1])
+        return network.output_sums_of_rounded(self.samples.inputs)
 
     def found(self, network: IntegerNetwork) -> Found:
         """Return the network with its loss and accuracy."""

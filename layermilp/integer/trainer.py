@@ -248,7 +248,7 @@ def run(X: ArrayLike, y: ArrayLike, settings: Settings, workers: Workers) -> Tra
 
 
 def training(X: ArrayLike, y: ArrayLike, settings: Settings, workers: Workers) -> Iterator[Trained]:
-    """Yield the best so far: the start, and what every round of programs makes of it."""
+    """Yield the network so far: the start, and what every round of programs makes of it."""
     samples, classes = _samples(X, y)
     budget = Budget.of(settings.time_limit)
     if settings.neurons == "fewest":
