@@ -68,9 +68,10 @@ class Experiment:
 
 
 def experiments(quick: bool) -> list[Experiment]:
-    """Return the experiments; with `quick` fewer batches, sweeps and trials."""
+    """Return the experiments; with `quick` fewer batches, sweeps, nodes, epochs and trials."""
     trials, ten, twenty, whole = ("2", "2", "3", "6") if quick else ("5", "10", "20", "600")
-    plain = ("--preset", "goebbels2021", *(("--max-sweeps", "2") if quick else ()))
+    plain = ("--preset", "goebbels2021", *(("--max-sweeps", "2", "--node-limit", "1") if quick else ()))
+    own = ("--epochs", "10") if quick else ()
     chosen = (*plain, "--init-trials", trials, "--tie-break", "l2")
     chosen_he = (*chosen, "--init", "he")
     everything, members = ("--postprocess", "all"), "2" if quick else "3"
@@ -81,7 +82,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "seen_accuracy",
             "1.00",
             ("--net", NET, "--batches", "1"),
-            {"plain": plain, "report": (*plain, "--init", "he"), "defaults": ()},
+            {"plain": plain, "report": (*plain, "--init", "he"), "defaults": own},
             ("--net", NET, "--images", "100", "--epochs", "200"),
         ),
         Experiment(
@@ -93,7 +94,7 @@ def experiments(quick: bool) -> list[Experiment]:
             {
                 "plain": (*plain, "--init-trials", trials),
                 "report": (*chosen_he, "--postprocess", "none"),
-                "defaults": (),
+                "defaults": own,
             },
             ("--net", NET, "--images", f"{twenty}00", "--epochs", "100"),
         ),
@@ -103,7 +104,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "0.7584, about 1,000 s",
             ("--net", NET, "--batches", ten, *everything),
-            {"report": (*chosen_he, "--epochs", "2" if quick else "10"), "defaults": ()},
+            {"report": (*chosen_he, "--epochs", "2" if quick else "10"), "defaults": own},
             ("--net", NET, "--images", f"{ten}00", "--epochs", "100"),
         ),
         Experiment(
@@ -112,7 +113,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "0.7919",
             ("--net", NET, "--batches", ten, *everything, "--committee", members),
-            {"report": (*chosen_he, "--epochs", "2" if quick else "5"), "defaults": ()},
+            {"report": (*chosen_he, "--epochs", "2" if quick else "5"), "defaults": own},
         ),
         Experiment(
             "convolution",
@@ -120,7 +121,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "0.8711, 3,933 s",
             ("--net", CONVOLUTION, "--init", "positive", "--batches", ten, *everything),
-            {"report": chosen, "defaults": ()},
+            {"report": chosen, "defaults": own},
             ("--net", CONVOLUTION, "--images", "60000", "--epochs", "1" if quick else "20"),
         ),
         Experiment(
@@ -129,7 +130,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "not tried",
             ("--net", NET, "--batches", whole),
-            {"defaults": ()},
+            {"defaults": own},
             ("--net", NET, "--images", "60000", "--epochs", "1"),
         ),
     ]
