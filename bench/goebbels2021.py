@@ -69,9 +69,9 @@ class Experiment:
 
 def experiments(quick: bool) -> list[Experiment]:
     """Return the experiments; with `quick` fewer batches, sweeps, nodes, epochs and trials."""
-    trials, ten, twenty, whole = ("2", "2", "3", "6") if quick else ("5", "10", "20", "600")
-    plain = ("--preset", "goebbels2021", *(("--max-sweeps", "2", "--node-limit", "1") if quick else ()))
-    own = ("--epochs", "10") if quick else ()
+    trials, ten, twenty, whole = ("2", "2", "2", "3") if quick else ("5", "10", "20", "600")
+    plain = ("--preset", "goebbels2021", *(("--max-sweeps", "1", "--node-limit", "1") if quick else ()))
+    own = ("--epochs", "5") if quick else ()
     chosen = (*plain, "--init-trials", trials, "--tie-break", "l2")
     chosen_he = (*chosen, "--init", "he")
     everything, members = ("--postprocess", "all"), "2" if quick else "3"
@@ -104,7 +104,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "0.7584, about 1,000 s",
             ("--net", NET, "--batches", ten, *everything),
-            {"report": (*chosen_he, "--epochs", "2" if quick else "10"), "defaults": own},
+            {"report": (*chosen_he, "--epochs", "1" if quick else "10"), "defaults": own},
             ("--net", NET, "--images", f"{ten}00", "--epochs", "100"),
         ),
         Experiment(
@@ -113,7 +113,7 @@ def experiments(quick: bool) -> list[Experiment]:
             "test_accuracy",
             "0.7919",
             ("--net", NET, "--batches", ten, *everything, "--committee", members),
-            {"report": (*chosen_he, "--epochs", "2" if quick else "5"), "defaults": own},
+            {"report": (*chosen_he, "--epochs", "1" if quick else "5"), "defaults": own},
         ),
         Experiment(
             "convolution",
@@ -186,9 +186,9 @@ def train(experiment: Experiment, setting: str, seed: int, source: list[str], jo
 
 
 def adam(experiment: Experiment, seed: int, source: list[str], jobs: int, out: Path) -> Run:
-    """Run the gradient baseline on the same images."""
+    """Run the gradient baseline on the same images, once for experiments that share it."""
     words = ["bench/adam.py", *experiment.adam, "--seed", str(seed), "--threads", str(jobs)]
-    command, directory = " ".join(["python", *words]), out / f"{experiment.name}-adam-{seed}"
+    command, directory = " ".join(["python", *words]), out / "-".join(["adam", *experiment.adam[1::2], str(seed)])
     directory.mkdir(parents=True, exist_ok=True)
     found = kept(directory, command)
     if found is None:
