@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from layermilp.cli import models, options, sources
+from layermilp.cli.hybrid import train_hybrid
 from layermilp.cli.integer import train_integer
 from layermilp.cli.train import INTERRUPTED, train
 from layermilp.errors import LayermilpError
 
-TRAINERS: dict[str, options.Command] = {"layerwise": train, "integer": train_integer}
+TRAINERS: dict[str, options.Command] = {"layerwise": train, "integer": train_integer, "hybrid": train_hybrid}
 """What trains, by ``--method``."""
 
 COMMANDS: dict[str, tuple[options.Command, str]] = {

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 from layermilp.errors import OptionError
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.formulations.sign_losses import OBJECTIVES as SIGN_OBJECTIVES
+from layermilp.hybrid import trainer as hybrid
+from layermilp.hybrid.sklearn_models import OPTIMIZERS
 from layermilp.initialization import INITIALIZERS
 from layermilp.integer import trainer as integer
 from layermilp.layerwise.objective import OBJECTIVES
@@ -158,6 +160,27 @@ def _add_integer(parser: argparse.ArgumentParser) -> None:
     add("--time-limit", type=float, metavar="SECONDS", help="limit of the whole run (not repeatable)")
     add("--batch-size", type=int, metavar="N", help="train in batches of about so many samples (default: all at once)")
     add("--epochs", type=int, default=defaults.epochs, metavar="N", help="passes over the batches")
+
+
+def _add_hybrid(parser: argparse.ArgumentParser) -> None:
+    add, defaults = parser.add_argument, hybrid.Settings
+    add("--hidden", type=_layers, default=(64,), metavar="N[-N...]", help="neurons of the hidden layers")
+    add("--samples", type=int, metavar="N", help="training samples, drawn by the seed (default: all)")
+    add("--rounds", type=int, default=defaults.rounds, metavar="N", help="turns of gradient descent and solver")
+    add("--epochs", type=int, default=defaults.epochs, metavar="N", help="most epochs of gradient descent in a turn")
+    add("--patience", type=int, default=defaults.patience, metavar="N", help="epochs without lower validation loss that end it")
+    add("--desired-loss", type=float, default=defaults.desired_loss, metavar="L", help="validation loss that ends training")
+    add("--optimizer", default="adam", metavar="NAME", help=f"of gradient descent: {', '.join(OPTIMIZERS)}")
+    add("--learning-rate", type=float, default=0.001, metavar="R", help="its step")
+    add("--batch-size", type=int, default=32, metavar="N", help="samples of a step")
+    add("--solver-samples", type=int, default=defaults.solver_samples, metavar="N", help="wrong samples given to the solver")
+    add("--keep", type=int, default=defaults.keep, metavar="N", help="right samples given to it, to stay right")
+    add("--radius", type=float, default=defaults.radius, metavar="R", help="half interval, in root mean squares of the weights")
+    add("--epsilon", type=float, default=defaults.epsilon, metavar="E", help="lead over its rivals that makes a sample right")
+    add("--seed", type=int, default=defaults.seed, metavar="N", help="seed of weights, order and samples")
+    add("--solver", default=defaults.solver, metavar="NAME", help=f"auto, {', '.join(SOLVERS)}")
+    add("--node-limit", type=int, metavar="N", help="branch-and-bound nodes per program")
+    add("--time-limit", type=float, metavar="SECONDS", help="limit per program (not repeatable)")
 
 
 def _layers(text: str) -> tuple[int, ...]:
@@ -334,5 +357,9 @@ ADDERS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
 
 DEFAULT_METHOD = "layerwise"
 
-METHODS: dict[str, Callable[[argparse.ArgumentParser], None]] = {DEFAULT_METHOD: _add_layerwise, "integer": _add_integer}
+METHODS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    DEFAULT_METHOD: _add_layerwise,
+    "integer": _add_integer,
+    "hybrid": _add_hybrid,
+}
 """What adds the options of ``train`` that a method has for itself."""

@@ -1,0 +1,117 @@
+"""The command ``train --method hybrid``: a network of scikit-learn's, trained by turns of gradient descent and solver."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import asdict, fields
+from typing import Any
+
+from sklearn.neural_network import MLPClassifier
+
+from layermilp.checks import is_number
+from layermilp.cli.models import accuracies
+from layermilp.cli.sources import chosen_samples, load
+from layermilp.cli.train import INTERRUPTED, terminated_like_interrupted
+from layermilp.errors import OptionError
+from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
+from layermilp.hybrid.trainer import Data, Record, Settings, training
+from layermilp.parallel import Workers
+from layermilp.progress import Progress
+from layermilp.runs import RunDirectory
+from layermilp.version import __version__
+
+OPTIONS = tuple(entry.name for entry in fields(Settings) if entry.name not in ("goal", "each"))
+"""Settings that are options under their own names; the others are for regressions."""
+
+MODEL_OPTIONS = ("hidden", "optimizer", "learning_rate", "batch_size")
+"""Options of the network of scikit-learn's."""
+
+
+def train_hybrid(arguments: argparse.Namespace) -> int:
+    """Train and write what was learned."""
+    settings = Settings(**{name: getattr(arguments, name) for name in OPTIONS})
+    model = _model(arguments, settings.seed)
+    directory = RunDirectory(arguments.out) if arguments.out is not None else None
+    began, records, interrupted = time.perf_counter(), list[Record](), False
+    with Progress(1, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
+        data = load(arguments, None, progress.note)
+        progress.note(f"data: {data.source}")
+        chosen = chosen_samples(data, arguments.samples, settings.seed)
+        X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
+        trainee = SklearnTrainee(model, y)
+        try:
+            # One thread for linear algebra, whose rounding may depend on their number.
+            with terminated_like_interrupted(), Workers(1):
+                for record in training(trainee, Data.of(X, y, None, settings.seed), settings):
+                    records.append(record)
+                    progress.note(_line(record))
+        except KeyboardInterrupt:
+            interrupted = True
+    if not records:
+        progress.note("layermilp: interrupted before anything was learned")
+        return INTERRUPTED
+    network = trainee.network()
+    found = accuracies(network, data)
+    summary: dict[str, Any] = {
+        "method": "hybrid",
+        "data": data.name,
+        "data_source": data.source,
+        "net": network.notation,
+        "samples": len(chosen),
+        **{name: getattr(arguments, name) for name in (*MODEL_OPTIONS, *OPTIONS)},
+        "seen_accuracy": network.accuracy(X, y),
+        "train_accuracy": found["train"],
+        "test_accuracy": found["test"],
+        "validation_loss": records[-1].validation_loss,
+        "epochs_done": sum(record.epochs for record in records),
+        "rounds_done": sum(record.kind == "solver" for record in records),
+        "rounds_undone": sum(record.undone for record in records),
+        "wall_seconds": round(time.perf_counter() - began, 3),
+        "interrupted": interrupted,
+        "layermilp_version": __version__,
+    }
+    if directory is not None:
+        directory.write(network, map(asdict, records), summary)
+    print(report(summary))
+    return INTERRUPTED if interrupted else 0
+
+
+def _model(arguments: argparse.Namespace, seed: int) -> MLPClassifier:
+    """Return the network, not yet trained."""
+    if arguments.optimizer not in OPTIMIZERS:
+        raise OptionError(f"optimizer {arguments.optimizer!r} is unknown; choose {', '.join(OPTIMIZERS)}")
+    rate, size = arguments.learning_rate, arguments.batch_size
+    if not is_number(rate) or rate <= 0.0:
+        raise OptionError(f"learning_rate is {rate!r}; it must be a number above 0")
+    for name, values in (("batch_size", (size,)), ("hidden", arguments.hidden)):
+        if min(values) < 1:
+            raise OptionError(f"{name} is {min(values)}; it must be at least 1")
+    return MLPClassifier(
+        arguments.hidden, solver=arguments.optimizer, learning_rate_init=rate, batch_size=size, random_state=seed
+    )
+
+
+def _line(record: Record) -> str:
+    """Return a line about a stage."""
+    judged = f"validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
+    if record.kind == "gradient":
+        return f"round {record.round}: {record.epochs} epochs of gradient descent, {judged}"
+    undone = ", worse on the validation samples and undone" if record.undone else f", {judged}"
+    return f"round {record.round}: solver, {record.start_objective:g} to {record.objective:g} samples wrong{undone}"
+
+
+def report(summary: dict[str, Any]) -> str:
+    """Return what is printed at the end."""
+    test = "none" if summary["test_accuracy"] is None else f"{summary['test_accuracy']:.4f}"
+    lines = [
+        f"net             {summary['net']} on {summary['samples']:,} samples of {summary['data']}",
+        f"train accuracy  {summary['train_accuracy']:.4f} (samples used {summary['seen_accuracy']:.4f})",
+        f"test accuracy   {test}",
+        f"rounds          {summary['rounds_done']} of the solver, {summary['rounds_undone']} undone; "
+        f"{summary['epochs_done']} epochs of gradient descent",
+        f"wall time       {summary['wall_seconds']:.1f} s",
+    ]
+    if summary["interrupted"]:
+        lines.append("interrupted: these are the last weights")
+    return "\n".join(lines)

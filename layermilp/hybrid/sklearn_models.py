@@ -1,0 +1,137 @@
+"""scikit-learn's multi-layer perceptrons as trainees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+from sklearn.metrics import log_loss, mean_squared_error
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.utils.validation import check_is_fitted
+
+from layermilp.errors import DataError, NetworkError
+from layermilp.network import Block, Network
+from layermilp.program import FloatArray, IntArray
+
+ACTIVATIONS = {
+    "identity": lambda sums: sums,
+    "logistic": expit,
+    "tanh": np.tanh,
+    "relu": lambda sums: np.maximum(sums, 0.0),
+}
+"""What scikit-learn's hidden neurons do, by its names."""
+
+
+OPTIMIZERS = ("adam", "sgd")
+"""Those of its solvers that have epochs."""
+
+
+class SklearnTrainee:
+    """An ``MLPClassifier`` or ``MLPRegressor``, which descends by ``partial_fit``; see `Trainee`.
+
+    Parameters
+    ----------
+    model : MLPClassifier or MLPRegressor
+        Trained in place; may be new.
+    y : array
+        Labels or targets that hold all classes.
+
+    Raises
+    ------
+    NetworkError
+        If the model trains by L-BFGS, which has no epochs, or has several labels per sample.
+    """
+
+    output = "identity"
+
+    def __init__(self, model: MLPClassifier | MLPRegressor, y: Any) -> None:
+        if model.solver not in OPTIMIZERS:
+            raise NetworkError(f"the model's solver is {model.solver!r}, which has no epochs; choose {' or '.join(OPTIMIZERS)}")
+        self.model = model
+        self.is_classifier = isinstance(model, MLPClassifier)
+        if not self.is_classifier and getattr(model, "loss", "squared_error") != "squared_error":
+            raise NetworkError(f"the model's loss is {model.loss!r}; its outputs are no weighted sums, choose 'squared_error'")
+        if self.is_classifier and np.ndim(y) != 1:
+            raise NetworkError(f"labels have shape {np.shape(y)}; the hybrid trainer takes one label per sample")
+        self.classes = self._classes(y)
+
+    def _classes(self, y: Any) -> Any:
+        if not self.is_classifier:
+            return None
+        return np.asarray(getattr(self.model, "classes_", np.unique(y)))
+
+    def epoch(self, X: Any, y: Any) -> None:
+        if self.is_classifier:
+            self.model.partial_fit(X, y, classes=self.classes)
+        else:
+            self.model.partial_fit(X, y)
+
+    def features(self, X: Any) -> FloatArray:
+        activation, values = ACTIVATIONS[self.model.activation], np.asarray(X, dtype=np.float64)
+        self._require_fitted()
+        for weights, offsets in zip(self.model.coefs_[:-1], self.model.intercepts_[:-1], strict=True):
+            values = activation(values @ weights + offsets)
+        return np.asarray(values, dtype=np.float64)
+
+    def last_layer(self) -> tuple[FloatArray, FloatArray]:
+        self._require_fitted()
+        return self.model.coefs_[-1].T.astype(np.float64), self.model.intercepts_[-1].astype(np.float64)
+
+    def replace_last_layer(self, weights: FloatArray, offsets: FloatArray) -> None:
+        # In place: the optimizer of the model holds these very arrays.
+        self.model.coefs_[-1][...] = weights.T
+        self.model.intercepts_[-1][...] = offsets
+
+    def labels(self, y: Any) -> IntArray:
+        values = np.asarray(y)
+        known = np.isin(values, self.classes)
+        if not known.all():
+            raise DataError(f"label {values[~known][0]!r} is none of the model's classes")
+        return np.searchsorted(self.classes, values).astype(np.int64)
+
+    def predicted(self, X: Any) -> IntArray:
+        return self.labels(self.model.predict(X))
+
+    def targets(self, y: Any) -> FloatArray:
+        values = np.asarray(y, dtype=np.float64)
+        return values[:, None] if values.ndim == 1 else values
+
+    def loss(self, X: Any, y: Any) -> float:
+        if self.is_classifier:
+            return float(log_loss(y, self.model.predict_proba(X), labels=self.classes))
+        return float(mean_squared_error(y, self.model.predict(X)))
+
+    def state(self) -> Any:
+        if not hasattr(self.model, "coefs_"):
+            return None
+        return [array.copy() for array in (*self.model.coefs_, *self.model.intercepts_)]
+
+    def restore(self, state: Any) -> None:
+        if state is not None:
+            for array, values in zip((*self.model.coefs_, *self.model.intercepts_), state, strict=True):
+                array[...] = values
+
+    def network(self) -> Network:
+        """Return the network of a classifier of ReLUs, which reads the class from the largest output.
+
+        Raises
+        ------
+        NetworkError
+            If the model is no classifier, or its activation is another.
+        """
+        if not self.is_classifier or self.model.activation != "relu":
+            raise NetworkError("only a classifier with the activation 'relu' is a network of ReLU blocks")
+        blocks: list[Block] = []
+        for weights, offsets in zip(self.model.coefs_, self.model.intercepts_, strict=True):
+            theta = np.column_stack([weights.T, offsets])
+            if len(theta) == 1 and len(blocks) == len(self.model.coefs_) - 1:
+                theta = np.concatenate([-theta, theta]) / 2.0  # one output tells two classes apart by its sign
+            blocks.append(Block.dense(theta.shape[1] - 1, len(theta)).with_theta(theta.reshape(-1)))
+        return Network(blocks, self.classes, "largest")
+
+    def _require_fitted(self) -> None:
+        try:
+            check_is_fitted(self.model)
+        except ValueError as error:
+            raise NetworkError(f"this {type(self.model).__name__} has no weights yet; fit it first, or call train") from error

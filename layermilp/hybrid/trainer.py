@@ -1,0 +1,393 @@
+"""GDSolver (Ashok et al. 2022): gradient descent until it stalls, a program of the last layer, and gradient descent again."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from layermilp.checks import is_number
+from layermilp.errors import DataError, OptionError
+from layermilp.hybrid.lastlayer import EPSILON, GOALS, LastLayerFit, fit_classification, fit_regression
+from layermilp.hybrid.models import Trainee, adapted
+from layermilp.program import IntArray
+from layermilp.solvers import require
+
+VALIDATION = 0.2
+"""Share of the samples that judges the rounds, where no others are given."""
+
+RADIUS = 0.5
+"""Default interval, in root mean squares of the weights of the last layer."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run, besides the model and the data; see `train` for each.
+
+    Raises
+    ------
+    OptionError
+        If a value is unknown or out of its range.
+    """
+
+    rounds: int = 2
+    epochs: int = 10
+    patience: int = 1
+    desired_loss: float = 0.0
+    solver_samples: int = 32
+    keep: int = 0
+    radius: float = RADIUS
+    epsilon: float = EPSILON
+    goal: str = "total"
+    each: bool = True
+    seed: int = 0
+    solver: str = "auto"
+    time_limit: float | None = None
+    node_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("rounds", 0), ("epochs", 0), ("patience", 1), ("solver_samples", 1), ("keep", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+        for name in ("radius", "epsilon"):
+            if not is_number(getattr(self, name)) or getattr(self, name) <= 0.0:
+                raise OptionError(f"{name} is {getattr(self, name)!r}; it must be a number above 0")
+        if not is_number(self.desired_loss):
+            raise OptionError(f"desired_loss is {self.desired_loss!r}; it must be a number")
+        if self.goal not in GOALS:
+            raise OptionError(f"goal {self.goal!r} is unknown; choose {', '.join(GOALS)}")
+        require(self.solver)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One stage: its kind, the validation loss and accuracy after it, and what the solver did.
+
+    Parameters
+    ----------
+    round : int
+        From 1.
+    kind : {"gradient", "solver"}
+        Who worked.
+    epochs : int
+        Epochs of gradient descent.
+    validation_loss : float
+        After the stage, and after it was undone if it was.
+    validation_accuracy : float, optional
+        Of a classifier.
+    undone : bool
+        Whether the solver's weights were worse on the validation samples and were given up.
+    start_objective, objective : float, optional
+        Of the solver's program, before and after, see `LastLayerFit`.
+    status : str, optional
+        Of the program.
+    seconds : float
+        Wall seconds of the stage.
+    """
+
+    round: int
+    kind: str
+    epochs: int
+    validation_loss: float
+    validation_accuracy: float | None
+    undone: bool
+    start_objective: float | None
+    objective: float | None
+    status: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Outcome of a run; the model itself was trained in place.
+
+    Parameters
+    ----------
+    history : tuple of Record
+        Every stage.
+    validation_loss : float
+        At the end.
+    epochs : int
+        Epochs of gradient descent in all.
+    undone : int
+        Rounds of the solver that were given up.
+    """
+
+    history: tuple[Record, ...]
+    validation_loss: float
+    epochs: int
+    undone: int
+
+
+def train(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    validation: tuple[Any, Any] | None = None,
+    optimizer: Any = None,
+    batch_size: int = 32,
+    rounds: int = Settings.rounds,
+    epochs: int = Settings.epochs,
+    patience: int = Settings.patience,
+    desired_loss: float = Settings.desired_loss,
+    solver_samples: int = Settings.solver_samples,
+    keep: int = Settings.keep,
+    radius: float = Settings.radius,
+    epsilon: float = Settings.epsilon,
+    goal: str = Settings.goal,
+    each: bool = Settings.each,
+    seed: int = Settings.seed,
+    solver: str = Settings.solver,
+    time_limit: float | None = Settings.time_limit,
+    node_limit: int | None = Settings.node_limit,
+) -> Trained:
+    """Train a network in place by turns: gradient descent, then a program of its last layer (Algorithm 1).
+
+    Parameters
+    ----------
+    model : MLPClassifier, MLPRegressor or torch.nn.Module
+        scikit-learn's, new or fitted; or a module whose last layer is ``nn.Linear``.
+    X : (m, ...) array
+        Training samples.
+    y : (m,) or (m, M) array
+        Labels, or the targets of a regression. For PyTorch whole numbers are labels, other numbers targets.
+    validation : (X, y), optional
+        Samples that say when gradient descent stalls and whether the solver's weights are kept. Default: a fifth of the
+        training samples, which then are not trained with.
+    optimizer : torch.optim.Optimizer, optional
+        Of a PyTorch module. Default: Adam.
+    batch_size : int
+        Samples of a step of a PyTorch module.
+    rounds : int
+        Most turns.
+    epochs : int
+        Most epochs of a turn.
+    patience : int
+        Epochs without a lower validation loss after which gradient descent has stalled.
+    desired_loss : float
+        Validation loss at which training ends.
+    solver_samples : int
+        Samples that the solver is given: of a classification those that are wrong.
+    keep : int
+        Samples that are right and are given to the solver as well, so that they stay right.
+    radius : float
+        Half of the interval of every weight of the last layer, in root mean squares of its weights.
+    epsilon, goal, each, solver, time_limit, node_limit
+        Of the programs, see `fit_classification` and `fit_regression`.
+    seed : int
+        Of the order of samples and the choice of the solver's.
+
+    Raises
+    ------
+    NetworkError
+        If the model is none that can be trained so.
+    DataError
+        If the data do not fit together.
+    OptionError
+        If an option is unknown or out of its range.
+    """
+    settings = Settings(
+        rounds=rounds,
+        epochs=epochs,
+        patience=patience,
+        desired_loss=desired_loss,
+        solver_samples=solver_samples,
+        keep=keep,
+        radius=radius,
+        epsilon=epsilon,
+        goal=goal,
+        each=each,
+        seed=seed,
+        solver=solver,
+        time_limit=time_limit,
+        node_limit=node_limit,
+    )
+    data = Data.of(X, y, validation, seed)
+    history = tuple(training(adapted(model, y, seed, optimizer, batch_size), data, settings))
+    return Trained(
+        history,
+        history[-1].validation_loss if history else math.nan,
+        sum(record.epochs for record in history),
+        sum(record.undone for record in history),
+    )
+
+
+def finetune_last_layer(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    validation: tuple[Any, Any] | None = None,
+    solver_samples: int | None = None,
+    keep: int = Settings.keep,
+    radius: float = Settings.radius,
+    epsilon: float = Settings.epsilon,
+    goal: str = Settings.goal,
+    each: bool = Settings.each,
+    seed: int = Settings.seed,
+    solver: str = Settings.solver,
+    time_limit: float | None = Settings.time_limit,
+    node_limit: int | None = Settings.node_limit,
+) -> LastLayerFit:
+    """Fit the last layer of a trained network anew by one program, in place.
+
+    Parameters
+    ----------
+    model, X, y, keep, radius, epsilon, goal, each, seed, solver, time_limit, node_limit
+        As for `train`.
+    validation : (X, y), optional
+        Samples whose loss must not grow; if it does, the model stays as it was.
+    solver_samples : int, optional
+        Samples that the program takes, of a classification wrong ones. Default: all samples, the right ones as well.
+
+    Returns
+    -------
+    LastLayerFit
+        What the program found; its weights are the present ones if it was undone.
+    """
+    settings = Settings(
+        solver_samples=len(X) if solver_samples is None else solver_samples,
+        keep=len(X) if solver_samples is None else keep,
+        radius=radius,
+        epsilon=epsilon,
+        goal=goal,
+        each=each,
+        seed=seed,
+        solver=solver,
+        time_limit=time_limit,
+        node_limit=node_limit,
+    )
+    trainee = adapted(model, y, seed)
+    data = Data.of(X, y, validation if validation is not None else (X[:0], y[:0]), seed)
+    return _solved(trainee, data, settings, np.random.default_rng(seed))[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Samples to train with and to judge by."""
+
+    X: Any
+    y: Any
+    X_judge: Any
+    y_judge: Any
+
+    @classmethod
+    def of(cls, X: Any, y: Any, validation: tuple[Any, Any] | None, seed: int) -> Data:
+        """Check lengths; set a share aside where no validation samples are given."""
+        pairs = (("training", X, y),) + ((("validation", *validation),) if validation is not None else ())
+        for name, inputs, answers in pairs:
+            if len(inputs) != len(answers):
+                raise DataError(f"there are {len(inputs)} {name} samples, but {len(answers)} labels or targets")
+        if not len(X):
+            raise DataError("there are no training samples")
+        if validation is not None:
+            return cls(X, y, *validation)
+        if len(X) < 2:
+            raise DataError("one sample cannot be split; give validation samples")
+        order = np.random.default_rng((seed, 1)).permutation(len(X))
+        count = max(1, round(VALIDATION * len(X)))
+        return cls(X[order[count:]], y[order[count:]], X[order[:count]], y[order[:count]])
+
+
+def training(trainee: Trainee, data: Data, settings: Settings) -> Iterator[Record]:
+    """Run Algorithm 1; yield every stage."""
+    rng = np.random.default_rng(settings.seed)
+    for turn in range(1, settings.rounds + 1):
+        record = _descended(trainee, data, settings, turn)
+        yield record
+        if record.validation_loss <= settings.desired_loss:
+            return
+        began = time.perf_counter()
+        fit, undone = _solved(trainee, data, settings, rng)
+        record = _record(trainee, data, turn, "solver", 0, began, fit, undone)
+        yield record
+        if record.validation_loss <= settings.desired_loss:
+            return
+
+
+def _descended(trainee: Trainee, data: Data, settings: Settings, turn: int) -> Record:
+    """Descend until the validation loss stalls; go back to where it was least."""
+    began, done, stalled = time.perf_counter(), 0, 0
+    least, best = math.inf, trainee.state()
+    while done < settings.epochs and stalled < settings.patience:
+        trainee.epoch(data.X, data.y)
+        done += 1
+        loss = trainee.loss(data.X_judge, data.y_judge)
+        if loss < least:
+            least, best, stalled = loss, trainee.state(), 0
+        else:
+            stalled += 1
+    if stalled:
+        trainee.restore(best)
+    return _record(trainee, data, turn, "gradient", done, began)
+
+
+def _solved(
+    trainee: Trainee, data: Data, settings: Settings, rng: np.random.Generator
+) -> tuple[LastLayerFit, bool]:
+    """Replace the last layer by what its program finds; go back if the validation samples are worse off."""
+    features = trainee.features(data.X)
+    weights, offsets = trainee.last_layer()
+    radius = settings.radius * float(np.sqrt(np.mean(np.square(weights)))) or settings.radius
+    limits: dict[str, Any] = {"time_limit": settings.time_limit, "node_limit": settings.node_limit}
+    common: dict[str, Any] = {"radius": radius, "output": trainee.output, "solver": settings.solver, **limits}
+    if trainee.is_classifier:
+        labels = trainee.labels(data.y)
+        chosen = _chosen(trainee.predicted(data.X) == labels, settings, rng)
+        fit = fit_classification(features[chosen], weights, offsets, labels[chosen], epsilon=settings.epsilon, **common)
+    else:
+        chosen = rng.permutation(len(features))[: settings.solver_samples]
+        targets = trainee.targets(data.y)[chosen]
+        fit = fit_regression(features[chosen], weights, offsets, targets, goal=settings.goal, each=settings.each, **common)
+    before = _judged(trainee, data)
+    trainee.replace_last_layer(fit.weights, fit.offsets)
+    if _judged(trainee, data) > before:
+        trainee.replace_last_layer(weights, offsets)
+        return fit, True
+    return fit, False
+
+
+def _chosen(is_right: Any, settings: Settings, rng: np.random.Generator) -> IntArray:
+    """Return samples that are wrong, and some that are right; one of the latter at least where none is wrong."""
+    wrong, right = (rng.permutation(np.flatnonzero(which)) for which in (~is_right, is_right))
+    kept = settings.keep if wrong.size else max(settings.keep, 1)
+    return np.sort(np.concatenate([wrong[: settings.solver_samples], right[:kept]]))
+
+
+def _judged(trainee: Trainee, data: Data) -> float:
+    """Return the validation loss, 0 without validation samples."""
+    return trainee.loss(data.X_judge, data.y_judge) if len(data.X_judge) else 0.0
+
+
+def _record(
+    trainee: Trainee,
+    data: Data,
+    turn: int,
+    kind: str,
+    epochs: int,
+    began: float,
+    fit: LastLayerFit | None = None,
+    undone: bool = False,
+) -> Record:
+    seconds = time.perf_counter() - began
+    accuracy = None
+    if trainee.is_classifier:
+        accuracy = float(np.mean(trainee.predicted(data.X_judge) == trainee.labels(data.y_judge)))
+    return Record(
+        round=turn,
+        kind=kind,
+        epochs=epochs,
+        validation_loss=_judged(trainee, data),
+        validation_accuracy=accuracy,
+        undone=undone,
+        start_objective=fit.start_objective if fit else None,
+        objective=fit.objective if fit else None,
+        status=fit.status.value if fit else None,
+        seconds=seconds,
+    )
