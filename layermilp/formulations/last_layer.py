@@ -28,6 +28,10 @@ DISTANCE_SHARE = 0.5
 """Price of the largest possible change of the weights, in samples: less than one, so that no sample is given for it."""
 
 
+EDGE = 1e-7
+"""Relative room of an error that may not grow: with many samples the present weights are the only ones that have none."""
+
+
 @dataclass(frozen=True, eq=False)
 class LastLayer:
     """A last layer with samples of its inputs, and the interval of its weights.
@@ -113,6 +117,7 @@ def regression(layer: LastLayer, targets: FloatArray, j: int, *, each: bool, tot
     if not each:
         return program
     errors = layer.errors(layer.theta, targets)[:, j]
+    errors = errors + EDGE * np.maximum(1.0, np.abs(y) + errors)
     least = y - errors
     if is_relu:
         least = np.where(least <= 0.0, -np.inf, least)  # silence is allowed

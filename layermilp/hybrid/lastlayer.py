@@ -193,7 +193,9 @@ def _fit(
 
 def _status(result: Result) -> Status:
     """The present weights are a solution, whatever the solver says."""
-    return Status.FEASIBLE_AT_LIMIT if result.status is Status.NO_SOLUTION_AT_LIMIT else result.status
+    if result.status is Status.NO_SOLUTION_AT_LIMIT:
+        return Status.FEASIBLE_AT_LIMIT
+    return Status.ERROR if result.x is None else result.status
 
 
 def _within(theta: FloatArray, layer: LastLayer) -> FloatArray:
