@@ -316,7 +316,7 @@ def main() -> None:
     parser.add_argument("--data", help="instead of MNIST (default: MNIST where it can be had, else digits; quick: digits)")
     parser.add_argument("--data-dir")
     parser.add_argument("--cifar", type=Path, metavar="FILE", help="CIFAR-10 as .npz; without it there is no such experiment")
-    parser.add_argument("--quick", action="store_true", help="one seed, two functions, one number of samples: under three minutes")
+    parser.add_argument("--quick", action="store_true", help="a seed, two functions, 100 samples: under three minutes")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
