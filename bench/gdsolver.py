@@ -24,8 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
+
+try:
+    import torch
+    from torch import nn
+except ModuleNotFoundError:
+    raise SystemExit("this bench needs PyTorch; `pip install '.[bench]'` brings it") from None
 
 from layermilp import hybrid
 from layermilp.datasets import load

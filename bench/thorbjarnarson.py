@@ -281,7 +281,7 @@ def plot(results: dict[str, Any], out: Path) -> None:
             continue
         means = summarized(rows)
         for number, (key, label) in enumerate(panels, start=first):
-            figure, axis = plt.subplots(figsize=(6, 4))
+            figure, axis = plt.subplots(figsize=(8, 4))
             for method in dict.fromkeys(entry["method"] for entry in means):
                 chosen = [entry for entry in means if entry["method"] == method]
                 axis.plot([entry["samples"] for entry in chosen], [entry[key] for entry in chosen], "o-", label=method)
@@ -293,7 +293,7 @@ def plot(results: dict[str, Any], out: Path) -> None:
                 axis.set_yscale("log")
             axis.set(xlabel="training samples", ylabel=label)
             axis.grid(alpha=0.3)
-            axis.legend(fontsize=8)
+            axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
             figure.tight_layout()
             figure.savefig(out / f"figure{number}.png", dpi=130)
             plt.close(figure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import re
@@ -26,7 +27,12 @@ def test_python_example_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "header", "fewest"), [("layerwise", "| option |", 15), ("integer", "| option of `--method integer` |", 11)]
+    ("method", "header", "fewest"),
+    [
+        ("layerwise", "| option |", 15),
+        ("integer", "| option of `--method integer` |", 11),
+        ("hybrid", "| option of `--method hybrid` |", 15),
+    ],
 )
 def test_options_in_the_table_exist(method: str, header: str, fewest: int) -> None:
     words = [sys.executable, "-m", "layermilp", "train", "--method", method, "--help"]
@@ -102,6 +108,25 @@ def test_the_integer_experiments_run(tmp_path: Path) -> None:
         assert row["test_accuracy"] <= 1.0 and 0.5 <= row["test_majority"] < 1.0 and row["seconds"] > 0.0
         assert row["method"] in done.stdout
     assert {path.name for path in tmp_path.glob("*.png")} == {f"figure{k}.png" for k in range(1, 7)}
+
+
+def test_the_hybrid_experiments_run(tmp_path: Path) -> None:
+    """A seed, two functions, 100 digits: every method, with tables and figures; without PyTorch it says what is missing."""
+    script = str(ROOT / "bench" / "gdsolver.py")
+    words = [sys.executable, script, "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    if importlib.util.find_spec("torch") is None:
+        assert done.returncode == 1 and done.stderr.startswith("this bench needs PyTorch")
+        return
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert set(results) == {"regression", "mnist"}
+    for name, score in (("regression", "mse"), ("mnist", "accuracy")):
+        methods = {row["method"] for row in results[name]}
+        assert methods >= {"SGD", "SGD with schedule", "Adam", "Adam with schedule"} and any("GDSolver" in m for m in methods)
+        assert all(row[score] > 0.0 and row["seconds"] > 0.0 for row in results[name])
+        assert all(method in done.stdout for method in methods)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"regression.png", "mnist.png"}
 
 
 def test_the_choice_of_defaults_runs(tmp_path: Path) -> None:

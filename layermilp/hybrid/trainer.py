@@ -24,6 +24,10 @@ RADIUS = 0.5
 """Default interval, in root mean squares of the weights of the last layer."""
 
 
+NODE_LIMIT = 10
+"""Branch-and-bound nodes of a program: most of what it finds it finds at the root."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides a run, besides the model and the data; see `train` for each.
@@ -39,7 +43,7 @@ class Settings:
     patience: int = 1
     desired_loss: float = 0.0
     solver_samples: int = 32
-    keep: int = 0
+    keep: int = 96
     radius: float = RADIUS
     epsilon: float = EPSILON
     goal: str = "total"
@@ -47,7 +51,7 @@ class Settings:
     seed: int = 0
     solver: str = "auto"
     time_limit: float | None = None
-    node_limit: int | None = None
+    node_limit: int | None = NODE_LIMIT
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 0), ("epochs", 0), ("patience", 1), ("solver_samples", 1), ("keep", 0), ("seed", 0)):
