@@ -72,11 +72,10 @@ class Scope:
     functions: tuple[str, ...]
     mnist: tuple[int, ...]
     cifar: tuple[int, ...]
-    node_limit: int
 
 
-FULL = Scope(5, tuple(FUNCTIONS), (125, 250, 500, 1000, 2000), (250, 500, 1000, 2000, 4000), 10)
-QUICK = Scope(1, ("affine", "formula"), (100,), (), 1)
+FULL = Scope(5, tuple(FUNCTIONS), (125, 250, 500, 1000, 2000), (250, 500, 1000, 2000, 4000))
+QUICK = Scope(1, ("affine", "formula"), (100,), ())
 
 
 def descended(
@@ -185,8 +184,6 @@ def classification(
                         keep=keep,
                         seed=seed,
                         solver="highs",
-                        node_limit=scope.node_limit,
-                        time_limit=20.0,
                     )
                     seconds = time.perf_counter() - began
                     trainee = TorchTrainee(network, y, seed, None, 32)

@@ -72,6 +72,18 @@ def test_classification_finds_the_fewest_wrong(seed: int, outputs: int, output: 
     assert np.abs(fit.weights - w).max() <= 0.5 + 1e-12 and np.abs(fit.offsets - b).max() <= 0.5 + 1e-12
 
 
+def test_the_descent_alone_gains_most_of_what_there_is_to_gain() -> None:
+    gained = possible = 0.0
+    for seed in range(20):
+        h, w, b, labels = small(seed, 3, m=15)
+        quick, exact = (hybrid.fit_classification(h, w, b, labels, radius=0.5, exact=exact) for exact in (False, True))
+        assert quick.bound <= exact.objective <= quick.objective <= quick.start_objective
+        assert quick.status is (Status.OPTIMAL if quick.objective == quick.bound else Status.FEASIBLE_AT_LIMIT)
+        gained += quick.start_objective - quick.objective
+        possible += exact.start_objective - exact.objective
+    assert gained >= 0.7 * possible > 0.0
+
+
 @pytest.mark.parametrize("solver", available())
 def test_solvers_agree_on_classification(solver: str) -> None:
     for seed in range(3):
@@ -88,8 +100,7 @@ def test_present_weights_that_are_best_stay() -> None:
     np.testing.assert_allclose(fit.weights, np.eye(2), atol=1e-9)
 
 
-def test_the_price_of_change_decides_no_sample() -> None:
-    """Right only at the very end of the box."""
+def test_a_sample_that_is_right_only_at_the_end_of_the_box_is_found() -> None:
     fit = hybrid.fit_classification([[1.0]], [[-0.4]], [-0.4], [1], radius=0.46, epsilon=EPSILON)
     assert (fit.start_objective, fit.objective) == (1.0, 0.0)
 
@@ -158,7 +169,7 @@ def test_hardly_any_binary_is_spent() -> None:
     rng = np.random.default_rng(0)
     layer = LastLayer(rng.normal(size=(50, 4)), rng.normal(size=(3, 4)), np.zeros(3), 0.01, "relu")
     labels = np.argmax(layer.outputs(layer.theta), axis=1)
-    program = classification(layer, labels, 1e-3)
+    program = classification(layer, leads(layer, labels), 1e-3, layer.theta)
     assert program.integrality.sum() < 15  # samples whose leads the box leaves open
     y = np.maximum(layer.outputs(layer.theta), 0.0)
     assert not regression(layer, y, 0, each=True, total=False).is_mip

@@ -179,7 +179,8 @@ def _add_hybrid(parser: argparse.ArgumentParser) -> None:
     add("--epsilon", type=float, default=defaults.epsilon, metavar="E", help="lead over its rivals that makes a sample right")
     add("--seed", type=int, default=defaults.seed, metavar="N", help="seed of weights, order and samples")
     add("--solver", default=defaults.solver, metavar="NAME", help=f"auto, {', '.join(SOLVERS)}")
-    add("--node-limit", type=int, default=defaults.node_limit, metavar="N", help="branch-and-bound nodes per program")
+    add("--exact", action="store_true", help="go on from the descent to the optimum of the mixed-integer program")
+    add("--node-limit", type=int, metavar="N", help="branch-and-bound nodes per program (with --exact)")
     add("--time-limit", type=float, metavar="SECONDS", help="limit per program (not repeatable)")
 
 

@@ -24,9 +24,6 @@ from layermilp.program import BoolArray, FloatArray, IntArray, Program
 OUTPUTS = ("identity", "relu")
 """What the outputs are of their weighted sums."""
 
-DISTANCE_SHARE = 0.5
-"""Price of the largest possible change of the weights, in samples: less than one, so that no sample is given for it."""
-
 
 EDGE = 1e-7
 """Relative room of an error that may not grow: with many samples the present weights are the only ones that have none."""
@@ -199,46 +196,76 @@ def _placed(h: FloatArray, samples: IntArray, outputs: IntArray, n_outputs: int)
     return sparse.csr_array((h[samples].reshape(-1), columns.reshape(-1), ends), shape=(count, n_outputs * p))
 
 
-def classification(layer: LastLayer, labels: IntArray, epsilon: float) -> Program:
-    """Return the program of as many samples as possible that lead all their rivals by `epsilon`.
+def classification(layer: LastLayer, found: Leads, epsilon: float, start: FloatArray) -> Program:
+    """Return the program of as few samples as possible that do not lead all their rivals by `epsilon`.
 
-    minimize ``sum_t e_t + price sum_i |theta_i - start_i|`` subject to ``lead >= epsilon - M_r e_t`` for every row `r` of
-    sample `t`, `M_r` the largest shortfall within the box, and ``sum_t e_t`` no larger than at present: (7), (15) and (16)
-    with ``c = 1 - e``. There is a row only where the box leaves it open, and a binary only for samples that have one. The
-    price only tells points with equally many samples apart: the nearest to the present weights.
+    minimize ``sum_t e_t`` subject to ``lead_r >= epsilon - M_r e_t`` for every row `r` of sample `t`, `M_r` the largest
+    shortfall within the box, and ``sum_t e_t`` no larger than at the start: (7), (15) and (16) with ``c = 1 - e``.
+    There is a row only where the box leaves it open, and a binary only for samples that have one; samples that no point of the
+    box makes right are a constant. Columns are `theta` and the binaries.
 
-    Columns are `theta`, its decreases, and the binaries.
+    Parameters
+    ----------
+    layer : LastLayer
+        The layer.
+    found : Leads
+        Its `leads`.
+    epsilon : float
+        The lead of a right sample, above 0.
+    start : (M, N + 1) array
+        Weights of the box to start from.
     """
-    theta, found = layer.theta.reshape(-1), leads(layer, labels)
+    theta = layer.theta.reshape(-1)
     lower, upper = theta - layer.radius, theta + layer.radius
     low, high = interval(found.rows, lower, upper)
-    hopeless = np.zeros(len(labels), dtype=bool)
+    hopeless = np.zeros(len(layer.features), dtype=bool)
     hopeless[found.samples[high < epsilon]] = True
     kept = np.flatnonzero((low < epsilon) & ~hopeless[found.samples])
     opened, place = np.unique(found.samples[kept], return_inverse=True)
     big_m = sparse.csr_array((epsilon - low[kept], (np.arange(kept.size), place)), shape=(kept.size, opened.size))
-    wrong = ~found.is_right(theta, epsilon)[opened]
+    wrong = ~found.is_right(start, epsilon)[opened]
     p, n_open = theta.size, opened.size
-    price = DISTANCE_SHARE / (layer.radius * p)
+    count = [sparse.csr_array((1, p)), sparse.csr_array(np.ones((1, n_open)))]
     return Program(
-        costs=np.repeat([price, 2.0 * price, 1.0], [p, p, n_open]),
-        matrix=sparse.block_array(
-            [
-                [found.rows[kept], sparse.csr_array((kept.size, p)), big_m],
-                [sparse.eye_array(p), sparse.eye_array(p), sparse.csr_array((p, n_open))],
-                [sparse.csr_array((1, p)), sparse.csr_array((1, p)), sparse.csr_array(np.ones((1, n_open)))],
-            ],
-            format="csr",
-        ),
-        row_lower=np.concatenate([np.full(kept.size, epsilon), theta, [-np.inf]]),
-        row_upper=np.concatenate([np.full(kept.size + p, np.inf), [wrong.sum()]]),
-        col_lower=np.concatenate([lower, np.zeros(p + n_open)]),
-        col_upper=np.concatenate([upper, np.full(p, layer.radius), np.ones(n_open)]),
-        integrality=np.repeat([False, True], [2 * p, n_open]),
-        offset=float(hopeless.sum()) - price * float(theta.sum()),
-        start=np.concatenate([theta, np.zeros(p), wrong]),
+        costs=np.repeat([0.0, 1.0], [p, n_open]),
+        matrix=sparse.block_array([[found.rows[kept], big_m], count], format="csr"),
+        row_lower=np.concatenate([np.full(kept.size, epsilon), [-np.inf]]),
+        row_upper=np.concatenate([np.full(kept.size, np.inf), [wrong.sum()]]),
+        col_lower=np.concatenate([lower, np.zeros(n_open)]),
+        col_upper=np.concatenate([upper, np.ones(n_open)]),
+        integrality=np.repeat([False, True], [p, n_open]),
+        offset=float(hopeless.sum()),
+        start=np.concatenate([start.reshape(-1), wrong]),
         name="last_layer_classification",
-        column_groups=(("theta", p), ("minus", p), ("e", n_open)),
+        column_groups=(("theta", p), ("e", n_open)),
+    )
+
+
+def nearest(layer: LastLayer, found: Leads, right: BoolArray, epsilon: float) -> Program:
+    """LP for the weights nearest to the present ones, in the l1 norm, at which some samples are right.
+
+    Of many weights that make the same samples right a solver returns a vertex, far from what gradient descent had learned.
+    Columns are ``theta = start + plus - minus``, as `plus` and then `minus`.
+
+    Parameters
+    ----------
+    found : Leads
+        The leads of all samples.
+    right : (m,) array of bool
+        The samples.
+    """
+    rows = found.rows[np.flatnonzero(right[found.samples])]
+    theta = layer.theta.reshape(-1)
+    least = epsilon - rows @ theta
+    return Program(
+        costs=np.ones(2 * theta.size),
+        matrix=sparse.hstack([rows, -rows], format="csr"),
+        row_lower=least,
+        row_upper=np.full(least.size, np.inf),
+        col_lower=np.zeros(2 * theta.size),
+        col_upper=np.full(2 * theta.size, layer.radius),
+        name="last_layer_nearest",
+        column_groups=(("plus", theta.size), ("minus", theta.size)),
     )
 
 

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.checks import is_number
 from layermilp.errors import DataError, OptionError
-from layermilp.formulations.last_layer import OUTPUTS, LastLayer, classification, leads, regression
-from layermilp.program import FEASIBILITY_TOLERANCE, FloatArray, IntArray, Limits, Result, Status
+from layermilp.formulations.last_layer import OUTPUTS, LastLayer, Leads, classification, leads, nearest, regression
+from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray, Limits, Program, Result, Status
 from layermilp.solvers import require, solve
 
 GOALS = ("total", "feasible")
 """What a regression asks for: the least total error, or any point at which no error is larger, as in the paper."""
+
+MOST_STEPS = 20
+"""Largest number of steps of a descent."""
+
+PATIENCE = 2
+"""Steps without fewer wrong samples after which it ends with the next."""
+
+SOFTNESS = 0.01
+"""Shortfall, as a share of the largest, below which a sample's weight hardly grows any more."""
+
+EDGE = 1e-3
+"""Share of the lead that a solver's tolerance may take from a sample."""
 
 EPSILON = 0.1
 """Lead over every rival from which a sample counts as right."""
@@ -61,6 +74,7 @@ def fit_classification(
     radius: float,
     epsilon: float = EPSILON,
     output: str = "identity",
+    exact: bool = True,
     solver: str = "auto",
     time_limit: float | None = None,
     node_limit: int | None = None,
@@ -81,8 +95,11 @@ def fit_classification(
         Lead over every rival from which a sample counts, above 0.
     output : {"identity", "relu"}
         What the outputs are of their weighted sums.
+    exact : bool
+        Whether the mixed-integer program is solved, to its end or a limit, from where the descent by linear programs got to.
+        Without it the descent is all, and mostly as good.
     solver : {"auto", "cplex", "highs", "cbc"}
-        Who solves the program.
+        Who solves the programs.
     time_limit, node_limit
         Limits of the solver; what is found by then counts.
 
@@ -100,23 +117,96 @@ def fit_classification(
     if not is_number(epsilon) or not epsilon > 0.0:
         raise OptionError(f"epsilon is {epsilon!r}; it must be a number above 0")
     require(solver)
-    began = time.perf_counter()
-    found = leads(layer, y)
-    start = layer.theta
-    wrong_at_start = int((~found.is_right(start, epsilon)).sum())
-    result = solve(classification(layer, y, epsilon), solver, Limits(time_limit=time_limit, node_limit=node_limit, gap=0.0))
-    theta, wrong, status = start, wrong_at_start, _status(result)
-    if result.x is not None:
-        candidate = _within(result.x[: start.size].reshape(start.shape), layer)
-        # A row holds within the solver's tolerance only; a sample at the edge is still right.
-        count = int((~found.is_right(candidate, epsilon * (1.0 - 1e-3))).sum())
-        if count <= wrong_at_start:
-            theta, wrong = candidate, count
-        else:
-            status = Status.ERROR
-    # The count is whole and the price of the distance below one.
-    bound = float(np.floor(result.bound)) if np.isfinite(result.bound) else -np.inf
-    return _fit(theta, float(wrong), float(wrong_at_start), min(bound, float(wrong)), status, began)
+    search = _Search(layer, leads(layer, y), float(epsilon))
+    search.descend(solver, Limits(time_limit=time_limit))
+    if exact and not search.is_proven:
+        search.solve(solver, Limits(time_limit=time_limit, node_limit=node_limit, gap=0.0))
+    search.move_nearer(solver, Limits(time_limit=time_limit))
+    return search.fit()
+
+
+class _Search:
+    """The best weights so far, how many samples are wrong with them, and how many are wrong with any."""
+
+    def __init__(self, layer: LastLayer, found: Leads, epsilon: float) -> None:
+        self.layer, self.found, self.epsilon = layer, found, epsilon
+        self.began = time.perf_counter()
+        self.theta = layer.theta
+        self.wrong = self.wrong_at_start = self.count(self.theta)
+        self.bound = 0
+        self.status = Status.FEASIBLE_AT_LIMIT
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether no weights of the box make more samples right."""
+        return self.wrong <= self.bound
+
+    def is_right(self, theta: FloatArray) -> BoolArray:
+        """Return whether every sample is right; a row holds within the solver's tolerance only, so one at the edge is."""
+        return self.found.is_right(theta, self.epsilon * (1.0 - EDGE))
+
+    def count(self, theta: FloatArray) -> int:
+        """Return how many samples are wrong."""
+        return int((~self.is_right(theta)).sum())
+
+    def program(self) -> Program:
+        """Return the mixed-integer program, which starts at the best weights."""
+        return classification(self.layer, self.found, self.epsilon, self.theta)
+
+    def offer(self, values: FloatArray) -> bool:
+        """Take weights, clipped to the box, unless more samples are wrong; return whether fewer are."""
+        before, theta = self.wrong, _within(values.reshape(self.layer.theta.shape), self.layer)
+        wrong = self.count(theta)
+        if wrong <= before:
+            self.theta, self.wrong = theta, wrong
+        return wrong < before
+
+    def descend(self, solver: str, limits: Limits) -> None:
+        """Solve the relaxation, then again with samples the cheaper the more they fall short.
+
+        The sum of shortfalls is no count; with weights ``1 / (e + delta)`` it comes near to one (Candes, Wakin and Boyd, J.
+        Fourier Anal. Appl. 14, 2008). The first relaxation also bounds the count.
+        """
+        p, relaxed, stalled = self.theta.size, self.program().relaxed(), 0
+        weights = np.ones(relaxed.n_columns - p)
+        for step in range(MOST_STEPS):
+            result = solve(replace(relaxed, costs=np.concatenate([np.zeros(p), weights])), solver, limits)
+            if step == 0 and np.isfinite(result.bound):
+                self.bound = max(self.bound, math.ceil(result.bound - FEASIBILITY_TOLERANCE))
+            if result.x is None:
+                return
+            stalled = 0 if self.offer(result.x[:p]) else stalled + 1
+            short = result.x[p:]
+            if self.is_proven or stalled > PATIENCE or not short.any():
+                return
+            weights = 1.0 / (short + SOFTNESS * short.max())
+            weights /= weights.max()
+
+    def solve(self, solver: str, limits: Limits) -> None:
+        """Solve the program from the best weights."""
+        result = solve(self.program(), solver, limits)
+        if np.isfinite(result.bound):
+            self.bound = max(self.bound, math.ceil(result.bound - FEASIBILITY_TOLERANCE))
+        if result.x is not None:
+            self.offer(result.x[: self.theta.size])
+        elif result.status is not Status.NO_SOLUTION_AT_LIMIT:
+            self.status = Status.ERROR
+
+    def move_nearer(self, solver: str, limits: Limits) -> None:
+        """Of the weights that make the same samples right take the nearest to the present ones."""
+        if self.theta is self.layer.theta:
+            return
+        right = self.is_right(self.theta)
+        result = solve(nearest(self.layer, self.found, right, self.epsilon), solver, limits)
+        if result.x is not None:
+            plus, minus = np.split(result.x, 2)
+            self.offer(self.layer.theta.reshape(-1) + plus - minus)
+
+    def fit(self) -> LastLayerFit:
+        """Return what was found."""
+        status = Status.OPTIMAL if self.is_proven else self.status
+        bound = float(min(self.bound, self.wrong))
+        return _fit(self.theta, float(self.wrong), float(self.wrong_at_start), bound, status, self.began)
 
 
 def fit_regression(

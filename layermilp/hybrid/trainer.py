@@ -24,10 +24,6 @@ RADIUS = 0.5
 """Default interval, in root mean squares of the weights of the last layer."""
 
 
-NODE_LIMIT = 10
-"""Branch-and-bound nodes of a program: most of what it finds it finds at the root."""
-
-
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides a run, besides the model and the data; see `train` for each.
@@ -48,10 +44,11 @@ class Settings:
     epsilon: float = EPSILON
     goal: str = "total"
     each: bool = True
+    exact: bool = False
     seed: int = 0
     solver: str = "auto"
     time_limit: float | None = None
-    node_limit: int | None = NODE_LIMIT
+    node_limit: int | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 0), ("epochs", 0), ("patience", 1), ("solver_samples", 1), ("keep", 0), ("seed", 0)):
@@ -146,6 +143,7 @@ def train(
     epsilon: float = Settings.epsilon,
     goal: str = Settings.goal,
     each: bool = Settings.each,
+    exact: bool = Settings.exact,
     seed: int = Settings.seed,
     solver: str = Settings.solver,
     time_limit: float | None = Settings.time_limit,
@@ -182,7 +180,7 @@ def train(
         Samples that are right and are given to the solver as well, so that they stay right.
     radius : float
         Half of the interval of every weight of the last layer, in root mean squares of its weights.
-    epsilon, goal, each, solver, time_limit, node_limit
+    epsilon, goal, each, exact, solver, time_limit, node_limit
         Of the programs, see `fit_classification` and `fit_regression`.
     seed : int
         Of the order of samples and the choice of the solver's.
@@ -207,6 +205,7 @@ def train(
         epsilon=epsilon,
         goal=goal,
         each=each,
+        exact=exact,
         seed=seed,
         solver=solver,
         time_limit=time_limit,
@@ -234,6 +233,7 @@ def finetune_last_layer(
     epsilon: float = Settings.epsilon,
     goal: str = Settings.goal,
     each: bool = Settings.each,
+    exact: bool = Settings.exact,
     seed: int = Settings.seed,
     solver: str = Settings.solver,
     time_limit: float | None = Settings.time_limit,
@@ -243,7 +243,7 @@ def finetune_last_layer(
 
     Parameters
     ----------
-    model, X, y, keep, radius, epsilon, goal, each, seed, solver, time_limit, node_limit
+    model, X, y, keep, radius, epsilon, goal, each, exact, seed, solver, time_limit, node_limit
         As for `train`.
     validation : (X, y), optional
         Samples whose loss must not grow; if it does, the model stays as it was.
@@ -262,6 +262,7 @@ def finetune_last_layer(
         epsilon=epsilon,
         goal=goal,
         each=each,
+        exact=exact,
         seed=seed,
         solver=solver,
         time_limit=time_limit,
@@ -344,7 +345,8 @@ def _solved(
     if trainee.is_classifier:
         labels = trainee.labels(data.y)
         chosen = _chosen(trainee.predicted(data.X) == labels, settings, rng)
-        fit = fit_classification(features[chosen], weights, offsets, labels[chosen], epsilon=settings.epsilon, **common)
+        goal: dict[str, Any] = {"epsilon": settings.epsilon, "exact": settings.exact}
+        fit = fit_classification(features[chosen], weights, offsets, labels[chosen], **goal, **common)
     else:
         chosen = rng.permutation(len(features))[: settings.solver_samples]
         targets = trainee.targets(data.y)[chosen]
