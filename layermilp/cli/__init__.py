@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from layermilp.cli import models, options, sources
 from layermilp.cli.integer import train_integer
+from layermilp.cli.smt import train_smt
 from layermilp.cli.train import INTERRUPTED, train
 from layermilp.errors import LayermilpError
 
-TRAINERS: dict[str, options.Command] = {"layerwise": train, "integer": train_integer}
+TRAINERS: dict[str, options.Command] = {"layerwise": train, "integer": train_integer, "smt": train_smt}
 """What trains, by ``--method``."""
 
 COMMANDS: dict[str, tuple[options.Command, str]] = {
@@ -25,7 +26,7 @@ COMMANDS: dict[str, tuple[options.Command, str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0, 2 for a refused input, 130 when interrupted."""
+    """Run the command line; return the exit code: 0, 1 without an answer, 2 for a refused input, 130 when interrupted."""
     try:
         arguments = options.parse(COMMANDS, argv)
         command: options.Command = arguments.command

@@ -33,7 +33,7 @@ def train_integer(arguments: argparse.Namespace) -> int:
     with Progress(1, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
         data = load(arguments, None, progress.note)
         progress.note(f"data: {data.source}")
-        chosen = _chosen(data, arguments.samples, settings.seed)
+        chosen = chosen_samples(data, arguments.samples, settings.seed)
         X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
         try:
             with terminated_like_interrupted(), workers:
@@ -54,7 +54,7 @@ def train_integer(arguments: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def _chosen(data: Dataset, count: int | None, seed: int) -> IntArray:
+def chosen_samples(data: Dataset, count: int | None, seed: int) -> IntArray:
     """Return the training samples that are used, drawn by the seed."""
     n = len(data.X_train)
     if count is None:

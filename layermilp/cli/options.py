@@ -18,6 +18,7 @@ from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP,
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tiebreak import TIE_BREAKS
 from layermilp.parallel import BACKENDS
+from layermilp.smt import trainer as smt
 from layermilp.solvers import SOLVERS, Option
 from layermilp.version import __version__
 
@@ -116,7 +117,8 @@ def _add_train(parser: argparse.ArgumentParser, method: str) -> None:
     )
     METHODS[method](parser)
     _add_data(parser)
-    _add_workers(parser)
+    if method in PARALLEL:
+        _add_workers(parser)
     parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl and summary.json")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", help="print nothing but the result")
@@ -158,6 +160,23 @@ def _add_integer(parser: argparse.ArgumentParser) -> None:
     add("--time-limit", type=float, metavar="SECONDS", help="limit of the whole run (not repeatable)")
     add("--batch-size", type=int, metavar="N", help="train in batches of about so many samples (default: all at once)")
     add("--epochs", type=int, default=defaults.epochs, metavar="N", help="passes over the batches")
+
+
+def _add_smt(parser: argparse.ArgumentParser) -> None:
+    add, defaults = parser.add_argument, smt.Settings
+    add("--net", metavar="LAYERS", help="inputs and layers: 64-8-10 (default: 8 hidden neurons between what the data have)")
+    add("--samples", type=int, metavar="N", help="training samples, drawn by the seed (default: all)")
+    add("--bound", type=float, metavar="B", help="weights and biases lie in [-B, B]")
+    add("--grid", type=float, metavar="STEP", help="and are multiples of this")
+    add("--stages", type=_names, default=defaults.stages, metavar="NAME[,NAME...]", help=f"tried: {','.join(smt.STAGES)}")
+    add("--rounds", type=int, default=defaults.rounds, metavar="N", help="rounds of the search for firing patterns")
+    add("--seed", type=int, default=defaults.seed, metavar="N", help="seed of samples, initial weights and Z3")
+    add("--time-limit", type=float, default=defaults.time_limit, metavar="SECONDS", help="limit of the whole run")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Parse names with commas between them."""
+    return tuple(text.split(","))
 
 
 def _layers(text: str) -> tuple[int, ...]:
@@ -334,5 +353,12 @@ ADDERS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
 
 DEFAULT_METHOD = "layerwise"
 
-METHODS: dict[str, Callable[[argparse.ArgumentParser], None]] = {DEFAULT_METHOD: _add_layerwise, "integer": _add_integer}
+METHODS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    DEFAULT_METHOD: _add_layerwise,
+    "integer": _add_integer,
+    "smt": _add_smt,
+}
 """What adds the options of ``train`` that a method has for itself."""
+
+PARALLEL = (DEFAULT_METHOD, "integer")
+"""Methods that have workers."""

@@ -90,6 +90,14 @@ class Domain:
 
 
 @dataclass(frozen=True, eq=False)
+class Model:
+    """Weights that satisfy a problem, and the least lead of a label's output over the others, both exact."""
+
+    weights: Weights
+    lead: Fraction
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A training problem: the label's output is above all others, for every sample.
 
@@ -115,6 +123,12 @@ class Problem:
         """Number of outputs."""
         return self.sizes[-1]
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the formula, without its symmetries, multiplies no unknowns: see `layermilp.smt.encoding`."""
+        depth = len(self.sizes) - 1
+        return self.domain.grid is not None or depth == 1 or (depth == 2 and self.n_outputs == 2)
+
     @cached_property
     def _center(self) -> FloatArray:
         return np.asarray(self.X.mean(axis=0))
@@ -134,12 +148,13 @@ class Problem:
         first = weights[0][:, :-1] / self._scale
         return (np.column_stack([first, weights[0][:, -1] - first @ self._center]), *weights[1:])
 
-    def witness(self, weights: Weights) -> Weights | None:
+    def model(self, weights: Weights) -> Model | None:
         """Return the weights, fitted to the domain, if they are a model: in floating point, and then exactly."""
         fitted = self.domain.fitted(weights)
         if not self.domain.contains(fitted) or not self.holds_in_floats(fitted):
             return None
-        return fitted if least_lead(fitted, self.X, self.labels) > 0 else None
+        lead = least_lead(fitted, self.X, self.labels)
+        return Model(fitted, lead) if lead > 0 else None
 
     def holds_in_floats(self, weights: Weights) -> bool:
         """Whether the label's output is above all others in floating point."""

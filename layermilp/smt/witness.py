@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from layermilp.program import FloatArray, IntArray, Limits, Program
-from layermilp.smt.problem import Problem, Weights, activations, leads
+from layermilp.smt.problem import Model, Problem, Weights, activations, leads
 from layermilp.solvers import solve
 
 LARGEST_PROGRAM = 3_000_000
@@ -43,7 +43,7 @@ def random_layers(inputs: FloatArray, sizes: tuple[int, ...], rng: np.random.Gen
     return tuple(layers)
 
 
-def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Weights | None:
+def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Model | None:
     """Return a model with the given lower layers, or None if there is none or none was found.
 
     As many neurons as samples reach any targets by linear equations, those of least norm; fewer have a linear program of
@@ -65,7 +65,7 @@ def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Weights | No
     scaled = np.column_stack([features, np.ones(len(features))]) / size
     if len(scaled) <= scaled.shape[1]:
         theta = _interpolation(scaled, problem.labels, problem.n_outputs)
-        found = None if theta is None else problem.witness((*lower, theta / size))
+        found = None if theta is None else problem.model((*lower, theta / size))
         if found is not None:
             return found
     if scaled.size * problem.n_outputs**2 > LARGEST_PROGRAM:
@@ -73,10 +73,10 @@ def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Weights | No
     theta = widest_margin(scaled, problem.labels, problem.n_outputs, limits)
     if theta is None:
         return None
-    found = problem.witness((*lower, theta / size))
+    found = problem.model((*lower, theta / size))
     if found is None and problem.domain.grid is not None:
         theta = _on_grid(problem, features, limits)
-        found = None if theta is None else problem.witness((*lower, theta))
+        found = None if theta is None else problem.model((*lower, theta))
     return found
 
 
@@ -142,7 +142,7 @@ def _on_grid(problem: Problem, features: FloatArray, limits: Limits) -> FloatArr
     found = solve(program, "highs", limits)
     if found.x is None or found.objective >= 0.0:
         return None
-    return found.x[:-1].reshape(problem.n_outputs, -1) * domain.grid
+    return np.asarray(found.x[:-1].reshape(problem.n_outputs, -1) * domain.grid)
 
 
 def _differences(features: FloatArray, labels: IntArray, n_outputs: int, first: int) -> FloatArray:
@@ -154,4 +154,4 @@ def _differences(features: FloatArray, labels: IntArray, n_outputs: int, first: 
     for j in range(n_outputs):
         rows[:, j, j] -= features
     others = rows[np.arange(n_outputs) != labels[:, None]]
-    return others[:, first:].reshape(m * (n_outputs - 1), (n_outputs - first) * n)
+    return np.asarray(others[:, first:].reshape(m * (n_outputs - 1), (n_outputs - first) * n))
