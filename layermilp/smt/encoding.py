@@ -38,13 +38,13 @@ class Encoding:
         The formula.
     weights : tuple of (n, d + 1) arrays of pysmt FNode
         Extended weights of every layer as terms, whose values in a model are the network's.
-    logic : str
-        The logic that the formula is in.
+    logic : str or None
+        The logic that the formula is in, where Z3 does better to know it.
     """
 
     formula: Term
     weights: tuple[NDArray[np.object_], ...]
-    logic: str
+    logic: str | None = None
 
 
 def plain(problem: Problem) -> Encoding:
@@ -66,7 +66,7 @@ def plain(problem: Problem) -> Encoding:
             bounds += [smt.LE(weight, bound), smt.GE(weight, smt.Times(smt.Real(-1), bound))]
     last = [[_times(weight) for weight in row] for row in weights[-1]]
     leads = _leads(problem, weights[:-1], last)
-    return Encoding(smt.And(*bounds, *leads), tuple(weights), "QF_NRA" if len(weights) > 1 else "QF_LRA")
+    return Encoding(smt.And(*bounds, *leads), tuple(weights), "QF_NRA" if len(weights) > 1 else None)
 
 
 def reduced(problem: Problem) -> Encoding:
@@ -92,7 +92,7 @@ def reduced(problem: Problem) -> Encoding:
         last[1, :n] = [product(smt.Real(1)) for product in products[1][:n]]
         symmetries = [smt.Implies(after, before) for before, after in itertools.pairwise(positive)] if is_pair else []
     leads = _leads(problem, weights[:-1], products)
-    return Encoding(smt.And(*symmetries, *leads), tuple(weights), "QF_LRA" if problem.is_linear else "QF_NRA")
+    return Encoding(smt.And(*symmetries, *leads), tuple(weights), None if problem.is_linear else "QF_NRA")
 
 
 def on_grid(problem: Problem) -> Encoding:
@@ -108,7 +108,7 @@ def on_grid(problem: Problem) -> Encoding:
         products.append(layer)
         weights.append(terms)
     leads = [lead for x, y in zip(problem.X, problem.labels, strict=True) for lead in _lead(_forward(x, products), int(y))]
-    return Encoding(smt.And(*limits, *leads), tuple(weights), "QF_LRA")
+    return Encoding(smt.And(*limits, *leads), tuple(weights))
 
 
 def _leads(problem: Problem, hidden: list[NDArray[np.object_]], last: list[list[Product]]) -> list[Term]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -142,6 +142,12 @@ class Problem:
     def inputs(self) -> FloatArray:
         """The samples with mean 0 and variance 1 in every column, which the searches are about."""
         return (self.X - self._center) / self._scale
+
+    def with_short_inputs(self, bits: int) -> Problem:
+        """Return the problem of samples whose values are multiples of ``2**-bits`` of about their column's largest."""
+        _, exponents = np.frexp(np.abs(self.X).max(axis=0))
+        step = np.ldexp(1.0, exponents - bits)
+        return replace(self, X=np.rint(self.X / step) * step)
 
     def of_samples(self, weights: Weights) -> Weights:
         """Return the weights for `X` that do what the given ones do for `inputs`."""

@@ -45,6 +45,9 @@ WORK = 2e9
 LARGEST_DESCENT = 50_000
 """Neurons of the last hidden layer times samples beyond which firing patterns are not searched."""
 
+BITS = 8
+"""Bits of the values of samples that are rounded for Z3."""
+
 NODES = 1000
 """Branch-and-bound nodes of a last layer's program on a grid."""
 
@@ -72,7 +75,7 @@ class Settings:
     grid: float | None = None
     time_limit: float | None = 10.0
     rounds: int = 4
-    stages: tuple[str, ...] = ("random", "trained", "patterns", "formula", "plain")
+    stages: tuple[str, ...] = ("random", "trained", "patterns", "rounded", "formula", "plain")
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -149,10 +152,10 @@ def train(
 
     The formula is that of C. Ison, *Using an SMT Solver for Training Feedforward Neural Networks*. It is answered by the
     first of these stages that can: lower layers drawn at random (``random``) or trained by Adam (``trained``), with a last
-    layer by linear equations or a linear program; linear programs over firing patterns (``patterns``); the formula without
-    its symmetries (``formula``, see `layermilp.smt.encoding.reduced`) and as it is (``plain``), by Z3 through pySMT. Only
-    Z3, and equal samples with different labels, prove that there are no such weights. What is found is checked in exact
-    rational arithmetic and in floating point.
+    layer by linear equations or a linear program; linear programs over firing patterns (``patterns``); and by Z3 through pySMT
+    the formula without its symmetries (see `layermilp.smt.encoding.reduced`), for samples of few digits (``rounded``) and for
+    the true ones (``formula``), and as it is (``plain``). Only the last two, and equal samples with different labels, prove
+    that there are no such weights. What is found is checked in exact rational arithmetic and in floating point.
 
     Parameters
     ----------
@@ -285,14 +288,23 @@ class Search:
         for pair in descent(features, self.problem.labels, start[-2], start[-1], self._limits()):
             yield (*start[:-2], *pair)
 
+    def rounded(self) -> Answer | None:
+        """Ask Z3 about rounded samples, whose numbers are short, for a quarter of the time; a model is for the true ones."""
+        problem = self.problem.with_short_inputs(BITS)
+        if np.array_equal(problem.X, self.problem.X):
+            return None
+        answer = self._asked(self._formula, 0.25, problem)
+        # What holds for rounded samples is no proof, and no reason to say that the time is over.
+        return answer if answer.verdict is Verdict.SATISFIED else None
+
     def formula(self) -> Answer | None:
         """Ask Z3 about the formula without its symmetries; of nonlinear arithmetic it gets half of the time."""
         share = 1.0 if self.problem.is_linear or "plain" not in self.settings.stages else 0.5
-        return self._asked("reduced" if self.problem.domain.grid is None else "grid", share)
+        return self._asked(self._formula, share, self.problem)
 
     def plain(self) -> Answer | None:
         """Ask Z3 about the formula as it is."""
-        return None if self.problem.domain.grid is not None else self._asked("plain", 1.0)
+        return None if self.problem.domain.grid is not None else self._asked("plain", 1.0, self.problem)
 
     def _finished(self, candidates: Iterable[Weights]) -> Iterator[Answer]:
         """Yield the candidates that are models, or whose lower layers have a last layer that makes them one."""
@@ -313,16 +325,20 @@ class Search:
         starts = int(min(max(runs / steps, 1), STARTS))
         return trained(self.problem, starts, int(min(max(runs / starts, 20), steps)), rng, self.budget)
 
-    def _asked(self, kind: str, share: float) -> Answer:
-        """Ask Z3, and check its model exactly before and after rounding."""
+    @property
+    def _formula(self) -> str:
+        return "reduced" if self.problem.domain.grid is None else "grid"
+
+    def _asked(self, kind: str, share: float, asked: Problem) -> Answer:
+        """Ask Z3, and check its model exactly before its weights are rounded and after."""
         left = self.budget.ends - time.perf_counter()
         seconds = None if math.isinf(left) else max(share * left, 0.0)
-        reply = process.ask(self.problem, kind, self.settings.seed, seconds)
+        reply = process.ask(asked, kind, self.settings.seed, seconds)
         if reply.answer in ("timeout", "unknown"):
             return Answer(Verdict.TIMEOUT if reply.answer == "timeout" else Verdict.UNKNOWN, None, reply.reason)
         if reply.weights is None:
             return Answer(Verdict.UNSATISFIABLE, None, "Z3 proved that the formula has no model")
-        if least_lead(reply.weights, self.problem.X, self.problem.labels) <= 0:
+        if least_lead(reply.weights, asked.X, asked.labels) <= 0:
             why = reply.reason or "it is wrong"
             return Answer(Verdict.UNKNOWN, None, f"Z3's model does not hold in exact arithmetic: {why}")
         weights = tuple(layer.astype(np.float64) for layer in reply.weights)
@@ -333,8 +349,8 @@ class Search:
         return Answer(Verdict.SATISFIED, found)
 
     def _limits(self) -> Limits:
-        """Return the limits of one program: those of the run, and a number of nodes that is repeatable."""
-        return self.budget.limits(Limits(node_limit=NODES))
+        """Return the limits of one program: a quarter of the time that is left, and a number of nodes."""
+        return self.budget.limits(Limits(node_limit=NODES), tasks=4)
 
     def _rng(self, stage: int) -> np.random.Generator:
         return np.random.default_rng((self.settings.seed, stage))
@@ -344,6 +360,7 @@ STAGES: dict[str, Callable[[Search], Answer | None]] = {
     "random": Search.random,
     "trained": Search.trained,
     "patterns": Search.patterns,
+    "rounded": Search.rounded,
     "formula": Search.formula,
     "plain": Search.plain,
 }

@@ -9,7 +9,7 @@ from layermilp.program import FloatArray, IntArray, Limits, Program
 from layermilp.smt.problem import Model, Problem, Weights, activations, leads
 from layermilp.solvers import solve
 
-LARGEST_PROGRAM = 3_000_000
+LARGEST_PROGRAM = 1_000_000
 """Entries of a last layer's program beyond which it is not tried."""
 
 
@@ -68,7 +68,7 @@ def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Model | None
         found = None if theta is None else problem.model((*lower, theta / size))
         if found is not None:
             return found
-    if scaled.size * problem.n_outputs**2 > LARGEST_PROGRAM:
+    if scaled.size * (problem.n_outputs - 1) ** 2 > LARGEST_PROGRAM:
         return None
     theta = widest_margin(scaled, problem.labels, problem.n_outputs, limits)
     if theta is None:

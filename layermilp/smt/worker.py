@@ -47,7 +47,7 @@ def _number(value: Any) -> tuple[Fraction, bool]:
     """Return a constant of a model as a fraction, and whether it is one."""
     if value.is_constant() and not value.is_algebraic_constant():
         return Fraction(str(value.constant_value())), True
-    return Fraction(str(value.constant_value().obj.approx(DIGITS).as_fraction())), False
+    return value.constant_value().approx(DIGITS).as_fraction(), False
 
 
 if __name__ == "__main__":
