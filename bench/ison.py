@@ -75,6 +75,7 @@ def by_adam(X: np.ndarray, y: np.ndarray, hidden: int, seed: int, seconds: float
 
     ends = time.perf_counter() + seconds
     torch.manual_seed(seed)
+    torch.set_num_threads(1)  # threads that wait for each other make small networks slow, on a busy machine very slow
     model = nn.Sequential(nn.Linear(3, hidden), nn.ReLU(), nn.Linear(hidden, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
     points, labels = torch.tensor(X, dtype=torch.float32), torch.tensor(y)
@@ -144,7 +145,8 @@ def table(rows: list[dict[str, Any]], methods: list[str]) -> Iterator[str]:
         line = f"| {points} | {hidden:,} | {6 * hidden + 2:,} |"
         for method in methods:
             entry = entries.get((points, hidden, method))
-            line += " not tried | |" if entry is None else f" {entry['share']:.0%} | {entry['median']:.2f} ({entry['most']:.2f}) |"
+            shown = "not tried | " if entry is None else f"{entry['share']:.0%} | {entry['median']:.2f} ({entry['most']:.2f})"
+            line += f" {shown} |"
         yield f"{line} {entries.get((points, hidden, 'portfolio'), {'stages': ''})['stages']} |"
 
 
