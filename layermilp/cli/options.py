@@ -168,9 +168,9 @@ def _add_smt(parser: argparse.ArgumentParser) -> None:
     add("--samples", type=int, metavar="N", help="training samples, drawn by the seed (default: all)")
     add("--bound", type=float, metavar="B", help="weights and biases lie in [-B, B]")
     add("--grid", type=float, metavar="STEP", help="and are multiples of this")
-    add("--stages", type=_names, default=defaults.stages, metavar="NAME[,NAME...]", help=f"tried: {','.join(smt.STAGES)}")
+    add("--stages", type=_names, default=",".join(defaults.stages), metavar="NAME[,NAME...]", help="what is tried")
     add("--rounds", type=int, default=defaults.rounds, metavar="N", help="rounds of the search for firing patterns")
-    add("--seed", type=int, default=defaults.seed, metavar="N", help="seed of samples, initial weights and Z3")
+    add("--seed", type=int, default=defaults.seed, metavar="N", help="seed of samples, weights and Z3")
     add("--time-limit", type=float, default=defaults.time_limit, metavar="SECONDS", help="limit of the whole run")
 
 
