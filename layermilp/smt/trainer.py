@@ -25,7 +25,7 @@ from layermilp.smt.exact import least_lead
 from layermilp.smt.gradient import trained
 from layermilp.smt.patterns import descent
 from layermilp.smt.problem import Domain, Model, Problem, Weights, activations
-from layermilp.smt.witness import last_layer, random_layers
+from layermilp.smt.witness import last_layer, random_layers, shortened
 
 DRAWS = 3
 """Random lower layers that are tried."""
@@ -257,7 +257,8 @@ class Search:
             if self.budget.is_over:
                 return None
             lower = random_layers(problem.inputs, problem.sizes[:-1], rng)
-            found = last_layer(problem, problem.of_samples(lower) if lower else lower, self._limits())
+            lower = shortened(problem.of_samples(lower)) if lower else lower
+            found = last_layer(problem, lower, self._limits())
             if found is not None:
                 return Answer(Verdict.SATISFIED, found)
         return None

@@ -12,6 +12,9 @@ from layermilp.solvers import solve
 LARGEST_PROGRAM = 1_000_000
 """Entries of a last layer's program beyond which it is not tried."""
 
+BITS = 20
+"""Bits of random weights."""
+
 
 def random_layers(inputs: FloatArray, sizes: tuple[int, ...], rng: np.random.Generator) -> Weights:
     """Draw layers whose neurons all bend between two of the samples.
@@ -41,6 +44,12 @@ def random_layers(inputs: FloatArray, sizes: tuple[int, ...], rng: np.random.Gen
         layers.append(np.column_stack([theta, -np.sum(theta * bends, axis=1)]))
         values = activations((layers[-1],), values)
     return tuple(layers)
+
+
+def shortened(layers: Weights) -> Weights:
+    """Round layers drawn at random to so many bits, relative to their largest weight: exact sums are fast then."""
+    steps = [2.0 ** (np.frexp(np.abs(layer[:, :-1]).max())[1] - BITS) for layer in layers]
+    return tuple(np.rint(layer / step) * step for layer, step in zip(layers, steps, strict=True))
 
 
 def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Model | None:
