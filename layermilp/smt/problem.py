@@ -194,8 +194,8 @@ def _rescaled(weights: Weights, bound: float) -> Weights:
     """Shrink layers by powers of two until they lie within the bound."""
     found, total = [], 1.0
     for layer in weights:
-        _, exponent = np.frexp(min(_room(layer, bound, total), 1.0))
-        factor = 1.0 if _room(layer, bound, total) >= 1.0 else 2.0 ** (int(exponent) - 1)
+        room = _room(layer, bound, total)
+        factor = 1.0 if room >= 1.0 else 2.0 ** (int(np.frexp(room)[1]) - 1)
         total *= factor
         found.append(np.column_stack([layer[:, :-1] * factor, layer[:, -1] * total]))
     return tuple(found)

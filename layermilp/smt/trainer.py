@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from layermilp.checks import is_number
@@ -47,6 +47,9 @@ LARGEST_DESCENT = 50_000
 
 BITS = 8
 """Bits of the values of samples that are rounded for Z3."""
+
+PATIENCE = 240.0
+"""Seconds of which a stage before the last takes its share where there is no time limit."""
 
 NODES = 1000
 """Branch-and-bound nodes of a last layer's program on a grid."""
@@ -333,6 +336,8 @@ class Search:
     def _asked(self, kind: str, share: float, asked: Problem) -> Answer:
         """Ask Z3, and check its model exactly before its weights are rounded and after."""
         left = self.budget.ends - time.perf_counter()
+        if math.isinf(left) and share < 1.0:
+            left = PATIENCE  # others wait
         seconds = None if math.isinf(left) else max(share * left, 0.0)
         reply = process.ask(asked, kind, self.settings.seed, seconds)
         if reply.answer in ("timeout", "unknown"):
@@ -342,7 +347,7 @@ class Search:
         if least_lead(reply.weights, asked.X, asked.labels) <= 0:
             why = reply.reason or "it is wrong"
             return Answer(Verdict.UNKNOWN, None, f"Z3's model does not hold in exact arithmetic: {why}")
-        weights = tuple(layer.astype(np.float64) for layer in reply.weights)
+        weights = _floats(reply.weights)
         found = self.problem.model(weights) or last_layer(self.problem, weights[:-1], self._limits())
         if found is None:
             why = f"there are such weights, but they do not survive rounding to {self.problem.domain.dtype}"
@@ -368,6 +373,12 @@ STAGES: dict[str, Callable[[Search], Answer | None]] = {
 """The stages by name, in the order in which they are tried."""
 
 
+def _floats(weights: Sequence[NDArray[np.object_]]) -> Weights:
+    """Return the nearest floating-point numbers of fractions, the largest in place of what is larger."""
+    most: Any = Fraction(float(np.finfo(np.float64).max))
+    return tuple(np.clip(layer, -most, most).astype(np.float64) for layer in weights)
+
+
 def _answered(search: Search) -> tuple[Answer, list[Stage]]:
     """Return the first answer that decides, or why there is none, and what was tried."""
     tried: list[Stage] = []
@@ -385,7 +396,7 @@ def _answered(search: Search) -> tuple[Answer, list[Stage]]:
         tried.append(Stage(name, said, round(time.perf_counter() - began, 3)))
         if answer is not None and verdict in (Verdict.SATISFIED, Verdict.UNSATISFIABLE):
             return Answer(answer.verdict, answer.model, answer.reason, name), tried
-        is_late = is_late or verdict is Verdict.TIMEOUT
+        is_late = is_late or (verdict is Verdict.TIMEOUT and search.settings.time_limit is not None)
         if answer is not None:
             reasons.append(f"{name}: {answer.reason}")
     if is_late or search.budget.is_over:
