@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.cli.sources import load
+from layermilp.cli.sources import chosen_samples, load
 from layermilp.cli.train import INTERRUPTED, terminated_like_interrupted
 from layermilp.datasets import Dataset
-from layermilp.errors import OptionError
 from layermilp.integer.trainer import Settings, Trained, training
 from layermilp.parallel import Workers
 from layermilp.program import IntArray
@@ -52,16 +51,6 @@ def train_integer(arguments: argparse.Namespace) -> int:
         directory.write(trained.network, map(asdict, trained.history), found)
     print(report(found, trained))
     return INTERRUPTED if interrupted else 0
-
-
-def chosen_samples(data: Dataset, count: int | None, seed: int) -> IntArray:
-    """Return the training samples that are used, drawn by the seed."""
-    n = len(data.X_train)
-    if count is None:
-        return np.arange(n)
-    if not 1 <= count <= n:
-        raise OptionError(f"samples is {count}; {data.name} has {n:,} training samples")
-    return np.random.default_rng(seed).choice(n, count, replace=False)
 
 
 def summary(

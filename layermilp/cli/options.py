@@ -117,7 +117,7 @@ def _add_train(parser: argparse.ArgumentParser, method: str) -> None:
     )
     METHODS[method](parser)
     _add_data(parser)
-    if method in PARALLEL:
+    if method not in ALONE:
         _add_workers(parser)
     parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl and summary.json")
     loudness = parser.add_mutually_exclusive_group()
@@ -360,5 +360,5 @@ METHODS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
 }
 """What adds the options of ``train`` that a method has for itself."""
 
-PARALLEL = (DEFAULT_METHOD, "integer")
-"""Methods that have workers."""
+ALONE = ("smt",)
+"""Methods that have no workers."""

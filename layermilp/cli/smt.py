@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.cli.integer import chosen_samples
-from layermilp.cli.sources import load
+from layermilp.cli.sources import chosen_samples, load
 from layermilp.cli.train import output_classes, terminated_like_interrupted
 from layermilp.datasets import Dataset
 from layermilp.network import Network

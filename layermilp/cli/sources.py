@@ -7,8 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from layermilp import datasets
 from layermilp.datasets import Dataset
+from layermilp.errors import OptionError
+from layermilp.program import IntArray
 from layermilp.solvers import SOLVERS, available
 
 
@@ -48,6 +52,22 @@ def load(arguments: argparse.Namespace, n_inputs: int | None, report: Callable[[
         label_column=arguments.label_column,
         report=report,
     )
+
+
+def chosen_samples(data: Dataset, count: int | None, seed: int) -> IntArray:
+    """Return the training samples that are used: all, or as many drawn by the seed.
+
+    Raises
+    ------
+    OptionError
+        If there are not so many.
+    """
+    n = len(data.X_train)
+    if count is None:
+        return np.arange(n)
+    if not 1 <= count <= n:
+        raise OptionError(f"samples is {count}; {data.name} has {n:,} training samples")
+    return np.random.default_rng(seed).choice(n, count, replace=False)
 
 
 def labelled(data: Dataset) -> tuple[Any, ...]:
