@@ -45,5 +45,9 @@ class RunDirectory:
         model.save(self.model)
         lines = "".join(json.dumps(record) + "\n" for record in history)
         write_atomically(self.path / "history.jsonl", lambda file: file.write(lines.encode()))
+        self.summarize(summary)
+
+    def summarize(self, summary: dict[str, Any]) -> None:
+        """Write the summary alone, where nothing was learned."""
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
         write_atomically(self.path / "summary.json", lambda file: file.write(text.encode()))

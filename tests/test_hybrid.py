@@ -388,7 +388,7 @@ def test_the_command_trains_writes_and_evaluates(tmp_path: Path, capsys: pytest.
     assert summary["epochs_done"] == sum(record["epochs"] for record in history)
     assert main(["evaluate", str(tmp_path / "a" / "model.npz"), "--data", "digits", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["test_accuracy"] == summary["test_accuracy"]
-    assert main([*command, "--out", str(tmp_path / "b"), "--jobs", "1", "--quiet"]) == 0
+    assert main([*command, "--out", str(tmp_path / "b"), "--quiet"]) == 0
     first, second = (load_model(tmp_path / name / "model.npz") for name in "ab")
     for one, other in zip(first.blocks, second.blocks, strict=True):  # type: ignore[union-attr]
         np.testing.assert_array_equal(one.theta, other.theta)

@@ -32,6 +32,7 @@ def test_python_example_runs(tmp_path: Path) -> None:
         ("layerwise", "| option |", 15),
         ("integer", "| option of `--method integer` |", 11),
         ("hybrid", "| option of `--method hybrid` |", 15),
+        ("smt", "| option of `--method smt` |", 7),
     ],
 )
 def test_options_in_the_table_exist(method: str, header: str, fewest: int) -> None:

@@ -8,10 +8,16 @@ from collections.abc import Sequence
 from layermilp.cli import models, options, sources
 from layermilp.cli.hybrid import train_hybrid
 from layermilp.cli.integer import train_integer
+from layermilp.cli.smt import train_smt
 from layermilp.cli.train import INTERRUPTED, train
 from layermilp.errors import LayermilpError
 
-TRAINERS: dict[str, options.Command] = {"layerwise": train, "integer": train_integer, "hybrid": train_hybrid}
+TRAINERS: dict[str, options.Command] = {
+    "layerwise": train,
+    "integer": train_integer,
+    "hybrid": train_hybrid,
+    "smt": train_smt,
+}
 """What trains, by ``--method``."""
 
 COMMANDS: dict[str, tuple[options.Command, str]] = {
@@ -26,7 +32,7 @@ COMMANDS: dict[str, tuple[options.Command, str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0, 2 for a refused input, 130 when interrupted."""
+    """Run the command line; return the exit code: 0, 1 without an answer, 2 for a refused input, 130 when interrupted."""
     try:
         arguments = options.parse(COMMANDS, argv)
         command: options.Command = arguments.command

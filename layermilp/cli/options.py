@@ -20,6 +20,7 @@ from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP,
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tiebreak import TIE_BREAKS
 from layermilp.parallel import BACKENDS
+from layermilp.smt import trainer as smt
 from layermilp.solvers import SOLVERS, Option
 from layermilp.version import __version__
 
@@ -118,7 +119,8 @@ def _add_train(parser: argparse.ArgumentParser, method: str) -> None:
     )
     METHODS[method](parser)
     _add_data(parser)
-    _add_workers(parser)
+    if method not in ALONE:
+        _add_workers(parser)
     parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl and summary.json")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", help="print nothing but the result")
@@ -182,6 +184,23 @@ def _add_hybrid(parser: argparse.ArgumentParser) -> None:
     add("--exact", action="store_true", help="go on from the descent to the optimum of the mixed-integer program")
     add("--node-limit", type=int, metavar="N", help="branch-and-bound nodes per program (with --exact)")
     add("--time-limit", type=float, metavar="SECONDS", help="limit per program (not repeatable)")
+
+
+def _add_smt(parser: argparse.ArgumentParser) -> None:
+    add, defaults = parser.add_argument, smt.Settings
+    add("--net", metavar="LAYERS", help="inputs and layers: 64-8-10 (default: 8 hidden neurons between what the data have)")
+    add("--samples", type=int, metavar="N", help="training samples, drawn by the seed (default: all)")
+    add("--bound", type=float, metavar="B", help="weights and biases lie in [-B, B]")
+    add("--grid", type=float, metavar="STEP", help="and are multiples of this")
+    add("--stages", type=_names, default=",".join(defaults.stages), metavar="NAME[,NAME...]", help="what is tried")
+    add("--rounds", type=int, default=defaults.rounds, metavar="N", help="rounds of the search for firing patterns")
+    add("--seed", type=int, default=defaults.seed, metavar="N", help="seed of samples, weights and Z3")
+    add("--time-limit", type=float, default=defaults.time_limit, metavar="SECONDS", help="limit of the whole run")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Parse names with commas between them."""
+    return tuple(text.split(","))
 
 
 def _layers(text: str) -> tuple[int, ...]:
@@ -362,5 +381,9 @@ METHODS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     DEFAULT_METHOD: _add_layerwise,
     "integer": _add_integer,
     "hybrid": _add_hybrid,
+    "smt": _add_smt,
 }
 """What adds the options of ``train`` that a method has for itself."""
+
+ALONE = ("hybrid", "smt")
+"""Methods that have no workers."""

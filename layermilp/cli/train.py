@@ -57,7 +57,7 @@ def train(arguments: argparse.Namespace) -> int:
     with Progress(settings.total_batches, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
         data = load(arguments, network.n_inputs, progress.note)
         progress.note(f"data: {data.source}")
-        classes = _classes(network, data)
+        classes = output_classes(network, data)
         checked = TrainingData.of(network.with_classes(classes), *labelled(data))
         run = _Run(arguments, settings, data, classes, directory, progress)
         interrupted = run.follow(checked, workers)
@@ -291,7 +291,7 @@ def terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler)
 
 
-def _classes(network: Network, data: Dataset) -> Any:
+def output_classes(network: Network, data: Dataset) -> Any:
     """Return the labels of the network's outputs: 0, 1, ... where that holds all labels of the data, else these."""
     numbers = np.arange(network.n_outputs)
     if data.classes.dtype.kind in "iu" and np.isin(data.classes, numbers).all():

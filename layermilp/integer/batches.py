@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layermilp.integer.budget import Budget
+from layermilp.budget import Budget
 from layermilp.integer.neighbourhood import Box, Goal, Samples
 from layermilp.integer.network import IntegerLayer, IntegerNetwork, correct
 from layermilp.integer.search import Found, Search

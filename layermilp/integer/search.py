@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from layermilp.budget import Budget
 from layermilp.integer.bagging import Voter, VoterTask, output_codes, voting
-from layermilp.integer.budget import Budget
 from layermilp.integer.neighbourhood import Box, Goal, Improved, NeuronTask, Samples, applied
 from layermilp.integer.network import IntegerNetwork, correct
 from layermilp.parallel import Workers

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from layermilp.budget import Budget
 from layermilp.checks import is_number
 from layermilp.errors import DataError, OptionError
 from layermilp.formulations.sign_losses import OBJECTIVES, MinHinge
 from layermilp.integer import batches as batch
 from layermilp.integer.bagging import bootstrap
-from layermilp.integer.budget import Budget
 from layermilp.integer.fewest import needed
 from layermilp.integer.gradient import straight_through
 from layermilp.integer.neighbourhood import Box, Goal, Samples

@@ -1,0 +1,162 @@
+"""Formulas in pySMT: there are weights with which every label's output is above all others.
+
+`plain` is the formula of C. Ison, *Using an SMT Solver for Training Feedforward Neural Networks*: every weight an unknown, ReLU
+as a maximum, for each sample the label's output greater than each other (its (1), (2) and (5)). `reduced` is satisfiable if
+and only if `plain` is, with fewer unknowns and products. `on_grid` is for weights of a finite grid, without any product of
+unknowns.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pysmt import shortcuts as smt
+from pysmt.typing import REAL
+
+from layermilp.smt.problem import Problem
+
+Term = Any
+"""A node of a pySMT formula; pySMT has no types of its own."""
+
+Product = Callable[[Term], Term]
+"""A weight: what it makes of its input."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """A formula, and where its weights are.
+
+    Parameters
+    ----------
+    formula : pysmt FNode
+        The formula.
+    weights : tuple of (n, d + 1) arrays of pysmt FNode
+        Extended weights of every layer as terms, whose values in a model are the network's.
+    logic : str or None
+        The logic that the formula is in, where Z3 does better to know it.
+    """
+
+    formula: Term
+    weights: tuple[NDArray[np.object_], ...]
+    logic: str | None = None
+
+
+def plain(problem: Problem) -> Encoding:
+    """Every weight and bias a real unknown, within the bound where there is one.
+
+    Raises
+    ------
+    ValueError
+        If the weights are to lie on a grid, which is not in this formula.
+    """
+    if problem.domain.grid is not None:
+        raise ValueError("the plain formula has no grid")
+    shapes = [(n, d + 1) for d, n in itertools.pairwise(problem.sizes)]
+    weights = [_unknowns(f"w{i}", shape) for i, shape in enumerate(shapes)]
+    bounds: list[Term] = []
+    if problem.domain.bound is not None:
+        bound = _real(problem.domain.bound)
+        for weight in itertools.chain.from_iterable(layer.ravel() for layer in weights):
+            bounds += [smt.LE(weight, bound), smt.GE(weight, smt.Times(smt.Real(-1), bound))]
+    last = [[_times(weight) for weight in row] for row in weights[-1]]
+    leads = _leads(problem, weights[:-1], last)
+    return Encoding(smt.And(*bounds, *leads), tuple(weights), "QF_NRA" if len(weights) > 1 else None)
+
+
+def reduced(problem: Problem) -> Encoding:
+    """The formula without its symmetries, for real weights; bounds are met by scaling the model.
+
+    Only differences of outputs count, so output 0 is zero. A neuron of the last hidden layer may be scaled by a positive
+    factor and its weights in the last layer by the inverse, so its weight in output 1 is 1 or -1 (of more than two outputs:
+    or 0; of two that is a neuron without weights). With two outputs the signs are ordered. With two outputs and one hidden
+    layer nothing is multiplied but unknowns by numbers: the formula is one of linear arithmetic.
+    """
+    shapes = [(n, d + 1) for d, n in itertools.pairwise(problem.sizes)]
+    weights = [_unknowns(f"w{i}", shape) for i, shape in enumerate(shapes)]
+    last, n = weights[-1], problem.sizes[-2]
+    last[0] = smt.Real(0)
+    products = [[_times(weight) for weight in row] for row in last]
+    products[0] = [lambda term: smt.Real(0)] * (n + 1)
+    symmetries: list[Term] = []
+    if len(weights) > 1:
+        is_pair = problem.n_outputs == 2
+        positive = [smt.Symbol(f"p{h}") for h in range(n)]
+        negative = [smt.Not(p) if is_pair else smt.Symbol(f"n{h}") for h, p in enumerate(positive)]
+        products[1][:n] = [_signed(p, q) for p, q in zip(positive, negative, strict=True)]
+        last[1, :n] = [product(smt.Real(1)) for product in products[1][:n]]
+        symmetries = [smt.Implies(after, before) for before, after in itertools.pairwise(positive)] if is_pair else []
+    leads = _leads(problem, weights[:-1], products)
+    return Encoding(smt.And(*symmetries, *leads), tuple(weights), None if problem.is_linear else "QF_NRA")
+
+
+def on_grid(problem: Problem) -> Encoding:
+    """Weights ``step (-K + sum_b 2^b z_b)`` with truth values `z_b`: products with a weight are sums of conditional terms."""
+    domain = problem.domain
+    assert domain.grid is not None
+    step, most = Fraction(float(domain.grid)), domain.steps
+    products, weights, limits = [], [], []
+    for i, (d, n) in enumerate(itertools.pairwise(problem.sizes)):
+        layer = [[_digits(step, most, f"z{i}_{j}_{h}") for h in range(d + 1)] for j in range(n)]
+        terms = np.array([[product(smt.Real(1)) for product in row] for row in layer], dtype=object)
+        limits += [smt.LE(term, smt.Real(step * most)) for term in terms.ravel()]
+        products.append(layer)
+        weights.append(terms)
+    leads = [lead for x, y in zip(problem.X, problem.labels, strict=True) for lead in _lead(_forward(x, products), int(y))]
+    return Encoding(smt.And(*limits, *leads), tuple(weights))
+
+
+def _leads(problem: Problem, hidden: list[NDArray[np.object_]], last: list[list[Product]]) -> list[Term]:
+    layers = [*([[_times(weight) for weight in row] for row in layer] for layer in hidden), last]
+    return [lead for x, y in zip(problem.X, problem.labels, strict=True) for lead in _lead(_forward(x, layers), int(y))]
+
+
+def _forward(x: NDArray[np.float64], layers: list[list[list[Product]]]) -> list[Term]:
+    """Return the outputs of a sample."""
+    values = [_real(value) for value in x]
+    for i, layer in enumerate(layers):
+        sums = [smt.Plus([product(v) for product, v in zip(row, [*values, smt.Real(1)], strict=True)]) for row in layer]
+        values = sums if i == len(layers) - 1 else [smt.Max(smt.Real(0), total) for total in sums]
+    return values
+
+
+def _lead(values: list[Term], label: int) -> list[Term]:
+    return [smt.GT(values[label], value) for j, value in enumerate(values) if j != label]
+
+
+def _unknowns(name: str, shape: tuple[int, int]) -> NDArray[np.object_]:
+    every = [[smt.Symbol(f"{name}_{j}_{h}", REAL) for h in range(shape[1])] for j in range(shape[0])]
+    return np.array(every, dtype=object)
+
+
+def _real(value: float) -> Term:
+    return smt.Real(Fraction(float(value)))
+
+
+def _times(weight: Term) -> Product:
+    return lambda term: smt.Times(weight, term)
+
+
+def _signed(positive: Term, negative: Term) -> Product:
+    """Return the weight that is 1, -1, or 0 where it is neither."""
+    return lambda term: smt.Ite(positive, term, smt.Ite(negative, smt.Times(smt.Real(-1), term), smt.Real(0)))
+
+
+def _digits(step: Fraction, most: int, name: str) -> Product:
+    """Return the weight whose binary digits are truth values of that name."""
+    bits = [smt.Symbol(f"{name}_{b}") for b in range((2 * most).bit_length())]
+
+    def product(term: Term) -> Term:
+        digits = [smt.Ite(bit, smt.Times(smt.Real(step * 2**b), term), smt.Real(0)) for b, bit in enumerate(bits)]
+        return smt.Plus([smt.Times(smt.Real(-step * most), term), *digits])
+
+    return product
+
+
+ENCODINGS: dict[str, Callable[[Problem], Encoding]] = {"plain": plain, "reduced": reduced, "grid": on_grid}
+"""Formulas by name."""
