@@ -17,7 +17,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from layermilp import hybrid, load_model
 from layermilp.cli import main
 from layermilp.errors import DataError, NetworkError, OptionError
-from layermilp.formulations.last_layer import LastLayer, classification, leads, regression
+from layermilp.formulations.last_layer import EDGE, LastLayer, classification, leads, regression
 from layermilp.hybrid.sklearn_models import SklearnTrainee
 from layermilp.program import FloatArray, IntArray, Status
 from layermilp.solvers import available, solve
@@ -129,7 +129,8 @@ def least_total(layer: LastLayer, y: FloatArray, each: bool) -> float:
                 rows += [np.append(h[t], np.zeros(m)), np.append(np.zeros(p), unit)]
                 right += [0.0, -abs(y[t])]
         box = [(value - layer.radius, value + layer.radius) for value in theta]
-        caps = [(0.0, error + 1e-12 if each else None) for error in errors]
+        rooms = EDGE * np.maximum(1.0, np.abs(y) + errors)  # as in the program
+        caps = [(0.0, error + room if each else None) for error, room in zip(errors, rooms, strict=True)]
         found = linprog(np.repeat([0.0, 1.0], [p, m]), np.array(rows), np.array(right), bounds=box + caps)
         if found.status == 0:
             best = min(best, found.fun)
@@ -142,7 +143,8 @@ def test_regression_finds_the_least_total_error(seed: int, output: str, each: bo
     h, w, b, _ = small(seed, 1, m=4)
     y = np.random.default_rng((seed, 1)).normal(size=4)
     fit = hybrid.fit_regression(h, w, b, y, radius=0.5, each=each, output=output)
-    expected = least_total(LastLayer(h, w, b, 0.5, output), y, each)
+    layer = LastLayer(h, w, b, 0.5, output)
+    expected = min(least_total(layer, y, each), fit.start_objective)
     assert fit.objective == pytest.approx(expected, rel=1e-6, abs=1e-7)
     assert fit.bound == pytest.approx(fit.objective, rel=1e-6, abs=1e-7)
     assert fit.status.is_optimal and fit.objective <= fit.start_objective
