@@ -305,6 +305,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, metavar="DIR", type=Path)
     parser.add_argument("--only", nargs="*", choices=EXPERIMENTS, help="these experiments alone")
     parser.add_argument("--samples", type=int, nargs="+", help="numbers of training samples (default: those of the paper)")
+    parser.add_argument("--plain-seconds", type=float, help="time for the plain model, and for the library beside it (default: 120)")
     parser.add_argument("--solver", default="highs")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--data-dir", help="directory of Adult's files (default: as `layermilp data` finds them)")
@@ -314,6 +315,8 @@ def main() -> None:
     scope = QUICK if arguments.quick else FULL
     if arguments.samples:
         scope = replace(scope, samples=tuple(arguments.samples), plain_samples=tuple(arguments.samples))
+    if arguments.plain_seconds:
+        scope = replace(scope, plain_seconds=arguments.plain_seconds)
     bench = Bench(arguments.data_dir, scope, arguments.solver, arguments.jobs, arguments.quick)
     results: dict[str, Any] = {"data": bench.data.name, "solver": arguments.solver, "experiments": {}}
     for name in arguments.only or EXPERIMENTS:
