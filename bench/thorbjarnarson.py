@@ -305,7 +305,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, metavar="DIR", type=Path)
     parser.add_argument("--only", nargs="*", choices=EXPERIMENTS, help="these experiments alone")
     parser.add_argument("--samples", type=int, nargs="+", help="numbers of training samples (default: those of the paper)")
-    parser.add_argument("--plain-seconds", type=float, help="time for the plain model, and for the library beside it (default: 120)")
+    parser.add_argument("--plain-seconds", type=float, help="for the plain model and the library beside it (default: 120)")
     parser.add_argument("--solver", default="highs")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--data-dir", help="directory of Adult's files (default: as `layermilp data` finds them)")
