@@ -18,7 +18,7 @@ from scipy import sparse
 
 from layermilp.formulations.margin import rivals
 from layermilp.formulations.neuron import reduced
-from layermilp.formulations.regression import ReluRegression
+from layermilp.formulations.regression import ReluRegression, Rows
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 
 OUTPUTS = ("identity", "relu")
@@ -98,9 +98,10 @@ def regression(layer: LastLayer, targets: FloatArray, j: int, *, each: bool, tot
     is_relu = layer.output == "relu"
     lower, upper = theta - layer.radius, theta + layer.radius
     # Shifted far enough up, an output without ReLU is one whose neuron always fires.
-    shift = 0.0 if is_relu else max(0.0, -float(y.min()), -float(interval(h, lower, upper)[0].min()))
+    rows = Rows(sparse.csr_array(h), np.zeros(len(y)), lower, upper, theta)
+    shift = 0.0 if is_relu else max(0.0, -float(y.min()), -float(rows.interval[0].min()))
     problem = ReluRegression(
-        coefficients=sparse.csr_array(h),
+        coefficients=rows.coefficients,
         constants=np.full(len(y), shift),
         lower=lower,
         upper=upper,
@@ -118,11 +119,11 @@ def regression(layer: LastLayer, targets: FloatArray, j: int, *, each: bool, tot
     least = y - errors
     if is_relu:
         least = np.where(least <= 0.0, -np.inf, least)  # silence is allowed
-    rows = sparse.csr_array(h)
-    rows.resize((len(y), program.n_columns))
+    sums = rows.coefficients.copy()
+    sums.resize((len(y), program.n_columns))
     return replace(
         program,
-        matrix=sparse.vstack([program.matrix, rows], format="csr"),
+        matrix=sparse.vstack([program.matrix, sums], format="csr"),
         row_lower=np.concatenate([program.row_lower, least]),
         row_upper=np.concatenate([program.row_upper, y + errors]),
     )
@@ -217,7 +218,7 @@ def classification(layer: LastLayer, found: Leads, epsilon: float, start: FloatA
     """
     theta = layer.theta.reshape(-1)
     lower, upper = theta - layer.radius, theta + layer.radius
-    low, high = interval(found.rows, lower, upper)
+    low, high = Rows(found.rows, np.zeros(found.samples.size), lower, upper, theta).interval
     hopeless = np.zeros(len(layer.features), dtype=bool)
     hopeless[found.samples[high < epsilon]] = True
     kept = np.flatnonzero((low < epsilon) & ~hopeless[found.samples])
@@ -267,10 +268,3 @@ def nearest(layer: LastLayer, found: Leads, right: BoolArray, epsilon: float) ->
         name="last_layer_nearest",
         column_groups=(("plus", theta.size), ("minus", theta.size)),
     )
-
-
-def interval(rows: FloatArray | sparse.csr_array, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the smallest and the largest value of every row over a box."""
-    matrix = sparse.csr_array(rows)
-    positive, negative = matrix.maximum(0.0), matrix.minimum(0.0)
-    return np.asarray(positive @ lower + negative @ upper), np.asarray(positive @ upper + negative @ lower)

@@ -171,8 +171,8 @@ class _Search:
         weights = np.ones(relaxed.n_columns - p)
         for step in range(MOST_STEPS):
             result = solve(replace(relaxed, costs=np.concatenate([np.zeros(p), weights])), solver, limits)
-            if step == 0 and np.isfinite(result.bound):
-                self.bound = max(self.bound, math.ceil(result.bound - FEASIBILITY_TOLERANCE))
+            if step == 0:
+                self.learn(result)
             if result.x is None:
                 return
             stalled = 0 if self.offer(result.x[:p]) else stalled + 1
@@ -185,11 +185,15 @@ class _Search:
     def solve(self, solver: str, limits: Limits) -> None:
         """Solve the program from the best weights."""
         result = solve(self.program(), solver, limits)
-        if np.isfinite(result.bound):
-            self.bound = max(self.bound, math.ceil(result.bound - FEASIBILITY_TOLERANCE))
+        self.learn(result)
         if result.x is not None:
             self.offer(result.x[: self.theta.size])
-        elif result.status is not Status.NO_SOLUTION_AT_LIMIT:
+
+    def learn(self, result: Result) -> None:
+        """Take the bound of the count, which is whole, and note a failure: there is a solution, the present weights."""
+        if np.isfinite(result.bound):
+            self.bound = max(self.bound, math.ceil(result.bound - FEASIBILITY_TOLERANCE))
+        if _status(result) is Status.ERROR:
             self.status = Status.ERROR
 
     def move_nearer(self, solver: str, limits: Limits) -> None:

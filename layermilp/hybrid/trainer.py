@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -253,7 +253,7 @@ def finetune_last_layer(
     Returns
     -------
     LastLayerFit
-        What the program found; its weights are the present ones if it was undone.
+        What the program found; if it was undone, with the weights that stayed, and the objective that was given up.
     """
     settings = Settings(
         solver_samples=len(X) if solver_samples is None else solver_samples,
@@ -355,7 +355,7 @@ def _solved(
     trainee.replace_last_layer(fit.weights, fit.offsets)
     if _judged(trainee, data) > before:
         trainee.replace_last_layer(weights, offsets)
-        return fit, True
+        return replace(fit, weights=weights, offsets=offsets), True
     return fit, False
 
 
