@@ -35,6 +35,11 @@ class Budget:
         """Whether nothing is left."""
         return time.perf_counter() >= self.ends
 
+    @property
+    def is_half_over(self) -> bool:
+        """Whether less than half is left."""
+        return 2.0 * time.perf_counter() >= self.began + self.ends
+
     def limits(self, limits: Limits, tasks: int = 1, workers: int = 1) -> Limits:
         """Return the limits of each of some tasks that share the time which is left, with so many workers."""
         if math.isinf(self.ends):

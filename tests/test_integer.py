@@ -18,6 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from layermilp import integer, load_model
+from layermilp.budget import Budget
 from layermilp.errors import DataError, ModelFileError, NetworkError, OptionError
 from layermilp.formulations.sign_losses import OBJECTIVES, MaxCorrect, MinHinge, Objective
 from layermilp.formulations.sign_network import SignNetwork, plain, thetas
@@ -27,6 +28,7 @@ from layermilp.integer.batches import around, average
 from layermilp.integer.gradient import straight_through
 from layermilp.integer.neighbourhood import Box, Goal, NeuronTask, Samples, applied
 from layermilp.integer.network import GRID, IntegerLayer, IntegerNetwork, correct, rounded, without_idle
+from layermilp.integer.prove import climbed, least_loss
 from layermilp.integer.trainer import conflicts
 from layermilp.program import Limits, Status
 from layermilp.solvers import solve
@@ -255,6 +257,50 @@ def test_the_whole_program_has_the_optimum_of_all_networks(seed: int, name: str,
     assert _loss(network, samples, goal) == pytest.approx(least, abs=1e-6)
 
 
+@settings(deadline=None, max_examples=25)
+@given(SEEDS, st.sampled_from(NAMES), st.sampled_from([(1, 1, 2), (1, 2, 2), (1, 1, 3)]), st.integers(2, 7))
+def test_no_network_is_below_what_is_proven(seed: int, name: str, sizes: tuple[int, ...], m: int) -> None:
+    rng = np.random.default_rng(seed)
+    samples = _samples(rng, m, sizes[0], sizes[-1])
+    objective = OBJECTIVES[name](1, sizes[-2], sizes[-1])
+    proven = least_loss(samples, objective, "highs", Limits(), Budget.of(None), 0)
+    least = min(
+        float(objective.losses(signs @ theta[:, :-1].T + theta[:, -1], samples.labels).sum())
+        for signs in _every_activation(samples.inputs, sizes[:-1])
+        for theta in _every_theta((sizes[-1], sizes[-2] + 1))
+    )
+    assert proven <= least + 1e-9
+    if name == "sat-margin" and sizes == (1, 1, 2) and m == 2:
+        assert proven == least  # of two samples both are right, or no neuron tells them apart
+
+
+def test_samples_that_differ_can_still_be_inseparable() -> None:
+    """With weights of one at most no threshold lies between 0.25 and 0.5; with P = 3 there is 1/3."""
+    X, y = np.array([[0.25], [0.5]]), [0, 1]
+    options: dict[str, Any] = {"hidden": (4,), "stop_accuracy": 1.0, "n_jobs": 1}
+    known, proven = (integer.train(X, y, bound=1, prove=prove, **options) for prove in (False, True))
+    assert (known.bound, proven.bound) == (4.0, 2.0) and proven.is_optimal
+    hinge = integer.train(X, y, bound=1, prove=True, objective="min-hinge", **options)
+    assert 0.0 < hinge.bound <= hinge.objective
+    assert integer.train(X, y, bound=3, prove=True, **options).objective == 4.0
+
+
+@settings(deadline=None, max_examples=40)
+@given(SEEDS, st.sampled_from([1, 2, 7]))
+def test_steps_of_single_weights_end_where_none_helps(seed: int, bound: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs = np.column_stack([rng.integers(0, 4, (6, 2)) / 4.0, np.ones(6)])
+    v = rng.normal(size=6)
+    theta = climbed(inputs, v, rng.integers(-bound, bound + 1, 3).astype(float), float(bound))
+    assert np.abs(theta).max() <= bound and np.array_equal(theta, np.rint(theta))
+    reached = v @ np.where(inputs @ theta >= 0.0, 1.0, -1.0)
+    for j, step in itertools.product(range(3), (-1.0, 1.0)):
+        other = theta.copy()
+        other[j] += step
+        if abs(other[j]) <= bound:
+            assert v @ np.where(inputs @ other >= 0.0, 1.0, -1.0) <= reached + 1e-6
+
+
 def test_switches_leave_the_fewest_neurons() -> None:
     samples = Samples(rounded(np.array([[0.0], [1.0]]), 1), np.array([0, 1]))
     objective = OBJECTIVES["sat-margin"](1, 4, 2)
@@ -385,6 +431,8 @@ def test_the_number_of_workers_changes_nothing() -> None:
         ({"neurons": "few"}, "neurons 'few' is unknown"),
         ({"batch_size": 1}, "batch_size is 1"),
         ({"epochs": 0}, "epochs is 0"),
+        ({"prove": 1}, "prove is 1"),
+        ({"prove": True, "hidden": (4, 4)}, "prove is for networks of one hidden layer"),
         ({"start": "warm"}, "start 'warm' is unknown; choose none, gradient"),
         ({"stop_accuracy": 1.5}, "stop_accuracy is 1.5"),
         ({"node_limit": 0}, "node_limit is 0"),

@@ -101,7 +101,7 @@ def test_the_integer_experiments_run(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())["experiments"]
-    assert set(results) == {"objectives", "bounds", "plain", "starts", "neurons", "batches"}
+    assert set(results) == {"objectives", "bounds", "plain", "starts", "neurons", "proofs", "batches"}
     assert {row["method"] for row in results["objectives"]} >= {"sat-margin", "min-hinge", "max-correct", "logistic regression"}
     for row in itertools.chain.from_iterable(results.values()):
         if not row["method"].startswith("plain model"):  # which may find nothing in two seconds

@@ -162,6 +162,7 @@ def _add_integer(parser: argparse.ArgumentParser) -> None:
     add("--time-limit", type=float, metavar="SECONDS", help="limit of the whole run (not repeatable)")
     add("--batch-size", type=int, metavar="N", help="train in batches of about so many samples (default: all at once)")
     add("--epochs", type=int, default=defaults.epochs, metavar="N", help="passes over the batches")
+    add("--prove", action="store_true", help="look for a bound of the objective afterwards, which may take minutes")
 
 
 def _add_hybrid(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from layermilp.program import FloatArray, IntArray
+from layermilp.program import BoolArray, FloatArray, IntArray
 
 MARGIN = 0.5
 """`m` of sat-margin. The paper's (24) declares it binary; its text, and (18), have one half."""
@@ -35,6 +35,8 @@ class Objective(ABC):
     """
 
     name: ClassVar[str]
+    is_shared: ClassVar[bool] = False
+    """Whether a sample has one loss for all its outputs; else one for each."""
     bound: int
     n_last: int
     n_outputs: int
@@ -59,8 +61,32 @@ class Objective(ABC):
         """
 
     @abstractmethod
+    def targets(self, own: BoolArray) -> FloatArray:
+        """Return for every sample the ``a y`` from which on an output costs it nothing; `own`: whether it is the label's."""
+
+    @abstractmethod
+    def least_loss_of_group(self, weights: IntArray, most: int, own: BoolArray) -> float:
+        """Return a lower bound of the loss of samples by one output, of which ``sum_i weights_i a_i y_i`` is at most `most`.
+
+        Parameters
+        ----------
+        weights : (g,) array of int
+            Positive.
+        most : int
+            See above.
+        own : (g,) array of bool
+            Whether the output is the label's.
+        """
+
+    @abstractmethod
     def reported(self, loss: float, n_samples: int) -> float:
         """Return the paper's objective for a loss summed over samples."""
+
+    def _least_misses(self, weights: IntArray, most: int, own: BoolArray) -> int:
+        """Return how many of the samples do not reach their targets: each costs the sum its way down from the target."""
+        missing = float(weights @ self.targets(own)) - most
+        worst = weights * (self.targets(own) + self.bound * (self.n_last + 1))
+        return int(np.searchsorted(np.cumsum(np.sort(worst)[::-1]), missing - 1e-6)) + 1 if missing > 1e-6 else 0
 
     def signed(self, sums: FloatArray, labels: IntArray) -> FloatArray:
         """Return ``a y``, shape ``(m, n_outputs)``, where `y` is +1 for the own output, else -1."""
@@ -77,6 +103,7 @@ class MaxCorrect(Objective):
     """
 
     name = "max-correct"
+    is_shared = True
 
     def losses(self, sums: FloatArray, labels: IntArray) -> FloatArray:
         """Return 0 or 1 for every sample."""
@@ -87,6 +114,14 @@ class MaxCorrect(Objective):
     def least_loss(self, counts: IntArray) -> float:
         """All of a group but those of one label are wrong."""
         return float(counts.sum() - counts.max(axis=1).sum())
+
+    def targets(self, own: BoolArray) -> FloatArray:
+        """Return 0 for the own output, 1 for others: ``a`` is a whole number below zero."""
+        return np.where(own, 0.0, 1.0)
+
+    def least_loss_of_group(self, weights: IntArray, most: int, own: BoolArray) -> float:
+        """Return the number of samples that do not reach their targets."""
+        return float(self._least_misses(weights, most, own))
 
     def reported(self, loss: float, n_samples: int) -> float:
         """Return (13)."""
@@ -111,6 +146,14 @@ class SatMargin(Objective):
         """Every output has the margin for its own label or for the others."""
         others = counts.sum(axis=1, keepdims=True) - counts
         return float(np.minimum(counts, others).sum())
+
+    def targets(self, own: BoolArray) -> FloatArray:
+        """Return `least`."""
+        return np.full(own.size, float(self.least))
+
+    def least_loss_of_group(self, weights: IntArray, most: int, own: BoolArray) -> float:
+        """Return the number of samples that do not reach their targets."""
+        return float(self._least_misses(weights, most, own))
 
     def reported(self, loss: float, n_samples: int) -> float:
         """Return (20)."""
@@ -151,6 +194,20 @@ class MinHinge(Objective):
         at = np.concatenate([self.breaks, -self.breaks])
         sums = counts[..., None] * self._loss(at) + others[..., None] * self._loss(-at)
         return float(sums.min(axis=2).sum())
+
+    def targets(self, own: BoolArray) -> FloatArray:
+        """Return where the loss becomes zero."""
+        return np.full(own.size, MARGIN / self.scale)
+
+    def least_loss_of_group(self, weights: IntArray, most: int, own: BoolArray) -> float:
+        """Return ``max_p sum_i min_t (s(t) + p w_i t) - p most``: concave in `p`, linear between slopes of `s` over weights."""
+        slopes, _ = self.pieces
+        at = np.append(self.breaks, -self.breaks[0]) / self.scale
+        losses = self._loss(at * self.scale)
+        prices = np.unique(-slopes[:, None] / weights)
+        prices = prices[prices * weights.max() <= -slopes.min() * (1.0 + 1e-12)]
+        least = (losses + prices[:, None, None] * weights[:, None] * at).min(axis=2).sum(axis=1) - prices * most
+        return max(0.0, float(least.max(initial=0.0)))
 
     def reported(self, loss: float, n_samples: int) -> float:
         """Return (19)."""

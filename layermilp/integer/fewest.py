@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from layermilp.formulations.violations import neuron, violations
 from layermilp.integer.neighbourhood import Samples
-from layermilp.integer.network import GRID
+from layermilp.integer.prove import strongest
 from layermilp.program import Limits
-from layermilp.solvers import solve
 
 
 def needed(samples: Samples, bound: int, accuracy: float, solver: str, limits: Limits) -> int:
@@ -40,9 +38,6 @@ def needed(samples: Samples, bound: int, accuracy: float, solver: str, limits: L
 
 def _fewest_errors(samples: Samples, sign: float, bound: int, solver: str, limits: Limits) -> float:
     """Return a proven lower bound of the errors of one neuron that fires for the second class, or for the first."""
-    effects = np.where(samples.labels == 1, sign, -sign)
-    ends = np.full(samples.inputs.shape[1] + 1, float(bound))
-    problem = neuron(samples.inputs, effects, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
-    alike = (len(effects) - problem.prices.sum()) / 2.0
-    # Errors are whole numbers, so a bound may be rounded up.
-    return float(np.ceil(alike + solve(violations(problem.restricted(problem.live)), solver, limits).bound - 1e-6))
+    votes = np.where(samples.labels == 1, sign, -sign)
+    _, most = strongest(samples.inputs, votes, bound, solver, limits)
+    return (len(votes) - most) / 2.0

@@ -20,6 +20,7 @@ from layermilp.integer.fewest import needed
 from layermilp.integer.gradient import straight_through
 from layermilp.integer.neighbourhood import Box, Goal, Samples
 from layermilp.integer.network import IntegerNetwork, rounded
+from layermilp.integer.prove import least_loss
 from layermilp.integer.search import Found, Search
 from layermilp.parallel import Workers
 from layermilp.program import IntArray, Limits
@@ -66,6 +67,7 @@ class Settings:
     time_limit: float | None = None
     batch_size: int | None = None
     epochs: int = 5
+    prove: bool = False
 
     def __post_init__(self) -> None:
         ones = tuple((name, (getattr(self, name),), least) for name, least in (("bound", 1), ("seed", 0), ("epochs", 1)))
@@ -85,6 +87,10 @@ class Settings:
             raise OptionError(f"batch_size is {self.batch_size!r}; it must be a whole number of at least 2")
         if self.batch_size is not None and self.neurons == "fewest":
             raise OptionError("neurons is 'fewest', which is for training without batches")
+        if not isinstance(self.prove, bool):
+            raise OptionError(f"prove is {self.prove!r}; it must be True or False")
+        if self.prove and (len(self.hidden) != 1 or self.batch_size is not None or self.neurons == "fewest"):
+            raise OptionError("prove is for networks of one hidden layer and all neurons, trained without batches")
         if not is_number(self.stop_accuracy) or not 0.0 <= self.stop_accuracy <= 1.0:
             raise OptionError(f"stop_accuracy is {self.stop_accuracy!r}; it must be a number from 0 to 1")
         _ = self.limits
@@ -117,7 +123,8 @@ class Trained:
     objective : float
         The paper's objective (13), (19) or (20) of it, recomputed in integer arithmetic.
     bound : float
-        What no network can exceed (for min-hinge: fall below): proven by samples that are equal and differ in their labels.
+        What no network can exceed (for min-hinge: fall below): proven by samples that are equal and differ in their labels,
+        and, if that was asked for, by groups of samples that no vote of neurons gets right together.
     loss : float
         Loss of the objective; 0 at best.
     accuracy, start_accuracy : float
@@ -169,6 +176,7 @@ def train(
     time_limit: float | None = Settings.time_limit,
     batch_size: int | None = Settings.batch_size,
     epochs: int = Settings.epochs,
+    prove: bool = Settings.prove,
     n_jobs: int = 2,
     backend: str = "loky",
     address: str | None = None,
@@ -191,7 +199,8 @@ def train(
     objective : {"sat-margin", "min-hinge", "max-correct"}
         What is optimized, see `layermilp.formulations.sign_losses`.
     start : {"none", "gradient"}
-        Where to begin; ``gradient`` trains a straight-through network for a second.
+        Where to begin; ``gradient`` trains a straight-through network for a second, improves it, and takes the vote too if it
+        becomes better.
     neurons : {"all", "fewest"}
         ``fewest`` adds neurons one by one, up to `hidden`, and returns the first network that exceeds `stop_accuracy`.
     stop_accuracy : float
@@ -208,6 +217,8 @@ def train(
         Train in batches of about this many samples, see `layermilp.integer.batches`: for thousands of samples.
     epochs : int
         Passes over the batches.
+    prove : bool
+        Afterwards look for a bound of the objective, see `layermilp.integer.prove`; it may take minutes, within `time_limit`.
     n_jobs, backend, address
         Workers, as in `layermilp.train`.
 
@@ -233,6 +244,7 @@ def train(
         time_limit=time_limit,
         batch_size=batch_size,
         epochs=epochs,
+        prove=prove,
     )
     with Workers(n_jobs, backend, address) as workers:
         return run(X, y, settings, workers)
@@ -274,14 +286,32 @@ def _trained_with_fewest(
 
 
 def _trained(run: _Run) -> Iterator[Trained]:
-    settings, first = run.settings, run.start(run.samples)
+    """Improve the start; after a gradient start, and half of the time, a vote of neurons too. The better network stays."""
+    settings, search, first = run.settings, run.search, run.start(run.samples)
     yield run.trained(first)
-    found = first
-    if settings.start == "none":
-        for found in run.search.vote(first.network, bootstrap(run.samples, min(settings.hidden), run.search.rng)):
-            yield run.trained(found)
-    for better in run.search.improve(found.network):
-        yield run.trained(better)
+    best = first
+    if settings.start == "gradient":
+        for best in search.improve(first.network):
+            yield run.trained(best)
+            if search.budget.is_half_over:
+                break
+    if settings.start == "none" or not search.is_done(best):
+        for found in _voted(run, first.network):
+            if run.is_better(found, best):
+                best = found
+            yield run.trained(replace(best, programs=found.programs, nodes=found.nodes))
+    if settings.prove and best.loss > run.least:
+        run.prove()
+        yield run.trained(replace(best, programs=search.programs, nodes=search.nodes))
+
+
+def _voted(run: _Run, network: IntegerNetwork) -> Iterator[Found]:
+    """Yield the vote of neurons that learn bootstrap samples, and what improvement makes of it."""
+    settings, search = run.settings, run.search
+    for found in search.vote(network, bootstrap(run.samples, min(settings.hidden), search.rng)):
+        yield found
+        network = found.network
+    yield from search.improve(network)
 
 
 def _trained_in_batches(run: _Run) -> Iterator[Trained]:
@@ -341,6 +371,19 @@ class _Run:
             network = IntegerNetwork(started.layers, settings.bound, self.classes)
         self.first = self.search.found(network)
         return self.first
+
+    def is_better(self, found: Found, best: Found) -> bool:
+        """Whether a network is better: it exceeds the accuracy at which the search ends, or has less loss."""
+        stop = self.settings.stop_accuracy
+        return (found.accuracy > stop, -found.loss) > (best.accuracy > stop, -best.loss)
+
+    def prove(self) -> None:
+        """Look for a larger bound of the loss."""
+        settings = self.settings
+        proven = least_loss(
+            self.samples, self.objective, settings.solver, settings.limits, self.search.budget, settings.seed
+        )
+        self.least = max(self.least, proven)
 
     def trained(self, found: Found) -> Trained:
         """Return what is known of a network."""

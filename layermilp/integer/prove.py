@@ -1,0 +1,225 @@
+"""What no network of one hidden layer reaches, proven by groups of samples that no vote of its neurons gets right together.
+
+Equal samples of different labels are the simplest such group, see `layermilp.formulations.vote_dual` for all of them. Neurons
+are found by steps of single weights, and by the program of the best neuron when no step helps; that program is the proof, and
+small, since a group has few samples. Weights of the samples are whole numbers, so that nothing is rounded in the proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from layermilp.budget import Budget
+from layermilp.formulations.sign_losses import Objective
+from layermilp.formulations.violations import neuron, violations
+from layermilp.formulations.vote_dual import vote_dual
+from layermilp.integer.neighbourhood import Samples
+from layermilp.integer.network import GRID
+from layermilp.program import FloatArray, IntArray, Limits
+from layermilp.solvers import solve
+
+ROUNDS = 500
+"""Programs of sample weights for one group."""
+
+CLIMBS = 8
+"""Random neurons from which steps of single weights begin, in a round."""
+
+TRIES = 20
+"""Times that neurons are sought by steps before the program of a proof is built."""
+
+WHOLE = 1000
+"""Largest weight of a sample in a proof, as a whole number."""
+
+NODES = 100_000
+"""Branch-and-bound nodes of a proof."""
+
+PACE = 0.3
+"""Part of the way to the newest weights that the mean weights go, for which neurons are sought first: newest ones swing."""
+
+EVEN = 1e-6
+"""A sum of weighted votes that exceeds the known ones by less than this is not a new neuron."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A proof: ``sum_i weights_i y_i a_i`` of one output is at most `most`, whatever the network, for samples `rows`."""
+
+    rows: IntArray
+    weights: IntArray
+    most: int
+
+
+class Prover:
+    """Looks for groups of one output.
+
+    Parameters
+    ----------
+    samples : Samples
+        The samples.
+    output : int
+        The output.
+    objective : Objective
+        What the output is to reach, with `P` and the number of hidden neurons.
+    solver, limits
+        Of the programs.
+    budget : Budget
+        When the search ends.
+    seed : int
+        Of the neurons that steps begin from.
+    """
+
+    def __init__(
+        self, samples: Samples, output: int, objective: Objective, solver: str, limits: Limits, budget: Budget, seed: int
+    ) -> None:
+        self.inputs = np.column_stack([samples.inputs, np.ones(len(samples.labels))])
+        own = samples.labels == output
+        self.y = np.where(own, 1.0, -1.0)
+        self.targets = objective.targets(own)
+        self.bound, self.weight = objective.bound, objective.bound * objective.n_last
+        self.solver, self.limits, self.budget = solver, limits, budget
+        self.rng = np.random.default_rng(seed)
+        self.votes = np.ones((1, len(self.y)))
+
+    def groups(self) -> Iterator[Group]:
+        """Yield groups without common samples, until none is found."""
+        rest = np.arange(len(self.y))
+        while rest.size and (group := self._group(rest)) is not None:
+            yield group
+            rest = np.setdiff1d(rest, group.rows)
+
+    def _group(self, rest: IntArray) -> Group | None:
+        """Return a group among some samples: weights by the program of known neurons, until no other neuron objects."""
+        y, targets, center = self.y[rest], self.targets[rest], np.zeros(rest.size)
+        for _ in range(ROUNDS):
+            if self.budget.is_over:
+                return None
+            program = vote_dual(self.votes[:, rest], y, targets, self.weight, self.bound)
+            result = solve(program, self.solver, self.budget.limits(self.limits))
+            if result.x is None or result.objective is None or result.objective > -EVEN:
+                return None
+            u = result.x[: rest.size]
+            center += PACE * (u - center)
+            if self._climb(rest, center * y, EVEN):
+                continue
+            whole = np.rint(u * (WHOLE / u.max())).astype(np.int64)
+            rows, weights = rest[whole > 0], whole[whole > 0]
+            v: FloatArray = np.asarray(weights * self.y[rows], dtype=np.float64)
+            if any(self._climb(rows, v, 0.5) for _ in range(TRIES)):
+                continue
+            group, found = self._proven(rows, weights)
+            if weights @ self.targets[rows] > group.most:
+                return group
+            if abs(found[rows] @ v) <= np.abs(self.votes[:, rows] @ v).max():
+                return None  # the limit of the program leaves it open
+            self.votes = np.vstack([self.votes, found])
+        return None
+
+    def _climb(self, rows: IntArray, v: FloatArray, least: float) -> bool:
+        """Look for neurons whose weighted votes add up to more than those of the known ones; say whether there are any."""
+        inputs, known = self.inputs[rows], np.abs(self.votes[:, rows] @ v).max()
+        starts = self.rng.integers(-self.bound, self.bound, size=(CLIMBS, inputs.shape[1]), endpoint=True)
+        thetas = [climbed(inputs, v, start.astype(np.float64), float(self.bound)) for start in starts]
+        votes = np.where(self.inputs @ np.transpose(thetas) >= 0.0, 1.0, -1.0).T
+        new = votes[np.abs(votes[:, rows] @ v) > known + least]
+        self.votes = np.vstack([self.votes, np.unique(new, axis=0)])
+        return len(new) > 0
+
+    def _proven(self, rows: IntArray, weights: IntArray) -> tuple[Group, FloatArray]:
+        """Return the group with its proven bound, and the votes of the best neuron that was found."""
+        v: FloatArray = np.asarray(weights * self.y[rows], dtype=np.float64)
+        limits = self.budget.limits(replace(self.limits, node_limit=NODES))
+        both = [strongest(self.inputs[rows, :-1], sign * v, self.bound, self.solver, limits) for sign in (1.0, -1.0)]
+        votes = [np.where(self.inputs @ theta >= 0.0, 1.0, -1.0) for theta, _ in both]
+        most = self.weight * max(most for _, most in both) + self.bound * abs(int(v.sum()))
+        return Group(rows, weights, most), max(votes, key=lambda own: float(abs(own[rows] @ v)))
+
+
+def strongest(inputs: FloatArray, v: FloatArray, bound: int, solver: str, limits: Limits) -> tuple[IntArray, int]:
+    """Return weights and bias of a neuron, and a whole number that ``sum_i v_i h(i)`` exceeds for no neuron `h`.
+
+    Parameters
+    ----------
+    inputs : (m, d) array
+        Samples.
+    v : (m,) array of whole numbers
+        Weights of their votes.
+    bound : int
+        `P`.
+    solver, limits
+        Of the program. At a limit the number is not the smallest that there is.
+    """
+    ends = np.full(inputs.shape[1] + 1, float(bound))
+    problem = neuron(inputs, v, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
+    theta, total, live = np.zeros(ends.size, dtype=np.int64), round(problem.prices.sum()), problem.live
+    if not live.size:
+        return theta, total
+    result = solve(violations(problem.restricted(live)), solver, limits)
+    if result.x is not None:
+        theta[live] = np.rint(result.x[: live.size])
+    # Violations are whole numbers, so a bound may be rounded up.
+    violated = max(0, int(np.ceil(result.bound - EVEN))) if np.isfinite(result.bound) else 0
+    return theta, total - 2 * violated
+
+
+def climbed(inputs: FloatArray, v: FloatArray, theta: FloatArray, bound: float) -> FloatArray:
+    """Return the weights after steps of single ones, each the best, as long as ``sum_i v_i h(i)`` grows.
+
+    Parameters
+    ----------
+    inputs : (m, p) array
+        Inputs with a column of ones.
+    v : (m,) array
+        Weights of the votes.
+    theta : (p,) array
+        Where to begin: whole numbers from ``-bound`` to ``bound``.
+    bound : float
+        `P`.
+    """
+    steps = np.concatenate([np.full(theta.size, step) for step in (-1.0, 1.0, -bound, bound)])
+    places = np.tile(np.arange(theta.size), 4)
+    sums = inputs @ theta
+    reached = v @ np.where(sums >= 0.0, 1.0, -1.0)
+    while True:
+        inside = np.flatnonzero(np.abs(theta[places] + steps) <= bound)
+        moved = sums[:, None] + inputs[:, places[inside]] * steps[inside]
+        values = v @ np.where(moved >= 0.0, 1.0, -1.0)
+        best = int(values.argmax())
+        if values[best] <= reached + EVEN:
+            return theta
+        theta = theta.copy()
+        theta[places[inside[best]]] += steps[inside[best]]
+        sums, reached = inputs @ theta, values[best]
+
+
+def least_loss(samples: Samples, objective: Objective, solver: str, limits: Limits, budget: Budget, seed: int) -> float:
+    """Return a proven lower bound of the loss of every network of one hidden layer on the samples, and of every part of one.
+
+    Parameters
+    ----------
+    samples : Samples
+        The samples.
+    objective : Objective
+        The losses, with `P` and the number of hidden neurons.
+    solver, limits
+        Of the programs.
+    budget : Budget
+        When the search ends; what was proven until then counts.
+    seed : int
+        Of the neurons that steps begin from.
+    """
+    n_outputs = objective.n_outputs
+    # Of two outputs one mirrors the other where each has a loss of its own.
+    outputs = range(n_outputs if n_outputs > 2 or objective.is_shared else 1)
+    losses = [
+        sum(
+            objective.least_loss_of_group(group.weights, group.most, samples.labels[group.rows] == output)
+            for group in Prover(samples, output, objective, solver, limits, budget, seed).groups()
+        )
+        for output in outputs
+    ]
+    if objective.is_shared:
+        return float(max(losses))
+    return float(sum(losses) * n_outputs / len(losses))
