@@ -8,7 +8,8 @@ compares intervals of the weights on other samples.
 
 ``mnist`` and ``cifar`` are its experiment 2: for every number of training samples the baselines train for 20 epochs on all of
 them. GDSolver trains in two rounds of at most 10 epochs on four fifths, stalls and undoes by the last fifth, and gives the
-solver 32 wrong samples: alone (``paper``), or with 96 right ones that are to stay right (``kept``).
+solver 32 wrong samples: alone (``paper``), or with 96 right ones that are to stay right (``kept``). ``margin`` compares
+intervals and margins on training samples alone.
 
 In DIR go ``results.json``, ``results.md`` and the figures. Test samples decide nothing.
 """
@@ -59,10 +60,19 @@ READINGS: dict[str, dict[str, Any]] = {
 }
 """Regression programs; the radii are those of the least error in the experiment ``radius``."""
 
-KEPT = {"paper": 0, "kept": 96}
-"""Right samples that a classification program is given."""
+CLASSIFIERS: dict[str, dict[str, Any]] = {
+    "paper": {"keep": 0, "radius": 2.0, "epsilon": 0.1},
+    "kept": {"keep": 96, "radius": 2.0, "epsilon": 0.1},
+}
+"""Classification programs; radius and margin are those of the highest accuracy in the experiment ``margin``."""
 
 RADII = (0.25, 1.0, 4.0, 16.0, 64.0)
+MARGINS = tuple(itertools.product((0.5, 2.0, 8.0), (0.1, 1.0)))
+"""Radii and margins that are compared for classifications."""
+
+OTHERS = 100
+"""First seed of what decides something: other samples and networks than those of the results."""
+
 EPOCHS = 20
 FEWER = 8
 """Epochs of GDSolver with which it ends, the program included, in half the time of the baselines."""
@@ -115,7 +125,7 @@ def radii(scope: Scope) -> Iterator[dict[str, Any]]:
         (f"GDSolver, {reading}, radius {radius:g}", EPOCHS // 2, options | {"radius": radius})
         for (reading, options), radius in itertools.product(READINGS.items(), RADII)
     ]
-    return _regression(scope.functions, range(100, 100 + scope.seeds), variants)
+    return _regression(scope.functions, range(OTHERS, OTHERS + scope.seeds), variants)
 
 
 def _regression(
@@ -172,9 +182,34 @@ def classification(
     experiment: str, build: Callable[[], nn.Module], data: tuple[np.ndarray, ...], counts: tuple[int, ...], scope: Scope
 ) -> Iterator[dict[str, Any]]:
     """Yield one measurement after the other of experiment 2."""
+    return _classification(experiment, build, data, counts, range(scope.seeds), BASELINES, CLASSIFIERS)
+
+
+def margins(data: tuple[np.ndarray, ...], counts: tuple[int, ...], scope: Scope) -> Iterator[dict[str, Any]]:
+    """Yield the same with every radius and margin; a sixth of the training samples takes the place of the test samples."""
+    X, y = data[:2]
+    order = np.random.default_rng(OTHERS).permutation(len(X))
+    train, held = np.split(order, [len(X) * 5 // 6])
+    variants = {
+        f"radius {radius:g}, margin {epsilon:g}": {"keep": 96, "radius": radius, "epsilon": epsilon}
+        for radius, epsilon in MARGINS
+    }
+    seeds = range(OTHERS, OTHERS + max(1, scope.seeds // 2))
+    return _classification("margin", perceptron, (X[train], y[train], X[held], y[held]), counts, seeds, (), variants)
+
+
+def _classification(
+    experiment: str,
+    build: Callable[[], nn.Module],
+    data: tuple[np.ndarray, ...],
+    counts: tuple[int, ...],
+    seeds: range,
+    baselines: tuple[tuple[str, bool], ...],
+    variants: dict[str, dict[str, Any]],
+) -> Iterator[dict[str, Any]]:
     X_train, y_train, X_test, y_test = data
     for count in counts:
-        for seed in range(scope.seeds):
+        for seed in seeds:
             chosen = np.random.default_rng((seed, 7)).choice(len(X_train), count, replace=False)
             X, y = X_train[chosen], y_train[chosen]
 
@@ -186,12 +221,12 @@ def classification(
                 return network
 
             common = {"experiment": experiment, "samples": count, "seed": seed}
-            for optimizer, scheduled in BASELINES:
+            for optimizer, scheduled in baselines:
                 trainee, seconds = descended(module(), optimizer, scheduled, X, y, EPOCHS, seed)
                 score = float(np.mean(trainee.predicted(X_test) == y_test))
                 yield common | {"method": baseline_name(optimizer, scheduled), "accuracy": score, "seconds": seconds}
             for optimizer in OPTIMIZERS:
-                for reading, keep in KEPT.items():
+                for reading, options in variants.items():
                     network = module()
                     began = time.perf_counter()
                     run = hybrid.train(
@@ -202,9 +237,9 @@ def classification(
                         rounds=2,
                         epochs=EPOCHS // 2,
                         patience=2,
-                        keep=keep,
                         seed=seed,
                         solver="highs",
+                        **options,
                     )
                     seconds = time.perf_counter() - began
                     trainee = TorchTrainee(network, y, seed, None, 32)
@@ -302,7 +337,7 @@ def plot(results: dict[str, list[dict[str, Any]]], out: Path) -> None:
     from matplotlib import pyplot as plt
 
     for name, rows in results.items():
-        if name == "radius":
+        if name in ("radius", "margin"):
             continue
         figure, axis = plt.subplots(figsize=(10, 5))
         if name == "regression":
@@ -336,7 +371,7 @@ def main() -> None:
     """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, metavar="DIR", type=Path)
-    parser.add_argument("--only", nargs="*", choices=("regression", "radius", "mnist", "cifar"))
+    parser.add_argument("--only", nargs="*", choices=("regression", "radius", "margin", "mnist", "cifar"))
     parser.add_argument("--data", help="instead of MNIST (default: MNIST where it can be had, else digits; quick: digits)")
     parser.add_argument("--data-dir")
     parser.add_argument("--cifar", type=Path, metavar="FILE", help="CIFAR-10 as .npz; without it there is no such experiment")
@@ -351,11 +386,14 @@ def main() -> None:
         runs["regression"] = regression(scope)
     if "radius" in wanted:
         runs["radius"] = radii(scope)
-    if "mnist" in wanted:
+    if {"mnist", "margin"} & set(wanted):
         data = load(arguments.data or ("digits" if arguments.quick else "auto"), data_dir=arguments.data_dir)
         assert data.X_test is not None and data.y_test is not None
         parts = data.X_train.astype(np.float32), data.y_train, data.X_test.astype(np.float32), data.y_test
-        runs["mnist"] = classification("mnist", perceptron, parts, scope.mnist, scope)
+        if "margin" in wanted:
+            runs["margin"] = margins(parts, scope.mnist, scope)
+        if "mnist" in wanted:
+            runs["mnist"] = classification("mnist", perceptron, parts, scope.mnist, scope)
     if "cifar" in wanted and arguments.cifar is not None:
         runs["cifar"] = classification("cifar", convolutional, arrays(arguments.cifar), scope.cifar, scope)
     results: dict[str, list[dict[str, Any]]] = {}

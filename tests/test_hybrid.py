@@ -310,6 +310,19 @@ def test_a_regressor_gets_better() -> None:
     assert run.validation_loss == solver.validation_loss
 
 
+def test_data_of_pandas_and_lists_serve_as_arrays_do() -> None:
+    pandas = pytest.importorskip("pandas")
+    X, y = blobs()
+    frame, series = pandas.DataFrame(X), pandas.Series(y, index=np.arange(len(y))[::-1])
+    scores = []
+    for inputs, answers in ((X, y), (frame, series), (X.tolist(), y.tolist())):
+        model = MLPClassifier(hidden_layer_sizes=(8,), random_state=0)
+        run = hybrid.train(model, inputs, answers, rounds=1, epochs=2)
+        fit = hybrid.finetune_last_layer(model, inputs, answers)
+        scores.append((run.validation_loss, fit.objective))
+    assert scores[0] == scores[1] == scores[2]
+
+
 def test_training_ends_at_the_desired_loss() -> None:
     X, y = blobs()
     assert len(hybrid.train(classifier(), X, y, desired_loss=100.0).history) == 1

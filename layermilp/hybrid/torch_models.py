@@ -117,7 +117,7 @@ class TorchTrainee:
         self.module.load_state_dict(state)
 
     def _inputs(self, X: Any) -> torch.Tensor:
-        return torch.as_tensor(X).to(self.last.weight)
+        return torch.as_tensor(X if isinstance(X, torch.Tensor) else np.require(X, requirements="W")).to(self.last.weight)
 
     def _answers(self, y: Any) -> torch.Tensor:
         if self.kind == "classes":

@@ -269,7 +269,7 @@ def finetune_last_layer(
         node_limit=node_limit,
     )
     trainee = adapted(model, y, seed)
-    data = Data.of(X, y, validation if validation is not None else (X[:0], y[:0]), seed)
+    data = Data.of(X, y, validation if validation is not None else (_part(X, slice(0)), _part(y, slice(0))), seed)
     return _solved(trainee, data, settings, np.random.default_rng(seed))[0]
 
 
@@ -297,7 +297,15 @@ class Data:
             raise DataError("one sample cannot be split; give validation samples")
         order = np.random.default_rng((seed, 1)).permutation(len(X))
         count = max(1, round(VALIDATION * len(X)))
-        return cls(X[order[count:]], y[order[count:]], X[order[:count]], y[order[:count]])
+        kept, judges = order[count:], order[:count]
+        return cls(_part(X, kept), _part(y, kept), _part(X, judges), _part(y, judges))
+
+
+def _part(values: Any, rows: IntArray | slice) -> Any:
+    """Return some rows of an array, a tensor, a list, or what pandas has."""
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    return values[rows] if hasattr(values, "shape") else np.asarray(values)[rows]
 
 
 def training(trainee: Trainee, data: Data, settings: Settings) -> Iterator[Record]:
