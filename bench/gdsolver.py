@@ -67,7 +67,7 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
 """Classification programs; radius and margin are those of the highest accuracy in the experiment ``margin``."""
 
 RADII = (0.25, 1.0, 4.0, 16.0, 64.0)
-MARGINS = tuple(itertools.product((0.5, 2.0, 8.0), (0.1, 1.0)))
+MARGINS = tuple(itertools.product((0.5, 2.0, 8.0, 32.0), (0.1, 1.0, 4.0)))
 """Radii and margins that are compared for classifications."""
 
 OTHERS = 100

@@ -61,6 +61,8 @@ class State:
         Number of the batch, from 1.
     batch_ended : bool
         Whether the batch is over.
+    mean : WeightAverage
+        Average of the weights after the batches that are over.
     records : tuple of Record
         All sweeps so far.
     tally : Tally
@@ -75,6 +77,7 @@ class State:
     iterate: Network
     batch: int
     batch_ended: bool
+    mean: WeightAverage
     records: tuple[Record, ...]
     tally: Tally
     batch_accuracy: float
@@ -83,20 +86,28 @@ class State:
 
 
 def training(
-    network: Network, data: TrainingData, settings: Settings, workers: Workers, watch: Watcher = lambda step: None
+    network: Network,
+    data: TrainingData,
+    settings: Settings,
+    workers: Workers,
+    watch: Watcher = lambda step: None,
+    begin: State | None = None,
 ) -> Iterator[State]:
     """Train as `train` does; yield the state after every sweep and at the end of every batch.
 
-    Whoever iterates holds the best weights so far at any time, so an interrupted run loses one sweep at most.
+    Whoever iterates holds the best weights so far at any time, so an interrupted run loses one sweep at most. With the state
+    at the end of a batch as `begin` the run goes on with the next one, as if it had not been interrupted.
     """
     objective = settings.objective_for(network, data.y)
     iterate = network.with_decision(objective.decision)
     order, mean = sample_order(len(data.X), settings), WeightAverage(settings.average)
     records: tuple[Record, ...] = ()
-    tally = Tally()
-    for number in range(1, settings.total_batches + 1):
+    tally, done = Tally(), 0
+    if begin is not None:
+        iterate, mean, records, tally, done = begin.iterate, begin.mean, begin.records, begin.tally, begin.batch
+    for number in range(done + 1, settings.total_batches + 1):
         batch = _Batch(number, order, data, settings, objective, workers, watch)
-        boxes = tuple(trust_box(block.theta, settings, first=number == 1) for block in iterate.blocks)
+        boxes = tuple(trust_box(block.theta, settings, first=not mean.sums) for block in iterate.blocks)
         accuracy, last_accuracy = 0.0, -1.0
         best: State | None = None
         for sweep_number in range(1, settings.max_sweeps + 1):
@@ -110,13 +121,13 @@ def training(
             records, tally, accuracy = (*records, record), tally + swept.tally, record.batch_accuracy
             if best is None or accuracy > best.batch_accuracy:
                 accuracies = accuracy, record.seen_accuracy, record.test_accuracy
-                best = State(result, iterate, number, False, records, tally, *accuracies)
+                best = State(result, iterate, number, False, mean, records, tally, *accuracies)
             best = replace(best, records=records, tally=tally)
             yield best
         assert best is not None  # there is at least one sweep
         ended = batch.ended(best, mean, boxes[-1])
         yield ended
-        iterate, tally, mean = ended.iterate, ended.tally, mean.with_weights(ended.iterate)
+        iterate, tally, mean = ended.iterate, ended.tally, ended.mean
 
 
 class _Batch:
@@ -185,9 +196,10 @@ class _Batch:
             result, more = self._postprocess(result, whole_box(result.blocks[-1].theta, bound), part)
             tally += more
         else:
-            return replace(best, batch_ended=True)
+            return replace(best, batch_ended=True, mean=mean.with_weights(iterate))
         accuracies = (self._share(iterate, self.part), *self._accuracies(result))
-        return State(result, iterate, self.number, True, best.records, tally, *accuracies)
+        after = mean.with_weights(iterate)
+        return State(result, iterate, self.number, True, after, best.records, tally, *accuracies)
 
     def _postprocess(self, network: Network, box: Box, part: IntArray | slice) -> tuple[Network, Tally]:
         """Post-process the last layer on the given samples."""
