@@ -1,0 +1,8 @@
+"""The trainers as scikit-learn estimators."""
+
+from layermilp.estimators.hybrid import HybridClassifier, HybridRegressor
+from layermilp.estimators.integer import IntegerNetClassifier
+from layermilp.estimators.layerwise import LayerwiseClassifier
+from layermilp.estimators.smt import SMTClassifier
+
+__all__ = ["HybridClassifier", "HybridRegressor", "IntegerNetClassifier", "LayerwiseClassifier", "SMTClassifier"]

@@ -1,0 +1,89 @@
+"""What the estimators have in common: checked data, labels, scaled inputs, seeds."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from layermilp.errors import DataError, OptionError
+from layermilp.program import FloatArray, IntArray
+
+SCALES = ("minmax", None)
+"""How inputs are scaled: each from its least to its largest value in training to 0 to 1, or not at all."""
+
+
+def seed_of(random_state: Any) -> int:
+    """Return a seed: the number itself, or one drawn from a generator."""
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def classes_of(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the different labels.
+
+    Raises
+    ------
+    DataError
+        If there is only one.
+    """
+    check_classification_targets(labels)
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise DataError(f"the samples have 1 class, {classes[0]}; a classifier needs two")
+    return classes
+
+
+class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier whose network stands in ``network_``; its outputs, 0, 1, ..., stand for ``classes_``."""
+
+    scale: str | None
+    classes_: NDArray[Any]
+    network_: Any
+    n_features_in_: int
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the classes of samples, shape ``(m,)``."""
+        inputs = self._inputs(X)
+        return np.asarray(self.classes_[self.network_.predict(inputs)])
+
+    def _samples(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, IntArray]:
+        """Check training data; learn the classes and the scale of the inputs; return scaled inputs and outputs."""
+        if self.scale not in SCALES:
+            raise OptionError(f"scale {self.scale!r} is unknown; choose 'minmax' or None")
+        inputs, labels = validate_data(self, X, y, dtype=np.float64)
+        self.classes_ = classes_of(labels)
+        self._learn_scale(inputs)
+        return self._scaled(inputs), np.searchsorted(self.classes_, labels)
+
+    def _inputs(self, X: ArrayLike) -> FloatArray:
+        """Check and scale samples for a prediction."""
+        check_is_fitted(self)
+        return self._scaled(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def _learn_scale(self, inputs: FloatArray) -> None:
+        self.least_, self.largest_ = inputs.min(axis=0), inputs.max(axis=0)
+
+    def _scaled(self, inputs: FloatArray) -> FloatArray:
+        """Scale to [0, 1]; what lies outside of the training data's range is taken for its end."""
+        if self.scale is None:
+            return inputs
+        with np.errstate(over="ignore"):
+            width = self.largest_ - self.least_
+            shares = (inputs - self.least_) / np.where(width > 0.0, width, 1.0)
+        return np.asarray(np.clip(shares, 0.0, 1.0))
+
+    def _say(self, text: str) -> None:
+        """Print where the user wants to hear of it."""
+        if getattr(self, "verbose", 0):
+            print(f"{type(self).__name__}: {text}")
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train; see the class."""
+        raise NotImplementedError
