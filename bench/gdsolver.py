@@ -61,8 +61,8 @@ READINGS: dict[str, dict[str, Any]] = {
 """Regression programs; the radii are those of the least error in the experiment ``radius``."""
 
 CLASSIFIERS: dict[str, dict[str, Any]] = {
-    "paper": {"keep": 0, "radius": 2.0, "epsilon": 0.1},
-    "kept": {"keep": 96, "radius": 2.0, "epsilon": 0.1},
+    "paper": {"keep": 0, "radius": 8.0, "epsilon": 1.0},
+    "kept": {"keep": 96, "radius": 8.0, "epsilon": 1.0},
 }
 """Classification programs; radius and margin are those of the highest accuracy in the experiment ``margin``."""
 

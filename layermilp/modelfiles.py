@@ -20,6 +20,7 @@ KINDS = {
     "layermilp.network": "a network",
     "layermilp.committee": "a committee",
     "layermilp.integer": "an integer network",
+    "layermilp.checkpoint": "a checkpoint",
 }
 """What files of each format hold."""
 

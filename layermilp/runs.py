@@ -1,15 +1,21 @@
-"""The directory of a training run: ``model.npz``, ``history.jsonl``, ``summary.json``, each written atomically."""
+"""The directory of a training run: ``model.npz``, ``history.jsonl``, ``summary.json`` and checkpoints, written atomically."""
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Iterable
+import os
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from layermilp.errors import OutputError
+from layermilp.errors import ModelFileError, OutputError
 from layermilp.files import require_writable, write_atomically
+from layermilp.modelfiles import Arrays, ModelFile, read_model_file, write_model_file
 from layermilp.models import Model
+
+Read = TypeVar("Read")
 
 
 class RunDirectory:
@@ -24,7 +30,7 @@ class RunDirectory:
     Raises
     ------
     OutputError
-        If the directory cannot be made or written to.
+        If the directory cannot be made or written to, or another run is writing to it.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -34,6 +40,16 @@ class RunDirectory:
         except OSError as error:
             raise OutputError(f"cannot make the directory {self.path}: {error.strerror or error}") from error
         require_writable(self.model)
+        self._lock()
+
+    def _lock(self) -> None:
+        """Keep other runs out for as long as this process lives; the system lets go of the lock even of a killed one."""
+        lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o666)
+        weakref.finalize(self, os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(f"another run is writing to {self.path}; wait for it, or choose another directory") from error
 
     @property
     def model(self) -> Path:
@@ -47,7 +63,68 @@ class RunDirectory:
         write_atomically(self.path / "history.jsonl", lambda file: file.write(lines.encode()))
         self.summarize(summary)
 
+    def begin(self, argv: Sequence[str]) -> None:
+        """Write down the command of a new run, and forget the checkpoints of an earlier one."""
+        for checkpoint in self.checkpoints:
+            checkpoint.unlink(missing_ok=True)
+        text = json.dumps(list(argv)) + "\n"
+        write_atomically(self.path / "command.json", lambda file: file.write(text.encode()))
+
+    @property
+    def checkpoints(self) -> tuple[Path, Path]:
+        """The newest checkpoint and the one before."""
+        return self.path / "checkpoint.npz", self.path / "checkpoint-before.npz"
+
+    def checkpoint(self, format_name: str, version: int, arrays: Arrays) -> None:
+        """Write a checkpoint; keep the one before."""
+        newest, before = self.checkpoints
+        fresh = write_model_file(newest.with_name(".checkpoint.new.npz"), format_name, version, arrays)
+        if newest.exists():
+            os.replace(newest, before)
+        os.replace(fresh, newest)
+
+    def restored(self, read: Callable[[ModelFile], Read], note: Callable[[str], None]) -> Read | None:
+        """Return what the newest checkpoint holds, or if it is damaged the one before; None if there is none.
+
+        Raises
+        ------
+        ModelFileError
+            If there are checkpoints, and all are damaged.
+        """
+        damage = None
+        for path in self.checkpoints:
+            if not path.exists():
+                continue
+            try:
+                return read(read_model_file(path))
+            except ModelFileError as error:
+                damage = error
+                note(f"{error}; it is left out")
+        if damage is not None:
+            raise ModelFileError(f"no checkpoint of {self.path} can be read; train anew, into another directory") from damage
+        return None
+
     def summarize(self, summary: dict[str, Any]) -> None:
         """Write the summary alone, where nothing was learned."""
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
         write_atomically(self.path / "summary.json", lambda file: file.write(text.encode()))
+
+
+def command_of(path: str | Path) -> list[str]:
+    """Return the command of the run that a directory is of, without the name of the program.
+
+    Raises
+    ------
+    ModelFileError
+        If the directory is not that of a run, or its command is damaged.
+    """
+    file = Path(path) / "command.json"
+    try:
+        words = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{path} is not the directory of a run: there is no {file}") from error
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{file} is damaged: {error}") from error
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words) or words[0] != "train":
+        raise ModelFileError(f"{file} is damaged: it holds no command `train`")
+    return words

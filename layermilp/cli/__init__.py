@@ -33,8 +33,11 @@ COMMANDS: dict[str, tuple[options.Command, str]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, 1 without an answer, 2 for a refused input, 130 when interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        arguments = options.parse(COMMANDS, argv)
+        resumed = options.resumed(words)
+        arguments = options.parse(COMMANDS, words if resumed is None else resumed)
+        arguments.argv, arguments.is_resumed = words, resumed is not None
         command: options.Command = arguments.command
         return command(arguments)
     except LayermilpError as error:

@@ -38,6 +38,8 @@ def train_hybrid(arguments: argparse.Namespace) -> int:
         data = load(arguments, None, progress.note)
         progress.note(f"data: {data.source}")
         chosen = chosen_samples(data, arguments.samples, settings.seed)
+        if directory is not None:
+            directory.begin(arguments.argv)
         X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
         trainee = SklearnTrainee(model, y)
         try:

@@ -33,6 +33,8 @@ def train_integer(arguments: argparse.Namespace) -> int:
         data = load(arguments, None, progress.note)
         progress.note(f"data: {data.source}")
         chosen = chosen_samples(data, arguments.samples, settings.seed)
+        if directory is not None:
+            directory.begin(arguments.argv)
         X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
         try:
             with terminated_like_interrupted(), workers:

@@ -20,6 +20,7 @@ from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP,
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tiebreak import TIE_BREAKS
 from layermilp.parallel import BACKENDS
+from layermilp.runs import command_of
 from layermilp.smt import trainer as smt
 from layermilp.solvers import SOLVERS, Option
 from layermilp.version import __version__
@@ -61,6 +62,31 @@ def parse(commands: Mapping[str, tuple[Command, str]], argv: Sequence[str] | Non
         return arguments
     chosen = preset(name)
     return _parser(commands, method, {"init": chosen.init, **chosen.options}).parse_args(argv)
+
+
+def resumed(argv: Sequence[str]) -> list[str] | None:
+    """Return the command of the run that ``train --resume DIR`` goes on with, as it was given; None for other commands.
+
+    Raises
+    ------
+    OptionError
+        If there are options beside it that decide anything.
+    ModelFileError
+        If the directory is not that of a run.
+    """
+    if not argv or argv[0] != "train" or not any(word == "--resume" or word.startswith("--resume=") for word in argv):
+        return None
+    peek = Parser(prog="layermilp train", add_help=False, allow_abbrev=False)
+    peek.add_argument("--resume", required=True)
+    peek.add_argument("--jobs")
+    for word in ("--quiet", "--verbose"):
+        peek.add_argument(word, action="store_true")
+    given, others = peek.parse_known_args(list(argv[1:]))
+    if others:
+        raise OptionError(f"--resume goes on with the options of its run, so {others[0]} cannot be given beside it")
+    command = [*command_of(given.resume), "--out", given.resume]
+    command += ["--jobs", given.jobs] if given.jobs is not None else []
+    return command + [word for word in ("--quiet", "--verbose") if getattr(given, word[2:])]
 
 
 def _method(argv: Sequence[str] | None) -> str:
@@ -121,7 +147,8 @@ def _add_train(parser: argparse.ArgumentParser, method: str) -> None:
     _add_data(parser)
     if method not in ALONE:
         _add_workers(parser)
-    parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl and summary.json")
+    parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl, summary.json and checkpoints")
+    parser.add_argument("--resume", metavar="DIR", help="go on with the run of this directory, by its own options")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", help="print nothing but the result")
     loudness.add_argument("--verbose", action="store_true", help="more lines on the way")

@@ -36,6 +36,8 @@ def train_smt(arguments: argparse.Namespace) -> int:
         network = network or Network.dense([data.n_inputs, 8, data.n_classes])
         network = network.with_classes(output_classes(network, data))
         chosen = chosen_samples(data, arguments.samples, settings.seed)
+        if directory is not None:
+            directory.begin(arguments.argv)
         progress.show("searching")
         with terminated_like_interrupted():
             outcome = run(network, data.X_train[chosen], data.classes[data.y_train[chosen]], settings)

@@ -19,14 +19,17 @@ from layermilp.cli.sources import labelled, load
 from layermilp.committee import Committee
 from layermilp.datasets import Dataset
 from layermilp.errors import NetworkError, OptionError
+from layermilp.layerwise.checkpoint import FORMAT as CHECKPOINT
+from layermilp.layerwise.checkpoint import VERSION as CHECKPOINT_VERSION
+from layermilp.layerwise.checkpoint import Checkpoint, digest_of
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.members import derived_seed, member_settings, train_members
-from layermilp.layerwise.schedule import sample_order
+from layermilp.layerwise.schedule import WeightAverage, sample_order
 from layermilp.layerwise.settings import Settings
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tally import Tally
-from layermilp.layerwise.trainer import Record, training
-from layermilp.layerwise.trials import Trials, choose_initialization
+from layermilp.layerwise.trainer import Record, State, Trained, training
+from layermilp.layerwise.trials import choose_initialization
 from layermilp.models import Model
 from layermilp.network import Network
 from layermilp.parallel import Workers
@@ -60,6 +63,7 @@ def train(arguments: argparse.Namespace) -> int:
         classes = output_classes(network, data)
         checked = TrainingData.of(network.with_classes(classes), *labelled(data))
         run = _Run(arguments, settings, data, classes, directory, progress)
+        run.restore(checked)
         interrupted = run.follow(checked, workers)
     if not run.members:
         print("layermilp: interrupted before anything was learned", file=sys.stderr)
@@ -91,6 +95,11 @@ class _Member:
     tally: Tally
     batches_done: int
 
+    @classmethod
+    def of(cls, state: State) -> _Member:
+        """Return the member at the end of a batch."""
+        return cls(state.network, state.records, state.tally, state.batch)
+
 
 class _Run:
     """A training run from the command line: its members so far, and what is written of them."""
@@ -108,19 +117,46 @@ class _Run:
         self.directory, self.progress = directory, progress
         self.size: int = arguments.committee
         self.members: list[_Member] = []
-        self.trials: list[Trials] = []
+        self.states: list[State] = []
+        self.scores: list[tuple[float, ...]] = []
+        self.digest = ""
         self.began = time.perf_counter()
         self.written = -math.inf
+
+    def restore(self, data: TrainingData) -> None:
+        """Take up the newest checkpoint of a resumed run."""
+        if self.directory is None:
+            return
+        template = self._candidate(0).with_decision(self.settings.objective_for(self._candidate(0), data.y).decision)
+        self.digest = digest_of([member_settings(self.settings, i) for i in range(self.size)], template, data)
+        if not self.arguments.is_resumed:
+            self.directory.begin(self.arguments.argv)
+            return
+        found = self.directory.restored(lambda file: Checkpoint.from_file(file, template), self.progress.note)
+        if found is None:
+            self.progress.note("no batch was over; the run begins anew")
+            return
+        found.check(self.digest)
+        self.states, self.scores = list(found.states), [tuple(scores) for scores in found.notes["scores"][: len(found.states)]]
+        self.began -= found.notes["seconds"]
+        self.members = [_Member.of(state) for state in self.states]
+        self.progress.note(f"goes on after batch {sum(state.batch for state in self.states)}")
+
+    def _keep(self) -> None:
+        """Write a checkpoint."""
+        if self.directory is not None:
+            notes = {"scores": self.scores, "seconds": time.perf_counter() - self.began}
+            checkpoint = Checkpoint(self.digest, tuple(self.states), notes)
+            self.directory.checkpoint(CHECKPOINT, CHECKPOINT_VERSION, checkpoint.arrays())
 
     def follow(self, data: TrainingData, workers: Workers) -> bool:
         """Train to the end or until interrupted; return whether it was."""
         try:
             with terminated_like_interrupted(), workers:
-                networks = [self._initial(member, data, workers) for member in range(self.size)]
                 if self.size == 1:
-                    self._train_one(networks[0], data, workers)
+                    self._train_one(data, workers)
                 else:
-                    self._train_members(networks, data, workers)
+                    self._train_members(data, workers)
         except KeyboardInterrupt:
             return True
         return False
@@ -128,11 +164,7 @@ class _Run:
     def _initial(self, member: int, data: TrainingData, workers: Workers) -> Network:
         """Return the initial network of a member, chosen among trials if these are asked for."""
         settings, n_trials = member_settings(self.settings, member), self.arguments.init_trials
-        seeds = [derived_seed(settings.seed, trial) for trial in range(n_trials)]
-        candidates = [
-            Network.from_notation(self.arguments.net, init=self.arguments.init, seed=seed).with_classes(self.classes)
-            for seed in seeds
-        ]
+        candidates = [self._candidate(derived_seed(settings.seed, trial)) for trial in range(n_trials)]
         if n_trials == 1:
             return candidates[0]
         trials = choose_initialization(
@@ -142,27 +174,40 @@ class _Run:
             workers,
             lambda number, score: self.progress.note(f"initialization {number}/{n_trials}: accuracy {score:.3f}"),
         )
-        self.trials.append(trials)
+        self.scores.append(tuple(trials.scores))
         self.progress.note(f"initialization {trials.chosen + 1} of {n_trials} goes on")
         return trials.network
 
-    def _train_one(self, network: Network, data: TrainingData, workers: Workers) -> None:
-        for state in training(network, data, self.settings, workers, self.progress.on_step):
+    def _candidate(self, seed: int) -> Network:
+        """Return an initial network."""
+        return Network.from_notation(self.arguments.net, init=self.arguments.init, seed=seed).with_classes(self.classes)
+
+    def _train_one(self, data: TrainingData, workers: Workers) -> None:
+        begin = self.states[0] if self.states else None
+        network = self._initial(0, data, workers) if begin is None else begin.iterate
+        for state in training(network, data, self.settings, workers, self.progress.on_step, begin):
             done = state.batch if state.batch_ended else state.batch - 1
             self.members = [_Member(state.network, state.records, state.tally, done)]
             self.progress.on_state(state)
+            if state.batch_ended:
+                self.states = [state]
+                self._keep()
             if state.batch_ended and done < self.settings.total_batches and self.is_due:
                 self.write(interrupted=True)
 
-    def _train_members(self, networks: list[Network], data: TrainingData, workers: Workers) -> None:
+    def _train_members(self, data: TrainingData, workers: Workers) -> None:
+        done = len(self.states)
+        networks = [self._initial(member, data, workers) for member in range(done, self.size)]
         # The members are judged here, once, and not after every sweep of theirs.
         alone = replace(data, X_test=None, y_test=None)
-        settings = [member_settings(self.settings, member) for member in range(self.size)]
+        settings = [member_settings(self.settings, member) for member in range(done, self.size)]
         self.progress.note(f"{self.size} members, {min(workers.n_jobs, self.size)} at a time")
         for trained in train_members(networks, alone, settings, workers):
             self.members.append(
                 _Member(trained.network, trained.history, trained.tally, self.settings.total_batches)
             )
+            self.states.append(self._ended(trained))
+            self._keep()
             scores = "".join(
                 f", {part} {accuracy:.3f}"
                 for part, accuracy in accuracies(trained.network, self.data).items()
@@ -171,6 +216,13 @@ class _Run:
             self.progress.note(f"member {len(self.members)}/{self.size}{scores}, {trained.seconds:.1f} s")
             if len(self.members) < self.size:
                 self.write(interrupted=True)
+
+    def _ended(self, trained: Trained) -> State:
+        """Return the state at the end of a member's training."""
+        last = trained.history[-1]
+        accuracies = last.batch_accuracy, last.seen_accuracy, last.test_accuracy
+        mean, total = WeightAverage(self.settings.average), self.settings.total_batches
+        return State(trained.network, trained.network, total, True, mean, trained.history, trained.tally, *accuracies)
 
     @property
     def model(self) -> Model:
@@ -224,7 +276,7 @@ class _Run:
             "members_done": len(self.members),
             "init": self.arguments.init,
             "init_trials": self.arguments.init_trials,
-            "init_scores": [trials.scores for trials in self.trials],
+            "init_scores": self.scores,
             "preset": self.arguments.preset,
             **{name: getattr(settings, name) for name in OPTIONS},
             "epochs": settings.n_epochs,

@@ -30,7 +30,7 @@ SOFTNESS = 0.01
 EDGE = 1e-3
 """Share of the lead that a solver's tolerance may take from a sample."""
 
-EPSILON = 0.1
+EPSILON = 1.0
 """Lead over every rival from which a sample counts as right."""
 
 

@@ -20,7 +20,7 @@ from layermilp.solvers import require
 VALIDATION = 0.2
 """Share of the samples that judges the rounds, where no others are given."""
 
-RADIUS = 0.5
+RADIUS = 8.0
 """Default interval, in root mean squares of the weights of the last layer."""
 
 
