@@ -195,10 +195,10 @@ class Bench:
 
     def starts(self) -> Iterator[dict[str, Any]]:
         """From a straight-through network to the best objective."""
-        for count, bound, seed in itertools.product(self.scope.samples[-1:], (1, 15), range(self.scope.seeds)):
-            X, y = self.subset(count, seed)
-            yield self.by_solver(f"gradient start, P = {bound}", X, y, seed, bound=bound, start="gradient", stop_accuracy=1.0)
-            yield self.by_solver(f"no start, P = {bound}", X, y, seed, bound=bound, stop_accuracy=1.0)
+        for start, bound, seed in itertools.product(("gradient", "none"), (1, 15), range(self.scope.seeds)):
+            X, y = self.subset(self.scope.samples[-1], seed)
+            name = f"{'no' if start == 'none' else start} start, P = {bound}"
+            yield self.by_solver(name, X, y, seed, bound=bound, start=start, stop_accuracy=1.0)
 
     def neurons(self) -> Iterator[dict[str, Any]]:
         """The fewest neurons for an accuracy above 0.9."""

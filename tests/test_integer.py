@@ -29,6 +29,7 @@ from layermilp.integer.gradient import straight_through
 from layermilp.integer.neighbourhood import Box, Goal, NeuronTask, Samples, applied
 from layermilp.integer.network import GRID, IntegerLayer, IntegerNetwork, correct, rounded, without_idle
 from layermilp.integer.prove import climbed, least_loss
+from layermilp.integer.search import Search
 from layermilp.integer.trainer import conflicts
 from layermilp.program import Limits, Status
 from layermilp.solvers import solve
@@ -366,6 +367,24 @@ def test_a_gradient_start_is_never_made_worse() -> None:
     X, y = _blobs()
     trained = integer.train(X, y, hidden=(3,), bound=1, start="gradient", stop_accuracy=1.0, node_limit=10, n_jobs=1)
     assert trained.objective >= trained.start_objective and trained.start_accuracy > 0.5
+
+
+def test_what_is_left_of_the_time_goes_to_other_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = _blobs()
+    votes: list[int] = []
+    vote = Search.vote
+
+    def counted(search: Search, *parts: Any) -> Any:
+        votes.append(1)
+        return vote(search, *parts)
+
+    monkeypatch.setattr(Search, "vote", counted)
+    options: dict[str, Any] = {"hidden": (2,), "bound": 1, "stop_accuracy": 1.0, "node_limit": 1, "n_jobs": 1}
+    once = integer.train(X, y, **options)
+    assert len(votes) == 1
+    longer = integer.train(X, y, time_limit=2.0, **options)
+    assert len(votes) > 2 or longer.is_optimal
+    assert longer.objective >= once.objective
 
 
 def test_straight_through_learns_what_is_separable() -> None:

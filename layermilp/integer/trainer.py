@@ -212,7 +212,8 @@ def train(
     node_limit : int, optional
         Branch-and-bound nodes per program, a limit that is repeatable.
     time_limit : float, optional
-        Seconds for the whole run. Runs in which it is hit are not repeatable.
+        Seconds for the whole run. As long as `stop_accuracy` is not exceeded, the search begins anew in what is left of
+        them, with other bootstrap samples. Runs in which the limit is hit are not repeatable.
     batch_size : int, optional
         Train in batches of about this many samples, see `layermilp.integer.batches`: for thousands of samples.
     epochs : int
@@ -286,7 +287,10 @@ def _trained_with_fewest(
 
 
 def _trained(run: _Run) -> Iterator[Trained]:
-    """Improve the start; after a gradient start, and half of the time, a vote of neurons too. The better network stays."""
+    """Improve the start; after a gradient start, and half of the time, a vote of neurons too. The better network stays.
+
+    What a time limit leaves goes to votes of other bootstrap samples.
+    """
     settings, search, first = run.settings, run.search, run.start(run.samples)
     yield run.trained(first)
     best = first
@@ -295,11 +299,13 @@ def _trained(run: _Run) -> Iterator[Trained]:
             yield run.trained(best)
             if search.budget.is_half_over:
                 break
-    if settings.start == "none" or not search.is_done(best):
+    while not run.is_done(best):
         for found in _voted(run, first.network):
             if run.is_better(found, best):
                 best = found
             yield run.trained(replace(best, programs=found.programs, nodes=found.nodes))
+        if settings.time_limit is None or settings.neurons == "fewest":
+            break
     if settings.prove and best.loss > run.least:
         run.prove()
         yield run.trained(replace(best, programs=search.programs, nodes=search.nodes))
@@ -371,6 +377,10 @@ class _Run:
             network = IntegerNetwork(started.layers, settings.bound, self.classes)
         self.first = self.search.found(network)
         return self.first
+
+    def is_done(self, found: Found) -> bool:
+        """Whether a network cannot or need not be better, or the time is over."""
+        return found.loss <= self.least or self.search.is_done(found)
 
     def is_better(self, found: Found, best: Found) -> bool:
         """Whether a network is better: it exceeds the accuracy at which the search ends, or has less loss."""
