@@ -22,7 +22,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -375,11 +375,14 @@ def main() -> None:
     parser.add_argument("--data", help="instead of MNIST (default: MNIST where it can be had, else digits; quick: digits)")
     parser.add_argument("--data-dir")
     parser.add_argument("--cifar", type=Path, metavar="FILE", help="CIFAR-10 as .npz; without it there is no such experiment")
+    parser.add_argument("--samples", type=int, nargs="+", help="numbers of samples of mnist or cifar (default: five)")
     parser.add_argument("--quick", action="store_true", help="a seed, two functions, 100 samples: under three minutes")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     scope = QUICK if arguments.quick else FULL
+    if arguments.samples is not None:
+        scope = replace(scope, mnist=tuple(arguments.samples), cifar=tuple(arguments.samples))
     wanted = arguments.only or ("regression", "mnist", "cifar")
     runs: dict[str, Iterator[dict[str, Any]]] = {}
     if "regression" in wanted:
