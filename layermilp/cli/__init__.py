@@ -10,6 +10,7 @@ from layermilp.cli.hybrid import train_hybrid
 from layermilp.cli.integer import train_integer
 from layermilp.cli.smt import train_smt
 from layermilp.cli.train import INTERRUPTED, train
+from layermilp.cli.verify import verify
 from layermilp.errors import LayermilpError
 
 TRAINERS: dict[str, options.Command] = {
@@ -24,6 +25,7 @@ COMMANDS: dict[str, tuple[options.Command, str]] = {
     "train": (lambda arguments: TRAINERS[arguments.method](arguments), "train a network or a committee"),
     "postprocess": (models.postprocess, "fit the last layer of a saved network to a complete training set"),
     "evaluate": (models.evaluate, "print the accuracy of a saved network"),
+    "verify": (verify, "recompute what a run claims, and say where it differs"),
     "predict": (models.predict, "predict labels with a saved network"),
     "solvers": (sources.solvers, "list the solvers"),
     "data": (sources.data, "list data sets, or show one"),

@@ -360,6 +360,12 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="directory of a run, or its model.npz")
+    parser.add_argument("--data", metavar="DATA", help="as for train (default: what the run has named)")
+    _add_source(parser)
+
+
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model.npz")
     parser.add_argument("samples", help=".csv (label column ignored) or .npz (array X)")
@@ -397,6 +403,7 @@ def _class_weight(text: str) -> str | float:
 ADDERS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "postprocess": _add_postprocess,
     "evaluate": _add_evaluate,
+    "verify": _add_verify,
     "predict": _add_predict,
     "solvers": lambda parser: None,
     "data": _add_data_command,

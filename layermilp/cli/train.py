@@ -7,7 +7,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -247,16 +247,6 @@ class _Run:
             for record in member.records:
                 yield ({"member": number} if self.size > 1 else {}) | asdict(record)
 
-    def _samples(self) -> tuple[list[IntArray], IntArray]:
-        """Return the samples of every member's last batch, and all that any member has seen."""
-        size, batches, seen = self.settings.batch_size, [], []
-        for number, member in enumerate(self.members):
-            order = sample_order(len(self.data.X_train), member_settings(self.settings, number))
-            end = size * member.records[-1].batch
-            batches.append(order[end - size : end])
-            seen.append(order[:end])
-        return batches, np.unique(np.concatenate(seen))
-
     def _accuracy(self, model: Model, part: IntArray) -> float:
         """Return the accuracy on some training samples."""
         return model.accuracy(self.data.X_train[part], self.data.classes[self.data.y_train[part]])
@@ -267,7 +257,8 @@ class _Run:
         tally = sum((member.tally for member in self.members), Tally())
         calls = dict(sorted(tally.solver_calls.items()))
         found = accuracies(self.model, self.data)
-        batches, seen = self._samples()
+        last = [member.records[-1].batch for member in self.members]
+        batches, seen = used_samples(len(self.data.X_train), settings, last)
         return {
             "data": self.data.name,
             "data_source": self.data.source,
@@ -341,6 +332,26 @@ def terminated_like_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def used_samples(n_samples: int, settings: Settings, last_batches: Sequence[int]) -> tuple[list[IntArray], IntArray]:
+    """Return the samples of every member's last batch, and all that any member has seen.
+
+    Parameters
+    ----------
+    n_samples : int
+        Training samples there are.
+    settings : Settings
+        Of the run.
+    last_batches : sequence of int
+        Last batch of every member, from 1.
+    """
+    size, batches, seen = settings.batch_size, [], []
+    for number, last in enumerate(last_batches):
+        order = sample_order(n_samples, member_settings(settings, number))
+        batches.append(order[size * (last - 1) : size * last])
+        seen.append(order[: size * last])
+    return batches, np.unique(np.concatenate(seen))
 
 
 def output_classes(network: Network, data: Dataset) -> Any:

@@ -1,0 +1,138 @@
+"""The command ``verify``: what a run claims in ``summary.json``, recomputed from its model and the data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layermilp.cli.models import accuracies
+from layermilp.cli.sources import chosen_samples, load, to_stderr
+from layermilp.cli.train import used_samples
+from layermilp.committee import Committee
+from layermilp.datasets import Dataset
+from layermilp.errors import ModelFileError
+from layermilp.formulations.sign_losses import OBJECTIVES
+from layermilp.integer import IntegerNetwork
+from layermilp.integer.network import rounded
+from layermilp.layerwise.settings import Settings
+from layermilp.models import Model, load_model
+
+DIFFERENT = 1
+"""Exit code where a claim does not hold."""
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Recompute the claims; print them; return whether all hold."""
+    path = Path(arguments.model)
+    path = path / "model.npz" if path.is_dir() else path
+    model = load_model(path)
+    summary = _json(path.with_name("summary.json"))[0]
+    if arguments.data is None:
+        arguments.data = str(summary.get("data", "auto"))
+    data = load(arguments, model.n_inputs, to_stderr)
+    to_stderr(f"data: {data.source}")
+    try:
+        found = recomputed(summary, _last_batches(path, summary), model, data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path.with_name('summary.json')} is not the summary of {path}: {error!r}") from error
+    different = 0
+    for name, value in found.items():
+        claimed = summary[name]
+        holds = _equal(claimed, value)
+        different += not holds
+        print(f"{name:16} {_shown(claimed)} claimed, {_shown(value)} recomputed{'' if holds else ': differs'}")
+    print("all claims hold" if not different else f"{different} of {len(found)} claims do not hold")
+    return DIFFERENT if different else 0
+
+
+def recomputed(summary: dict[str, Any], last_batches: list[int], model: Model, data: Dataset) -> dict[str, float | None]:
+    """Return what the claims of a summary should be.
+
+    Parameters
+    ----------
+    summary : dict
+        Content of ``summary.json``.
+    last_batches : list of int
+        Last batch of every member, for the layerwise method.
+    model : Model
+        What the run has learned.
+    data : Dataset
+        What it has learned from.
+    """
+    method = summary.get("method", "layerwise")
+    whole = accuracies(model, data)
+    found = {"train_accuracy": whole["train"], "test_accuracy": whole["test"]}
+    if method == "layerwise":
+        return found | _of_batches(summary, last_batches, model, data)
+    count = int(summary["samples"])
+    chosen = chosen_samples(data, None if count == len(data.X_train) else count, int(summary["seed"]))
+    X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
+    if method == "hybrid":
+        return found | {"seen_accuracy": model.accuracy(X, y)}
+    found["train_accuracy"] = model.accuracy(X, y)
+    found["train_majority"] = float(np.bincount(data.y_train[chosen]).max() / count)
+    if data.y_test is not None:
+        found["test_majority"] = float(np.bincount(data.y_test).max() / len(data.y_test))
+    if isinstance(model, IntegerNetwork):
+        objective = OBJECTIVES[summary["objective"]](model.bound, model.sizes[-2], model.n_outputs)
+        sums = model.output_sums_of_rounded(rounded(X, model.n_inputs))
+        loss = float(objective.losses(sums, model.class_indices(y)).sum())
+        found |= {"objective_value": objective.reported(loss, count), "bytes": model.n_bytes}
+    return found
+
+
+def _of_batches(summary: dict[str, Any], last_batches: list[int], model: Model, data: Dataset) -> dict[str, float | None]:
+    settings = Settings(
+        batches=int(summary["batches"]),
+        batch_size=int(summary["batch_size"]),
+        epochs=int(summary["epochs"]),
+        seed=int(summary["seed"]),
+    )
+    members = model.networks if isinstance(model, Committee) else (model,)
+    batches, seen = used_samples(len(data.X_train), settings, last_batches)
+
+    def share(network: Model, part: Any) -> float:
+        return network.accuracy(data.X_train[part], data.classes[data.y_train[part]])
+
+    own = [share(member, batch) for member, batch in zip(members, batches, strict=True)]
+    return {"batch_accuracy": float(np.mean(own)), "seen_accuracy": share(model, seen)}
+
+
+def _last_batches(path: Path, summary: dict[str, Any]) -> list[int]:
+    """Return the last batch of every member, from ``history.jsonl``."""
+    if summary.get("method", "layerwise") != "layerwise":
+        return []
+    last: dict[int, int] = {}
+    for record in _json(path.with_name("history.jsonl")):
+        last[record.get("member", 1)] = int(record["batch"])
+    return [last[member] for member in sorted(last)]
+
+
+def _json(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON, one or one a line."""
+    try:
+        text = path.read_text()
+        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
+        found = [json.loads(line) for line in lines]
+    except FileNotFoundError as error:
+        raise ModelFileError(f"there is no {path}; give the directory of a run, or its model.npz") from error
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{path} is damaged: {error}") from error
+    if not all(isinstance(entry, dict) for entry in found):
+        raise ModelFileError(f"{path} is damaged: it holds no JSON object")
+    return found
+
+
+def _equal(claimed: float | None, value: float | None) -> bool:
+    if claimed is None or value is None:
+        return claimed is value
+    return math.isclose(claimed, value, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}" if value > 1.0 else f"{value:.4f}"
