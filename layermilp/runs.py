@@ -14,6 +14,7 @@ from layermilp.errors import ModelFileError, OutputError
 from layermilp.files import require_writable, write_atomically
 from layermilp.modelfiles import Arrays, ModelFile, read_model_file, write_model_file
 from layermilp.models import Model
+from layermilp.solvers.interrupts import postponed
 
 Read = TypeVar("Read")
 
@@ -44,7 +45,7 @@ class RunDirectory:
 
     def _lock(self) -> None:
         """Keep other runs out for as long as this process lives; the system lets go of the lock even of a killed one."""
-        lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR, 0o666)
+        lock = os.open(self.path, os.O_RDONLY)
         weakref.finalize(self, os.close, lock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,10 +59,11 @@ class RunDirectory:
 
     def write(self, model: Model, history: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
         """Write what was learned so far."""
-        model.save(self.model)
         lines = "".join(json.dumps(record) + "\n" for record in history)
-        write_atomically(self.path / "history.jsonl", lambda file: file.write(lines.encode()))
-        self.summarize(summary)
+        with postponed():  # an archive that is interrupted while it is closed raises something else
+            model.save(self.model)
+            write_atomically(self.path / "history.jsonl", lambda file: file.write(lines.encode()))
+            self.summarize(summary)
 
     def begin(self, argv: Sequence[str]) -> None:
         """Write down the command of a new run, and forget the checkpoints of an earlier one."""
@@ -78,10 +80,11 @@ class RunDirectory:
     def checkpoint(self, format_name: str, version: int, arrays: Arrays) -> None:
         """Write a checkpoint; keep the one before."""
         newest, before = self.checkpoints
-        fresh = write_model_file(newest.with_name(".checkpoint.new.npz"), format_name, version, arrays)
-        if newest.exists():
-            os.replace(newest, before)
-        os.replace(fresh, newest)
+        with postponed():
+            fresh = write_model_file(newest.with_name(".checkpoint.new.npz"), format_name, version, arrays)
+            if newest.exists():
+                os.replace(newest, before)
+            os.replace(fresh, newest)
 
     def restored(self, read: Callable[[ModelFile], Read], note: Callable[[str], None]) -> Read | None:
         """Return what the newest checkpoint holds, or if it is damaged the one before; None if there is none.

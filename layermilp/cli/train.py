@@ -119,7 +119,7 @@ class _Run:
         self.members: list[_Member] = []
         self.states: list[State] = []
         self.scores: list[tuple[float, ...]] = []
-        self.digest = ""
+        self.digest, self.has_begun = "", False
         self.began = time.perf_counter()
         self.written = -math.inf
 
@@ -130,7 +130,6 @@ class _Run:
         template = self._candidate(0).with_decision(self.settings.objective_for(self._candidate(0), data.y).decision)
         self.digest = digest_of([member_settings(self.settings, i) for i in range(self.size)], template, data)
         if not self.arguments.is_resumed:
-            self.directory.begin(self.arguments.argv)
             return
         found = self.directory.restored(lambda file: Checkpoint.from_file(file, template), self.progress.note)
         if found is None:
@@ -143,8 +142,11 @@ class _Run:
         self.progress.note(f"goes on after batch {sum(state.batch for state in self.states)}")
 
     def _keep(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint; the first one of a new run takes the place of what the directory had."""
         if self.directory is not None:
+            if not self.arguments.is_resumed and not self.has_begun:
+                self.directory.begin(self.arguments.argv)
+            self.has_begun = True
             notes = {"scores": self.scores, "seconds": time.perf_counter() - self.began}
             checkpoint = Checkpoint(self.digest, tuple(self.states), notes)
             self.directory.checkpoint(CHECKPOINT, CHECKPOINT_VERSION, checkpoint.arrays())
