@@ -69,7 +69,7 @@ class ModelFile:
         """Turn what building a model from missing or wrong arrays raises into a `ModelFileError`."""
         try:
             yield
-        except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelFileError(f"{self.path} is damaged: {error}") from error
 
 

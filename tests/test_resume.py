@@ -150,7 +150,7 @@ def _states() -> tuple[Network, list[State]]:
             state for state in training(network, TrainingData.of(network, X, y), options, workers) if state.batch_ended
         ]
         for state in states:
-            arrays = Checkpoint("digest", (state,), {}).arrays()
+            arrays = Checkpoint("digest", (state,)).arrays()
             again = Checkpoint.from_file(_file(arrays), states[-1].network).states[0]
             *_, last = (state, *training(network, TrainingData.of(network, X, y), options, workers, begin=again))
             for found, wanted in zip(last.network.blocks, states[-1].network.blocks, strict=True):
@@ -178,7 +178,7 @@ def test_no_damage_is_taken_for_a_checkpoint(tmp_path: Path, data: st.DataObject
         X, y = np.eye(2).repeat(5, axis=0), np.arange(2).repeat(5)
         with Workers(1) as workers:
             *_, state = training(network, TrainingData.of(network, X, y), Settings(batches=1, batch_size=10, epochs=1), workers)
-        write_model_file(path, FORMAT, VERSION, Checkpoint("digest", (state,), {}).arrays())
+        write_model_file(path, FORMAT, VERSION, Checkpoint("digest", (state,)).arrays())
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

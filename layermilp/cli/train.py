@@ -136,8 +136,8 @@ class _Run:
             self.progress.note("no batch was over; the run begins anew")
             return
         found.check(self.digest)
-        self.states, self.scores = list(found.states), [tuple(scores) for scores in found.notes["scores"][: len(found.states)]]
-        self.began -= found.notes["seconds"]
+        self.states, self.scores = list(found.states), list(found.scores[: len(found.states)])
+        self.began -= found.seconds
         self.members = [_Member.of(state) for state in self.states]
         self.progress.note(f"goes on after batch {sum(state.batch for state in self.states)}")
 
@@ -147,8 +147,8 @@ class _Run:
             if not self.arguments.is_resumed and not self.has_begun:
                 self.directory.begin(self.arguments.argv)
             self.has_begun = True
-            notes = {"scores": self.scores, "seconds": time.perf_counter() - self.began}
-            checkpoint = Checkpoint(self.digest, tuple(self.states), notes)
+            seconds = time.perf_counter() - self.began
+            checkpoint = Checkpoint(self.digest, tuple(self.states), tuple(self.scores), seconds)
             self.directory.checkpoint(CHECKPOINT, CHECKPOINT_VERSION, checkpoint.arrays())
 
     def follow(self, data: TrainingData, workers: Workers) -> bool:

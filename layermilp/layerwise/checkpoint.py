@@ -38,13 +38,16 @@ class Checkpoint:
         Of everything that decides the run, see `digest_of`.
     states : tuple of State
         One for every member that has begun: a single network, or the members of a committee that are done.
-    notes : mapping
-        What else the run wants to know again, as JSON has it.
+    scores : tuple of tuple of float
+        Accuracies of the initializations that were tried, for every member.
+    seconds : float
+        Wall seconds of the run so far.
     """
 
     digest: str
     states: tuple[State, ...]
-    notes: dict[str, Any]
+    scores: tuple[tuple[float, ...], ...] = ()
+    seconds: float = 0.0
 
     def arrays(self) -> Arrays:
         """Return the arrays of its file."""
@@ -58,8 +61,8 @@ class Checkpoint:
                 | {"total": state.mean.total, "factor": state.mean.factor, "averaged": len(state.mean.sums)}
                 | {"records": [asdict(record) for record in state.records], "tally": vars(state.tally)}
             )
-        text = json.dumps({"digest": self.digest, "members": members, "notes": self.notes})
-        return found | {"content": np.array(text)}
+        content = {"digest": self.digest, "members": members, "scores": self.scores, "seconds": self.seconds}
+        return found | {"content": np.array(json.dumps(content))}
 
     @classmethod
     def from_file(cls, file: ModelFile, network: Network) -> Checkpoint:
@@ -74,7 +77,8 @@ class Checkpoint:
         with file.damage():
             content = json.loads(str(file.arrays["content"]))
             states = tuple(_state(entry, i, file.arrays, network) for i, entry in enumerate(content["members"]))
-            return cls(str(content["digest"]), states, dict(content["notes"]))
+            scores = tuple(tuple(float(score) for score in own) for own in content["scores"])
+            return cls(str(content["digest"]), states, scores, float(content["seconds"]))
 
     def check(self, digest: str) -> None:
         """Raise `ModelFileError` unless the checkpoint is of a run of this digest."""
