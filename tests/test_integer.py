@@ -23,6 +23,7 @@ from layermilp.errors import DataError, ModelFileError, NetworkError, OptionErro
 from layermilp.formulations.sign_losses import OBJECTIVES, MaxCorrect, MinHinge, Objective
 from layermilp.formulations.sign_network import SignNetwork, plain, thetas
 from layermilp.formulations.violations import Violations, violations
+from layermilp.integer import prove
 from layermilp.integer.bagging import output_codes, voting
 from layermilp.integer.batches import around, average
 from layermilp.integer.gradient import straight_through
@@ -32,7 +33,7 @@ from layermilp.integer.prove import climbed, least_loss
 from layermilp.integer.search import Search
 from layermilp.integer.trainer import conflicts
 from layermilp.program import Limits, Status
-from layermilp.solvers import solve
+from layermilp.solvers import available, solve
 
 SEEDS = st.integers(0, 2**32 - 1)
 NAMES = list(OBJECTIVES)
@@ -284,6 +285,18 @@ def test_samples_that_differ_can_still_be_inseparable() -> None:
     hinge = integer.train(X, y, bound=1, prove=True, objective="min-hinge", **options)
     assert 0.0 < hinge.bound <= hinge.objective
     assert integer.train(X, y, bound=3, prove=True, **options).objective == 4.0
+
+
+def test_a_proof_does_not_fail_for_a_small_edition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CPLEX's community edition does not take goes to another solver, after what was learned with it."""
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 4, (1200, 2)) / 4.0, rng.integers(0, 2, 1200)
+    if "cplex" not in available():
+        pytest.skip("CPLEX is not installed")
+    monkeypatch.setattr(prove, "ROUNDS", 3)
+    samples = Samples(rounded(X, 2), y)
+    proven = least_loss(samples, OBJECTIVES["sat-margin"](1, 2, 2), "cplex", Limits(node_limit=10), Budget.of(None), 0)
+    assert 0.0 <= proven <= 2400.0
 
 
 @settings(deadline=None, max_examples=40)

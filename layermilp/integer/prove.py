@@ -19,7 +19,7 @@ from layermilp.formulations.vote_dual import vote_dual
 from layermilp.integer.neighbourhood import Samples
 from layermilp.integer.network import GRID
 from layermilp.program import FloatArray, IntArray, Limits
-from layermilp.solvers import solve
+from layermilp.solvers import fitting, solve
 
 ROUNDS = 500
 """Programs of sample weights for one group."""
@@ -97,7 +97,7 @@ class Prover:
             if self.budget.is_over:
                 return None
             program = vote_dual(self.votes[:, rest], y, targets, self.weight, self.bound)
-            result = solve(program, self.solver, self.budget.limits(self.limits))
+            result = solve(program, fitting(program, self.solver), self.budget.limits(self.limits))
             if result.x is None or result.objective is None or result.objective > -EVEN:
                 return None
             u = result.x[: rest.size]
@@ -156,7 +156,8 @@ def strongest(inputs: FloatArray, v: FloatArray, bound: int, solver: str, limits
     theta, total, live = np.zeros(ends.size, dtype=np.int64), round(problem.prices.sum()), problem.live
     if not live.size:
         return theta, total
-    result = solve(violations(problem.restricted(live)), solver, limits)
+    program = violations(problem.restricted(live))
+    result = solve(program, fitting(program, solver), limits)
     if result.x is not None:
         theta[live] = np.rint(result.x[: live.size])
     # Violations are whole numbers, so a bound may be rounded up.
