@@ -299,13 +299,15 @@ def _trained(run: _Run) -> Iterator[Trained]:
             yield run.trained(best)
             if search.budget.is_half_over:
                 break
+    is_first = settings.start == "none"
     while not run.is_done(best):
         for found in _voted(run, first.network):
-            if run.is_better(found, best):
+            if is_first or run.is_better(found, best):
                 best = found
             yield run.trained(replace(best, programs=found.programs, nodes=found.nodes))
         if settings.time_limit is None or settings.neurons == "fewest":
             break
+        is_first = False
     if settings.prove and best.loss > run.least:
         run.prove()
         yield run.trained(replace(best, programs=search.programs, nodes=search.nodes))
