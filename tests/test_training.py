@@ -138,6 +138,16 @@ def test_history_describes_every_sweep(on_digits: Trained) -> None:
         assert record.failed == 0
         assert sum(record.solver_calls.values()) > 0
         assert record.seconds > 0.0
+        phases = record.phases[:3]
+        assert [(phase.layer, phase.kind) for phase in phases] == [(2, "weights"), (2, "inputs"), (1, "weights")]
+        assert [phase.programs for phase in phases] == [last, 30, 4]
+        assert record.optimal == sum(phase.optimal for phase in phases)
+        assert record.largest_gap == max(phase.largest_gap for phase in phases)
+        assert 0.0 < sum(phase.seconds for phase in phases) <= record.seconds
+    *others, final = history
+    assert all(len(record.phases) == 3 for record in others)
+    (after,) = final.phases[3:]
+    assert (after.layer, after.kind, after.programs) == (2, "post-processing", last) and after.seconds > 0.0
     assert on_digits.tally.programs == (34 + last) * len(history) + last
     assert on_digits.seconds >= sum(record.seconds for record in history)
 

@@ -15,6 +15,7 @@ from layermilp.errors import ModelFileError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.schedule import WeightAverage
 from layermilp.layerwise.settings import Settings
+from layermilp.layerwise.sweep import Phase
 from layermilp.layerwise.tally import Tally
 from layermilp.layerwise.trainer import Record, State
 from layermilp.modelfiles import Arrays, ModelFile
@@ -22,7 +23,7 @@ from layermilp.network import Network
 from layermilp.program import FloatArray
 
 FORMAT = "layermilp.checkpoint"
-VERSION = 1
+VERSION = 2
 
 PLAIN = ("batch", "batch_accuracy", "seen_accuracy", "test_accuracy")
 """Fields of a state that are numbers."""
@@ -117,10 +118,7 @@ def _state(entry: dict[str, Any], number: int, arrays: Arrays, network: Network)
             whole = whole.with_block(i, whole.blocks[i].with_theta(theta))
         return whole
 
-    records = tuple(
-        Record(**{**record, **{name: tuple(record[name]) for name in ("objectives", "start_objectives")}})
-        for record in entry["records"]
-    )
+    records = tuple(_record(record) for record in entry["records"])
     tally = Tally(**{**entry["tally"], "solver_calls": Counter(entry["tally"]["solver_calls"])})
     sums = tuple(weights("sums", len(network.blocks))) if entry["averaged"] else ()
     mean = WeightAverage(float(entry["factor"]), float(entry["total"]), sums)
@@ -133,3 +131,8 @@ def _state(entry: dict[str, Any], number: int, arrays: Arrays, network: Network)
         tally=tally,
         **{name: entry[name] for name in PLAIN},
     )
+
+
+def _record(entry: dict[str, Any]) -> Record:
+    tuples = {name: tuple(entry[name]) for name in ("objectives", "start_objectives")}
+    return Record(**{**entry, **tuples, "phases": tuple(Phase(**phase) for phase in entry["phases"])})

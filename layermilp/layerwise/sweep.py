@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -57,6 +58,40 @@ class LayerFit:
     objective: float
 
 
+@dataclass(frozen=True)
+class Phase:
+    """What one layer's programs of one kind took, and how they ended.
+
+    Parameters
+    ----------
+    layer : int
+        From 1, the first block.
+    kind : {"weights", "inputs", "post-processing"}
+        What the programs looked for.
+    seconds : float
+        Wall seconds, with all workers. Phases that differ in nothing else are equal.
+    programs, optimal, at_limit, failed : int
+        As in `Tally`.
+    largest_gap : float
+        As in `Tally`.
+    """
+
+    layer: int
+    kind: str
+    seconds: float = field(compare=False)
+    programs: int
+    optimal: int
+    at_limit: int
+    failed: int
+    largest_gap: float
+
+    @classmethod
+    def ended(cls, layer: int, kind: str, began: float, tally: Tally) -> Phase:
+        """Return the phase that began at a time of the performance counter and ends now."""
+        seconds = time.perf_counter() - began
+        return cls(layer, kind, seconds, tally.programs, tally.optimal, tally.at_limit, tally.failed, tally.largest_gap)
+
+
 @dataclass(frozen=True, eq=False)
 class Swept:
     """Outcome of a sweep."""
@@ -64,6 +99,7 @@ class Swept:
     network: Network
     layers: tuple[LayerFit, ...]
     tally: Tally
+    phases: tuple[Phase, ...]
 
 
 Watcher = Callable[[Step], None]
@@ -189,8 +225,16 @@ def sweep(
     first, last = _first_trained(network), len(network.blocks) - 1
     targets = np.zeros((0, 0))
     fits: list[LayerFit] = []
+    phases: list[Phase] = []
     tally = Tally()
+
+    def count(i: int, kind: str, began: float, more: Tally) -> None:
+        nonlocal tally
+        tally += more
+        phases.append(Phase.ended(i + 1, kind, began, more))
+
     for i in range(last, first - 1, -1):
+        began = time.perf_counter()
         seeded, told = SeededSetups(setup, (*seed, i)), _labelled(watch, i, "weights")
         block = network.blocks[i]
         if i == last:
@@ -201,8 +245,9 @@ def sweep(
         fits.append(
             LayerFit(i + 1, sum(fit.start_objective for fit in fitted), sum(fit.objective for fit in fitted))
         )
-        tally += Tally.of(fitted)
+        count(i, "weights", began, Tally.of(fitted))
         if i > first:
+            began = time.perf_counter()
             tasks: list[Task[Proposals]] = [
                 LastInputTask(block.weights, block.bias, layers[i][part], labels[part], objective, seeded(k))
                 if i == last
@@ -211,8 +256,8 @@ def sweep(
             ]
             proposals = solved(workers, tasks, _labelled(watch, i, "inputs"))
             targets = np.concatenate([proposal.inputs for proposal in proposals])
-            tally += sum((proposal.tally for proposal in proposals), Tally())
-    return Swept(network, tuple(reversed(fits)), tally)
+            count(i, "inputs", began, sum((proposal.tally for proposal in proposals), Tally()))
+    return Swept(network, tuple(reversed(fits)), tally, tuple(phases))
 
 
 def fit_hidden(

@@ -15,7 +15,7 @@ from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
 from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_SETUP, DEFAULT_TARGET_GAP, Settings
 from layermilp.layerwise.solve import Setup
-from layermilp.layerwise.sweep import Step, Swept, Watcher, sweep
+from layermilp.layerwise.sweep import Phase, Step, Swept, Watcher, sweep
 from layermilp.layerwise.tally import Tally
 from layermilp.network import Network
 from layermilp.parallel import Workers
@@ -28,7 +28,8 @@ class Record:
 
     Accuracies are shares of right predictions: on the batch, with the weights after the sweep; and with the weights that a
     run which ends here returns, their average over batches, on all training samples seen up to and with this batch and on
-    the test data (None without them, never used for a choice).
+    the test data (None without them, never used for a choice). Programs are those of the sweep; its phases, in their order, may
+    be followed by that of post-processing.
     """
 
     batch: int
@@ -45,6 +46,7 @@ class Record:
     largest_gap: float
     solver_calls: dict[str, int]
     seconds: float
+    phases: tuple[Phase, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,25 +183,27 @@ class _Batch:
             largest_gap=swept.tally.largest_gap,
             solver_calls=dict(swept.tally.solver_calls),
             seconds=time.perf_counter() - began,
+            phases=swept.phases,
         )
 
     def ended(self, best: State, mean: WeightAverage, box: Box) -> State:
         """End the batch: post-process the last layer where the settings say so; `mean` is the average before the batch."""
         when, is_last = self.settings.postprocess, self.number == self.settings.total_batches
-        iterate, result, tally = best.iterate, best.network, best.tally
+        iterate, result, tally, began = best.iterate, best.network, best.tally, time.perf_counter()
         if when == "batch" and best.batch_accuracy < 1.0:
             iterate, more = self._postprocess(iterate, box, self.part)
-            result, tally = mean.with_weights(iterate).of(iterate), tally + more
+            result = mean.with_weights(iterate).of(iterate)
         elif is_last and when in ("end", "all"):
             part = self.seen if when == "end" else slice(None)
             bound = self.settings.bound_of_outputs(self.objective)
             result, more = self._postprocess(result, whole_box(result.blocks[-1].theta, bound), part)
-            tally += more
         else:
             return replace(best, batch_ended=True, mean=mean.with_weights(iterate))
         accuracies = (self._share(iterate, self.part), *self._accuracies(result))
         after = mean.with_weights(iterate)
-        return State(result, iterate, self.number, True, after, best.records, tally, *accuracies)
+        phase = Phase.ended(len(result.blocks), "post-processing", began, more)
+        last = replace(best.records[-1], phases=(*best.records[-1].phases, phase))
+        return State(result, iterate, self.number, True, after, (*best.records[:-1], last), tally + more, *accuracies)
 
     def _postprocess(self, network: Network, box: Box, part: IntArray | slice) -> tuple[Network, Tally]:
         """Post-process the last layer on the given samples."""
