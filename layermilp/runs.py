@@ -131,3 +131,34 @@ def command_of(path: str | Path) -> list[str]:
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words) or words[0] != "train":
         raise ModelFileError(f"{file} is damaged: it holds no command `train`")
     return words
+
+
+def read_summary(path: str | Path) -> dict[str, Any]:
+    """Return the content of a directory's ``summary.json``.
+
+    Raises
+    ------
+    ModelFileError
+        If there is none, or it is damaged.
+    """
+    return _objects(Path(path) / "summary.json")[0]
+
+
+def read_history(path: str | Path) -> list[dict[str, Any]]:
+    """Return the records of a directory's ``history.jsonl``; errors as in `read_summary`."""
+    return _objects(Path(path) / "history.jsonl")
+
+
+def _objects(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON, one or one a line."""
+    try:
+        text = path.read_text()
+        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
+        found = [json.loads(line) for line in lines]
+    except FileNotFoundError as error:
+        raise ModelFileError(f"there is no {path}; give the directory of a run, or its model.npz") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} is damaged: {error}") from error
+    if not all(isinstance(entry, dict) for entry in found):
+        raise ModelFileError(f"{path} is damaged: it holds no JSON object")
+    return found

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from layermilp.cli import models, options, sources
 from layermilp.cli.hybrid import train_hybrid
 from layermilp.cli.integer import train_integer
+from layermilp.cli.report import report
 from layermilp.cli.smt import train_smt
 from layermilp.cli.train import INTERRUPTED, train
 from layermilp.cli.verify import verify
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[options.Command, str]] = {
     "postprocess": (models.postprocess, "fit the last layer of a saved network to a complete training set"),
     "evaluate": (models.evaluate, "print the accuracy of a saved network"),
     "verify": (verify, "recompute what a run claims, and say where it differs"),
+    "report": (report, "write a page with figures on one run or several"),
     "predict": (models.predict, "predict labels with a saved network"),
     "solvers": (sources.solvers, "list the solvers"),
     "data": (sources.data, "list data sets, or show one"),

@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier
 
 from layermilp.checks import is_number
 from layermilp.cli.models import accuracies
-from layermilp.cli.sources import chosen_samples, load
+from layermilp.cli.sources import chosen_samples, load, origin
 from layermilp.cli.train import INTERRUPTED, terminated_like_interrupted
 from layermilp.errors import OptionError
 from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
@@ -57,8 +57,7 @@ def train_hybrid(arguments: argparse.Namespace) -> int:
     found = accuracies(network, data)
     summary: dict[str, Any] = {
         "method": "hybrid",
-        "data": data.name,
-        "data_source": data.source,
+        **origin(arguments, data),
         "net": network.notation,
         "samples": len(chosen),
         **{name: getattr(arguments, name) for name in (*MODEL_OPTIONS, *OPTIONS)},

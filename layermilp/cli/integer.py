@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.cli.sources import chosen_samples, load
+from layermilp.cli.sources import chosen_samples, load, origin
 from layermilp.cli.train import INTERRUPTED, terminated_like_interrupted
 from layermilp.datasets import Dataset
 from layermilp.integer.trainer import Settings, Trained, training
@@ -62,8 +62,7 @@ def summary(
     network = trained.network
     found: dict[str, Any] = {
         "method": "integer",
-        "data": data.name,
-        "data_source": data.source,
+        **origin(arguments, data),
         "net": network.notation,
         "samples": len(chosen),
         **{name: getattr(settings, name) for name in OPTIONS},

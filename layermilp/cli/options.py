@@ -362,8 +362,21 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="directory of a run, or its model.npz")
-    parser.add_argument("--data", metavar="DATA", help="as for train (default: what the run has named)")
-    _add_source(parser)
+    _add_data_again(parser)
+
+
+def _add_data_again(parser: argparse.ArgumentParser) -> None:
+    """Add the options of data that are by default those of a run."""
+    add = parser.add_argument
+    add("--data", metavar="DATA", help="as for train (default: those of the run)")
+    add("--data-dir", metavar="DIR", help="as for train (default: that of the run)")
+    add("--label-column", metavar="NAME", help="label column of a .csv file (default: that of the run)")
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="DIR", help="directory of a run")
+    _add_data_again(parser)
+    parser.add_argument("--out", metavar="DIR", help="for the page and the figures (default: report, of one run in its DIR)")
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
@@ -404,6 +417,7 @@ ADDERS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "postprocess": _add_postprocess,
     "evaluate": _add_evaluate,
     "verify": _add_verify,
+    "report": _add_report,
     "predict": _add_predict,
     "solvers": lambda parser: None,
     "data": _add_data_command,

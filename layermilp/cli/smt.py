@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.cli.sources import chosen_samples, load
+from layermilp.cli.sources import chosen_samples, load, origin
 from layermilp.cli.train import output_classes, terminated_like_interrupted
 from layermilp.datasets import Dataset
 from layermilp.network import Network
@@ -43,7 +43,7 @@ def train_smt(arguments: argparse.Namespace) -> int:
             outcome = run(network, data.X_train[chosen], data.classes[data.y_train[chosen]], settings)
         for stage in outcome.stages if arguments.verbose else ():
             progress.note(f"{stage.name}: {stage.said}, {stage.seconds:.1f} s")
-    found = summary(settings, network, data, chosen, outcome)
+    found = summary(arguments, settings, network, data, chosen, outcome)
     if directory is not None:
         if outcome.network is None:
             directory.summarize(found)
@@ -53,12 +53,18 @@ def train_smt(arguments: argparse.Namespace) -> int:
     return 0 if outcome.verdict is Verdict.SATISFIED else NO_ANSWER
 
 
-def summary(settings: Settings, network: Network, data: Dataset, chosen: IntArray, outcome: Outcome) -> dict[str, Any]:
+def summary(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    network: Network,
+    data: Dataset,
+    chosen: IntArray,
+    outcome: Outcome,
+) -> dict[str, Any]:
     """Return the content of ``summary.json``."""
     found: dict[str, Any] = {
         "method": "smt",
-        "data": data.name,
-        "data_source": data.source,
+        **origin(arguments, data),
         "net": network.notation,
         "n_weights": sum(block.parameters.n_parameters for block in network.blocks),
         "samples": len(chosen),

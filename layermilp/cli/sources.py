@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from layermilp import datasets
 from layermilp.datasets import Dataset
-from layermilp.errors import OptionError
+from layermilp.errors import DataError, OptionError
 from layermilp.program import IntArray
 from layermilp.solvers import SOLVERS, available
 
@@ -52,6 +53,30 @@ def load(arguments: argparse.Namespace, n_inputs: int | None, report: Callable[[
         label_column=arguments.label_column,
         report=report,
     )
+
+
+def origin(arguments: argparse.Namespace, data: Dataset) -> dict[str, Any]:
+    """Return what a summary says of the data: name and source for people, and what `load_again` finds them by."""
+    named = arguments.data
+    if named == "auto":
+        named = "mnist" if data.name == "mnist" else "digits"
+    elif named not in datasets.NAMES:
+        named = str(Path(named).expanduser().resolve())
+    directory = None if arguments.data_dir is None else str(Path(arguments.data_dir).expanduser().resolve())
+    found = {"data": named, "data_dir": directory, "label_column": arguments.label_column}
+    return {"data": data.name, "data_source": data.source, "data_options": found}
+
+
+def load_again(
+    arguments: argparse.Namespace, summary: Mapping[str, Any], n_inputs: int | None, report: Callable[[str], None]
+) -> Dataset:
+    """Load the data of a run by its summary; what the arguments name wins."""
+    kept = summary.get("data_options")
+    found = {"data": summary.get("data"), "data_dir": None, "label_column": "label"} | (kept if isinstance(kept, dict) else {})
+    named = {name: getattr(arguments, name) or found[name] for name in ("data", "data_dir", "label_column")}
+    if not all(value is None or isinstance(value, str) for value in named.values()):
+        raise DataError(f"the summary names no data but {named}; name them with --data")
+    return load(argparse.Namespace(**named), n_inputs, report)
 
 
 def chosen_samples(data: Dataset, count: int | None, seed: int) -> IntArray:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from layermilp.cli.models import accuracies
-from layermilp.cli.sources import labelled, load
+from layermilp.cli.sources import labelled, load, origin
 from layermilp.committee import Committee
 from layermilp.datasets import Dataset
 from layermilp.errors import NetworkError, OptionError
@@ -262,8 +262,7 @@ class _Run:
         last = [member.records[-1].batch for member in self.members]
         batches, seen = used_samples(len(self.data.X_train), settings, last)
         return {
-            "data": self.data.name,
-            "data_source": self.data.source,
+            **origin(self.arguments, self.data),
             "net": self.model.notation,
             "committee": self.size,
             "members_done": len(self.members),

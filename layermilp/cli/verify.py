@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from layermilp.cli.models import accuracies
-from layermilp.cli.sources import chosen_samples, load, to_stderr
+from layermilp.cli.sources import chosen_samples, load_again, to_stderr
 from layermilp.cli.train import used_samples
 from layermilp.committee import Committee
 from layermilp.datasets import Dataset
@@ -21,6 +20,7 @@ from layermilp.integer import IntegerNetwork
 from layermilp.integer.network import rounded
 from layermilp.layerwise.settings import Settings
 from layermilp.models import Model, load_model
+from layermilp.runs import read_history, read_summary
 
 DIFFERENT = 1
 """Exit code where a claim does not hold."""
@@ -31,10 +31,8 @@ def verify(arguments: argparse.Namespace) -> int:
     path = Path(arguments.model)
     path = path / "model.npz" if path.is_dir() else path
     model = load_model(path)
-    summary = _json(path.with_name("summary.json"))[0]
-    if arguments.data is None:
-        arguments.data = str(summary.get("data", "auto"))
-    data = load(arguments, model.n_inputs, to_stderr)
+    summary = read_summary(path.parent)
+    data = load_again(arguments, summary, model.n_inputs, to_stderr)
     to_stderr(f"data: {data.source}")
     try:
         found = recomputed(summary, _last_batches(path, summary), model, data)
@@ -108,24 +106,9 @@ def _last_batches(path: Path, summary: dict[str, Any]) -> list[int]:
     if summary.get("method", "layerwise") != "layerwise":
         return []
     last: dict[int, int] = {}
-    for record in _json(path.with_name("history.jsonl")):
+    for record in read_history(path.parent):
         last[record.get("member", 1)] = int(record["batch"])
     return [last[member] for member in sorted(last)]
-
-
-def _json(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of a file of JSON, one or one a line."""
-    try:
-        text = path.read_text()
-        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
-        found = [json.loads(line) for line in lines]
-    except FileNotFoundError as error:
-        raise ModelFileError(f"there is no {path}; give the directory of a run, or its model.npz") from error
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"{path} is damaged: {error}") from error
-    if not all(isinstance(entry, dict) for entry in found):
-        raise ModelFileError(f"{path} is damaged: it holds no JSON object")
-    return found
 
 
 def _equal(claimed: float | None, value: float | None) -> bool:

@@ -1,7 +1,7 @@
 """Data sets: MNIST, Adult, scikit-learn's embedded digits, and the user's own files, all as one `Dataset`."""
 
 from layermilp.datasets.dataset import Dataset
-from layermilp.datasets.loading import catalogue, load, load_samples
+from layermilp.datasets.loading import NAMES, catalogue, load, load_samples
 from layermilp.datasets.remote import Download
 
-__all__ = ["Dataset", "Download", "catalogue", "load", "load_samples"]
+__all__ = ["NAMES", "Dataset", "Download", "catalogue", "load", "load_samples"]

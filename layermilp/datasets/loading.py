@@ -12,6 +12,9 @@ from layermilp.datasets.digits import load_digits
 from layermilp.datasets.remote import DEFAULT_DOWNLOAD, Download, Remote, Report, Unavailable
 from layermilp.errors import DataError
 
+NAMES = ("auto", "mnist", "adult", "digits")
+"""What is no path."""
+
 _CHOICES = "auto, mnist, adult, digits, a .csv or .npz file, or a directory with four IDX files under MNIST's names"
 
 

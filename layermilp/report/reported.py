@@ -1,0 +1,133 @@
+"""What a report knows of a run: its files, and how its model does on the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layermilp.datasets import Dataset
+from layermilp.models import Model, load_model
+from layermilp.program import FloatArray
+from layermilp.runs import read_history, read_summary
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Samples, their labels, and what a model takes them for.
+
+    Parameters
+    ----------
+    part : {"test", "training"}
+        Which samples.
+    X : (m, d) array
+        Samples.
+    labels, predicted : (m,) array
+        What they are, and what the model says.
+    """
+
+    part: str
+    X: FloatArray
+    labels: NDArray[Any]
+    predicted: NDArray[Any]
+
+    @classmethod
+    def of(cls, model: Model, data: Dataset) -> Judged:
+        """Judge the samples of the test part, or without one those of the training part.
+
+        Raises
+        ------
+        DataError
+            If the samples do not fit the model.
+        """
+        part, X, y = "test", data.X_test, data.y_test
+        if X is None or y is None:
+            part, X, y = "training", data.X_train, data.y_train
+        return cls(part, X, data.classes[y], model.predict(X))
+
+    @property
+    def wrong(self) -> NDArray[np.intp]:
+        """Samples that are taken for something else."""
+        return np.flatnonzero(self.predicted != self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Reported:
+    """A run with its name in the report.
+
+    Parameters
+    ----------
+    name : str
+        Unique among the runs of a report.
+    summary : dict
+        ``summary.json``.
+    history : list of dict
+        ``history.jsonl``, empty where there is none.
+    model : Model or None
+        What was learned; None if nothing was.
+    judged : Judged or None
+        How the model does; None if the data were not to be had.
+    note : str
+        Why something is missing.
+    """
+
+    name: str
+    summary: dict[str, Any]
+    history: list[dict[str, Any]]
+    model: Model | None = None
+    judged: Judged | None = None
+    note: str = ""
+
+    @classmethod
+    def read(cls, path: str | Path, name: str) -> Reported:
+        """Read the files of a run's directory; the model is not judged yet.
+
+        Raises
+        ------
+        ModelFileError
+            If it has no summary, or a file is damaged.
+        """
+        folder = Path(path)
+        summary = read_summary(folder)
+        if not (folder / "model.npz").exists():
+            return cls(name, summary, [], note="the run has found no network")
+        return cls(name, summary, read_history(folder), load_model(folder / "model.npz"))
+
+    @property
+    def method(self) -> str:
+        """What trained."""
+        return str(self.summary.get("method", "layerwise"))
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """Height and width of the inputs where they are an image: as the notation of the net says, or if they are a square."""
+        if self.model is None:
+            return None
+        first = self.model.notation.split(" x ")[-1].split("-")[0]
+        if "x" in first:
+            height, width = map(int, first.split("x"))
+            return height, width
+        return square(self.model.n_inputs)
+
+
+def square(n: int) -> tuple[int, int] | None:
+    """Return the sides of a square image of `n` pixels; None if there is none, or it has fewer than 16."""
+    side = round(n**0.5)
+    return (side, side) if side * side == n and n >= 16 else None
+
+
+def names_of(paths: Sequence[str | Path]) -> list[str]:
+    """Return a name for every directory: its last part, with as many before it as tell the directories apart.
+
+    The same directory twice has the same name twice.
+    """
+    parts = [Path(path).resolve().parts for path in paths]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-count:]) for part in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    return names
