@@ -24,6 +24,9 @@ from layermilp.version import __version__
 OPTIONS = tuple(entry.name for entry in fields(Settings) if entry.name not in ("goal", "each"))
 """Settings that are options under their own names; the others are for regressions."""
 
+KINDS = ("gradient", "solver")
+"""The stages of a round."""
+
 MODEL_OPTIONS = ("hidden", "optimizer", "learning_rate", "batch_size")
 """Options of the network of scikit-learn's."""
 
@@ -34,7 +37,7 @@ def train_hybrid(arguments: argparse.Namespace) -> int:
     model = _model(arguments, settings.seed)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
     began, records, interrupted = time.perf_counter(), list[Record](), False
-    with Progress(1, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
+    with Progress(quiet=arguments.quiet, verbose=arguments.verbose) as progress:
         data = load(arguments, None, progress.note)
         progress.note(f"data: {data.source}")
         chosen = chosen_samples(data, arguments.samples, settings.seed)
@@ -45,9 +48,13 @@ def train_hybrid(arguments: argparse.Namespace) -> int:
         try:
             # One thread for linear algebra, whose rounding may depend on their number.
             with terminated_like_interrupted(), Workers(1):
+                progress.show(f"round 1/{settings.rounds} · gradient")
                 for record in training(trainee, Data.of(X, y, None, settings.seed), settings):
                     records.append(record)
                     progress.note(_line(record))
+                    begun, follows = divmod(len(records), len(KINDS))
+                    text = f"round {min(begun + 1, settings.rounds)}/{settings.rounds} · {KINDS[follows]}"
+                    progress.show(text, len(records) / (len(KINDS) * settings.rounds))
         except KeyboardInterrupt:
             interrupted = True
     if not records:

@@ -29,7 +29,7 @@ def train_integer(arguments: argparse.Namespace) -> int:
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
     trained: Trained | None = None
     interrupted = False
-    with Progress(1, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
+    with Progress(quiet=arguments.quiet, verbose=arguments.verbose, limit=settings.time_limit) as progress:
         data = load(arguments, None, progress.note)
         progress.note(f"data: {data.source}")
         chosen = chosen_samples(data, arguments.samples, settings.seed)
@@ -40,7 +40,7 @@ def train_integer(arguments: argparse.Namespace) -> int:
             with terminated_like_interrupted(), workers:
                 for trained in training(X, y, settings, workers):
                     line = f"{trained.programs} programs, accuracy {trained.accuracy:.3f}, objective {trained.objective:g}"
-                    progress.show(line)
+                    progress.show(line, trained.share)
                     if arguments.verbose:
                         progress.note(line)
         except KeyboardInterrupt:

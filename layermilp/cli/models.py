@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from layermilp.integer import IntegerNetwork
 from layermilp.layerwise.postprocess import postprocess as fit_again
 from layermilp.models import Model, load_model
 from layermilp.network import Network
+from layermilp.progress import Progress
 
 
 def postprocess(arguments: argparse.Namespace) -> int:
@@ -31,7 +33,15 @@ def postprocess(arguments: argparse.Namespace) -> int:
     to_stderr(f"data: {data.source}")
     before, began = accuracies(model, data), time.perf_counter()
     members = model.networks if isinstance(model, Committee) else (model,)
-    fitted = [_fitted(member, data, arguments) for member in members]
+    with Progress() as progress:
+        fitted: list[Network] = []
+
+        def watch(done: int, total: int) -> None:
+            of = f"member {len(fitted) + 1}/{len(members)} · " if len(members) > 1 else ""
+            progress.show(f"{of}program {done}/{total}", (len(fitted) + done / total) / len(members))
+
+        for member in members:
+            fitted.append(_fitted(member, data, arguments, watch))
     model = Committee(fitted) if isinstance(model, Committee) else fitted[0]
     seconds, after = time.perf_counter() - began, accuracies(model, data)
     path = model.save(arguments.out)
@@ -43,7 +53,9 @@ def postprocess(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _fitted(network: Network, data: Dataset, arguments: argparse.Namespace) -> Network:
+def _fitted(
+    network: Network, data: Dataset, arguments: argparse.Namespace, watch: Callable[[int, int], None]
+) -> Network:
     return fit_again(
         network,
         *labelled(data)[:2],
@@ -57,6 +69,7 @@ def _fitted(network: Network, data: Dataset, arguments: argparse.Namespace) -> N
         n_jobs=arguments.jobs,
         backend=arguments.backend,
         address=arguments.address,
+        watch=watch,
     )
 
 

@@ -30,7 +30,7 @@ def train_smt(arguments: argparse.Namespace) -> int:
     settings = Settings(**{name: getattr(arguments, name) for name in OPTIONS})
     network = None if arguments.net is None else Network.from_notation(arguments.net)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
-    with Progress(1, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
+    with Progress(quiet=arguments.quiet, verbose=arguments.verbose, limit=settings.time_limit) as progress:
         data = load(arguments, None if network is None else network.n_inputs, progress.note)
         progress.note(f"data: {data.source}")
         network = network or Network.dense([data.n_inputs, 8, data.n_classes])
@@ -38,9 +38,9 @@ def train_smt(arguments: argparse.Namespace) -> int:
         chosen = chosen_samples(data, arguments.samples, settings.seed)
         if directory is not None:
             directory.begin(arguments.argv)
-        progress.show("searching")
+        X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
         with terminated_like_interrupted():
-            outcome = run(network, data.X_train[chosen], data.classes[data.y_train[chosen]], settings)
+            outcome = run(network, X, y, settings, watch=lambda stage: progress.show(f"stage {stage}"))
         for stage in outcome.stages if arguments.verbose else ():
             progress.note(f"{stage.name}: {stage.said}, {stage.seconds:.1f} s")
     found = summary(arguments, settings, network, data, chosen, outcome)

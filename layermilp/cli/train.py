@@ -204,6 +204,7 @@ class _Run:
         alone = replace(data, X_test=None, y_test=None)
         settings = [member_settings(self.settings, member) for member in range(done, self.size)]
         self.progress.note(f"{self.size} members, {min(workers.n_jobs, self.size)} at a time")
+        self.progress.show(f"member {done + 1}/{self.size}")
         for trained in train_members(networks, alone, settings, workers):
             self.members.append(
                 _Member(trained.network, trained.history, trained.tally, self.settings.total_batches)
@@ -215,7 +216,9 @@ class _Run:
                 for part, accuracy in accuracies(trained.network, self.data).items()
                 if accuracy is not None
             )
-            self.progress.note(f"member {len(self.members)}/{self.size}{scores}, {trained.seconds:.1f} s")
+            ended = len(self.members)
+            self.progress.note(f"member {ended}/{self.size}{scores}, {trained.seconds:.1f} s")
+            self.progress.show(f"member {min(ended + 1, self.size)}/{self.size}", (ended - done) / (self.size - done))
             if len(self.members) < self.size:
                 self.write(interrupted=True)
 

@@ -139,6 +139,8 @@ class Trained:
         Wall seconds.
     least_neurons : int, optional
         With the fewest neurons: how many are proven to be needed, see `needed`.
+    share : float
+        Share of the epochs that are done; 0 where it is not known how much is to do.
     """
 
     network: IntegerNetwork
@@ -153,6 +155,7 @@ class Trained:
     nodes: int
     seconds: float
     least_neurons: int | None = None
+    share: float = 0.0
 
     @property
     def is_optimal(self) -> bool:
@@ -344,11 +347,12 @@ def _trained_in_batches(run: _Run) -> Iterator[Trained]:
         run.workers, search.budget,
     )
     programs, nodes = found.programs, found.nodes
-    for epoch in averages:
+    for number, epoch in enumerate(averages, start=1):
         programs, nodes = programs + epoch.programs, nodes + epoch.nodes
         if epoch.validation_accuracy > score:
             best, score = search.found(epoch.network), epoch.validation_accuracy
-        yield run.trained(replace(best, programs=programs, nodes=nodes))
+        trained = run.trained(replace(best, programs=programs, nodes=nodes))
+        yield replace(trained, share=number / settings.epochs)
         if search.budget.is_over:
             return
 

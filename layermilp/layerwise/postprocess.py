@@ -91,6 +91,7 @@ def postprocess(
     n_jobs: int = 2,
     backend: str = "loky",
     address: str | None = None,
+    watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Network:
     """Fit the last layer anew on the given samples, all at once (Goebbels 2021, section 2.3).
 
@@ -127,6 +128,8 @@ def postprocess(
         Worker processes; -1 for one per core.
     backend, address
         Where they are, as in `train`.
+    watch : callable
+        Is told how many programs are solved, and of how many.
 
     Returns
     -------
@@ -151,5 +154,5 @@ def postprocess(
     loss = settings.objective_for(network, data.y)
     bounds = whole_box(network.blocks[-1].theta, settings.bound_of_outputs(loss))
     with Workers(n_jobs, backend, address) as workers:
-        fitted, _ = fit_last_layer(network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers)
+        fitted, _ = fit_last_layer(network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers, watch)
     return fitted.with_decision(loss.decision)

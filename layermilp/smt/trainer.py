@@ -211,14 +211,24 @@ def train(
     return outcome
 
 
-def run(network: Network, X: ArrayLike, y: ArrayLike, settings: Settings, dtype: str = "float64") -> Outcome:
-    """Go through the stages until one answers; arguments as in `train`, weights of the given floating-point type."""
+def run(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    settings: Settings,
+    dtype: str = "float64",
+    watch: Callable[[str], None] = lambda stage: None,
+) -> Outcome:
+    """Go through the stages until one answers; arguments as in `train`, weights of the given floating-point type.
+
+    `watch` is told the name of every stage that begins.
+    """
     began = time.perf_counter()
     problem = _problem(network, X, y, settings.domain(dtype))
     search = Search(problem, settings, Budget.of(settings.time_limit))
     # How linear algebra rounds may depend on its threads, and what is found on that.
     with threadpool_limits(1):
-        answer, tried = _answered(search)
+        answer, tried = _answered(search, watch)
     model, seconds = answer.model, time.perf_counter() - began
     found = None if model is None else _network(network, model.weights)
     lead = None if model is None else model.lead
@@ -379,7 +389,7 @@ def _floats(weights: Sequence[NDArray[np.object_]]) -> Weights:
     return tuple(np.clip(layer, -most, most).astype(np.float64) for layer in weights)
 
 
-def _answered(search: Search) -> tuple[Answer, list[Stage]]:
+def _answered(search: Search, watch: Callable[[str], None]) -> tuple[Answer, list[Stage]]:
     """Return the first answer that decides, or why there is none, and what was tried."""
     tried: list[Stage] = []
     reasons: list[str] = []
@@ -389,6 +399,7 @@ def _answered(search: Search) -> tuple[Answer, list[Stage]]:
         if search.budget.is_over:
             is_late = True
             break
+        watch(name)
         began = time.perf_counter()
         answer = stage(search)
         verdict = None if answer is None else answer.verdict
