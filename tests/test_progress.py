@@ -39,7 +39,10 @@ COMMITTEE = ["--net", "64-4-10", "--batches", "2", "--epochs", "2", "--committee
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--net", "64-4-10", "--batches", "3", "--epochs", "2", "--ridge", "0"], r"batch \d/6 · sweep 1 · layer \d (weights|inputs) \d+/\d+"),
+        (
+            ["--net", "64-4-10", "--batches", "3", "--epochs", "2", "--ridge", "0"],
+            r"batch \d/6 · sweep 1 · layer \d (weights|inputs) \d+/\d+",
+        ),
         (COMMITTEE, r"member [12]/2 · "),
         (["--method", "smt", "--net", "64-3-10", "--time-limit", "3"], "at most 0:0"),
         (["--method", "integer", "--samples", "40", "--hidden", "3", "--time-limit", "2"], "at most 0:0"),
