@@ -98,7 +98,7 @@ def fit_classification(
     exact : bool
         Whether the mixed-integer program is solved, to its end or a limit, from where the descent by linear programs got to.
         Without it the descent is all, and mostly as good.
-    solver : {"auto", "cplex", "highs", "cbc"}
+    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs.
     time_limit, node_limit
         Limits of the solver; what is found by then counts.

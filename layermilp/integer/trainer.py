@@ -207,7 +207,7 @@ def train(
         The search ends when the accuracy on the samples exceeds this, as the paper's does; 1 asks for the best objective.
     seed : int
         Seed of all that is random.
-    solver : {"auto", "cplex", "highs", "cbc"}
+    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs.
     node_limit : int, optional
         Branch-and-bound nodes per program, a limit that is repeatable.

@@ -318,7 +318,7 @@ def train(
         Factor of the ``l1`` loss where a target is one, see `postprocess`.
     input_penalty : float
         Price `mu` of a change of the last layer's inputs, for ``margin``: its proposals minimize ``xi + mu |x' - x|_1``.
-    solver : {"auto", "cplex", "highs", "cbc"}
+    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs; ``auto`` chooses per program.
     n_jobs : int
         Worker processes; -1 for one per core. The result does not depend on it unless a time limit is hit.
