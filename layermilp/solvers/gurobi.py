@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import re
 import time
@@ -17,6 +18,7 @@ from scipy import sparse
 from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
 from layermilp.program import BoolArray, FloatArray, Limits, Program, Status, check
 from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.solvers.interrupts import postponed, take_back
 
 RESTRICTED_SIZE = 2000
 """Columns, and rows, that the licence takes which the package brings."""
@@ -203,13 +205,13 @@ def _run(model: Any, program: Program) -> Answer:
     import gurobipy
 
     try:
-        model.optimize()
+        _optimize(model)
     except gurobipy.GurobiError as error:
         if error.errno == gurobipy.GRB.Error.SIZE_LIMIT_EXCEEDED:
             raise ProgramTooLarge(f"{program.name} is larger than the installed edition of Gurobi takes") from error
         return Answer(Status.ERROR, message=str(error))
     if model.Status == gurobipy.GRB.Status.INTERRUPTED:
-        # While it solves, Gurobi catches Ctrl-C in every thread and only ends the solve; nothing else here ends one.
+        # It was Gurobi that caught Ctrl-C, which only ends the solve; nothing else here ends one.
         raise KeyboardInterrupt
     word = _word(model.Status)
     status = _STATUS.get(word, Status.ERROR)
@@ -221,6 +223,20 @@ def _run(model: Any, program: Program) -> Answer:
         nodes=int(getattr(model, "NodeCount", 0)) if program.is_mip else 0,
         message=word,
     )
+
+
+def _optimize(model: Any) -> None:
+    """Solve. In the main thread Ctrl-C is Python's, also where it is ignored: Gurobi's own handling prints to stdout."""
+    with postponed() as is_interrupted:
+        calls = itertools.count()
+
+        def watch(model: Any, where: int) -> None:
+            if next(calls) == 0:
+                take_back()
+            if is_interrupted():
+                model.terminate()
+
+        model.optimize(watch)
 
 
 def _word(code: int) -> str:
