@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.neural_network import MLPClassifier
 
 from layermilp import Limits, Network
 from layermilp.cli import main
 from layermilp.formulations.sign_losses import OBJECTIVES
 from layermilp.formulations.sign_network import SignNetwork, thetas
+from layermilp.hybrid import trainer as hybrid
+from layermilp.hybrid.sklearn_models import SklearnTrainee
 from layermilp.integer import IntegerNetwork
 from layermilp.integer.network import IntegerLayer
 from layermilp.layerwise.data import TrainingData
@@ -220,6 +223,29 @@ def test_the_whole_integer_network_is_one_program(hidden: str, suffix: str, tabl
     assert highs.getInfo().objective_function_value == pytest.approx(loss, abs=1e-6)
 
 
+HYBRID = ["--method", "hybrid", "--hidden", "3", "--epochs", "2", "--batch-size", "8", "--solver-samples", "6", "--keep", "4"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_last_layer_of_a_hybrid_run_is_a_program(number: int, table: Path, dump: Dump, tmp_path: Path) -> None:
+    """The count of wrong samples that a run with --exact reaches in that round, and the count before."""
+    done = dump(*HYBRID, "--round", str(number), "--format", "lp")
+    assert done.returncode == 0, done.stderr
+    (entry,) = _index(tmp_path / "out")["programs"]
+    settings = hybrid.Settings(epochs=2, solver_samples=6, keep=4, exact=True)
+    X, y = _data(table)
+    trainee = SklearnTrainee(MLPClassifier((3,), batch_size=8, random_state=0), y)
+    if number == 2:
+        # What the first round has found decides the second; the descent without --exact is what the command trains by.
+        settings = replace(settings, exact=False)
+    records = [one for one in hybrid.training(trainee, hybrid.Data.of(X, y, None, 0), settings) if one.kind == "solver"]
+    record = records[number - 1]
+    assert record.objective is not None and record.start_objective is not None
+    best = _optimum(tmp_path / "out" / "last-layer.lp")
+    assert best == pytest.approx(record.objective, abs=1e-6) if settings.exact else best <= record.objective + 1e-6
+    assert entry["start_objective"] == pytest.approx(record.start_objective)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -235,7 +261,9 @@ def test_the_whole_integer_network_is_one_program(hidden: str, suffix: str, tabl
         (["--formulation", "nope"], ["'nope'"]),
         (["--net", "3-2"], ["3 inputs"]),
         (["--batch-size", "25"], ["25", "24"]),
-        (["--method", "smt"], ["layerwise", "smt"]),
+        (["--method", "smt"], ["layerwise, integer, hybrid", "smt"]),
+        (["--method", "hybrid", "--round", "3"], ["round is 3", "1 to 2"]),
+        (["--method", "hybrid", "--desired-loss", "99", "--batch-size", "5"], ["round is 1", "as low as desired"]),
         (["--method", "nope"], ["'nope'"]),
         (["--method", "integer", "--neurons", "fewest"], ["neurons is fewest"]),
         (["--method", "integer", "--batch-size", "10"], ["batch_size is 10"]),

@@ -228,7 +228,7 @@ def test_a_program_that_fails_is_left_to_the_solver(monkeypatch: pytest.MonkeyPa
     assert asked and fit.status is Status.OPTIMAL and is_close(fit.objective, expected)
 
 
-@pytest.mark.parametrize("solver", [name for name in ("highs", "cplex") if SOLVERS[name].is_available()])
+@pytest.mark.parametrize("solver", [name for name in ("highs", "cplex", "gurobi") if SOLVERS[name].is_available()])
 @pytest.mark.parametrize("formulation", ["reduced", "paper"])
 def test_an_objective_target_ends_the_search(solver: str, formulation: str) -> None:
     problem = _random(1, 40, 4, 0.5)

@@ -155,6 +155,8 @@ def _add_dump_programs(parser: argparse.ArgumentParser, method: str) -> None:
         add("--layer", type=int, metavar="N", help="programs of this layer only")
         samples = "first samples of the batch whose input proposals are written"
         add("--input-samples", type=int, default=defaults.input_samples, metavar="N", help=samples)
+    if method == "hybrid":
+        add("--round", type=int, default=1, metavar="N", help="train up to the solver's turn of this round")
     _add_training(parser, method)
 
 

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from layermilp.cli import hybrid as cli_hybrid
 from layermilp.cli.sources import chosen_samples, labelled, load
 from layermilp.cli.train import output_classes, settings_of, terminated_like_interrupted
 from layermilp.errors import OptionError
 from layermilp.export import write_lp, write_mps
 from layermilp.files import empty_directory, write_atomically
 from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.hybrid import trainer as hybrid
+from layermilp.hybrid.sklearn_models import SklearnTrainee
 from layermilp.integer import trainer as integer
 from layermilp.integer.whole import whole_program
 from layermilp.layerwise.data import TrainingData
@@ -37,7 +40,7 @@ Described = tuple[str, dict[str, Any], Program]
 def dump_programs(arguments: argparse.Namespace) -> int:
     """Write the programs and their index."""
     if arguments.method not in METHODS:
-        raise OptionError(f"dump-programs is for the methods {' and '.join(METHODS)}, not {arguments.method}")
+        raise OptionError(f"dump-programs is for the methods {', '.join(METHODS)}, not {arguments.method}")
     if arguments.format not in WRITERS:
         raise OptionError(f"format {arguments.format!r} is unknown; choose {', '.join(WRITERS)}")
     directory = empty_directory(Path(arguments.out))
@@ -134,8 +137,31 @@ def _integer(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[st
     }, iter([("network", {"kind": "network"}, program)])
 
 
+def _hybrid(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[str, Any], Iterator[Described]]:
+    """Return what is known of the run, and the last layer's program of one of its rounds."""
+    settings = hybrid.Settings(**{name: getattr(arguments, name) for name in cli_hybrid.OPTIONS})
+    model = cli_hybrid.model_of(arguments, settings.seed)
+    data = load(arguments, None, progress.note)
+    progress.note(f"data: {data.source}")
+    chosen = chosen_samples(data, arguments.samples, settings.seed)
+    X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
+    with Workers(1):
+        program = hybrid.round_program(
+            SklearnTrainee(model, y), hybrid.Data.of(X, y, None, settings.seed), settings, arguments.round
+        )
+    return {
+        "data": data.name,
+        "data_source": data.source,
+        "samples": len(chosen),
+        "hidden": list(arguments.hidden),
+        "round": arguments.round,
+        "seed": settings.seed,
+    }, iter([("last-layer", {"kind": "last-layer"}, program)])
+
+
 METHODS: dict[str, Callable[[argparse.Namespace, Progress], tuple[dict[str, Any], Iterator[Described]]]] = {
     "layerwise": _layerwise,
     "integer": _integer,
+    "hybrid": _hybrid,
 }
 """What formulates the programs of a method."""

@@ -125,6 +125,21 @@ def fit_classification(
     return search.fit()
 
 
+def classification_program(
+    features: ArrayLike,
+    weights: ArrayLike,
+    offsets: ArrayLike,
+    labels: ArrayLike,
+    *,
+    radius: float,
+    epsilon: float = EPSILON,
+    output: str = "identity",
+) -> Program:
+    """Return the mixed-integer program of `fit_classification`, with the present weights as its start."""
+    layer = _layer(features, weights, offsets, radius, output)
+    return _Search(layer, leads(layer, _labels(labels, layer)), float(epsilon)).program()
+
+
 class _Search:
     """The best weights so far, how many samples are wrong with them, and how many are wrong with any."""
 

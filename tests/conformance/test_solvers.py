@@ -137,6 +137,12 @@ def test_gap_counts_as_optimal_and_is_reported(solver: Solver) -> None:
     assert (result.status is Status.OPTIMAL_WITHIN_GAP) == (result.gap > 1e-6)
 
 
+def test_absolute_gap_is_kept(solver: Solver) -> None:
+    result = solver.solve(knapsack(), Limits(absolute_gap=5.0))
+    assert result.status.is_optimal
+    assert result.objective - 5.0 - 1e-6 <= result.bound <= _reference(knapsack()) + 1e-9
+
+
 def test_gap_by_own_option_is_not_called_proven(solver: Solver) -> None:
     expected = _reference(knapsack())
     result = solver.solve(knapsack(), options={GAP_OPTION[solver.name]: 0.5})
