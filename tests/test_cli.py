@@ -542,7 +542,7 @@ def test_committee_interrupted_while_its_workers_start_says_so(tmp_path: Path) -
 def test_solvers_and_data_are_listed(tmp_path: Path) -> None:
     listed = run("solvers")
     assert listed.returncode == 0
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["cplex", "highs", "cbc"]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["cplex", "highs", "cbc", "gurobi"]
     catalogue = run("data", XDG_CACHE_HOME=str(tmp_path))
     assert "digits" in catalogue.stdout and "mnist" in catalogue.stdout
     assert "1,500 training and 297 test samples, 64 inputs, 10 classes" in run("data", "digits").stdout

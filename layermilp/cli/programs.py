@@ -52,7 +52,7 @@ def dump_programs(arguments: argparse.Namespace) -> int:
     text = json.dumps(index, indent=2, allow_nan=False) + "\n"
     write_atomically(directory / INDEX, lambda file: file.write(text.encode()))
     integers = sum(entry["integers"] > 0 for entry in entries)
-    print(f"{len(entries):,} programs in {directory}, {integers:,} of them mixed-integer; {INDEX} says which is which")
+    print(f"written         {directory}/: {INDEX} and {len(entries):,} programs, {integers:,} of them mixed-integer")
     return 0
 
 
