@@ -5,20 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conformance.problems import market_slack, missing
 
 from layermilp.program import Limits, Program, Status
 from layermilp.solvers import solve
 from layermilp.solvers.interrupts import postponed, take_back
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conformance.problems import market_slack
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -84,7 +80,9 @@ def test_python_takes_its_handling_back() -> None:
 
 def test_gurobi_does_not_see_ctrl_c_where_it_is_ignored(capfd: pytest.CaptureFixture[str]) -> None:
     """Workers ignore it: whoever started them decides what to do."""
-    pytest.importorskip("gurobipy", reason="the package gurobipy is not installed")
+    why = missing("gurobi")
+    if why is not None:
+        pytest.skip(why)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     try:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 
-from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
+from layermilp.errors import OptionError, ProgramTooLarge, SolverError, SolverNotAvailable
 from layermilp.program import BoolArray, FloatArray, Limits, Program, Status, check
 from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
 from layermilp.solvers.interrupts import postponed, take_back
@@ -85,7 +85,10 @@ class Gurobi(Solver):
         # A fresh environment for each solve costs a millisecond; the one that gurobipy would keep is hidden state, and
         # prints.
         with _environment(program, limits, options) as environment, gurobipy.Model(env=environment) as model:
-            _pass_model(model, program)
+            try:
+                _pass_model(model, program)
+            except gurobipy.GurobiError as error:
+                raise SolverError(f"Gurobi refuses the model of {program.name}: {error}") from error
             answer = _run(model, program)
             if answer.status is not Status.INFEASIBLE_OR_UNBOUNDED:
                 return answer
@@ -107,7 +110,8 @@ def _environment(program: Program, limits: Limits, options: dict[str, Option]) -
         try:
             environment.start()
         except gurobipy.GurobiError as error:
-            raise SolverNotAvailable(f"Gurobi does not start, error {error.errno}: {' '.join(str(error).split())}") from error
+            words = " ".join(str(error).split())
+            raise SolverNotAvailable(f"Gurobi does not start: {words}; see to its licence, or use solver 'auto'") from error
         yield environment
 
 

@@ -20,14 +20,16 @@ from layermilp.layerwise.sweep import hidden_problem
 from layermilp.program import Limits
 from layermilp.solvers import SOLVERS
 
+from .problems import missing
+
 
 @pytest.fixture(params=list(SOLVERS))
 def solver(request: pytest.FixtureRequest) -> str:
     """Return the name of each solver; one that is missing is skipped with its name."""
-    found = SOLVERS[request.param]
-    if not found.is_available():
-        pytest.skip(f"{found.title} is not installed: needs {', '.join(found.modules)}")
-    return found.name
+    why = missing(request.param)
+    if why is not None:
+        pytest.skip(why)
+    return str(request.param)
 
 
 formulations = pytest.mark.parametrize("formulation", list(FORMULATIONS))
