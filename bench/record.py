@@ -9,7 +9,7 @@ of a layer's neurons some by a seed. Values are rounded to single precision, whi
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from layermilp.formulations import ReluRegression
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.settings import Settings
 from layermilp.layerwise.solve import Setup
-from layermilp.layerwise.sweep import HiddenWeightTask
+from layermilp.layerwise.sweep import HiddenWeightTask, Stage
 from layermilp.layerwise.trainer import training
-from layermilp.parallel import Answer, Task, Workers
+from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray, Limits
 
 PROGRAMS = Path(__file__).with_name("programs.npz")
@@ -93,21 +93,6 @@ def images(count: int, seed: int) -> tuple[FloatArray, IntArray]:
     return np.round(255.0 * np.clip(drawn, 0.0, 1.0)).reshape(count, 784) / 255.0, labels[chosen].astype(np.int64)
 
 
-class RecordingWorkers(Workers):
-    """Workers that keep the weight programs of hidden layers that pass through, a list for each layer of each sweep."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.layers: list[list[ReluRegression]] = []
-
-    def map(self, function: Callable[[Task], Answer], tasks: Sequence[Task]) -> Iterator[Answer]:
-        """Keep what is kept, and work."""
-        problems = [task.problem() for task in tasks if isinstance(task, HiddenWeightTask)]
-        if problems:
-            self.layers.append(problems)
-        return super().map(function, tasks)
-
-
 def record(source: Source, seed: int) -> dict[str, ReluRegression]:
     """Train and return some of the programs, by name."""
     settings = source.settings
@@ -115,15 +100,22 @@ def record(source: Source, seed: int) -> dict[str, ReluRegression]:
     data = TrainingData.of(network, *images(settings.batches * source.batch_size, seed))
     rng = np.random.default_rng(seed)
     found: dict[str, ReluRegression] = {}
-    with RecordingWorkers() as workers:
-        for state in training(network, data, settings, workers):
+    layers: list[list[ReluRegression]] = []
+
+    def observe(stage: Stage) -> None:
+        problems = [task.problem() for task in stage.tasks if isinstance(task, HiddenWeightTask)]
+        if problems:
+            layers.append(problems)
+
+    with Workers(1) as workers:
+        for state in training(network, data, settings, workers, observe=observe):
             if not state.batch_ended:
                 continue
-            for i, problems in enumerate(reversed(workers.layers)):
+            for i, problems in enumerate(reversed(layers)):
                 chosen = np.sort(rng.permutation(len(problems))[: source.neurons])
                 if state.batch in source.batches:
                     found |= {f"{source.name}-batch{state.batch}-layer{i + 1}-neuron{k + 1}": problems[k] for k in chosen}
-            workers.layers.clear()
+            layers.clear()
     return found
 
 

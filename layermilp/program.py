@@ -183,6 +183,12 @@ class Program:
 
         return write_mps(self, path)
 
+    def write_lp(self, path: str | Path) -> Path:
+        """Write the program as an LP file, atomically; numbers keep all their digits. Return the path."""
+        from layermilp.export import write_lp
+
+        return write_lp(self, path)
+
 
 class Status(enum.Enum):
     """How a solve ended, the same words for every solver."""

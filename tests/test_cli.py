@@ -160,7 +160,7 @@ def test_same_seed_same_bytes_for_any_number_of_workers(table: Path, tmp_path: P
         (["--net", "2-x-2"], "'2-x-2'"),
         (["--net", "2"], "784-8-10"),
         (["--net", "2-0-2"], "0 is not a layer size"),
-        (["--solver", "gurobi"], "'gurobi'"),
+        (["--solver", "scip"], "'scip'"),
         (["--formulation", "big"], "'big'"),
         (["--init", "zeros"], "'zeros'"),
         (["--batches", "0"], "batches is 0"),
@@ -440,7 +440,7 @@ def test_postprocess_writes_a_model_with_another_last_layer(here: Command, table
         (["{model}", "--out", "{out}", "--objective", "l1", "--class-weight", "0"], "class_weight is 0.0"),
         (["{model}", "--out", "{out}", "--tolerance", "-1"], "tolerance is -1.0"),
         (["{model}", "--out", "{out}", "--jobs", "0"], "n_jobs is 0"),
-        (["{model}", "--out", "{out}", "--solver", "gurobi"], "'gurobi'"),
+        (["{model}", "--out", "{out}", "--solver", "scip"], "'scip'"),
         (["{other}", "--out", "{out}"], "none of the network's 2 classes"),
         (["{wide}", "--out", "{out}"], "3 inputs"),
     ],
@@ -542,7 +542,7 @@ def test_committee_interrupted_while_its_workers_start_says_so(tmp_path: Path) -
 def test_solvers_and_data_are_listed(tmp_path: Path) -> None:
     listed = run("solvers")
     assert listed.returncode == 0
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["cplex", "highs", "cbc"]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["cplex", "highs", "cbc", "gurobi"]
     catalogue = run("data", XDG_CACHE_HOME=str(tmp_path))
     assert "digits" in catalogue.stdout and "mnist" in catalogue.stdout
     assert "1,500 training and 297 test samples, 64 inputs, 10 classes" in run("data", "digits").stdout

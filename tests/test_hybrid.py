@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conformance.problems import missing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -20,7 +21,7 @@ from layermilp.errors import DataError, NetworkError, OptionError
 from layermilp.formulations.last_layer import EDGE, LastLayer, classification, leads, regression
 from layermilp.hybrid.sklearn_models import SklearnTrainee
 from layermilp.program import FloatArray, IntArray, Status
-from layermilp.solvers import available, solve
+from layermilp.solvers import SOLVERS, solve
 
 EPSILON = 0.1
 
@@ -84,7 +85,7 @@ def test_the_descent_alone_gains_most_of_what_there_is_to_gain() -> None:
     assert gained >= 0.7 * possible > 0.0
 
 
-@pytest.mark.parametrize("solver", available())
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if missing(name) is None])
 def test_solvers_agree_on_classification(solver: str) -> None:
     for seed in range(3):
         h, w, b, labels = small(seed, 3, m=12)
@@ -438,5 +439,5 @@ def test_programs_are_solved_to_the_same_optimum_by_every_solver() -> None:
     y = np.random.default_rng(9).normal(size=(10, 2))
     for output in ("identity", "relu"):
         program = regression(LastLayer(h, w, b, 0.5, output), y, 1, each=False, total=True)
-        objectives = [solve(program, name).objective for name in available()]
+        objectives = [solve(program, name).objective for name in SOLVERS if missing(name) is None]
         np.testing.assert_allclose(objectives, objectives[0], rtol=1e-6)

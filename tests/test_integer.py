@@ -468,7 +468,7 @@ def test_the_number_of_workers_changes_nothing() -> None:
         ({"start": "warm"}, "start 'warm' is unknown; choose none, gradient"),
         ({"stop_accuracy": 1.5}, "stop_accuracy is 1.5"),
         ({"node_limit": 0}, "node_limit is 0"),
-        ({"solver": "gurobi"}, "solver 'gurobi' is unknown"),
+        ({"solver": "scip"}, "solver 'scip' is unknown"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], words: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
+from conformance.problems import market_slack, missing
 
-from layermilp.program import Program, Status
+from layermilp.program import Limits, Program, Status
 from layermilp.solvers import solve
-from layermilp.solvers.interrupts import postponed
+from layermilp.solvers.interrupts import postponed, take_back
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -57,3 +60,36 @@ def test_cplex_is_closed_after_an_interruption(monkeypatch: pytest.MonkeyPatch) 
     finally:
         signal.signal(signal.SIGINT, before)
     assert solve(program, "cplex").status is Status.OPTIMAL
+
+
+def test_python_takes_its_handling_back() -> None:
+    """What a library does to signals, without Python's knowledge, is undone."""
+    libc = ctypes.CDLL(None)
+    arrived: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: arrived.append(number))
+    try:
+        libc.signal(int(signal.SIGINT), 1)  # ignored
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not arrived
+        take_back()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert arrived == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_gurobi_does_not_see_ctrl_c_where_it_is_ignored(capfd: pytest.CaptureFixture[str]) -> None:
+    """Workers ignore it: whoever started them decides what to do."""
+    why = missing("gurobi")
+    if why is not None:
+        pytest.skip(why)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        timer.start()
+        result = solve(market_slack(), "gurobi", Limits(time_limit=0.8))
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
+    assert result.status is Status.FEASIBLE_AT_LIMIT and result.message == "TIME_LIMIT"
+    assert capfd.readouterr() == ("", "")

@@ -333,7 +333,7 @@ def test_class_weights_of_other_types_are_refused(weight: Any) -> None:
         ({"class_weight": 0.0}, OptionError, r"class_weight is 0\.0"),
         ({"class_weight": {5: 1.0}}, DataError, "label .*5"),
         ({"class_weight": 2.0, "objective": "margin"}, OptionError, "class_weight is for the objective l1, not margin"),
-        ({"solver": "gurobi"}, OptionError, "'gurobi' is unknown"),
+        ({"solver": "scip"}, OptionError, "'scip' is unknown"),
         ({"gap": -1.0}, OptionError, r"gap is -1\.0"),
         ({"time_limit": 0.0}, OptionError, r"time_limit is 0\.0"),
         ({"n_jobs": 0}, OptionError, "n_jobs is 0"),

@@ -749,7 +749,7 @@ GOOD_X, GOOD_Y = blobs(8)
         ({"class_weight": "balanced", "objective": "margin"}, OptionError, "class_weight is for the objective l1, not margin"),
         ({"class_weight": 2.0, "objective": "margin"}, OptionError, "class_weight is for the objective l1, not margin"),
         ({"formulation": "tight"}, OptionError, "'tight' is unknown"),
-        ({"solver": "gurobi"}, OptionError, "'gurobi' is unknown"),
+        ({"solver": "scip"}, OptionError, "'scip' is unknown"),
         ({"time_limit": 0.0}, OptionError, "time_limit"),
         ({"gap": -1.0}, OptionError, "gap"),
         ({"node_limit": 0}, OptionError, "node_limit"),

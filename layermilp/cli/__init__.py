@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from layermilp.cli import models, options, sources
 from layermilp.cli.hybrid import train_hybrid
 from layermilp.cli.integer import train_integer
+from layermilp.cli.programs import dump_programs
 from layermilp.cli.report import report
 from layermilp.cli.smt import train_smt
 from layermilp.cli.train import INTERRUPTED, train
@@ -24,6 +25,7 @@ TRAINERS: dict[str, options.Command] = {
 
 COMMANDS: dict[str, tuple[options.Command, str]] = {
     "train": (lambda arguments: TRAINERS[arguments.method](arguments), "train a network or a committee"),
+    "dump-programs": (dump_programs, "write the programs of a training run as files for other solvers"),
     "postprocess": (models.postprocess, "fit the last layer of a saved network to a complete training set"),
     "evaluate": (models.evaluate, "print the accuracy of a saved network"),
     "verify": (verify, "recompute what a run claims, and say where it differs"),

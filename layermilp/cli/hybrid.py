@@ -34,7 +34,7 @@ MODEL_OPTIONS = ("hidden", "optimizer", "learning_rate", "batch_size")
 def train_hybrid(arguments: argparse.Namespace) -> int:
     """Train and write what was learned."""
     settings = Settings(**{name: getattr(arguments, name) for name in OPTIONS})
-    model = _model(arguments, settings.seed)
+    model = model_of(arguments, settings.seed)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
     began, records, interrupted = time.perf_counter(), list[Record](), False
     with Progress(quiet=arguments.quiet, verbose=arguments.verbose) as progress:
@@ -85,7 +85,7 @@ def train_hybrid(arguments: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def _model(arguments: argparse.Namespace, seed: int) -> MLPClassifier:
+def model_of(arguments: argparse.Namespace, seed: int) -> MLPClassifier:
     """Return the network, not yet trained."""
     if arguments.optimizer not in OPTIMIZERS:
         raise OptionError(f"optimizer {arguments.optimizer!r} is unknown; choose {', '.join(OPTIMIZERS)}")

@@ -16,6 +16,7 @@ from layermilp.hybrid.sklearn_models import OPTIMIZERS
 from layermilp.initialization import INITIALIZERS
 from layermilp.integer import trainer as integer
 from layermilp.layerwise.objective import OBJECTIVES
+from layermilp.layerwise.programs import Selection
 from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP, POSTPROCESS, PRESETS, Settings, preset
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tiebreak import TIE_BREAKS
@@ -109,11 +110,11 @@ def _parser(
         sub = subparsers.add_parser(
             name, help=summary, description=summary.capitalize() + ".", formatter_class=Formatter
         )
-        if name == "train":
-            _add_train(sub, method)
+        if name in TRAINING:
+            TRAINING[name](sub, method)
         else:
             ADDERS[name](sub)
-        sub.set_defaults(command=command, **(train_defaults if name == "train" else {}))
+        sub.set_defaults(command=command, **(train_defaults if name in TRAINING else {}))
     return parser
 
 
@@ -137,18 +138,40 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser, method: str) -> None:
+    _add_training(parser, method)
+    parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl, summary.json and checkpoints")
+    parser.add_argument("--resume", metavar="DIR", help="go on with the run of this directory, by its own options")
+
+
+def _add_dump_programs(parser: argparse.ArgumentParser, method: str) -> None:
+    add, defaults = parser.add_argument, Selection
+    add("--out", required=True, metavar="DIR", help="new directory for the files and programs.json, which says what they are")
+    add("--format", default="mps", metavar="NAME", help="of the files: mps or lp")
+    if method == DEFAULT_METHOD:
+        add("--batch", type=int, default=defaults.batch, metavar="N", help="train up to this batch")
+        add("--sweep", type=int, default=defaults.sweep, metavar="N", help="and this sweep of it, whose programs are written")
+        kinds = ",".join(defaults.kinds)
+        add("--kind", type=_names, default=kinds, metavar="NAME[,NAME]", help="what the programs are for")
+        add("--layer", type=int, metavar="N", help="programs of this layer only")
+        samples = "first samples of the batch whose input proposals are written"
+        add("--input-samples", type=int, default=defaults.input_samples, metavar="N", help=samples)
+    if method == "hybrid":
+        add("--round", type=int, default=1, metavar="N", help="train up to the solver's turn of this round")
+    _add_training(parser, method)
+
+
+def _add_training(parser: argparse.ArgumentParser, method: str) -> None:
+    command = parser.prog.rpartition(" ")[2]
     parser.add_argument(
         "--method",
         default=method,
         metavar="NAME",
-        help=f"{', '.join(METHODS)}; each has options of its own: `layermilp train --method NAME --help`",
+        help=f"{', '.join(METHODS)}; each has options of its own: `layermilp {command} --method NAME --help`",
     )
     METHODS[method](parser)
     _add_data(parser)
     if method not in ALONE:
         _add_workers(parser)
-    parser.add_argument("--out", metavar="DIR", help="directory for model.npz, history.jsonl, summary.json and checkpoints")
-    parser.add_argument("--resume", metavar="DIR", help="go on with the run of this directory, by its own options")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", help="print nothing but the result")
     loudness.add_argument("--verbose", action="store_true", help="more lines on the way")
@@ -413,6 +436,12 @@ def _class_weight(text: str) -> str | float:
         return text
 
 
+TRAINING: dict[str, Callable[[argparse.ArgumentParser, str], None]] = {
+    "train": _add_train,
+    "dump-programs": _add_dump_programs,
+}
+"""What adds the options of a command that trains, by its name; they depend on the method."""
+
 ADDERS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "postprocess": _add_postprocess,
     "evaluate": _add_evaluate,
@@ -422,7 +451,7 @@ ADDERS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "solvers": lambda parser: None,
     "data": _add_data_command,
 }
-"""What adds the options of a command, by its name; those of ``train`` depend on the method."""
+"""What adds the options of any other command, by its name."""
 
 DEFAULT_METHOD = "layerwise"
 

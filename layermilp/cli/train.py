@@ -50,7 +50,7 @@ OPTIONS = tuple(entry.name for entry in fields(Settings) if entry.name not in ("
 
 def train(arguments: argparse.Namespace) -> int:
     """Train and write what was learned."""
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     for option in ("committee", "init_trials"):
         if getattr(arguments, option) < 1:
             raise OptionError(f"{option} is {getattr(arguments, option)}; it must be at least 1")
@@ -73,7 +73,8 @@ def train(arguments: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the settings that the arguments ask for."""
     limits = Limits(arguments.time_limit, arguments.gap, arguments.node_limit)
     setup = Setup(
         formulation=arguments.formulation,

@@ -98,7 +98,7 @@ def fit_classification(
     exact : bool
         Whether the mixed-integer program is solved, to its end or a limit, from where the descent by linear programs got to.
         Without it the descent is all, and mostly as good.
-    solver : {"auto", "cplex", "highs", "cbc"}
+    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs.
     time_limit, node_limit
         Limits of the solver; what is found by then counts.
@@ -123,6 +123,21 @@ def fit_classification(
         search.solve(solver, Limits(time_limit=time_limit, node_limit=node_limit, gap=0.0))
     search.move_nearer(solver, Limits(time_limit=time_limit))
     return search.fit()
+
+
+def classification_program(
+    features: ArrayLike,
+    weights: ArrayLike,
+    offsets: ArrayLike,
+    labels: ArrayLike,
+    *,
+    radius: float,
+    epsilon: float = EPSILON,
+    output: str = "identity",
+) -> Program:
+    """Return the mixed-integer program of `fit_classification`, with the present weights as its start."""
+    layer = _layer(features, weights, offsets, radius, output)
+    return _Search(layer, leads(layer, _labels(labels, layer)), float(epsilon)).program()
 
 
 class _Search:

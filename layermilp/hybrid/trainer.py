@@ -12,9 +12,16 @@ import numpy as np
 
 from layermilp.checks import is_number
 from layermilp.errors import DataError, OptionError
-from layermilp.hybrid.lastlayer import EPSILON, GOALS, LastLayerFit, fit_classification, fit_regression
+from layermilp.hybrid.lastlayer import (
+    EPSILON,
+    GOALS,
+    LastLayerFit,
+    classification_program,
+    fit_classification,
+    fit_regression,
+)
 from layermilp.hybrid.models import Trainee, adapted
-from layermilp.program import IntArray
+from layermilp.program import FloatArray, IntArray, Program
 from layermilp.solvers import require
 
 VALIDATION = 0.2
@@ -345,26 +352,58 @@ def _solved(
     trainee: Trainee, data: Data, settings: Settings, rng: np.random.Generator
 ) -> tuple[LastLayerFit, bool]:
     """Replace the last layer by what its program finds; go back if the validation samples are worse off."""
-    features = trainee.features(data.X)
-    weights, offsets = trainee.last_layer()
-    radius = settings.radius * float(np.sqrt(np.mean(np.square(weights)))) or settings.radius
-    limits: dict[str, Any] = {"time_limit": settings.time_limit, "node_limit": settings.node_limit}
-    common: dict[str, Any] = {"radius": radius, "output": trainee.output, "solver": settings.solver, **limits}
+    (features, weights, offsets, answers), common = _last_layer(trainee, data, settings, rng)
+    common |= {"solver": settings.solver, "time_limit": settings.time_limit, "node_limit": settings.node_limit}
     if trainee.is_classifier:
-        labels = trainee.labels(data.y)
-        chosen = _chosen(trainee.predicted(data.X) == labels, settings, rng)
         goal: dict[str, Any] = {"epsilon": settings.epsilon, "exact": settings.exact}
-        fit = fit_classification(features[chosen], weights, offsets, labels[chosen], **goal, **common)
+        fit = fit_classification(features, weights, offsets, answers, **goal, **common)
     else:
-        chosen = rng.permutation(len(features))[: settings.solver_samples]
-        targets = trainee.targets(data.y)[chosen]
-        fit = fit_regression(features[chosen], weights, offsets, targets, goal=settings.goal, each=settings.each, **common)
+        fit = fit_regression(features, weights, offsets, answers, goal=settings.goal, each=settings.each, **common)
     before = _judged(trainee, data)
     trainee.replace_last_layer(fit.weights, fit.offsets)
     if _judged(trainee, data) > before:
         trainee.replace_last_layer(weights, offsets)
         return replace(fit, weights=weights, offsets=offsets), True
     return fit, False
+
+
+def _last_layer(
+    trainee: Trainee, data: Data, settings: Settings, rng: np.random.Generator
+) -> tuple[tuple[Any, FloatArray, FloatArray, Any], dict[str, Any]]:
+    """Return features, weights, offsets, and labels or targets, of the samples that are chosen; then radius and output."""
+    features, (weights, offsets) = trainee.features(data.X), trainee.last_layer()
+    radius = settings.radius * float(np.sqrt(np.mean(np.square(weights)))) or settings.radius
+    if trainee.is_classifier:
+        answers: Any = trainee.labels(data.y)
+        chosen = _chosen(trainee.predicted(data.X) == answers, settings, rng)
+    else:
+        answers = trainee.targets(data.y)
+        chosen = rng.permutation(len(features))[: settings.solver_samples]
+    return (features[chosen], weights, offsets, answers[chosen]), {"radius": radius, "output": trainee.output}
+
+
+def round_program(trainee: Trainee, data: Data, settings: Settings, number: int) -> Program:
+    """Train a classifier up to the solver's turn of a round, from 1; return the mixed-integer program of that turn.
+
+    It starts at the present weights. A turn without `exact` descends by relaxations of this program.
+
+    Raises
+    ------
+    OptionError
+        If the run has no such round.
+    """
+    if not 1 <= number <= settings.rounds:
+        raise OptionError(f"round is {number}; it must be from 1 to {settings.rounds}")
+    rng = np.random.default_rng(settings.seed)
+    for turn in range(1, number + 1):
+        is_done = _descended(trainee, data, settings, turn).validation_loss <= settings.desired_loss
+        if turn < number and not is_done:
+            _solved(trainee, data, settings, rng)
+            is_done = _judged(trainee, data) <= settings.desired_loss
+        if is_done:
+            raise OptionError(f"round is {number}, but in round {turn} the validation loss is as low as desired")
+    layer, common = _last_layer(trainee, data, settings, rng)
+    return classification_program(*layer, epsilon=settings.epsilon, **common)
 
 
 def _chosen(is_right: Any, settings: Settings, rng: np.random.Generator) -> IntArray:

@@ -210,7 +210,7 @@ def train(
         The search ends when the accuracy on the samples exceeds this, as the paper's does; 1 asks for the best objective.
     seed : int
         Seed of all that is random.
-    solver : {"auto", "cplex", "highs", "cbc"}
+    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs.
     node_limit : int, optional
         Branch-and-bound nodes per program, a limit that is repeatable.
@@ -265,7 +265,7 @@ def run(X: ArrayLike, y: ArrayLike, settings: Settings, workers: Workers) -> Tra
 
 def training(X: ArrayLike, y: ArrayLike, settings: Settings, workers: Workers) -> Iterator[Trained]:
     """Yield the network so far: the start, and what every round of programs makes of it."""
-    samples, classes = _samples(X, y)
+    samples, classes = checked_samples(X, y)
     budget = Budget.of(settings.time_limit)
     if settings.neurons == "fewest":
         yield from _trained_with_fewest(samples, classes, settings, workers, budget)
@@ -428,7 +428,8 @@ def conflicts(samples: Samples) -> IntArray:
     return counts
 
 
-def _samples(X: ArrayLike, y: ArrayLike) -> tuple[Samples, IntArray]:
+def checked_samples(X: ArrayLike, y: ArrayLike) -> tuple[Samples, IntArray]:
+    """Return the samples with labels 0, 1, ..., and the labels these stand for; raise `DataError` as `train` does."""
     x = np.asarray(X, dtype=np.float64)
     labels = np.asarray(y)
     if x.ndim != 2 or labels.shape != (len(x),) or x.size == 0:

@@ -46,7 +46,7 @@ def fit_relu_neuron(
         point of the box nearest to zero.
     formulation : {"reduced", "paper"}
         Program to solve, see `layermilp.formulations.neuron`; both have the same optimum.
-    solver : {"auto", "cplex", "highs", "cbc"}
+    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves it.
     time_limit : float, optional
         Seconds, > 0. The best point found is returned.

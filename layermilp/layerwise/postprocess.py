@@ -118,7 +118,7 @@ def postprocess(
         Default: the one that fits how the network decides, ``margin`` where the class is the largest output.
     box : float, optional
         Bound of every parameter's absolute value; by default 1, the report's, for ``l1``, and 10 for ``margin``.
-    solver : {"auto", "cplex", "highs", "cbc"}
+    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs of ``l1``.
     gap : float, optional
         Relative gap at which to stop; by default the proven optimum.

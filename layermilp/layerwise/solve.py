@@ -44,7 +44,7 @@ class Setup:
     formulation : {"reduced", "paper"}
         Name of the weight program.
     solver : str
-        ``auto``, ``cplex``, ``highs`` or ``cbc``.
+        ``auto``, ``cplex``, ``highs``, ``cbc`` or ``gurobi``.
     limits : Limits
         When a solver may stop.
     options : mapping

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.regression import ReluRegression, reference_big_m
+from layermilp.formulations import linear, proposal
+from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.formulations.regression import LinearRegression, ReluRegression, reference_big_m
 from layermilp.layerwise.objective import Box, Objective
 from layermilp.layerwise.propose import Proposals, propose_hidden, propose_last
 from layermilp.layerwise.solve import Fit, Setup, solve_linear, solve_relu
@@ -18,7 +20,7 @@ from layermilp.layerwise.tally import Tally
 from layermilp.network import Block, Network
 from layermilp.parallel import Workers
 from layermilp.parameters import Group
-from layermilp.program import FloatArray, IntArray
+from layermilp.program import FloatArray, IntArray, Program
 
 SAMPLES_PER_TASK = 50
 """Samples whose input proposals are one task. Fixed, so that results do not depend on the number of workers."""
@@ -37,6 +39,13 @@ class Task(Protocol[Solution]):
         """Return the answer."""
 
 
+class Formulated(Task[Solution], Protocol[Solution]):
+    """A task of a sweep, whose programs can also be written down."""
+
+    def programs(self) -> Iterator[Program]:
+        """Formulate what is solved: one program, or for input proposals one a sample."""
+
+
 @dataclass(frozen=True)
 class Step:
     """Where training is: tasks done of those that a layer has for its ``weights`` or ``inputs`` in a sweep."""
@@ -47,6 +56,15 @@ class Step:
     total: int
     batch: int = 0
     sweep: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """The tasks of a layer for its ``weights`` or ``inputs`` in a sweep, before they are solved."""
+
+    layer: int
+    kind: str
+    tasks: Sequence[Formulated[Any]]
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,8 @@ class Swept:
 
 Watcher = Callable[[Step], None]
 
+Observer = Callable[[Stage], None]
+
 
 @dataclass(frozen=True, eq=False)
 class HiddenWeightTask:
@@ -129,6 +149,10 @@ class HiddenWeightTask:
         """Build it."""
         return hidden_problem(self.block, self.group, self.inputs, self.targets, self.box)
 
+    def programs(self) -> Iterator[Program]:
+        """Formulate it, as a mixed-integer program also where a ridge regression takes its place."""
+        yield FORMULATIONS[self.setup.formulation].build(self.problem())
+
     def solve(self) -> Fit:
         """Solve it."""
         return solve_relu(self.problem(), self.setup)
@@ -146,10 +170,17 @@ class LastWeightTask:
     objective: Objective
     setup: Setup
 
+    def problem(self) -> LinearRegression:
+        """Build it."""
+        return self.objective.of_weights(self.block, self.group, self.inputs, self.labels, self.box)
+
+    def programs(self) -> Iterator[Program]:
+        """Formulate it."""
+        yield linear(self.problem())
+
     def solve(self) -> Fit:
         """Solve it."""
-        problem = self.objective.of_weights(self.block, self.group, self.inputs, self.labels, self.box)
-        return solve_linear(problem, self.setup)
+        return solve_linear(self.problem(), self.setup)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +192,12 @@ class HiddenInputTask:
     inputs: FloatArray
     targets: FloatArray
     setup: Setup
+
+    def programs(self) -> Iterator[Program]:
+        """Formulate every sample's."""
+        for k in range(len(self.inputs)):
+            problem = proposal.hidden(self.weights, self.bias, self.inputs[k : k + 1], self.targets[k : k + 1])
+            yield FORMULATIONS[self.setup.formulation].build(problem)
 
     def solve(self) -> Proposals:
         """Solve it."""
@@ -178,13 +215,18 @@ class LastInputTask:
     objective: Objective
     setup: Setup
 
+    def problem(self, part: slice) -> LinearRegression:
+        """Build that of some samples."""
+        return self.objective.of_inputs(self.weights, self.bias, self.inputs[part], self.labels[part])
+
+    def programs(self) -> Iterator[Program]:
+        """Formulate every sample's."""
+        for k in range(len(self.inputs)):
+            yield linear(self.problem(slice(k, k + 1)))
+
     def solve(self) -> Proposals:
         """Solve it."""
-        return propose_last(
-            self.inputs,
-            lambda part: self.objective.of_inputs(self.weights, self.bias, self.inputs[part], self.labels[part]),
-            self.setup,
-        )
+        return propose_last(self.inputs, self.problem, self.setup)
 
 
 def sweep(
@@ -197,6 +239,7 @@ def sweep(
     seed: tuple[int, ...],
     workers: Workers,
     watch: Watcher,
+    observe: Observer = lambda stage: None,
 ) -> Swept:
     """Run the ``for`` loop of Algorithm 1 once.
 
@@ -220,6 +263,8 @@ def sweep(
         Who solves them.
     watch : callable
         Is told the progress.
+    observe : callable
+        Is shown the tasks before they are solved.
     """
     layers = network.activations(X)
     first, last = _first_trained(network), len(network.blocks) - 1
@@ -235,12 +280,12 @@ def sweep(
 
     for i in range(last, first - 1, -1):
         began = time.perf_counter()
-        seeded, told = SeededSetups(setup, (*seed, i)), _labelled(watch, i, "weights")
+        seeded, told, shown = SeededSetups(setup, (*seed, i)), _labelled(watch, i, "weights"), _staged(observe, i, "weights")
         block = network.blocks[i]
         if i == last:
-            block, fitted = fit_last(block, layers[i], labels, boxes[i], objective, seeded, workers, told)
+            block, fitted = fit_last(block, layers[i], labels, boxes[i], objective, seeded, workers, told, shown)
         else:
-            block, fitted = fit_hidden(block, layers[i], targets, boxes[i], seeded, workers, told)
+            block, fitted = fit_hidden(block, layers[i], targets, boxes[i], seeded, workers, told, shown)
         network = network.with_block(i, block)
         fits.append(
             LayerFit(i + 1, sum(fit.start_objective for fit in fitted), sum(fit.objective for fit in fitted))
@@ -248,12 +293,13 @@ def sweep(
         count(i, "weights", began, Tally.of(fitted))
         if i > first:
             began = time.perf_counter()
-            tasks: list[Task[Proposals]] = [
+            tasks: list[Formulated[Proposals]] = [
                 LastInputTask(block.weights, block.bias, layers[i][part], labels[part], objective, seeded(k))
                 if i == last
                 else HiddenInputTask(block.weights, block.bias, layers[i][part], targets[part], seeded(k))
                 for k, part in enumerate(_parts(len(X)))
             ]
+            _staged(observe, i, "inputs")(tasks)
             proposals = solved(workers, tasks, _labelled(watch, i, "inputs"))
             targets = np.concatenate([proposal.inputs for proposal in proposals])
             count(i, "inputs", began, sum((proposal.tally for proposal in proposals), Tally()))
@@ -268,6 +314,7 @@ def fit_hidden(
     setups: Callable[[int], Setup],
     workers: Workers,
     watch: Callable[[int, int], None],
+    observe: Callable[[Sequence[Formulated[Any]]], None],
 ) -> tuple[Block, list[Fit]]:
     """Fit the parameters of a hidden block to targets of its outputs (section 2.1).
 
@@ -277,6 +324,7 @@ def fit_hidden(
     tasks = [
         HiddenWeightTask(block, group, inputs, targets[:, group.neurons], box, setups(k)) for k, group in enumerate(groups)
     ]
+    observe(tasks)
     fits = solved(None if all(task.is_light for task in tasks) else workers, tasks, watch)
     return with_fits(block, groups, fits), fits
 
@@ -290,10 +338,12 @@ def fit_last(
     setups: Callable[[int], Setup],
     workers: Workers,
     watch: Callable[[int, int], None],
+    observe: Callable[[Sequence[Formulated[Any]]], None],
 ) -> tuple[Block, list[Fit]]:
     """Fit the parameters of the last block: (7) and (8), or the program of another objective."""
     groups = objective.groups(block)
     tasks = [LastWeightTask(block, group, inputs, labels, box, objective, setups(k)) for k, group in enumerate(groups)]
+    observe(tasks)
     fits = solved(workers, tasks, watch)
     return with_fits(block, groups, fits), fits
 
@@ -347,6 +397,10 @@ def _parts(samples: int) -> list[slice]:
 
 def _labelled(watch: Watcher, i: int, kind: str) -> Callable[[int, int], None]:
     return lambda done, total: watch(Step(i + 1, kind, done, total))
+
+
+def _staged(observe: Observer, i: int, kind: str) -> Callable[[Sequence[Formulated[Any]]], None]:
+    return lambda tasks: observe(Stage(i + 1, kind, tasks))
 
 
 def solved(

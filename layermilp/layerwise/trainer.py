@@ -15,7 +15,7 @@ from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
 from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_SETUP, DEFAULT_TARGET_GAP, Settings
 from layermilp.layerwise.solve import Setup
-from layermilp.layerwise.sweep import Phase, Step, Swept, Watcher, sweep
+from layermilp.layerwise.sweep import Observer, Phase, Step, Swept, Watcher, sweep
 from layermilp.layerwise.tally import Tally
 from layermilp.network import Network
 from layermilp.parallel import Workers
@@ -94,11 +94,13 @@ def training(
     workers: Workers,
     watch: Watcher = lambda step: None,
     begin: State | None = None,
+    observe: Observer = lambda stage: None,
 ) -> Iterator[State]:
     """Train as `train` does; yield the state after every sweep and at the end of every batch.
 
     Whoever iterates holds the best weights so far at any time, so an interrupted run loses one sweep at most. With the state
-    at the end of a batch as `begin` the run goes on with the next one, as if it had not been interrupted.
+    at the end of a batch as `begin` the run goes on with the next one, as if it had not been interrupted. `observe` is shown
+    the tasks of all sweeps before they are solved.
     """
     objective = settings.objective_for(network, data.y)
     iterate = network.with_decision(objective.decision)
@@ -108,7 +110,7 @@ def training(
     if begin is not None:
         iterate, mean, records, tally, done = begin.iterate, begin.mean, begin.records, begin.tally, begin.batch
     for number in range(done + 1, settings.total_batches + 1):
-        batch = _Batch(number, order, data, settings, objective, workers, watch)
+        batch = _Batch(number, order, data, settings, objective, workers, watch, observe)
         boxes = tuple(trust_box(block.theta, settings, first=not mean.sums) for block in iterate.blocks)
         accuracy, last_accuracy = 0.0, -1.0
         best: State | None = None
@@ -144,9 +146,10 @@ class _Batch:
         objective: Objective,
         workers: Workers,
         watch: Watcher,
+        observe: Observer,
     ) -> None:
         self.number, self.objective = number, objective
-        self.data, self.settings, self.workers, self.watch = data, settings, workers, watch
+        self.data, self.settings, self.workers, self.watch, self.observe = data, settings, workers, watch, observe
         end = number * settings.batch_size
         self.part = order[end - settings.batch_size : end]
         self.seen = _as_slice(np.unique(order[:end]))
@@ -163,6 +166,7 @@ class _Batch:
             (self.settings.seed, self.number, number),
             self.workers,
             lambda step: self.watch(replace(step, batch=self.number, sweep=number)),
+            self.observe,
         )
 
     def record(self, number: int, swept: Swept, result: Network, began: float) -> Record:
@@ -322,7 +326,7 @@ def train(
         Factor of the ``l1`` loss where a target is one, see `postprocess`.
     input_penalty : float
         Price `mu` of a change of the last layer's inputs, for ``margin``: its proposals minimize ``xi + mu |x' - x|_1``.
-    solver : {"auto", "cplex", "highs", "cbc"}
+    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs; ``auto`` chooses per program.
     n_jobs : int
         Worker processes; -1 for one per core. The result does not depend on it unless a time limit is hit.

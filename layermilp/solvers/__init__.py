@@ -12,10 +12,11 @@ from layermilp.program import Limits, Program, Result
 from layermilp.solvers.base import Answer, Option, Solver
 from layermilp.solvers.cbc import Cbc
 from layermilp.solvers.cplex import Cplex
+from layermilp.solvers.gurobi import Gurobi
 from layermilp.solvers.highs import Highs
 
-SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (Cplex(), Highs(), Cbc())}
-"""Every solver by name, in the order in which `auto` prefers them."""
+SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (Cplex(), Highs(), Cbc(), Gurobi())}
+"""Every solver by name, in the order in which `auto` prefers them; Gurobi last, so that a trial licence changes nothing."""
 
 __all__ = ["SOLVERS", "Answer", "Option", "Solver", "available", "choose", "fitting", "solve"]
 

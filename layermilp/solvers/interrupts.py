@@ -30,3 +30,10 @@ def postponed() -> Iterator[Callable[[], bool]]:
         for number, handler in handlers.items():
             if number in arrived:
                 handler(number, None)
+
+
+def take_back() -> None:
+    """Put Python's handling of Ctrl-C back, in the main thread, where a library has put its own in its place."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)

@@ -9,8 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.program import Program, Status
+from layermilp.solvers import SOLVERS
 
 INF = np.inf
+
+
+def missing(name: str) -> str | None:
+    """Return why a solver cannot be tested, None if it can be: its package is not installed, or its licence has expired."""
+    solver = SOLVERS[name]
+    if not solver.is_available():
+        return f"{solver.title} is not installed: needs {', '.join(solver.modules)}"
+    version = solver.version() if name == "gurobi" else ""
+    return version if "does not start" in version else None
 
 
 @dataclass(frozen=True, eq=False)

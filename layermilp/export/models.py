@@ -1,144 +1,20 @@
-"""A program for other tools: as an MPS file, a docplex model or a PuLP problem."""
+"""A program as a docplex model or a PuLP problem."""
 
 from __future__ import annotations
 
 import importlib.util
-import itertools
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from layermilp.errors import SolverNotAvailable
-from layermilp.files import write_atomically
-from layermilp.program import FloatArray, Program
+from layermilp.export.parts import row_kinds, runs
+from layermilp.program import Program
 
 if TYPE_CHECKING:
     import docplex.mp.model
     import pulp
-
-_OBJECTIVE = "cost"
-
-
-def write_mps(program: Program, path: str | Path) -> Path:
-    """Write a program as a free-format MPS file, atomically.
-
-    Numbers are written with all the digits that tell one double from the next. Only the second bound of a row with two
-    different finite bounds may be off in its last digit, because MPS states the width of such a row instead. Rows
-    without any bound become ``N`` rows, which most readers drop.
-
-    Parameters
-    ----------
-    program : Program
-        What to write. Its start is not part of the file.
-    path : str or Path
-        Where to write; an existing file is replaced only when the new one is complete.
-
-    Returns
-    -------
-    Path
-        The path that was written.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-
-    def write(file: BinaryIO) -> None:
-        for section in _sections(program):
-            file.write("\n".join([*section, ""]).encode())
-
-    return write_atomically(Path(path), write)
-
-
-def _sections(program: Program) -> Iterator[list[str]]:
-    columns, rows = program.column_names(), program.row_names()
-    kinds = _row_kinds(program)
-    name = "_".join(program.name.split()) or "program"
-    # FREE is for CBC, which otherwise guesses the format and may guess wrong at a bound without a value.
-    yield [f"NAME {name} FREE", "ROWS", f" N {_OBJECTIVE}"]
-    yield [f" {kind} {row}" for kind, row in zip(kinds.tolist(), rows, strict=True)] or ["*"]
-    yield ["COLUMNS"]
-    yield from _column_section(program, columns, [_OBJECTIVE, *rows])
-    yield _rhs_section(program, rows, kinds)
-    yield _range_section(program, rows)
-    yield _bound_section(program, columns)
-    yield ["ENDATA"]
-
-
-def _row_kinds(program: Program) -> NDArray[np.str_]:
-    has_lower, has_upper = np.isfinite(program.row_lower), np.isfinite(program.row_upper)
-    equal = program.row_lower == program.row_upper
-    return np.select([equal, has_upper, has_lower], ["E", "L", "G"], "N")
-
-
-def _column_section(program: Program, columns: list[str], rows: list[str]) -> Iterator[list[str]]:
-    # The costs are written even where they are zero, so that every column is named, in the program's order.
-    n = program.n_columns
-    costs = sparse.csr_array((program.costs, np.arange(n), [0, n]), shape=(1, n))
-    matrix = sparse.vstack([costs, program.matrix]).tocsc()
-    names = [f" {columns[j]} " for j in np.repeat(np.arange(n), np.diff(matrix.indptr)).tolist()]
-    cells = zip(names, matrix.indices.tolist(), matrix.data.tolist(), strict=True)
-    lines = [f"{name}{rows[i]} {value!r}" for name, i, value in cells]
-    for first, last, integer in _runs(program):
-        if integer:
-            yield [f" M{first} 'MARKER' 'INTORG'"]
-        yield lines[matrix.indptr[first] : matrix.indptr[last]]
-        if integer:
-            yield [f" M{last} 'MARKER' 'INTEND'"]
-
-
-def _runs(program: Program) -> list[tuple[int, int, bool]]:
-    """Return first column, end and integrality of each run of columns of one type."""
-    mask = program.integrality
-    edges = [0, *(np.flatnonzero(mask[1:] != mask[:-1]) + 1).tolist(), mask.size]
-    return [(first, last, bool(mask[first])) for first, last in itertools.pairwise(edges) if first < last]
-
-
-def _rhs_section(program: Program, rows: list[str], kinds: NDArray[np.str_]) -> list[str]:
-    # By convention the right-hand side of the objective row is minus the constant.
-    lines = ["RHS"]
-    if program.offset:
-        lines.append(f" RHS {_OBJECTIVE} {-program.offset!r}")
-    values = np.select([kinds == "N", kinds == "G"], [0.0, program.row_lower], program.row_upper)
-    return lines + [f" RHS {rows[i]} {value!r}" for i, value in _nonzero(values)]
-
-
-def _range_section(program: Program, rows: list[str]) -> list[str]:
-    two_sided = np.isfinite(program.row_lower) & np.isfinite(program.row_upper)
-    with np.errstate(invalid="ignore"):
-        widths = np.where(two_sided, program.row_upper - program.row_lower, 0.0)
-    return ["RANGES"] + [f" RNG {rows[i]} {value!r}" for i, value in _nonzero(widths)]
-
-
-def _nonzero(values: FloatArray) -> Iterator[tuple[int, float]]:
-    where = np.flatnonzero(values)
-    return zip(where.tolist(), values[where].tolist(), strict=True)
-
-
-def _bound_section(program: Program, columns: list[str]) -> list[str]:
-    lines = ["BOUNDS"]
-    bounds = zip(columns, program.col_lower.tolist(), program.col_upper.tolist(), program.integrality, strict=True)
-    for name, lower, upper, integer in bounds:
-        lines += [f" {kind} BND {name}{value}" for kind, value in _bounds(lower, upper, bool(integer))]
-    return lines
-
-
-def _bounds(lower: float, upper: float, integer: bool) -> list[tuple[str, str]]:
-    """Return the bound lines of a column: always all of them, because readers differ on what a missing one means."""
-    if lower == upper:
-        return [("FX", f" {lower!r}")]
-    if lower == -np.inf and upper == np.inf:
-        return [("FR", "")]
-    if lower == 0.0 and upper == np.inf and not integer:
-        return []
-    first = ("MI", "") if lower == -np.inf else ("LO", f" {lower!r}")
-    second = ("PL", "") if upper == np.inf else ("UP", f" {upper!r}")
-    return [first, second]
 
 
 def to_docplex(program: Program) -> docplex.mp.model.Model:
@@ -167,7 +43,7 @@ def to_docplex(program: Program) -> docplex.mp.model.Model:
     # The matrix calls take a quarter of the time of sums over expressions; only `AdvModel` has them.
     model = AdvModel(name=program.name)
     variables = _docplex_variables(model, program)
-    rows, kinds = _docplex_rows(model, program, variables), _row_kinds(program)
+    rows, kinds = _docplex_rows(model, program, variables), row_kinds(program)
     for row, name, kind in zip(rows, program.row_names(), kinds.tolist(), strict=True):
         # Not in one block: docplex takes no rows with two bounds there.
         if kind != "N":
@@ -186,7 +62,7 @@ def _docplex_variables(model: Any, program: Program) -> list[Any]:
     upper = np.minimum(program.col_upper, infinity).tolist()
     names = program.column_names()
     variables: list[Any] = []
-    for first, last, integer in _runs(program):
+    for first, last, integer in runs(program):
         make = model.integer_var_list if integer else model.continuous_var_list
         run = slice(first, last)
         variables += make(last - first, lb=lower[run], ub=upper[run], name=names[run])
@@ -195,7 +71,7 @@ def _docplex_variables(model: Any, program: Program) -> list[Any]:
 
 def _docplex_rows(model: Any, program: Program, variables: list[Any]) -> list[Any]:
     lower, upper = program.row_lower, program.row_upper
-    kinds = _row_kinds(program)
+    kinds = row_kinds(program)
     two_sided = (kinds == "L") & np.isfinite(lower)
     rows: list[Any] = [None] * program.n_rows
     for kind, sense in (("E", "eq"), ("L", "le"), ("G", "ge")):

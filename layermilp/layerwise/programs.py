@@ -1,0 +1,165 @@
+"""The programs of one sweep of a training run, for other solvers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from layermilp.errors import OptionError
+from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.schedule import sample_order
+from layermilp.layerwise.settings import Settings
+from layermilp.layerwise.sweep import HiddenWeightTask, LastWeightTask, Stage, Watcher
+from layermilp.layerwise.trainer import State, training
+from layermilp.network import Network
+from layermilp.parallel import Workers
+from layermilp.program import Program
+
+KINDS = ("weights", "inputs")
+"""What a program is for: the weights of some neurons, or the input proposal of a sample."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which programs.
+
+    Parameters
+    ----------
+    batch, sweep : int
+        Those of this sweep of this batch, both from 1.
+    kinds : tuple of {"weights", "inputs"}
+        What they are for.
+    layer : int, optional
+        Those of this layer, from 1; None for all.
+    input_samples : int
+        Input proposals of as many samples, the first ones of the batch.
+
+    Raises
+    ------
+    OptionError
+        If a value is out of its range.
+    """
+
+    batch: int = 1
+    sweep: int = 1
+    kinds: tuple[str, ...] = KINDS
+    layer: int | None = None
+    input_samples: int = 10
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("batch", self.batch, 1),
+            ("sweep", self.sweep, 1),
+            ("layer", 1 if self.layer is None else self.layer, 1),
+            ("input_samples", self.input_samples, 0),
+        ):
+            if value < least:
+                raise OptionError(f"{name} is {value}; it must be at least {least}")
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise OptionError(f"kind {kind!r} is unknown; choose {', '.join(KINDS)}, or both with a comma between")
+
+    def check(self, network: Network, settings: Settings) -> None:
+        """Raise `OptionError` if a run of these settings has no such programs."""
+        for name, value, most in (
+            ("batch", self.batch, settings.total_batches),
+            ("sweep", self.sweep, settings.max_sweeps),
+            ("layer", self.layer or 1, len(network.blocks)),
+        ):
+            if value > most:
+                raise OptionError(f"{name} is {value}, but the run has at most {most}")
+
+
+@dataclass(frozen=True, eq=False)
+class SweepProgram:
+    """A program of a sweep, as it is formulated.
+
+    Parameters
+    ----------
+    layer : int
+        From 1.
+    kind : {"weights", "inputs"}
+        What it is for.
+    number : int
+        From 1: of the group of neurons within the layer, or of the sample within the batch.
+    neurons : tuple of int
+        From 1: the neurons whose weights are unknown; none for inputs.
+    row : int, optional
+        From 0: the sample whose inputs are unknown, as a row of the training data.
+    program : Program
+        The program. Its first columns are the unknowns.
+    """
+
+    layer: int
+    kind: str
+    number: int
+    neurons: tuple[int, ...]
+    row: int | None
+    program: Program
+
+
+def sweep_programs(
+    network: Network,
+    data: TrainingData,
+    settings: Settings,
+    selection: Selection,
+    workers: Workers,
+    watch: Watcher = lambda step: None,
+) -> Iterator[SweepProgram]:
+    """Train up to a sweep, and yield its programs in the order in which they are solved.
+
+    They are formulated as the settings say, before unknowns are left out or merged, and with the weights at that time as
+    their starts. Those of hidden layers are mixed-integer programs also where the run fits by ridge regression.
+
+    Parameters
+    ----------
+    network, data, settings, workers, watch
+        As for `training`.
+    selection : Selection
+        Which programs.
+
+    Raises
+    ------
+    OptionError
+        If the run has no such sweep or layer.
+    """
+    selection.check(network, settings)
+    first = (selection.batch - 1) * settings.batch_size
+    rows = sample_order(len(data.X), settings)[first : first + settings.batch_size].tolist()
+    for stage in _stages(network, data, settings, selection, workers, watch):
+        if stage.kind in selection.kinds and selection.layer in (None, stage.layer):
+            yield from _programs(stage, rows[: selection.input_samples])
+
+
+def _stages(
+    network: Network, data: TrainingData, settings: Settings, selection: Selection, workers: Workers, watch: Watcher
+) -> list[Stage]:
+    """Train to the end of a sweep; return its stages."""
+    stages: list[Stage] = []
+    for state in training(network, data, settings, workers, watch, observe=stages.append):
+        if _sweep(state) == (selection.batch, selection.sweep):
+            return stages
+        if state.batch == selection.batch and state.batch_ended:
+            break
+        stages.clear()
+    raise OptionError(f"sweep is {selection.sweep}, but batch {selection.batch} ended after {state.records[-1].sweep}")
+
+
+def _sweep(state: State) -> tuple[int, int]:
+    """Return batch and sweep that have just been run."""
+    return state.batch, state.records[-1].sweep
+
+
+def _programs(stage: Stage, rows: list[int]) -> Iterator[SweepProgram]:
+    """Formulate the programs of a stage; the inputs of as many samples as there are rows."""
+    if stage.kind == "inputs":
+        programs = itertools.chain.from_iterable(task.programs() for task in stage.tasks)
+        for number, (row, program) in enumerate(zip(rows, programs, strict=False), start=1):
+            yield SweepProgram(stage.layer, stage.kind, number, (), row, program)
+        return
+    for number, task in enumerate(stage.tasks, start=1):
+        assert isinstance(task, (HiddenWeightTask, LastWeightTask))
+        neurons = tuple((task.group.neurons + 1).tolist())
+        for program in task.programs():
+            yield SweepProgram(stage.layer, stage.kind, number, neurons, None, program)

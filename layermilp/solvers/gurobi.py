@@ -1,0 +1,278 @@
+"""Gurobi through gurobipy, by arrays."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from layermilp.errors import OptionError, ProgramTooLarge, SolverError, SolverNotAvailable
+from layermilp.program import BoolArray, FloatArray, Limits, Program, Status, check
+from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.solvers.interrupts import postponed, take_back
+
+RESTRICTED_SIZE = 2000
+"""Columns, and rows, that the licence takes which the package brings."""
+
+_LARGEST_SEED = 2_000_000_000
+
+# By name in `gurobipy.GRB.Status`.
+_STATUS = {
+    "OPTIMAL": Status.OPTIMAL,
+    "INFEASIBLE": Status.INFEASIBLE,
+    "INF_OR_UNBD": Status.INFEASIBLE_OR_UNBOUNDED,
+    # A ray only; whether there is a point is found out afterwards.
+    "UNBOUNDED": Status.INFEASIBLE_OR_UNBOUNDED,
+    **dict.fromkeys(
+        (
+            "CUTOFF",
+            "ITERATION_LIMIT",
+            "MEM_LIMIT",
+            "NODE_LIMIT",
+            "SOLUTION_LIMIT",
+            "SUBOPTIMAL",
+            "TIME_LIMIT",
+            "USER_OBJ_LIMIT",
+            "WORK_LIMIT",
+        ),
+        Status.FEASIBLE_AT_LIMIT,
+    ),
+}
+
+
+class Gurobi(Solver):
+    """Gurobi (commercial; the licence that its package brings takes 2,000 columns and 2,000 rows).
+
+    It is the last one that `auto` takes, so that a trial licence at hand changes no result.
+    """
+
+    name: ClassVar[str] = "gurobi"
+    title: ClassVar[str] = "Gurobi"
+    modules: ClassVar[tuple[str, ...]] = ("gurobipy",)
+
+    def version(self) -> str:
+        """Version of Gurobi, with its edition, or with what is wrong with its licence."""
+        import gurobipy
+
+        number = ".".join(map(str, gurobipy.gurobi.version()))
+        try:
+            return f"{number} ({'restricted' if _is_restricted() else 'full'} edition)"
+        except SolverNotAvailable as error:
+            return f"{number} ({error})"
+
+    def size_limit(self, program: Program) -> str | None:
+        """Return the limit of the restricted edition if that is installed and the program exceeds it."""
+        # A row with two bounds takes a column more. The edition is asked for only where it matters: asking imports Gurobi
+        # and may take a licence.
+        if max(program.n_columns + _two_sided(program).sum(), program.n_rows) <= RESTRICTED_SIZE or not _is_restricted():
+            return None
+        size = f"{RESTRICTED_SIZE:,}"
+        return f"at most {size} columns, one more for each row with two bounds, and {size} rows (restricted edition)"
+
+    def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
+        import gurobipy
+
+        began = time.perf_counter()
+        # A fresh environment for each solve costs a millisecond; the one that gurobipy would keep is hidden state, and
+        # prints.
+        with _environment(program, limits, options) as environment, gurobipy.Model(env=environment) as model:
+            try:
+                _pass_model(model, program)
+            except gurobipy.GurobiError as error:
+                raise SolverError(f"Gurobi refuses the model of {program.name}: {error}") from error
+            answer = _run(model, program)
+            if answer.status is not Status.INFEASIBLE_OR_UNBOUNDED:
+                return answer
+            left = None if limits.time_limit is None else limits.time_limit - (time.perf_counter() - began)
+            return _told_apart(model, program, answer, left)
+
+
+@contextmanager
+def _environment(program: Program, limits: Limits, options: dict[str, Option]) -> Iterator[Any]:
+    """Start an environment with the limits and options; end it, and give its licence back."""
+    import gurobipy
+
+    with gurobipy.Env(empty=True) as environment:
+        environment.setParam("OutputFlag", 0)
+        for name, (value, words) in _limit_options(program, limits).items():
+            _set_option(environment, name, value, words)
+        for name, value in options.items():
+            _set_option(environment, name, value, f"the option {name}={value!r}")
+        try:
+            environment.start()
+        except gurobipy.GurobiError as error:
+            words = " ".join(str(error).split())
+            raise SolverNotAvailable(f"Gurobi does not start: {words}; see to its licence, or use solver 'auto'") from error
+        yield environment
+
+
+@functools.cache
+def _is_restricted() -> bool:
+    """Whether the licence refuses a program just above the restricted size. Asked once per process."""
+    n = RESTRICTED_SIZE + 1
+    nothing = np.zeros(0)
+    program = Program(np.zeros(n), sparse.csr_array((0, n)), nothing, nothing, np.zeros(n), np.ones(n))
+    try:
+        Gurobi()._solve(program, Limits(), {})
+    except ProgramTooLarge:
+        return True
+    return False
+
+
+def _limit_options(program: Program, limits: Limits) -> dict[str, tuple[Option, str]]:
+    """Return Gurobi's parameters with their values, and words for the message of a refusal."""
+    found: dict[str, tuple[Option, str]] = {
+        "Threads": (limits.threads, f"threads={limits.threads}"),
+        # Gurobi takes slightly fewer seeds than `Limits`.
+        "Seed": (limits.seed % (_LARGEST_SEED + 1), f"seed={limits.seed}"),
+        "FeasibilityTol": (PRIMAL_TOLERANCE, "FeasibilityTol"),
+        "OptimalityTol": (PRIMAL_TOLERANCE, "OptimalityTol"),
+    }
+    if limits.time_limit is not None:
+        found["TimeLimit"] = float(limits.time_limit), f"time_limit={limits.time_limit!r}"
+    if program.is_mip:
+        found["IntFeasTol"] = PRIMAL_TOLERANCE, "IntFeasTol"
+        found["MIPGapAbs"] = absolute_gap(limits), f"absolute_gap={limits.absolute_gap!r}"
+        found["MIPGap"] = float(limits.relative_gap), f"gap={limits.gap!r}"
+        if limits.node_limit is not None:
+            found["NodeLimit"] = float(limits.node_limit), f"node_limit={limits.node_limit}"
+        if limits.objective_target is not None:
+            found["BestObjStop"] = float(limits.objective_target), f"objective_target={limits.objective_target!r}"
+    return found
+
+
+def _set_option(environment: Any, name: str, value: Option, words: str) -> None:
+    """Set a parameter; `words` name it in the message of a refusal."""
+    import gurobipy
+
+    unknown = f"Gurobi does not know the option {name!r}; write a parameter such as 'MIPFocus'"
+    if not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise OptionError(unknown)
+    try:
+        environment.setParam(name, value)
+        kept = environment.getParam(name)
+    except gurobipy.GurobiError as error:
+        if str(error).startswith("Unknown parameter"):
+            raise OptionError(unknown) from error
+        raise OptionError(f"Gurobi refuses {words}: {error}") from error
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise OptionError(f"Gurobi refuses {words}: {error}") from error
+    if kept != value:
+        raise OptionError(f"Gurobi refuses {words}: it would take {kept!r}")
+
+
+def _two_sided(program: Program) -> BoolArray:
+    """Return which rows have two different finite bounds, shape ``(m,)``."""
+    lower, upper = program.row_lower, program.row_upper
+    return np.asarray(np.isfinite(lower) & np.isfinite(upper) & (lower != upper))
+
+
+def _pass_model(model: Any, program: Program) -> None:
+    import gurobipy
+
+    infinity = gurobipy.GRB.INFINITY
+    x = model.addMVar(
+        program.n_columns,
+        lb=np.maximum(program.col_lower, -infinity),
+        ub=np.minimum(program.col_upper, infinity),
+        obj=program.costs,
+        vtype=np.where(program.integrality, "I", "C"),
+    )
+    model.ObjCon = program.offset
+    lower, upper, two_sided = program.row_lower, program.row_upper, _two_sided(program)
+    senses = np.select([two_sided | (lower == upper), np.isfinite(upper), np.isfinite(lower)], ["=", "<", ">"], "")
+    bound = np.flatnonzero(senses != "")
+    matrix = program.matrix[bound]
+    columns = x.tolist()
+    if two_sided.any():
+        # Gurobi's rows have one side: a.x - s = lower with s from 0 to the width.
+        slack = model.addMVar(two_sided.sum(), ub=(upper - lower)[two_sided])
+        columns += slack.tolist()
+        matrix = sparse.hstack([matrix, -sparse.eye_array(program.n_rows).tocsr()[bound][:, two_sided]])
+    sides = np.where((senses == ">") | two_sided, lower, upper)
+    model.addMConstr(sparse.csr_matrix(matrix), gurobipy.MVar.fromlist(columns), senses[bound], sides[bound])
+    if program.is_mip and program.start is not None:
+        # Gurobi solves for what is not given, so that a start which is slightly infeasible is not lost.
+        x[program.integrality].Start = np.round(program.start[program.integrality])
+
+
+def _run(model: Any, program: Program) -> Answer:
+    import gurobipy
+
+    try:
+        _optimize(model)
+    except gurobipy.GurobiError as error:
+        if error.errno == gurobipy.GRB.Error.SIZE_LIMIT_EXCEEDED:
+            raise ProgramTooLarge(f"{program.name} is larger than the installed edition of Gurobi takes") from error
+        return Answer(Status.ERROR, message=str(error))
+    if model.Status == gurobipy.GRB.Status.INTERRUPTED:
+        # It was Gurobi that caught Ctrl-C, which only ends the solve; nothing else here ends one.
+        raise KeyboardInterrupt
+    word = _word(model.Status)
+    status = _STATUS.get(word, Status.ERROR)
+    # What Gurobi does not know it refuses as a missing attribute.
+    return Answer(
+        status=status,
+        x=_point(model, program, status),
+        bound=_finite(getattr(model, "ObjBound", -math.inf)) if program.is_mip else -math.inf,
+        nodes=int(getattr(model, "NodeCount", 0)) if program.is_mip else 0,
+        message=word,
+    )
+
+
+def _optimize(model: Any) -> None:
+    """Solve. In the main thread Ctrl-C is Python's, also where it is ignored: Gurobi's own handling prints to stdout."""
+    with postponed() as is_interrupted:
+        calls = itertools.count()
+
+        def watch(model: Any, where: int) -> None:
+            if next(calls) == 0:
+                take_back()
+            if is_interrupted():
+                model.terminate()
+
+        model.optimize(watch)
+
+
+def _word(code: int) -> str:
+    """Return Gurobi's name of a status."""
+    import gurobipy
+
+    ends = gurobipy.GRB.Status
+    return next((name for name in dir(ends) if name.isupper() and getattr(ends, name) == code), f"status {code}")
+
+
+def _point(model: Any, program: Program, status: Status) -> FloatArray | None:
+    if status not in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) or not model.SolCount:
+        return None
+    x = np.array(model.getAttr("X", model.getVars()[: program.n_columns]), dtype=np.float64)
+    # At a limit an LP may hold a point that is not feasible.
+    return x if status is Status.OPTIMAL or check(program, x).holds() else None
+
+
+def _finite(bound: float) -> float:
+    import gurobipy
+
+    return bound if abs(bound) < gurobipy.GRB.INFINITY else -math.inf
+
+
+def _told_apart(model: Any, program: Program, answer: Answer, seconds: float | None) -> Answer:
+    """Return which of infeasible and unbounded it is: whether there is a point, by solving without costs."""
+    model.setObjective(0.0)
+    if seconds is not None:
+        model.Params.TimeLimit = max(seconds, 0.0)
+    found = _run(model, program)
+    if found.x is not None:
+        return replace(answer, status=Status.UNBOUNDED)
+    if found.status in (Status.INFEASIBLE, Status.INFEASIBLE_OR_UNBOUNDED):
+        return replace(answer, status=Status.INFEASIBLE)
+    return answer
