@@ -26,7 +26,7 @@ Shape = tuple[int, ...]
 """What one sample is: ``(values,)``, or ``(channels, height, width)`` of an image."""
 
 LARGEST = 2**26
-"""Entries of a block's weight matrix that are made from fewer numbers: 1.6 GB in memory."""
+"""Most entries of weight matrices that are made from fewer numbers: 1.6 GB in memory."""
 
 DTYPES = ("float64", "float32")
 """Types that weights are written in."""
@@ -227,6 +227,7 @@ class _Assembly:
     shape: Shape
     blocks: list[Block] = field(default_factory=list)
     waiting: str | None = None
+    entries: int = 0
 
     def add(self, layer: Layer) -> None:
         if isinstance(layer, Reshape):
@@ -239,6 +240,9 @@ class _Assembly:
             self._require_relu(layer)
             block, self.shape = layer.block(self.shape)
             self.blocks.append(block)
+            # Each block is within the limit; so must all of them be that are made from fewer numbers.
+            self.entries += block.parameters.index.size - block.theta.size
+            _require_room(self.entries, "the network")
             self.waiting = layer.name
 
     def _require_relu(self, following: Linear) -> None:
@@ -403,12 +407,16 @@ def _empty(outputs: Shape, inputs: Shape, window: Window, name: str) -> IntArray
 
 def _entries(n_outputs: int, n_inputs: int, name: str) -> int:
     """Return the number of inputs if a matrix with them is not too large."""
-    if n_outputs * (n_inputs + 1) > LARGEST:
-        raise NetworkError(
-            f"{name} has {n_inputs:,} inputs and {n_outputs:,} outputs; written out as a matrix its weights and ties take "
-            f"{24 * n_outputs * (n_inputs + 1) / 1e9:.1f} GB, and {24 * LARGEST / 1e9:.1f} GB are the limit"
-        )
+    _require_room(n_outputs * (n_inputs + 1), f"{name} with {n_inputs:,} inputs and {n_outputs:,} outputs")
     return n_inputs
+
+
+def _require_room(entries: int, what: str) -> None:
+    if entries > LARGEST:
+        raise NetworkError(
+            f"{what} is too large: written out as matrices, weights and their ties take {24 * entries / 1e9:.1f} GB, "
+            f"and {24 * LARGEST / 1e9:.1f} GB are the limit"
+        )
 
 
 def _with_bias(index: IntArray, offsets: IntArray) -> IntArray:
@@ -417,10 +425,10 @@ def _with_bias(index: IntArray, offsets: IntArray) -> IntArray:
 
 def _block(index: IntArray, values: FloatArray, fixed: FloatArray | None = None) -> Block:
     """Block whose entries are numbered among values of which some may not be used."""
-    used, numbers = np.unique(index, return_inverse=True)
-    is_fixed = int(used[0] == -1)
-    numbers = numbers.reshape(index.shape) - is_fixed
-    return Block(ParameterMap(numbers, np.zeros(index.shape) if fixed is None else fixed), values[used[is_fixed:]])
+    is_used = np.zeros(len(values), dtype=bool)
+    is_used[index[index >= 0]] = True
+    numbers = np.append(np.cumsum(is_used) - 1, -1)[index]
+    return Block(ParameterMap(numbers, np.zeros(index.shape) if fixed is None else fixed), values[is_used])
 
 
 def first_shape(layers: Iterable[Layer]) -> Shape:

@@ -103,7 +103,7 @@ def from_onnx(
         kept = _metadata(model)
         shape = reader.input_shape(layers, image)
         classes = kept.get("classes") if classes is None else classes
-        return to_network(layers, shape, classes, decision or kept.get("decision"))
+        return to_network(layers, shape, classes, kept.get("decision") if decision is None else decision)
 
 
 def write_onnx(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from layermilp.errors import ModelFileError, NetworkError
 from layermilp.exchange.layers import (
     FLAT,
+    LARGEST,
     Convolution,
     Dense,
     Layer,
@@ -64,9 +65,10 @@ class Reader:
     def __init__(self, model: onnx.ModelProto) -> None:
         _require_opset(model)
         self.graph = model.graph
-        self.gathered: dict[str, NDArray[Any]] = {}
+        self.constants: dict[str, _Constant] = {}
+        self.used, self.most = 0, max(LARGEST, model.ByteSize())
         self.tensors = {tensor.name: tensor for tensor in self.graph.initializer}
-        self.makers = {output: node for node in self.graph.node for output in node.output if output}
+        self.makers = {output: i for i, node in enumerate(self.graph.node) for output in node.output if output}
         self.fixed = set(self.tensors)
         for node in self.graph.node:
             if all(name in self.fixed for name in node.input if name):
@@ -227,11 +229,20 @@ class Reader:
         return _floats(constant.array, node)
 
     def _constant(self, name: str) -> _Constant:
-        """Compute a constant of the graph."""
+        """Return a constant of the graph, which is computed once."""
+        if name not in self.constants:
+            self.constants[name] = self._computed(name)
+        # A small file could use the same numbers again and again.
+        self.used += self.constants[name].array.size
+        if self.used > self.most:
+            raise NetworkError("the model uses the same weights in many places; together they are too large")
+        return self.constants[name]
+
+    def _computed(self, name: str) -> _Constant:
         tensor = self.tensors.get(name)
         if tensor is not None:
             return _Constant(_array(tensor))
-        node = self.makers[name]
+        node = self.graph.node[self.makers[name]]
         options = _attributes(node)
         if node.op_type == "Constant" and "value" in options:
             return _Constant(_array(options["value"]))
@@ -240,16 +251,12 @@ class Reader:
         if node.op_type == "Transpose":
             return _Constant(self._constant(node.input[0]).array.transpose(options.get("perm")))
         if node.op_type == "Gather" and options.get("axis", 0) == 0:
-            return self._gathered(node)
+            values, numbers = (self._constant(part).array for part in node.input)
+            if values.ndim != 1:
+                raise NetworkError(f"{_shown(node)} gathers from an array of shape {values.shape}; it must be a vector")
+            index = _integers(numbers, node)
+            return _Constant(values[index], index, values)
         raise NetworkError(f"{_shown(node)} computes a constant, which is not supported; simplify the model first")
-
-    def _gathered(self, node: Any) -> _Constant:
-        values, numbers = (self._constant(part).array for part in node.input)
-        index = _integers(numbers, node)
-        if values.ndim != 1:
-            raise NetworkError(f"{_shown(node)} gathers from an array of shape {values.shape}; it must be a vector")
-        shared = self.gathered.setdefault(node.input[0], values)
-        return _Constant(shared[index], index, shared)
 
     def _sides(self) -> list[int]:
         """Sides of the graph's input, samples first, zero where one is unknown; none at all if it has no shape."""
@@ -267,17 +274,20 @@ class Reader:
 
     def _chain(self, name: str) -> list[Any]:
         """Nodes from the input to the named value."""
-        nodes: list[Any] = []
+        numbers: list[int] = []
+        seen: set[int] = set()
         while name != self.input.name:
-            node = self.makers.get(name)
-            if node is None or len(nodes) == len(self.graph.node):
+            number = self.makers.get(name, -1)
+            if number < 0 or number in seen:
                 raise NetworkError(f"the graph does not lead from {self.input.name[:60]!r} to {name[:60]!r}")
+            node = self.graph.node[number]
             computed = [operand for operand in node.input if operand and operand not in self.fixed]
             if len(computed) != 1:
                 raise NetworkError(f"{_shown(node)} takes {len(computed)} computed values; in a chain of layers it is one")
-            nodes.append(node)
+            seen.add(number)
+            numbers.append(number)
             name = computed[0]
-        return nodes[::-1]
+        return [self.graph.node[number] for number in reversed(numbers)]
 
 
 _HANDLERS: dict[str, Callable[[Reader, Any], Layer | None]] = {
@@ -368,4 +378,4 @@ def _window(node: Any, options: dict[str, Any], size: Sequence[int]) -> Window:
 def _shown(node: Any) -> str:
     """Operator and name of a node, for messages."""
     name = node.name or next(iter(node.output), "")
-    return f"{node.op_type[:40]} {name[:60]!r}"
+    return f"{repr(node.op_type[:40])[1:-1]} {name[:60]!r}"

@@ -152,11 +152,10 @@ def _weights(mapping: Mapping[str, Any]) -> Weights:
 
 def as_float64(name: str, value: Any) -> FloatArray:
     """Return an array or tensor as float64."""
-    tensor = value.detach().cpu() if hasattr(value, "detach") else value
-    kind = str(getattr(tensor, "dtype", type(tensor).__name__)).removeprefix("torch.")
+    kind = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
     if kind not in ("float32", "float64"):
         raise NetworkError(f"{str(name)[:60]!r} is of type {kind}; float32 and float64 are supported")
-    return np.array(tensor, dtype=np.float64)
+    return np.array(value.detach().cpu().numpy() if hasattr(value, "detach") else value, dtype=np.float64)
 
 
 def _layers(
@@ -182,8 +181,8 @@ def _layers(
 def _each(what: str, value: int | Sequence[int], count: int) -> list[int]:
     """Return a number for each convolution."""
     found = [value] * count if isinstance(value, int) else list(value)
-    if len(found) != count:
-        raise NetworkError(f"{what} is {value}; give one number, or one for each of the {count} Conv2d layers")
+    if len(found) != count or not all(isinstance(number, int) for number in found):
+        raise NetworkError(f"{what} is {value}; give one whole number, or one for each of the {count} Conv2d layers")
     return found
 
 

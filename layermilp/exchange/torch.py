@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -262,7 +263,9 @@ def _loaded(path: Path) -> Mapping[str, Any]:
         with zipfile.ZipFile(path) as archive:
             is_plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
             is_plain = is_plain and sum(entry.file_size for entry in archive.infolist()) <= size
-        found = torch.load(path, map_location="cpu", weights_only=True) if is_plain else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what a damaged file claims to be
+            found = torch.load(path, map_location="cpu", weights_only=True) if is_plain else None
     except Exception as error:  # zipfile, pickle and PyTorch raise a dozen types on damaged files
         raise ModelFileError(
             f"{path} is damaged or holds more than tensors; write it by torch.save(module.state_dict(), path)"
