@@ -8,7 +8,7 @@ in row-major order, channels before rows before columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,51 +116,6 @@ class Mean:
 
 
 @dataclass(frozen=True, eq=False)
-class Patches:
-    """Kernels that each meet chosen inputs at every position.
-
-    Parameters
-    ----------
-    places : (positions, entries) array of int
-        Inputs that are met at each position.
-    kernels : (entries, maps) array, optional
-        Without them the mean is taken.
-    bias : (maps,) array, optional
-        Offset of each map.
-    name : str
-        For messages.
-    """
-
-    places: IntArray
-    kernels: FloatArray | None = None
-    bias: FloatArray | None = None
-    name: str = "patches"
-
-    def block(self, shape: Shape) -> tuple[Block, Shape]:
-        """As `Dense.block`."""
-        n_positions, n_entries = self.places.shape
-        if len(shape) != 1 or self.places.size == 0 or self.places.min() < 0 or self.places.max() >= shape[0]:
-            raise NetworkError(f"{self.name} takes inputs that samples of shape {shape} do not have")
-        if np.any(np.diff(np.sort(self.places, axis=1), axis=1) == 0):
-            raise NetworkError(f"{self.name} takes an input more than once at a position, which is not supported")
-        if self.kernels is None:
-            fixed = np.zeros((n_positions, _entries(n_positions, shape[0], self.name) + 1))
-            np.put_along_axis(fixed, self.places, 1.0 / n_entries, axis=1)
-            return Block(ParameterMap(np.full(fixed.shape, -1), fixed), np.zeros(0)), (n_positions,)
-        if self.kernels.ndim != 2 or len(self.kernels) != n_entries:
-            raise NetworkError(f"{self.name} has kernels of shape {self.kernels.shape} for patches of {n_entries} values")
-        maps = self.kernels.shape[1]
-        index = np.full((n_positions, maps, _entries(n_positions * maps, shape[0], self.name)), -1)
-        numbers = np.arange(self.kernels.size).reshape(self.kernels.shape)
-        for m in range(maps):
-            np.put_along_axis(index[:, m], self.places, numbers[:, m], axis=1)
-        offsets = np.full(maps, -1) if self.bias is None else np.arange(maps) + self.kernels.size
-        values = self.kernels.reshape(-1) if self.bias is None else np.append(self.kernels, self.bias)
-        whole = _with_bias(index.reshape(n_positions * maps, -1), np.tile(offsets, n_positions))
-        return _block(whole, values), (n_positions, maps)
-
-
-@dataclass(frozen=True, eq=False)
 class Tied:
     """``W x + c`` of any ties: entry ``index`` of `values`, counted from the end where it is negative, which is a fixed value.
 
@@ -214,7 +169,7 @@ class Reshape:
         return tuple(sides)
 
 
-Linear = Dense | Convolution | Mean | Patches | Tied
+Linear = Dense | Convolution | Mean | Tied
 Layer = Linear | Relu | Reshape
 
 FLAT = Reshape((-1,), "flatten")
@@ -295,7 +250,7 @@ def to_layers(network: Network, *, with_images: bool) -> tuple[Shape, list[Layer
         What to write.
     with_images : bool
         Whether blocks that the notation has as convolutions and means are `Convolution` and `Mean`, with `Reshape` where it
-        is needed. Otherwise they are `Patches`.
+        is needed. Otherwise they are `Tied`.
     """
     found = (notation.layers([block.parameters for block in network.blocks]) if with_images else None) or ()
     readings = dict(enumerate(found))
@@ -324,9 +279,7 @@ def _linear(block: Block, reading: notation.Layer | None, name: str) -> Linear:
         size = reading.size**2
         bias = block.theta[size:] if reading.suffix else None
         return Convolution(block.theta[:size].reshape(1, 1, reading.size, reading.size), bias, name=name)
-    kinds: tuple[Callable[[Block, str], Linear | None], ...] = (_as_dense, _as_patches, _as_means)
-    found = (kind(block, name) for kind in kinds)
-    return next((layer for layer in found if layer is not None), None) or _as_tied(block, name)
+    return _as_dense(block, name) or _as_tied(block, name)
 
 
 def _as_dense(block: Block, name: str) -> Dense | None:
@@ -336,37 +289,6 @@ def _as_dense(block: Block, name: str) -> Dense | None:
     if np.array_equal(index[:, :-1].reshape(-1), np.arange(n * d)) and not _has_offset(block):
         return Dense(block.weights, None, name)
     return None
-
-
-def _as_patches(block: Block, name: str) -> Patches | None:
-    """Every neuron has the same parameters, each once, and nothing else but zeros."""
-    index, n_parameters = block.parameters.index, block.theta.size
-    rows, found = np.nonzero(index >= 0)
-    if n_parameters == 0 or rows.size != len(index) * n_parameters or block.parameters.fixed.any():
-        return None
-    columns, numbers = found.reshape(len(index), -1), index[rows, found].reshape(len(index), -1)
-    order = np.argsort(numbers, axis=1)
-    same = np.array_equal(rows.reshape(numbers.shape), np.broadcast_to(np.arange(len(index))[:, np.newaxis], numbers.shape))
-    if not same or np.any(np.take_along_axis(numbers, order, axis=1) != np.arange(n_parameters)):
-        return None
-    places = np.take_along_axis(columns, order, axis=1)
-    if not np.any(places == block.n_inputs):
-        return Patches(places, block.theta[:, np.newaxis], None, name)
-    if np.all(places[:, -1] == block.n_inputs) and n_parameters > 1:
-        return Patches(places[:, :-1], block.theta[:-1, np.newaxis], block.theta[-1:], name)
-    return None
-
-
-def _as_means(block: Block, name: str) -> Patches | None:
-    if block.theta.size or _has_offset(block):
-        return None
-    rows, columns = np.nonzero(block.weights)
-    n_entries = rows.size // block.n_outputs
-    if n_entries == 0 or not np.array_equal(rows, np.repeat(np.arange(block.n_outputs), n_entries)):
-        return None
-    if np.any(block.weights[rows, columns] != 1.0 / n_entries):
-        return None
-    return Patches(columns.reshape(block.n_outputs, n_entries), name=name)
 
 
 def _as_tied(block: Block, name: str) -> Tied:

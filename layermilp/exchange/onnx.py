@@ -1,8 +1,8 @@
-"""ONNX: networks as graphs of Gemm, Conv, AveragePool, Gather, MatMul and Relu nodes, and graphs of them as networks.
+"""ONNX: networks as graphs of Gemm, Conv, AveragePool and Relu nodes, and graphs of them as networks.
 
-In float64 a convolution is written as a Gather of its patches and a MatMul, because onnxruntime has no Conv for float64; in
-float32 it is a Conv. Weights that are tied in another way are a Gather from the vector of parameters, in which a negative
-number, counted from the end as ONNX does, marks a fixed value.
+In float32 convolutions and means are Conv and AveragePool nodes. For float64 onnxruntime has neither, so there, as where
+weights are tied in another way, they are a Gemm whose weights are a Gather from the vector of parameters, which onnxruntime
+computes once. A negative number in it, counted from the end as ONNX does, marks a fixed value.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from layermilp.exchange.layers import (
     Dense,
     Layer,
     Mean,
-    Patches,
     Relu,
     Reshape,
     Shape,
@@ -150,23 +149,6 @@ class Reader:
             raise NetworkError(f"{_shown(node)} is no mean over the pixels of an image that keeps its dimensions")
         return Mean(None, name=_shown(node))
 
-    def gather(self, node: Any) -> Layer:
-        data, places = self._operands(node, 2)
-        if data is not None or places is None or places.array.ndim != 2 or _attributes(node).get("axis", 0) != 1:
-            raise NetworkError(f"{_shown(node)} takes no patches of the inputs")
-        found, following = _integers(places.array, node), self.cursor.take("MatMul", "ReduceMean")
-        if following is None:
-            raise NetworkError(f"{_shown(node)} is followed by neither MatMul nor ReduceMean")
-        if following.op_type == "ReduceMean":
-            if self._axes(following) not in ([2], [-1]) or _attributes(following).get("keepdims", 1):
-                raise NetworkError(f"{_shown(following)} is no mean of the patches of {_shown(node)}")
-            return Patches(found, name=_shown(following))
-        before, kernels = self._operands(following, 2)
-        if before is not None or kernels is None:
-            raise NetworkError(f"{_shown(following)} multiplies in another way than patches by kernels")
-        weights = self._matrix(kernels, following)
-        return Patches(found, weights, self._added(weights.shape[1]), _shown(following))
-
     def relu(self, node: Any) -> Layer:
         return Relu(_shown(node))
 
@@ -297,7 +279,6 @@ _HANDLERS: dict[str, Callable[[Reader, Any], Layer | None]] = {
     "AveragePool": Reader.average_pool,
     "GlobalAveragePool": Reader.global_average_pool,
     "ReduceMean": Reader.reduce_mean,
-    "Gather": Reader.gather,
     "Relu": Reader.relu,
     "Flatten": Reader.flatten,
     "Reshape": Reader.reshape,
@@ -346,7 +327,8 @@ def _array(tensor: Any) -> NDArray[Any]:
 def _floats(array: NDArray[Any], node: Any) -> FloatArray:
     if array.dtype.kind != "f":
         raise NetworkError(f"{_shown(node)} has weights of type {array.dtype}; float32 and float64 are supported")
-    return array.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a block says it better
+        return array.astype(np.float64)
 
 
 def _integers(array: NDArray[Any], node: Any) -> IntArray:

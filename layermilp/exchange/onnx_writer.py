@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layermilp.errors import NetworkError
-from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Patches, Relu, Tied, to_layers
+from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Tied, to_layers
 from layermilp.network import Network
 from layermilp.program import FloatArray
 from layermilp.version import __version__
@@ -71,7 +71,7 @@ class Writer:
         elif isinstance(layer, Tied):
             values = self.weights(f"{name}.values", layer.values)
             parts = {"weight": layer.index[:, :-1], "bias": layer.index[:, -1]}
-            numbers = {part: self.constant(f"{name}.{part}.index", index) for part, index in parts.items()}
+            numbers = {part: self.constant(f"{name}.{part}.index", index.astype(np.int32)) for part, index in parts.items()}
             tied = [self.plain_node("Gather", f"{name}.{part}", [values, numbers[part]]) for part in parts]
             self.node("Gemm", name, tied, transB=1)
         elif isinstance(layer, Convolution):
@@ -83,8 +83,6 @@ class Writer:
                 self.node("GlobalAveragePool", name, [])
             else:
                 self.node("AveragePool", name, [], **_geometry(layer.window), count_include_pad=int(layer.counts_padding))
-        elif isinstance(layer, Patches):
-            self.add_patches(layer)
         elif isinstance(layer, Relu):
             self.node("Relu", name, [])
         elif layer.sides == FLAT.sides:
@@ -92,17 +90,6 @@ class Writer:
         else:
             sides = self.constant(f"{name}{len(self.nodes)}.shape", np.array([0, *layer.sides]))
             self.node("Reshape", f"{name}{len(self.nodes)}", [sides])
-
-    def add_patches(self, layer: Patches) -> None:
-        name = layer.name
-        self.node("Gather", f"{name}.patches", [self.constant(f"{name}.places", layer.places)], axis=1)
-        if layer.kernels is None:
-            self.node("ReduceMean", name, [], axes=[2], keepdims=0)
-            return
-        self.node("MatMul", f"{name}.products", [self.weights(f"{name}.weight", layer.kernels)])
-        for operand in self.offset(name, layer.bias):
-            self.node("Add", f"{name}.sums", [operand])
-        self.node("Flatten", name, [], axis=1)
 
     def add_labels(self, network: Network) -> int:
         """Add what chooses the labels, as the network's decision does; return their type."""

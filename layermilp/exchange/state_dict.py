@@ -15,7 +15,6 @@ from layermilp.exchange.layers import (
     Convolution,
     Dense,
     Layer,
-    Patches,
     Relu,
     Reshape,
     Tied,
@@ -115,7 +114,7 @@ def module_layers(network: Network) -> list[Layer]:
     for layer in to_layers(network, with_images=True)[1]:
         if not isinstance(layer, Relu | Reshape):
             block = next(blocks)
-            if isinstance(layer, Patches | Tied):
+            if isinstance(layer, Tied):
                 layer = Dense(block.weights, block.bias, layer.name)
         found.append(layer)
     return found
