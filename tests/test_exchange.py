@@ -8,6 +8,7 @@ import itertools
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import zipfile
@@ -425,6 +426,7 @@ IMAGE = ("n", 1, 4, 4)
         ([node("Conv", "x k", "y", pads=[9**6] * 4)], {"k": np.ones((1, 1, 2, 2))}, IMAGE, "GB are the limit"),
         ([node("AveragePool", "x", "y", kernel_shape=[2**31 - 1] * 2, pads=[2**30] * 4)], {}, IMAGE, "GB are the limit"),
         ([node("Gemm", "x w1", "y", transB=1)], {"w1": np.full((2, 2), np.nan)}, ("n", 2), "finite"),
+        ([node("Gemm", "x w1", "y", alpha=float("inf"))], {"w1": np.zeros((2, 2))}, ("n", 2), "multiplies by inf"),
         ([node("Gemm", "x w1", "y", transB=1)], {"w1": np.ones((2, 2), np.int64)}, ("n", 2), "type int64"),
         ([node("Gemm", "x w1", "y", transB=1)], {"w1": np.ones((0, 2))}, ("n", 2), "must be a matrix"),
         ([node("Gemm", "x w1", "y", transB=1)], {"w1": np.ones((2, 4))}, (4,), "without a dimension for several"),
@@ -565,6 +567,26 @@ def test_mappings_of_others() -> None:
     assert network.classes.tolist() == ["a", "b", "c"] and network.decision == "largest"
 
 
+def test_weights_return_to_the_names_they_came_from() -> None:
+    rng = np.random.default_rng(0)
+    mapping = {
+        "body.0.weight": rng.normal(size=(4, 2, 2, 2)),
+        "body.0.bias": rng.normal(size=4),
+        "body.1.weight": rng.normal(size=(2, 4, 2, 2)),
+        "weight": rng.normal(size=(3, 8)),
+        "bias": rng.normal(size=3),
+    }
+    network = from_state_dict(mapping, image=(2, 4, 4))
+    back = to_state_dict(network, like=mapping)
+    assert list(back) == list(mapping) and all(np.array_equal(back[name], mapping[name]) for name in mapping)
+    doubled = Network([block.with_theta(2 * block.theta) for block in network.blocks], decision="largest")
+    same(from_state_dict(to_state_dict(doubled, like=mapping), image=(2, 4, 4)), doubled)
+    with pytest.raises(NetworkError, match="has 1 layers with weights, but what it shall be like has 3"):
+        to_state_dict(Network.dense([8, 3]), like=mapping)
+    with pytest.raises(NetworkError, match=r"is not like '0' of shape \(3, 8\)"):
+        to_state_dict(Network.dense([8, 2]), like={"0.weight": mapping["weight"]})
+
+
 @pytest.mark.parametrize(
     ("mapping", "options", "words"),
     [
@@ -658,6 +680,13 @@ class TestTorch:
         ):
             with pytest.raises(NetworkError, match=words):
                 from_torch(module)
+
+    def test_the_example_of_the_documentation_runs(self, torch: Any, tmp_path: Path) -> None:
+        page = (Path(__file__).parent.parent / "docs" / "exchange.md").read_text(encoding="utf-8")
+        (code,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+        words = [sys.executable, "-c", code]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr
 
     def test_nothing_in_a_file_is_executed(self, torch: Any, tmp_path: Path) -> None:
         class Evil:

@@ -105,8 +105,8 @@ class Reader:
         options = _attributes(node)
         if weight is None or data is not None or options.get("transA", 0):
             raise NetworkError(f"{_shown(node)} multiplies in another way than samples by weights")
-        weights, alpha, beta = self._matrix(weight, node), float(options.get("alpha", 1.0)), float(options.get("beta", 1.0))
-        index = weight.index
+        alpha, beta = (_factor(options.get(name, 1.0), node) for name in ("alpha", "beta"))
+        weights, index = self._matrix(weight, node), weight.index
         if not options.get("transB", 0):
             weights, index = weights.T, None if index is None else index.T
         if bias is None:
@@ -327,8 +327,15 @@ def _array(tensor: Any) -> NDArray[Any]:
 def _floats(array: NDArray[Any], node: Any) -> FloatArray:
     if array.dtype.kind != "f":
         raise NetworkError(f"{_shown(node)} has weights of type {array.dtype}; float32 and float64 are supported")
-    with np.errstate(invalid="ignore"):  # a block says it better
-        return array.astype(np.float64)
+    if not np.all(np.isfinite(array)):
+        raise NetworkError(f"{_shown(node)} has weights that are not finite")
+    return array.astype(np.float64)
+
+
+def _factor(value: float, node: Any) -> float:
+    if not abs(value) <= np.finfo(np.float32).max:
+        raise NetworkError(f"{_shown(node)} multiplies by {value}")
+    return float(value)
 
 
 def _integers(array: NDArray[Any], node: Any) -> IntArray:

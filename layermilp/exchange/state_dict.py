@@ -32,13 +32,18 @@ Weights = list[tuple[str, FloatArray, FloatArray | None]]
 """Name, weight and bias of each layer."""
 
 
-def to_state_dict(network: Network, *, dtype: str = "float64") -> dict[str, NDArray[Any]]:
+def to_state_dict(
+    network: Network, *, like: Mapping[str, Any] | None = None, dtype: str = "float64"
+) -> dict[str, NDArray[Any]]:
     """Return the weights of a network in the names of the ``state_dict`` of `to_torch`, such as ``0.weight``.
 
     Parameters
     ----------
     network : Network
         What to translate.
+    like : mapping of str to array or tensor, optional
+        The ``state_dict`` that the network was made from: names and shapes are those of this one, so that convolutions of
+        several channels and maps return to their module after training.
     dtype : {"float64", "float32"}
         Type of the arrays.
 
@@ -51,9 +56,12 @@ def to_state_dict(network: Network, *, dtype: str = "float64") -> dict[str, NDAr
     Raises
     ------
     NetworkError
-        If it is no network of ReLU blocks, the type is unknown, or a weight is beyond it.
+        If it is no network of ReLU blocks, the type is unknown, a weight is beyond it, or the weights are not as many as
+        those of `like`.
     """
     require_dtype(dtype)
+    if like is not None:
+        return {name: _as_type(array, dtype) for name, array in _like(require_network(network), like)}
     found = {}
     for number, layer in enumerate(module_layers(network)):
         if isinstance(layer, Dense | Convolution):
@@ -128,6 +136,25 @@ def _as_type(values: FloatArray, dtype: str) -> NDArray[Any]:
     return found
 
 
+def _like(network: Network, like: Mapping[str, Any]) -> Iterator[tuple[str, FloatArray]]:
+    """Weights of the blocks that have parameters, in the names and shapes of a mapping."""
+    blocks, layers = [block for block in network.blocks if block.theta.size], _weights(like)
+    if len(blocks) != len(layers):
+        raise NetworkError(f"{network} has {len(blocks)} layers with weights, but what it shall be like has {len(layers)}")
+    for block, (name, weight, bias) in zip(blocks, layers, strict=True):
+        prefix = f"{name}." if name else ""
+        size = 0 if bias is None else bias.size
+        if weight.ndim == 2 and block.weights.shape == weight.shape and (bias is not None or not block.bias.any()):
+            weights, offset = block.weights, block.bias
+        elif weight.ndim == 4 and block.theta.size == weight.size + size:
+            weights, offset = block.theta[: weight.size].reshape(weight.shape), block.theta[weight.size :]
+        else:
+            raise NetworkError(f"a layer of {block.theta.size} parameters is not like {name[:60]!r} of shape {weight.shape}")
+        yield f"{prefix}weight", weights
+        if bias is not None:
+            yield f"{prefix}bias", offset
+
+
 def _weights(mapping: Mapping[str, Any]) -> Weights:
     """Return the arrays of each layer, in the order of the mapping."""
     layers: dict[str, dict[str, FloatArray]] = {}
@@ -143,7 +170,7 @@ def _weights(mapping: Mapping[str, Any]) -> Weights:
         if weight is None or not is_layer or (bias is not None and bias.shape != weight.shape[:1]):
             shapes = ", ".join(f"{part} of shape {array.shape}" for part, array in parts.items())
             raise NetworkError(f"{prefix[:60]!r} has {shapes}; it is neither a Linear nor a Conv2d layer")
-        found.append((prefix[:60], weight, bias))
+        found.append((prefix, weight, bias))
     if not found:
         raise NetworkError("there are no weights")
     return found
@@ -169,11 +196,11 @@ def _layers(
             yield Relu()
         if weight.ndim == 2:
             yield FLAT
-            yield Dense(weight, bias, f"Linear {name!r}")
+            yield Dense(weight, bias, f"Linear {name[:60]!r}")
             continue
         step, pad = next(steps)
         groups = max((channels or 0) // weight.shape[1], 1)
-        yield Convolution(weight, bias, (step, step), (pad, pad, pad, pad), groups=groups, name=f"Conv2d {name!r}")
+        yield Convolution(weight, bias, (step, step), (pad, pad, pad, pad), groups=groups, name=f"Conv2d {name[:60]!r}")
         channels = len(weight)
 
 
@@ -203,7 +230,7 @@ def _with_weights(layer: Layer, entry: tuple[str, FloatArray, FloatArray | None]
     if weight.shape != wanted or (bias is None) != (layer.bias is None):
         offset = "no bias" if layer.bias is None else "a bias"
         raise NetworkError(
-            f"net {net!r} has weights of shape {wanted} and {offset} where {name!r} has shape {weight.shape} and "
+            f"net {net!r} has weights of shape {wanted} and {offset} where {name[:60]!r} has shape {weight.shape} and "
             f"{'no bias' if bias is None else 'a bias'}"
         )
     if isinstance(layer, Dense):
