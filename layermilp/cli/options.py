@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from layermilp.errors import OptionError
 from layermilp.exchange import FORMATS
-from layermilp.exchange.layers import DTYPES
+from layermilp.exchange.networks import DTYPES
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.formulations.sign_losses import OBJECTIVES as SIGN_OBJECTIVES
 from layermilp.hybrid import trainer as hybrid

@@ -9,7 +9,7 @@ from pathlib import Path
 from numpy.typing import ArrayLike
 
 from layermilp.errors import OptionError
-from layermilp.exchange.layers import require_network
+from layermilp.exchange.networks import require_network
 from layermilp.exchange.onnx import from_onnx, read_onnx, to_onnx, write_onnx
 from layermilp.exchange.state_dict import from_state_dict, to_state_dict
 from layermilp.exchange.torch import from_torch, read_torch, to_torch, write_torch

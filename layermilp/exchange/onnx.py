@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from layermilp.errors import ModelFileError, OptionError
 from layermilp.exchange.files import damage, require_package, sized
-from layermilp.exchange.layers import require_dtype, require_network, to_network
+from layermilp.exchange.networks import require_dtype, require_network, to_network
 from layermilp.exchange.onnx_reader import Reader
 from layermilp.exchange.onnx_writer import LARGEST_FILE, METADATA, Writer
 from layermilp.files import write_atomically

@@ -10,20 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layermilp.errors import ModelFileError, NetworkError
-from layermilp.exchange.layers import (
-    FLAT,
-    LARGEST,
-    Convolution,
-    Dense,
-    Layer,
-    Mean,
-    Relu,
-    Reshape,
-    Shape,
-    Tied,
-    first_shape,
-    image_shape,
-)
+from layermilp.exchange.layers import FLAT, LARGEST, Convolution, Dense, Layer, Mean, Relu, Reshape, Shape, Tied
+from layermilp.exchange.networks import first_shape, image_shape
 from layermilp.program import FloatArray, IntArray
 from layermilp.windows import Window
 
@@ -131,7 +119,7 @@ class Reader:
             raise NetworkError(f"{_shown(node)} has no constant kernels of shape (maps, channels, height, width)")
         kernels, options = _floats(kernel.array, node), _attributes(node)
         window = _window(node, options, kernels.shape[2:])
-        offset = self._added(len(kernels)) if bias is None else _offset(bias, len(kernels), node)
+        offset = self._added(len(kernels), behind=2) if bias is None else _offset(bias, len(kernels), node)
         groups = int(options.get("group", 1))
         return Convolution(kernels, offset, window.strides, window.padding, window.dilations, groups, _shown(node))
 
@@ -177,25 +165,27 @@ class Reader:
         if _attributes(node).get("to") != self.input.type.tensor_type.elem_type:
             raise NetworkError(f"{_shown(node)} changes the type of the inputs, which is not supported")
 
-    def softmax(self, node: Any) -> None:
+    def softmax(self, node: Any) -> Layer:
         if _attributes(node).get("axis", -1) not in (1, -1):
             raise NetworkError(f"{_shown(node)} is not over the outputs")
         while (following := self.cursor.take()) is not None:
             if following.op_type not in ("Identity", "Cast"):
                 raise NetworkError(f"{_shown(node)} is supported only at the end of a network, not before {_shown(following)}")
+        # Leaves plain outputs as they are; those of an image, over which it is taken in parts, do not fit.
+        return Reshape((0,), _shown(node))
 
     def _operands(self, node: Any, count: int) -> list[_Constant | None]:
         """Constants at the inputs of a node, None for that of the layer before and for missing ones."""
         names = [*node.input, *[""] * count][:count]
         return [self._constant(name) if name in self.fixed else None for name in names]
 
-    def _added(self, size: int) -> FloatArray | None:
+    def _added(self, size: int, behind: int = 0) -> FloatArray | None:
         """Return what the next node adds, if it is an Add of a constant, which then is done with."""
         node = self.cursor.take("Add")
         if node is None:
             return None
         (constant,) = [found for found in self._operands(node, 2) if found is not None]
-        return _offset(constant, size, node)
+        return _offset(constant, size, node, behind)
 
     def _axes(self, node: Any) -> list[int] | None:
         """Axes of a node, which are an attribute or, since opset 18, an input; ascending."""
@@ -265,7 +255,10 @@ class Reader:
             node = self.graph.node[number]
             computed = [operand for operand in node.input if operand and operand not in self.fixed]
             if len(computed) != 1:
-                raise NetworkError(f"{_shown(node)} takes {len(computed)} computed values; in a chain of layers it is one")
+                hint = "; export with a constant shape (torch.onnx.export: dynamo=True)" if node.op_type == "Reshape" else ""
+                raise NetworkError(
+                    f"{_shown(node)} takes {len(computed)} computed values; in a chain of layers it is one{hint}"
+                )
             seen.add(number)
             numbers.append(number)
             name = computed[0]
@@ -344,11 +337,12 @@ def _integers(array: NDArray[Any], node: Any) -> IntArray:
     return array.astype(np.int64)
 
 
-def _offset(constant: _Constant, size: int, node: Any) -> FloatArray:
-    """Return what is added to each of the outputs or maps."""
+def _offset(constant: _Constant, size: int, node: Any, behind: int = 0) -> FloatArray:
+    """Return what is added to each of the outputs, or of the maps, which have so many dimensions behind them."""
     values = _floats(constant.array, node)
-    if values.size not in (1, size) or max(values.shape, default=1) != values.size:
-        raise NetworkError(f"{_shown(node)} adds an array of shape {values.shape} to {size} outputs")
+    whole = (1, size, *(1,) * behind)
+    if values.ndim > len(whole) or (values.size != 1 and values.shape != whole[-values.ndim :]):
+        raise NetworkError(f"{_shown(node)} adds an array of shape {values.shape} to {size} outputs or maps")
     return np.array(np.broadcast_to(values.reshape(-1), size))
 
 

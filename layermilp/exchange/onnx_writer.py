@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layermilp.errors import NetworkError
-from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Tied, to_layers
+from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Tied
+from layermilp.exchange.networks import to_layers
 from layermilp.network import Network
 from layermilp.program import FloatArray
 from layermilp.version import __version__
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 17, 8
 """What files are written in: old enough for every onnxruntime since 1.12, and for what converts from ONNX."""
 
-LARGEST_FILE = 2**31 - 1
-"""Bytes that protobuf can hold."""
+LARGEST_FILE = 2**31 - 2**20
+"""Bytes of numbers in a file: those that protobuf can hold, but for some room for names."""
 
 METADATA = "layermilp."
 """What the names of metadata begin with."""
@@ -41,7 +42,7 @@ class Writer:
         """Return the model of a network."""
         from onnx import checker, helper
 
-        _, layers = to_layers(network, with_images=self.dtype == np.float32)
+        layers = to_layers(network, with_images=self.dtype == np.float32)
         for layer in layers:
             self.add(layer)
         self.current = self.nodes[-1].output[0] = "outputs"

@@ -10,21 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import NetworkError
-from layermilp.exchange.layers import (
-    FLAT,
-    Convolution,
-    Dense,
-    Layer,
-    Relu,
-    Reshape,
-    Tied,
-    first_shape,
-    image_shape,
-    require_dtype,
-    require_network,
-    to_layers,
-    to_network,
-)
+from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Relu, Reshape, Tied
+from layermilp.exchange.networks import first_shape, image_shape, require_dtype, require_network, to_layers, to_network
 from layermilp.network import Network
 from layermilp.program import FloatArray
 
@@ -108,8 +95,8 @@ def from_state_dict(
     weights = _weights(mapping)
     if net is not None:
         template = Network.from_notation(net).with_decision(decision)
-        shape, layers = to_layers(template, with_images=True)
-        return to_network(_filled(layers, weights, net), shape, classes, decision)
+        filled = _filled(to_layers(template, with_images=True), weights, net)
+        return to_network(filled, (template.n_inputs,), classes, decision)
     layers = list(_layers(weights, image, strides, padding))
     shape = first_shape(layers) if image is None else image_shape(image)
     return to_network(layers, shape, classes, decision)
@@ -119,7 +106,7 @@ def module_layers(network: Network) -> list[Layer]:
     """Return a layer for each module; those that PyTorch does not have become dense."""
     blocks = iter(require_network(network).blocks)
     found: list[Layer] = []
-    for layer in to_layers(network, with_images=True)[1]:
+    for layer in to_layers(network, with_images=True):
         if not isinstance(layer, Relu | Reshape):
             block = next(blocks)
             if isinstance(layer, Tied):

@@ -12,19 +12,8 @@ from numpy.typing import ArrayLike
 
 from layermilp.errors import ModelFileError, NetworkError
 from layermilp.exchange.files import damage, require_package, sized
-from layermilp.exchange.layers import (
-    FLAT,
-    Convolution,
-    Dense,
-    Layer,
-    Mean,
-    Relu,
-    Reshape,
-    first_shape,
-    image_shape,
-    require_dtype,
-    to_network,
-)
+from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Reshape
+from layermilp.exchange.networks import first_shape, image_shape, require_dtype, to_network
 from layermilp.exchange.state_dict import as_float64, from_state_dict, module_layers, to_state_dict
 from layermilp.files import write_atomically
 from layermilp.network import Network
