@@ -347,9 +347,9 @@ def _offset(constant: _Constant, size: int, node: Any, behind: int = 0) -> Float
 
 
 def _window(node: Any, options: dict[str, Any], size: Sequence[int]) -> Window:
-    padding = bytes(options.get("auto_pad", b"NOTSET"))
+    padding = options.get("auto_pad", b"NOTSET")
     if padding not in (b"NOTSET", b"VALID"):
-        raise NetworkError(f"{_shown(node)} has auto_pad {padding.decode(errors='replace')[:20]}; give its pads as numbers")
+        raise NetworkError(f"{_shown(node)} has auto_pad {str(padding)[:20]}; give its pads as numbers")
     pads = options.get("pads", (0, 0, 0, 0)) if padding == b"NOTSET" else (0, 0, 0, 0)
     given = options.get("kernel_shape", size)
     if tuple(given) != tuple(size):
