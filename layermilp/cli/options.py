@@ -390,7 +390,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     add(
         "--decision",
         metavar="RULE",
-        help=f"how the class is read: {', '.join(DECISIONS)} (default: by the file, else nearest if a ReLU comes last)",
+        help=f"how the class is read: {', '.join(DECISIONS)} (default: nearest if a ReLU comes last, else largest)",
     )
     add("--image", type=_image, metavar="[Cx]HxW", help="shape of a sample, where the file does not say it: 28x28 or 3x32x32")
     add("--net", metavar="LAYERS", help="network whose weights a .pt file holds, as for train: 28x28-mean4-conv3-10")

@@ -92,8 +92,8 @@ def import_model(
     classes : array of int or str, optional
         Label of each output. Default: those that the file names, else 0, 1, ...
     decision : {"nearest", "largest"}, optional
-        How the class is read from the outputs, see `Network`. Default: what the file says, else "nearest" if a ReLU comes
-        last and "largest" if not.
+        How the class is read from the outputs, see `Network`. Default: "nearest" if a ReLU comes last in the file and
+        "largest" if not.
     image : sequence of int, optional
         Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for files that do not say it.
     net : str, optional

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import ModelFileError, OptionError
 from layermilp.exchange.files import damage, require_package, sized
@@ -41,7 +41,7 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
     -------
     onnx.ModelProto
         With the input ``inputs`` of shape ``(samples, n_inputs)``, and the outputs ``outputs`` of shape
-        ``(samples, n_outputs)`` and ``labels`` of shape ``(samples,)``. Metadata keep what `from_onnx` needs beside the graph.
+        ``(samples, n_outputs)`` and ``labels`` of shape ``(samples,)``. Metadata keep the classes.
 
     Raises
     ------
@@ -75,8 +75,8 @@ def from_onnx(
     classes : array of int or str, optional
         Label of each output. Default: those that the model was exported with, else 0, 1, ...
     decision : {"nearest", "largest"}, optional
-        How the class is read from the outputs, see `Network`. Default: the one that the model was exported with, else
-        "nearest" if a Relu comes last and "largest" if not. With "largest" a last Relu is left out.
+        How the class is read from the outputs, see `Network`. Default: "nearest" if a Relu comes last and "largest" if not,
+        as in the models that `to_onnx` writes. With "largest" a last Relu is left out.
     image : sequence of int, optional
         Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for models that do not say it.
 
@@ -100,10 +100,8 @@ def from_onnx(
     with damage("the ONNX model" if is_model else str(source)):
         reader = Reader(model)
         layers = list(reader.layers())
-        kept = _metadata(model)
         shape = reader.input_shape(layers, image)
-        classes = kept.get("classes") if classes is None else classes
-        return to_network(layers, shape, classes, kept.get("decision") if decision is None else decision)
+        return to_network(layers, shape, _classes(model) if classes is None else classes, decision)
 
 
 def write_onnx(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
@@ -143,9 +141,7 @@ def _parsed(path: Path) -> Any:
     return model
 
 
-def _metadata(model: Any) -> dict[str, Any]:
-    """Return what `to_onnx` has written beside the graph; nothing for models of others."""
-    found = {entry.key.removeprefix(METADATA): entry.value for entry in model.metadata_props if entry.key.startswith(METADATA)}
-    if "classes" in found:
-        found["classes"] = np.array(json.loads(found["classes"]))
-    return found
+def _classes(model: Any) -> NDArray[Any] | None:
+    """Return the classes that `to_onnx` has written beside the graph; None for models of others."""
+    found = [entry.value for entry in model.metadata_props if entry.key == f"{METADATA}classes"]
+    return np.array(json.loads(found[0])) if found else None
