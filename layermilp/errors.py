@@ -25,6 +25,10 @@ class ModelFileError(LayermilpError, ValueError):
     """A model file that is damaged, foreign, or of an unknown version."""
 
 
+class PackageNotAvailable(LayermilpError, ImportError):
+    """An optional package that is not installed."""
+
+
 class ProgramError(LayermilpError, ValueError):
     """A program whose arrays do not fit together or hold values no solver can take."""
 

@@ -97,11 +97,19 @@ def describe(maps: Sequence[ParameterMap]) -> str:
     `parse` gives the same maps back. Where several notations do, this is the one with dense layers, then with the squarest
     image. Networks with other maps are given by the sizes of their layers.
     """
+    found = layers(maps)
+    if found is None:
+        return "-".join(str(size) for size in (maps[0].n_inputs, *(parameters.n_outputs for parameters in maps)))
+    return "-".join(["x".join(map(str, found[0][0])), *(str(layer) for _, layer in found)])
+
+
+def layers(maps: Sequence[ParameterMap]) -> list[tuple[Shape, Layer]] | None:
+    """Return the layers that `describe` writes, each with the shape of its inputs; None where it writes sizes alone."""
     n_inputs = maps[0].n_inputs
     for shape in [(n_inputs,), *_images(n_inputs)]:
-        for layers in _readings(maps, shape):
-            return "-".join(["x".join(map(str, shape)), *map(str, layers)])
-    return "-".join(str(size) for size in (n_inputs, *(parameters.n_outputs for parameters in maps)))
+        for found in _readings(maps, shape):
+            return found
+    return None
 
 
 @contextmanager
@@ -127,7 +135,7 @@ def _layer(item: str) -> Layer:
     return Layer(match[1], layer_size(int(match[2])), match[3])
 
 
-def _readings(maps: Sequence[ParameterMap], shape: Shape) -> Iterator[list[Layer]]:
+def _readings(maps: Sequence[ParameterMap], shape: Shape) -> Iterator[list[tuple[Shape, Layer]]]:
     """Every way to write maps as layers after an input of the given shape."""
     if not maps:
         yield []
@@ -135,7 +143,7 @@ def _readings(maps: Sequence[ParameterMap], shape: Shape) -> Iterator[list[Layer
     for layer in _candidates(maps[0], shape):
         if _same(layer.parameters(shape), maps[0]):
             for rest in _readings(maps[1:], layer.outputs(shape)):
-                yield [layer, *rest]
+                yield [(shape, layer), *rest]
 
 
 def _candidates(parameters: ParameterMap, shape: Shape) -> Iterator[Layer]:

@@ -10,6 +10,7 @@ For neurons `j` and inputs `x_k` the preactivations are linear in the parameters
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,7 @@ from scipy.sparse import csgraph
 
 from layermilp.errors import NetworkError
 from layermilp.program import FloatArray, IntArray
+from layermilp.windows import Window
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +92,9 @@ class ParameterMap:
                 f"a kernel of {kernel} x {kernel} does not fit an image of {height} x {width}; choose at most "
                 f"{min(height, width)}"
             )
-        rows, columns = height - kernel + 1, width - kernel + 1
-        index = np.full(_entries(rows * columns, height * width), -1)
-        for p in range(kernel):
-            for q in range(kernel):
-                top, left = np.divmod(np.arange(rows * columns), columns)
-                index[np.arange(rows * columns), (top + p) * width + left + q] = kernel * p + q
+        window = Window((kernel, kernel))
+        index = np.full(_entries(math.prod(window.positions(height, width)), height * width), -1)
+        np.put_along_axis(index, window.pixels(height, width), np.arange(kernel * kernel), axis=1)
         if free_bias:
             index[:, -1] = kernel * kernel
         return cls(index, np.zeros(index.shape))
@@ -119,8 +118,7 @@ class ParameterMap:
             )
         index = np.full(_entries(height // size * (width // size), height * width), -1)
         fixed = np.zeros(index.shape)
-        row, column = np.divmod(np.arange(height * width), width)
-        fixed[row // size * (width // size) + column // size, np.arange(height * width)] = 1.0 / size**2
+        np.put_along_axis(fixed, Window((size, size), (size, size)).pixels(height, width), 1.0 / size**2, axis=1)
         return cls(index, fixed)
 
     @property

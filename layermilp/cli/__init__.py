@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from layermilp.cli import models, options, sources
+from layermilp.cli.exchange import export, import_
 from layermilp.cli.hybrid import train_hybrid
 from layermilp.cli.integer import train_integer
 from layermilp.cli.programs import dump_programs
@@ -31,6 +32,8 @@ COMMANDS: dict[str, tuple[options.Command, str]] = {
     "verify": (verify, "recompute what a run claims, and say where it differs"),
     "report": (report, "write a page with figures on one run or several"),
     "predict": (models.predict, "predict labels with a saved network"),
+    "export": (export, "write a saved network for ONNX or PyTorch"),
+    "import": (import_, "read a network from ONNX or PyTorch"),
     "solvers": (sources.solvers, "list the solvers"),
     "data": (sources.data, "list data sets, or show one"),
 }

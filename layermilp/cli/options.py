@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from layermilp.errors import OptionError
+from layermilp.exchange import FORMATS
+from layermilp.exchange.networks import DTYPES
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.formulations.sign_losses import OBJECTIVES as SIGN_OBJECTIVES
 from layermilp.hybrid import trainer as hybrid
@@ -20,6 +22,7 @@ from layermilp.layerwise.programs import Selection
 from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_TARGET_GAP, POSTPROCESS, PRESETS, Settings, preset
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tiebreak import TIE_BREAKS
+from layermilp.network import DECISIONS
 from layermilp.parallel import BACKENDS
 from layermilp.runs import command_of
 from layermilp.smt import trainer as smt
@@ -108,7 +111,7 @@ def _parser(
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     for name, (command, summary) in commands.items():
         sub = subparsers.add_parser(
-            name, help=summary, description=summary.capitalize() + ".", formatter_class=Formatter
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", formatter_class=Formatter
         )
         if name in TRAINING:
             TRAINING[name](sub, method)
@@ -409,6 +412,26 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", help="write the labels here instead of printing them")
 
 
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="model.npz")
+    parser.add_argument("--out", required=True, metavar="FILE", help=f"its suffix says the format: {', '.join(FORMATS)}")
+    parser.add_argument("--dtype", default=DTYPES[0], metavar="TYPE", help=f"of the numbers: {', '.join(DTYPES)}")
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", help=f"file; its suffix says the format: {', '.join(FORMATS)}")
+    add("--out", required=True, metavar="FILE", help="where model.npz is written")
+    add("--classes", type=_names, metavar="NAME[,NAME...]", help="label of each output (default: the file's, else 0,1,...)")
+    add(
+        "--decision",
+        metavar="RULE",
+        help=f"how the class is read: {', '.join(DECISIONS)} (default: nearest if a ReLU comes last, else largest)",
+    )
+    add("--image", type=_image, metavar="[Cx]HxW", help="shape of a sample, where the file does not say it: 28x28 or 3x32x32")
+    add("--net", metavar="LAYERS", help="network whose weights a .pt file holds, as for train: 28x28-mean4-conv3-10")
+
+
 def _add_data_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="what to load and describe; mnist is downloaded if it is not at hand")
     _add_source(parser)
@@ -436,6 +459,14 @@ def _class_weight(text: str) -> str | float:
         return text
 
 
+def _image(text: str) -> tuple[int, ...]:
+    """Parse the shape of a sample."""
+    sides = text.split("x")
+    if len(sides) not in (2, 3) or not all(side.isdecimal() and len(side) < 10 for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shape of an image; write 28x28 or 3x32x32")
+    return tuple(map(int, sides))
+
+
 TRAINING: dict[str, Callable[[argparse.ArgumentParser, str], None]] = {
     "train": _add_train,
     "dump-programs": _add_dump_programs,
@@ -448,6 +479,8 @@ ADDERS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "verify": _add_verify,
     "report": _add_report,
     "predict": _add_predict,
+    "export": _add_export,
+    "import": _add_import,
     "solvers": lambda parser: None,
     "data": _add_data_command,
 }

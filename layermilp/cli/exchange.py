@@ -1,0 +1,49 @@
+"""The commands ``export`` and ``import``: networks for other tools, and from them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layermilp.exchange import export_model, format_of, import_model
+from layermilp.files import require_writable
+from layermilp.models import load_model
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write a saved network for another tool."""
+    title = format_of(arguments.out).title
+    model = load_model(arguments.model)
+    path = export_model(model, arguments.out, dtype=arguments.dtype)
+    print(f"net             {model.notation}\nformat          {title}, {arguments.dtype}\nwritten         {path}")
+    return 0
+
+
+def import_(arguments: argparse.Namespace) -> int:
+    """Read a network of another tool, and save it."""
+    require_writable(Path(arguments.out))
+    network = import_model(
+        arguments.model,
+        classes=labels(arguments.classes),
+        decision=arguments.decision,
+        image=arguments.image,
+        net=arguments.net,
+    )
+    path = network.save(arguments.out)
+    shown = ", ".join(map(str, network.classes[:10].tolist())) + (", ..." if network.n_outputs > 10 else "")
+    print(f"net             {network.notation}\nclasses         {shown}\ndecision        {network.decision}")
+    print(f"written         {path}")
+    return 0
+
+
+def labels(texts: list[str] | None) -> NDArray[Any] | None:
+    """Return labels as numbers if all of them are whole numbers as they are written by default, else as texts."""
+    if texts is None:
+        return None
+    if all(text.removeprefix("-").isdecimal() and len(text) < 19 and str(int(text)) == text for text in texts):
+        return np.array([int(text) for text in texts])
+    return np.array(texts)

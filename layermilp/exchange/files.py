@@ -1,0 +1,43 @@
+"""What the readers of all formats have in common: missing packages, sizes, and damage."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from layermilp.errors import LayermilpError, ModelFileError, PackageNotAvailable
+
+
+def require_package(module: str, extra: str) -> None:
+    """Raise `PackageNotAvailable` if a module is not installed; the message names the extra that brings it."""
+    if importlib.util.find_spec(module) is None:
+        raise PackageNotAvailable(f"the package {module} is not installed; `pip install 'layermilp[{extra}]'` brings it")
+
+
+def sized(path: Path, largest: float = float("inf")) -> int:
+    """Return the size of a file in bytes.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, or it is larger than it may be.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"there is no model file {path}")
+    size = path.stat().st_size
+    if size > largest:
+        raise ModelFileError(f"{path} has {size:,} bytes; {largest:,.0f} are the limit")
+    return size
+
+
+@contextmanager
+def damage(name: str) -> Iterator[None]:
+    """Turn what reading wrong content raises into a `ModelFileError`; refusals of a whole file stay as they are."""
+    try:
+        yield
+    except LayermilpError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        raise ModelFileError(f"{name} is damaged: {str(error)[:200]}") from error

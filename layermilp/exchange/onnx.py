@@ -1,0 +1,147 @@
+"""ONNX: networks as graphs of Gemm, Conv, AveragePool and Relu nodes, and graphs of them as networks.
+
+In float32 convolutions and means are Conv and AveragePool nodes. For float64 onnxruntime has neither, so there, as where
+weights are tied in another way, they are a Gemm whose weights are a Gather from the vector of parameters, which onnxruntime
+computes once. A negative number in it, counted from the end as ONNX does, marks a fixed value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from layermilp.errors import ModelFileError, OptionError
+from layermilp.exchange.files import damage, require_package, sized
+from layermilp.exchange.networks import require_dtype, require_network, to_network
+from layermilp.exchange.onnx_reader import Reader
+from layermilp.exchange.onnx_writer import LARGEST_FILE, METADATA, Writer
+from layermilp.files import write_atomically
+from layermilp.network import Network
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
+    """Return a network as an ONNX model.
+
+    Parameters
+    ----------
+    network : Network
+        What to translate.
+    dtype : {"float64", "float32"}
+        Type of inputs, weights and outputs. Sums of float32 numbers differ from the network's own outputs by their rounding.
+
+    Returns
+    -------
+    onnx.ModelProto
+        With the input ``inputs`` of shape ``(samples, n_inputs)``, and the outputs ``outputs`` of shape
+        ``(samples, n_outputs)`` and ``labels`` of shape ``(samples,)``. Metadata keep the classes.
+
+    Raises
+    ------
+    PackageNotAvailable
+        If onnx is not installed.
+    NetworkError
+        If it is no network of ReLU blocks, the type is unknown, or the model is larger than ONNX allows.
+    """
+    _require_onnx()
+    require_network(network)
+    return Writer(np.dtype(require_dtype(dtype))).model(network)
+
+
+def from_onnx(
+    source: onnx.ModelProto | str | Path,
+    *,
+    classes: ArrayLike | None = None,
+    decision: str | None = None,
+    image: Sequence[int] | None = None,
+) -> Network:
+    """Return the network that an ONNX model is.
+
+    The graph is a chain of Gemm, MatMul, Add, Conv, AveragePool, GlobalAveragePool, Relu, Flatten, Reshape, Identity and
+    Dropout nodes; a Softmax at its end is left out, which changes no class. Tied weights stay tied, and a layer without
+    offset keeps none.
+
+    Parameters
+    ----------
+    source : onnx.ModelProto or path
+        Model, or file of one.
+    classes : array of int or str, optional
+        Label of each output. Default: those that the model was exported with, else 0, 1, ...
+    decision : {"nearest", "largest"}, optional
+        How the class is read from the outputs, see `Network`. Default: "nearest" if a Relu comes last and "largest" if not,
+        as in the models that `to_onnx` writes. With "largest" a last Relu is left out.
+    image : sequence of int, optional
+        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for models that do not say it.
+
+    Returns
+    -------
+    Network
+        Its inputs are the values of a sample, channels before rows before columns.
+
+    Raises
+    ------
+    PackageNotAvailable
+        If onnx is not installed.
+    ModelFileError
+        If the file is missing, damaged, or keeps its weights in other files, which are not read. Nothing in it is executed.
+    NetworkError
+        If the model is no network of ReLU blocks; the message names the node.
+    """
+    onnx = _require_onnx()
+    is_model = isinstance(source, onnx.ModelProto)
+    model: Any = source if is_model else _parsed(Path(str(source)))
+    with damage("the ONNX model" if is_model else str(source)):
+        reader = Reader(model)
+        layers = list(reader.layers())
+        shape = reader.input_shape(layers, image)
+        return to_network(layers, shape, _classes(model) if classes is None else classes, decision)
+
+
+def write_onnx(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
+    """Write a network to an ``.onnx`` file, atomically; return the path. Errors as in `to_onnx`, and `OutputError`."""
+    content = to_onnx(network, dtype=dtype).SerializeToString()
+    return write_atomically(Path(path), lambda file: file.write(content))
+
+
+def read_onnx(
+    path: Path, *, classes: ArrayLike | None, decision: str | None, image: Sequence[int] | None, net: str | None
+) -> Network:
+    """Read an ``.onnx`` file; see `from_onnx`, whose options these are. There is no `net`: the graph says it."""
+    if net is not None:
+        raise OptionError(f"net is {net!r}, but an ONNX file says itself what its layers are; leave it out")
+    return from_onnx(path, classes=classes, decision=decision, image=image)
+
+
+def _require_onnx() -> Any:
+    require_package("onnx", "onnx")
+    import onnx
+
+    return onnx
+
+
+def _parsed(path: Path) -> Any:
+    """Parse a file; weights in other files are not read."""
+    from google.protobuf.message import DecodeError
+    from onnx import ModelProto
+
+    sized(path, LARGEST_FILE)
+    try:
+        model = ModelProto.FromString(path.read_bytes())
+    except (DecodeError, OSError) as error:
+        raise ModelFileError(f"{path} is damaged or not an ONNX file") from error
+    if not model.HasField("graph"):
+        raise ModelFileError(f"{path} is damaged or not an ONNX file: it has no graph")
+    return model
+
+
+def _classes(model: Any) -> NDArray[Any] | None:
+    """Return the classes that `to_onnx` has written beside the graph; None for models of others."""
+    found = [entry.value for entry in model.metadata_props if entry.key == f"{METADATA}classes"]
+    return np.array(json.loads(found[0])) if found else None

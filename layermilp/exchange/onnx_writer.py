@@ -1,0 +1,151 @@
+"""Writes networks as ONNX graphs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layermilp.errors import NetworkError
+from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Tied
+from layermilp.exchange.networks import to_layers
+from layermilp.network import Network
+from layermilp.program import FloatArray
+from layermilp.version import __version__
+from layermilp.windows import Window
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET, IR_VERSION = 17, 8
+"""What files are written in: old enough for every onnxruntime since 1.12, and for what converts from ONNX."""
+
+LARGEST_FILE = 2**31 - 2**20
+"""Bytes of numbers in a file: those that protobuf can hold, but for some room for names."""
+
+METADATA = "layermilp."
+"""What the names of metadata begin with."""
+
+
+class Writer:
+    """A graph that grows by a layer at a time."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.current, self.size = "inputs", 0
+
+    def model(self, network: Network) -> onnx.ModelProto:
+        """Return the model of a network."""
+        from onnx import checker, helper
+
+        layers = to_layers(network, with_images=self.dtype == np.float32)
+        for layer in layers:
+            self.add(layer)
+        self.current = self.nodes[-1].output[0] = "outputs"
+        labels = self.add_labels(network)
+        kind = helper.np_dtype_to_tensor_dtype(self.dtype)
+        values = [
+            helper.make_tensor_value_info("inputs", kind, ["samples", network.n_inputs]),
+            helper.make_tensor_value_info("outputs", kind, ["samples", network.n_outputs]),
+            helper.make_tensor_value_info("labels", labels, ["samples"]),
+        ]
+        graph = helper.make_graph(self.nodes, "network", values[:1], values[1:], self.constants)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="layermilp", producer_version=__version__
+        )
+        model.ir_version = IR_VERSION
+        kept = {"classes": json.dumps(network.classes.tolist()), "decision": network.decision, "notation": network.notation}
+        helper.set_model_props(model, {METADATA + name: text for name, text in kept.items()})
+        checker.check_model(model, full_check=True)
+        return model
+
+    def add(self, layer: Layer) -> None:
+        """Add the nodes of a layer."""
+        name = layer.name
+        if isinstance(layer, Dense):
+            operands = [self.weights(f"{name}.weight", layer.weights), *self.offset(name, layer.bias)]
+            self.node("Gemm", name, operands, transB=1)
+        elif isinstance(layer, Tied):
+            values = self.weights(f"{name}.values", layer.values)
+            parts = {"weight": layer.index[:, :-1], "bias": layer.index[:, -1]}
+            numbers = {part: self.constant(f"{name}.{part}.index", index.astype(np.int32)) for part, index in parts.items()}
+            tied = [self.plain_node("Gather", f"{name}.{part}", [values, numbers[part]]) for part in parts]
+            self.node("Gemm", name, tied, transB=1)
+        elif isinstance(layer, Convolution):
+            operands = [self.weights(f"{name}.weight", layer.kernels), *self.offset(name, layer.bias)]
+            window = Window((layer.kernels.shape[2], layer.kernels.shape[3]), layer.strides, layer.padding, layer.dilations)
+            self.node("Conv", name, operands, **_geometry(window), dilations=window.dilations, group=layer.groups)
+        elif isinstance(layer, Mean):
+            if layer.window is None:
+                self.node("GlobalAveragePool", name, [])
+            else:
+                self.node("AveragePool", name, [], **_geometry(layer.window), count_include_pad=int(layer.counts_padding))
+        elif isinstance(layer, Relu):
+            self.node("Relu", name, [])
+        elif layer.sides == FLAT.sides:
+            self.node("Flatten", f"{name}{len(self.nodes)}", [], axis=1)
+        else:
+            sides = self.constant(f"{name}{len(self.nodes)}.shape", np.array([0, *layer.sides]))
+            self.node("Reshape", f"{name}{len(self.nodes)}", [sides])
+
+    def add_labels(self, network: Network) -> int:
+        """Add what chooses the labels, as the network's decision does; return their type."""
+        from onnx import TensorProto
+
+        classes = network.classes
+        if classes.dtype.kind == "U":
+            for label in classes.tolist():
+                if any("\ud800" <= letter <= "\udfff" for letter in label):
+                    raise NetworkError(f"label {label!r} is no text that ONNX can hold; choose others by `with_classes`")
+            classes, kind = classes.astype(object), TensorProto.STRING
+        else:
+            classes, kind = np.array(classes.tolist()), TensorProto.INT64
+            if classes.dtype != np.int64:
+                raise NetworkError(f"label {classes.max()} is too large for ONNX; choose others by `with_classes`")
+        if network.decision == "largest":
+            chosen = self.plain_node("ArgMax", "chosen", ["outputs"], axis=1, keepdims=0)
+        else:
+            distance = self.plain_node("Sub", "difference", ["outputs", self.weights("one", np.array(1.0))])
+            distance = self.plain_node("Abs", "distance", [distance])
+            chosen = self.plain_node("ArgMin", "chosen", [distance], axis=1, keepdims=0)
+        self.plain_node("Gather", "labels", [self.constant("classes", classes), chosen])
+        return int(kind)
+
+    def node(self, op: str, name: str, operands: list[str], **attributes: Any) -> None:
+        """Add a node that goes on from the one before."""
+        self.current = self.plain_node(op, name, [self.current, *operands], **attributes)
+
+    def plain_node(self, op: str, name: str, operands: list[str], **attributes: Any) -> str:
+        """Add a node; return the name of its output, which is its own."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(op, operands, [name], name=name, **attributes))
+        return name
+
+    def offset(self, name: str, bias: FloatArray | None) -> list[str]:
+        return [] if bias is None else [self.weights(f"{name}.bias", bias)]
+
+    def weights(self, name: str, values: FloatArray) -> str:
+        """Add numbers in the type of the weights; return their name."""
+        with np.errstate(over="ignore"):
+            written = values.astype(self.dtype)
+        if not np.all(np.isfinite(written)):
+            raise NetworkError(f"{name} has the value {np.abs(values).max():g}, which is beyond {self.dtype}; use float64")
+        return self.constant(name, written)
+
+    def constant(self, name: str, values: NDArray[Any]) -> str:
+        from onnx import numpy_helper
+
+        self.size += values.nbytes
+        if self.size > LARGEST_FILE:
+            raise NetworkError("the network is too large for an ONNX model, which has two gigabytes at most")
+        self.constants.append(numpy_helper.from_array(values, name))
+        return name
+
+
+def _geometry(window: Window) -> dict[str, Any]:
+    return {"kernel_shape": window.size, "strides": window.strides, "pads": window.padding}

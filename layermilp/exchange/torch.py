@@ -1,0 +1,268 @@
+"""PyTorch: networks as `nn.Sequential` modules and ``.pt`` files, and the reverse."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from layermilp.errors import ModelFileError, NetworkError
+from layermilp.exchange.files import damage, require_package, sized
+from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Reshape
+from layermilp.exchange.networks import first_shape, image_shape, require_dtype, to_network
+from layermilp.exchange.state_dict import as_float64, from_state_dict, module_layers, to_state_dict
+from layermilp.files import write_atomically
+from layermilp.network import Network
+from layermilp.program import FloatArray
+from layermilp.windows import Window
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
+    """Return a network as a PyTorch module that gives the same outputs.
+
+    Parameters
+    ----------
+    network : Network
+        What to translate.
+    dtype : {"float64", "float32"}
+        Type of the weights, and so of the samples that the module takes.
+
+    Returns
+    -------
+    nn.Sequential
+        Of `Linear`, `ReLU`, and for images `Unflatten`, `Conv2d`, `AvgPool2d` and `Flatten`; samples are rows, as for the
+        network. Blocks whose ties are those of no such layer are `Linear` layers in which nothing is tied.
+
+    Raises
+    ------
+    PackageNotAvailable
+        If PyTorch is not installed.
+    NetworkError
+        If it is no network of ReLU blocks, the type is unknown, or a weight is beyond it.
+    """
+    require_package("torch", "torch")
+    import torch
+
+    module = torch.nn.Sequential(*map(_module, module_layers(network))).to(getattr(torch, require_dtype(dtype)))
+    module.load_state_dict({name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()})
+    return module.eval()
+
+
+def from_torch(
+    module: nn.Sequential,
+    *,
+    image: Sequence[int] | None = None,
+    classes: ArrayLike | None = None,
+    decision: str | None = None,
+) -> Network:
+    """Return the network that a PyTorch module is in evaluation.
+
+    Parameters
+    ----------
+    module : nn.Sequential
+        Of `Linear`, `Conv2d`, `AvgPool2d`, `AdaptiveAvgPool2d` to one pixel, `ReLU`, `Flatten`, `Unflatten`, `Identity` and
+        `Dropout` layers, and such modules.
+    image : sequence of int, optional
+        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, where a `Conv2d` or pooling comes first.
+    classes : array of int or str, optional
+        Label of each output. Default: 0, 1, ...
+    decision : {"nearest", "largest"}, optional
+        How the class is read from the outputs, see `Network`. Default: "nearest" if a ReLU comes last, else "largest". With
+        "largest" a last ReLU is left out.
+
+    Returns
+    -------
+    Network
+        Its inputs are the values of a sample, channels before rows before columns. Weights stay tied as they are.
+
+    Raises
+    ------
+    NetworkError
+        If a layer is of another kind or does not fit, or a ReLU is missing; the message names the layer.
+    """
+    layers = [layer for number, part in _parts(module) for layer in _read(number, part)]
+    return to_network(layers, first_shape(layers) if image is None else image_shape(image), classes, decision)
+
+
+def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
+    """Write the ``state_dict`` of a network to a ``.pt`` file, atomically; return the path.
+
+    Raises
+    ------
+    PackageNotAvailable
+        If PyTorch is not installed.
+    NetworkError, OutputError
+        As in `to_state_dict`, and if the file cannot be written.
+    """
+    require_package("torch", "torch")
+    import torch
+
+    tensors = {name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()}
+    return write_atomically(Path(path), lambda file: torch.save(tensors, file))
+
+
+def read_torch(
+    path: str | Path,
+    *,
+    classes: ArrayLike | None = None,
+    decision: str | None = None,
+    image: Sequence[int] | None = None,
+    net: str | None = None,
+) -> Network:
+    """Read a ``.pt`` file of a ``state_dict``; nothing in it is executed. Options are those of `from_state_dict`.
+
+    Raises
+    ------
+    PackageNotAvailable
+        If PyTorch is not installed.
+    ModelFileError
+        If the file is missing, damaged, or holds anything else.
+    NetworkError
+        If the arrays make no network.
+    """
+    mapping = _loaded(Path(path))
+    with damage(str(path)):
+        return from_state_dict(mapping, image=image, net=net, classes=classes, decision=decision or "largest")
+
+
+def _module(layer: Layer) -> Any:
+    """Return the module of a layer, whose weights are any."""
+    from torch import nn
+
+    if isinstance(layer, Dense):
+        return nn.Linear(layer.weights.shape[1], layer.weights.shape[0], bias=layer.bias is not None)
+    if isinstance(layer, Convolution):
+        maps, channels, *size = layer.kernels.shape
+        return nn.Conv2d(channels, maps, tuple(size), bias=layer.bias is not None)
+    if isinstance(layer, Mean) and layer.window is not None:
+        return nn.AvgPool2d(layer.window.size, layer.window.strides)
+    if isinstance(layer, Reshape):
+        return nn.Flatten() if layer.sides == FLAT.sides else nn.Unflatten(1, layer.sides)
+    return nn.ReLU()
+
+
+def _parts(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Modules of a Sequential, those of Sequentials in it included, with their names."""
+    require_package("torch", "torch")
+    from torch import nn
+
+    if type(module) is not nn.Sequential:
+        raise NetworkError(f"a network is read from a Sequential, not from {type(module).__name__}; else go by its state_dict")
+    for name, part in module.named_children():
+        if isinstance(part, nn.Sequential):
+            yield from _parts(part, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", part
+
+
+def _read(number: str, part: Any) -> Iterator[Layer]:
+    """Layers of a module."""
+    kind = type(part).__name__
+    reader = READERS.get(kind)
+    # Subclasses may do anything, whatever their names.
+    if reader is None or not type(part).__module__.startswith("torch.nn.modules."):
+        raise NetworkError(f"{kind} {number!r} is not supported; a network is made of {', '.join(READERS)}")
+    layer = reader(part, f"{kind} {number!r}")
+    if layer is not None:
+        yield layer
+
+
+def _linear(part: Any, name: str) -> Layer:
+    return Dense(*_parameters(part, name), name)
+
+
+def _conv2d(part: Any, name: str) -> Layer:
+    if part.padding_mode != "zeros":
+        raise NetworkError(f"{name} pads with {part.padding_mode}; only zeros are supported")
+    size, dilations = part.kernel_size, part.dilation
+    padding: tuple[int, ...] = (0, 0, 0, 0)
+    if part.padding == "same":
+        total = [dilations[i] * (size[i] - 1) for i in (0, 1)]
+        padding = (*(side // 2 for side in total), *(side - side // 2 for side in total))
+    elif part.padding != "valid":
+        padding = (*part.padding, *part.padding)
+    kernels, bias = _parameters(part, name)
+    return Convolution(kernels, bias, part.stride, padding, dilations, part.groups, name)  # type: ignore[arg-type]
+
+
+def _avg_pool2d(part: Any, name: str) -> Layer:
+    if part.ceil_mode or part.divisor_override:
+        raise NetworkError(f"{name} has ceil_mode or divisor_override, which are not supported")
+    size, strides, padding = (_pair(value) for value in (part.kernel_size, part.stride, part.padding))
+    return Mean(Window(size, strides, (*padding, *padding)), part.count_include_pad, name)
+
+
+def _adaptive_avg_pool2d(part: Any, name: str) -> Layer:
+    if _pair(part.output_size) != (1, 1):
+        raise NetworkError(f"{name} has output_size {part.output_size}; only 1 is supported")
+    return Mean(None, name=name)
+
+
+def _flatten(part: Any, name: str) -> Layer:
+    if (part.start_dim, part.end_dim) != (1, -1):
+        raise NetworkError(f"{name} does not flatten all of a sample; start_dim must be 1 and end_dim -1")
+    return Reshape(FLAT.sides, name)
+
+
+def _unflatten(part: Any, name: str) -> Layer:
+    sides = part.unflattened_size
+    if part.dim != 1 or not all(isinstance(side, int) for side in sides):
+        raise NetworkError(f"{name} does not unflatten all of a sample; dim must be 1")
+    return Reshape(tuple(sides), name)
+
+
+READERS: dict[str, Callable[[Any, str], Layer | None]] = {
+    "Linear": _linear,
+    "Conv2d": _conv2d,
+    "AvgPool2d": _avg_pool2d,
+    "AdaptiveAvgPool2d": _adaptive_avg_pool2d,
+    "ReLU": lambda part, name: Relu(name),
+    "Flatten": _flatten,
+    "Unflatten": _unflatten,
+    "Identity": lambda part, name: None,
+    "Dropout": lambda part, name: None,
+    "Dropout2d": lambda part, name: None,
+}
+"""What reads a module, by its class; Dropout does nothing in evaluation."""
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    return pair[0], pair[1]
+
+
+def _parameters(part: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
+    return as_float64(f"{name} weight", part.weight), None if part.bias is None else as_float64(f"{name} bias", part.bias)
+
+
+def _loaded(path: Path) -> Mapping[str, Any]:
+    """Read a file of tensors; every number of theirs must be in it."""
+    require_package("torch", "torch")
+    import torch
+
+    size = sized(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            is_plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+            is_plain = is_plain and sum(entry.file_size for entry in archive.infolist()) <= size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what a damaged file claims to be
+            found = torch.load(path, map_location="cpu", weights_only=True) if is_plain else None
+    except Exception as error:  # zipfile, pickle and PyTorch raise a dozen types on damaged files
+        raise ModelFileError(
+            f"{path} is damaged or holds more than tensors; write it by torch.save(module.state_dict(), path)"
+        ) from error
+    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise ModelFileError(f"{path} holds no mapping of names to tensors; write it by torch.save(module.state_dict(), path)")
+    if any(value.layout is not torch.strided or value.device.type != "cpu" for value in found.values()):
+        raise ModelFileError(f"{path} holds tensors without their numbers")
+    if sum(value.numel() * value.element_size() for value in found.values()) > size:
+        raise ModelFileError(f"{path} holds tensors that share numbers; save copies of them")
+    return found
