@@ -1,8 +1,8 @@
 """Every code block of the documentation runs and prints what stands beneath it, and the site is built without a warning.
 
 The blocks of a page run in the order of the page, in a temporary directory: ```python blocks in one process, ```sh blocks in
-one shell, in which ``layermilp`` is a command. A ```text block is what the block before it prints, with ``...`` for what differs
-between machines. A line ``<!-- not run: REASON -->`` before a block leaves it out.
+one shell, in which ``layermilp`` is a command. A ```text block is what the block before it prints, with ``...`` for what
+differs between machines. A line ``<!-- not run: REASON -->`` before a block leaves it out.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
 MOST_LEFT_OUT = 8
 """Blocks of all pages together that may be left out."""
 
-FENCE = re.compile(r"^(?P<mark><!-- not run: \S[^\n]* -->\n\n?)?```(?P<kind>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(?P<mark><!-- not run: \S[^\n]* -->\n\n?)?```(?P<kind>[^\n]*)\n(?P<body>.*?)^```$", re.M | re.S)
 
 RUN = ("python", "sh")
+
+MARK = "have `<!-- not run: REASON -->` before it"
 
 CHILD = r"""
 import contextlib, io, json, subprocess, sys, traceback, types
@@ -97,9 +99,9 @@ def blocks(page: str) -> tuple[list[Block], int]:
             end = fence.end()
         else:
             what = f"{page}, line {line}: a block of {fence['kind'] or 'no language'!r}"
-            assert fence["kind"] == "text", f"{what}; there are {', '.join(RUN)} and text, or `<!-- not run: REASON -->` before it"
+            assert fence["kind"] == "text", f"{what}; it must be one of {', '.join(RUN)}, text, or {MARK}"
             follows = end >= 0 and not text[end : fence.start()].strip()
-            assert follows, f"{what} that no block prints; indent it by four blanks, or mark it with `<!-- not run: REASON -->`"
+            assert follows, f"{what} that no block prints; indent it by four blanks, or {MARK}"
             found[-1] = Block(found[-1].kind, found[-1].body, fence["body"], found[-1].line)
             end = -1
     return found, left_out
@@ -173,7 +175,8 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "doctrees")]
     done = subprocess.run([*words, str(DOCS), str(site)], capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
-    pages = {path.relative_to(site).with_suffix(".md").as_posix(): path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    built = {path.relative_to(site): path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    pages = {path.with_suffix(".md").as_posix(): text for path, text in built.items()}
     assert set(PAGES) <= set(pages)
     for page in PAGES:
         # The pages work without internet.

@@ -1,4 +1,4 @@
-"""The directive ``command-help``: what ``layermilp WORDS --help`` prints, asked of the command line when the pages are built."""
+"""The directive ``command-help``: what ``layermilp WORDS --help`` prints when the pages are built."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from layermilp.cli import main
 
-WIDTH = "100"
+WIDTH = "90"
 
 
 class CommandHelp(SphinxDirective):

@@ -38,14 +38,16 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
 def _translated(node: nodes.Element, as_block: bool) -> str:
     formula = TAG.sub("", node.astext())
     try:
-        return tex2mathml(formula, as_block=as_block)
+        mathml = tex2mathml(formula, as_block=as_block)
     except MathError as error:
         logger.warning("%s in the formula %s", error, formula, location=node)
         return f"<code>{html.escape(formula)}</code>"
+    # Browsers stretch these to the height of their line, unless they are told not to; docutils tells them of brackets.
+    return re.sub(r"<mo(?: class=\"math(?:open|close)\")?>([{}‖])</mo>", r'<mo stretchy="false">\1</mo>', mathml)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the renderer, and take it."""
     app.add_html_math_renderer("mathml", inline_renderers=(visit_inline, None), block_renderers=(visit_block, None))
-    app.config.html_math_renderer = "mathml"  # type: ignore[attr-defined]
+    app.config.html_math_renderer = "mathml"
     return {"parallel_read_safe": True, "parallel_write_safe": True}
