@@ -22,6 +22,8 @@ exclude_patterns = ["_ext"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
+# Names in backticks are links where they name something that is documented.
+default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_default_options = {"no-value": True}
