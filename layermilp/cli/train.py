@@ -8,9 +8,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from layermilp.cli.models import accuracies
 from layermilp.cli.sources import labelled, load
 from layermilp.committee import Committee
 from layermilp.datasets import Dataset
-from layermilp.errors import NetworkError, OptionError
+from layermilp.errors import LayermilpError, NetworkError, OptionError
 from layermilp.layerwise.checkpoint import FORMAT as CHECKPOINT
 from layermilp.layerwise.checkpoint import VERSION as CHECKPOINT_VERSION
 from layermilp.layerwise.checkpoint import Checkpoint, digest_of
@@ -64,11 +64,12 @@ def train(arguments: argparse.Namespace) -> int:
         checked = TrainingData.of(network.with_classes(classes), *labelled(data))
         run = _Run(arguments, settings, data, classes, directory, progress)
         run.restore(checked)
-        interrupted = run.follow(checked, workers)
+        with keeping(run):
+            interrupted = run.follow(checked, workers)
+            run.write(interrupted)
     if not run.members:
         print("layermilp: interrupted before anything was learned", file=sys.stderr)
         return INTERRUPTED
-    run.write(interrupted)
     print(run.report(interrupted))
     return INTERRUPTED if interrupted else 0
 
@@ -244,6 +245,15 @@ class _Run:
         if self.directory is not None and self.members:
             self.directory.write(self.model, self._history(), self.summary(interrupted))
 
+    @property
+    def kept(self) -> str:
+        """What is left of the run, in words."""
+        if self.directory is None:
+            return "nothing is kept without --out"
+        if not self.has_begun and not self.arguments.is_resumed:
+            return f"no batch was over, and {self.directory.path} is as it was"
+        return f"`layermilp train --resume {self.directory.path}` goes on after the last checkpoint"
+
     def _history(self) -> Iterator[dict[str, Any]]:
         for number, member in enumerate(self.members, start=1):
             for record in member.records:
@@ -324,6 +334,37 @@ class _Run:
         if interrupted:
             lines.append("interrupted: these are the best weights so far")
         return "\n".join(lines)
+
+
+class Keeper(Protocol):
+    """A run that can be cut short."""
+
+    def write(self, interrupted: bool) -> None:
+        """Write what was learned so far, if there is something, and a directory for it."""
+
+    @property
+    def kept(self) -> str:
+        """What is left of the run, in words."""
+
+
+@contextmanager
+def keeping(run: Keeper) -> Iterator[None]:
+    """Where an error ends a run, write what was learned so far, and say in a note to the error what is left."""
+    try:
+        yield
+    except (LayermilpError, MemoryError, OSError) as error:
+        # What cannot be written, a full disk for instance, may be the error itself.
+        with suppress(LayermilpError, MemoryError, OSError):
+            run.write(interrupted=True)
+        error.add_note(run.kept)
+        raise
+
+
+def kept_model(directory: RunDirectory | None, has_learned: bool) -> str:
+    """Return what is left of a run without checkpoints, in words."""
+    if directory is None:
+        return "nothing is kept without --out"
+    return f"{directory.model} holds what was learned so far" if has_learned else "nothing was learned yet"
 
 
 @contextmanager

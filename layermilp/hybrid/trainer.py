@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from layermilp.checks import is_number
-from layermilp.errors import DataError, OptionError
+from layermilp.errors import DataError, OptionError, SolverError
 from layermilp.hybrid.lastlayer import EPSILON, GOALS, LastLayerFit, fit_classification, fit_regression
 from layermilp.hybrid.models import Trainee, adapted
-from layermilp.program import IntArray
+from layermilp.program import IntArray, Status
 from layermilp.solvers import require
 
 VALIDATION = 0.2
@@ -309,8 +309,14 @@ def _part(values: Any, rows: IntArray | slice) -> Any:
 
 
 def training(trainee: Trainee, data: Data, settings: Settings) -> Iterator[Record]:
-    """Run Algorithm 1; yield every stage."""
-    rng = np.random.default_rng(settings.seed)
+    """Run Algorithm 1; yield every stage.
+
+    Raises
+    ------
+    SolverError
+        If the solver failed in every turn.
+    """
+    rng, failed = np.random.default_rng(settings.seed), 0
     for turn in range(1, settings.rounds + 1):
         record = _descended(trainee, data, settings, turn)
         yield record
@@ -320,8 +326,11 @@ def training(trainee: Trainee, data: Data, settings: Settings) -> Iterator[Recor
         fit, undone = _solved(trainee, data, settings, rng)
         record = _record(trainee, data, turn, "solver", 0, began, fit, undone)
         yield record
+        failed += fit.status is Status.ERROR and fit.objective >= fit.start_objective
         if record.validation_loss <= settings.desired_loss:
             return
+    if failed and failed == settings.rounds:
+        raise SolverError(f"the solver {settings.solver!r} failed in all {failed} turns; only gradient descent has trained")
 
 
 def _descended(trainee: Trainee, data: Data, settings: Settings, turn: int) -> Record:

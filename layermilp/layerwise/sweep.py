@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from scipy import sparse
 
+from layermilp.errors import SolverError
 from layermilp.formulations.regression import ReluRegression, reference_big_m
 from layermilp.layerwise.objective import Box, Objective
 from layermilp.layerwise.propose import Proposals, propose_hidden, propose_last
@@ -17,7 +18,7 @@ from layermilp.layerwise.tally import Tally
 from layermilp.network import Block, Network
 from layermilp.parallel import Workers
 from layermilp.parameters import Group
-from layermilp.program import FloatArray, IntArray
+from layermilp.program import FloatArray, IntArray, Status
 
 SAMPLES_PER_TASK = 50
 """Samples whose input proposals are one task. Fixed, so that results do not depend on the number of workers."""
@@ -184,12 +185,17 @@ def sweep(
         Who solves them.
     watch : callable
         Is told the progress.
+
+    Raises
+    ------
+    SolverError
+        If every program that a solver was asked for failed.
     """
     layers = network.activations(X)
     first, last = _first_trained(network), len(network.blocks) - 1
     targets = np.zeros((0, 0))
     fits: list[LayerFit] = []
-    tally = Tally()
+    tally, asked, message = Tally(), Tally(), ""
     for i in range(last, first - 1, -1):
         seeded, told = SeededSetups(setup, (*seed, i)), _labelled(watch, i, "weights")
         block = network.blocks[i]
@@ -202,6 +208,8 @@ def sweep(
             LayerFit(i + 1, sum(fit.start_objective for fit in fitted), sum(fit.objective for fit in fitted))
         )
         tally += Tally.of(fitted)
+        asked += Tally.of(fit for fit in fitted if fit.solver_calls.total())
+        message = message or next((fit.message for fit in fitted if fit.status is Status.ERROR), "")
         if i > first:
             tasks: list[Task[Proposals]] = [
                 LastInputTask(block.weights, block.bias, layers[i][part], labels[part], objective, seeded(k))
@@ -209,9 +217,12 @@ def sweep(
                 else HiddenInputTask(block.weights, block.bias, layers[i][part], targets[part], seeded(k))
                 for k, part in enumerate(_parts(len(X)))
             ]
-            proposals = solved(workers, tasks, _labelled(watch, i, "inputs"))
+            proposals = solved(workers, tasks, _labelled(watch, i, "inputs"), _seconds(setup, SAMPLES_PER_TASK))
             targets = np.concatenate([proposal.inputs for proposal in proposals])
             tally += sum((proposal.tally for proposal in proposals), Tally())
+            asked += sum((proposal.tally for proposal in proposals if proposal.tally.solver_calls.total()), Tally())
+    if asked.programs and asked.failed == asked.programs:
+        raise SolverError(f"all {asked.programs} programs of a sweep that a solver was asked for failed: {message}")
     return Swept(network, tuple(reversed(fits)), tally)
 
 
@@ -232,7 +243,7 @@ def fit_hidden(
     tasks = [
         HiddenWeightTask(block, group, inputs, targets[:, group.neurons], box, setups(k)) for k, group in enumerate(groups)
     ]
-    fits = solved(None if all(task.is_light for task in tasks) else workers, tasks, watch)
+    fits = solved(None if all(task.is_light for task in tasks) else workers, tasks, watch, _seconds(setups(0)))
     return with_fits(block, groups, fits), fits
 
 
@@ -249,7 +260,7 @@ def fit_last(
     """Fit the parameters of the last block: (7) and (8), or the program of another objective."""
     groups = objective.groups(block)
     tasks = [LastWeightTask(block, group, inputs, labels, box, objective, setups(k)) for k, group in enumerate(groups)]
-    fits = solved(workers, tasks, watch)
+    fits = solved(workers, tasks, watch, _seconds(setups(0)))
     return with_fits(block, groups, fits), fits
 
 
@@ -305,15 +316,24 @@ def _labelled(watch: Watcher, i: int, kind: str) -> Callable[[int, int], None]:
 
 
 def solved(
-    workers: Workers | None, tasks: Sequence[Task[Answer]], watch: Callable[[int, int], None]
+    workers: Workers | None,
+    tasks: Sequence[Task[Answer]],
+    watch: Callable[[int, int], None],
+    seconds: float | None = None,
 ) -> list[Answer]:
-    """Solve tasks, in the workers or else in this process, and tell how many are done."""
+    """Solve tasks, in the workers or else in this process, and tell how many are done; `seconds` is the limit of each."""
     answers: list[Answer] = []
     watch(0, len(tasks))
-    for answer in map(_solve, tasks) if workers is None else workers.map(_solve, tasks):
+    for answer in map(_solve, tasks) if workers is None else workers.map(_solve, tasks, seconds):
         answers.append(answer)
         watch(len(answers), len(tasks))
     return answers
+
+
+def _seconds(setup: Setup, programs: int = 1) -> float | None:
+    """Return the time limit of a task of so many programs."""
+    limit = setup.limits.time_limit
+    return None if limit is None else programs * limit
 
 
 def _solve(task: Task[Answer]) -> Answer:
