@@ -126,7 +126,7 @@ def command_of(path: str | Path) -> list[str]:
         words = json.loads(file.read_text())
     except FileNotFoundError as error:
         raise ModelFileError(f"{path} is not the directory of a run: there is no {file}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{file} is damaged: {error}") from error
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words) or words[0] != "train":
         raise ModelFileError(f"{file} is damaged: it holds no command `train`")

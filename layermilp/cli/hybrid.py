@@ -9,7 +9,7 @@ from typing import Any
 
 from sklearn.neural_network import MLPClassifier
 
-from layermilp.checks import is_number
+from layermilp.checks import check_whole, is_number
 from layermilp.cli.models import accuracies
 from layermilp.cli.sources import chosen_samples, load
 from layermilp.cli.train import INTERRUPTED, keeping, kept_model, terminated_like_interrupted
@@ -18,6 +18,7 @@ from layermilp.errors import OptionError
 from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
 from layermilp.hybrid.trainer import Data, Record, Settings, training
 from layermilp.parallel import Workers
+from layermilp.parameters import check_size, n_weights
 from layermilp.program import IntArray
 from layermilp.progress import Progress
 from layermilp.runs import RunDirectory
@@ -39,6 +40,8 @@ def train_hybrid(arguments: argparse.Namespace) -> int:
         data = load(arguments, None, progress.note)
         progress.note(f"data: {data.source}")
         chosen = chosen_samples(data, arguments.samples, settings.seed)
+        sizes = [data.n_inputs, *arguments.hidden, data.n_classes]
+        check_size(len(sizes) - 1, n_weights(sizes))
         if directory is not None:
             directory.begin(arguments.argv)
         run = _Run(arguments, settings, model, data, chosen, directory)
@@ -123,9 +126,9 @@ def _model(arguments: argparse.Namespace, seed: int) -> MLPClassifier:
     rate, size = arguments.learning_rate, arguments.batch_size
     if not is_number(rate) or rate <= 0.0:
         raise OptionError(f"learning_rate is {rate!r}; it must be a number above 0")
-    for name, values in (("batch_size", (size,)), ("hidden", arguments.hidden)):
-        if min(values) < 1:
-            raise OptionError(f"{name} is {min(values)}; it must be at least 1")
+    check_whole("batch_size", size, 1)
+    for value in arguments.hidden:
+        check_whole("hidden", value, 1)
     return MLPClassifier(
         arguments.hidden, solver=arguments.optimizer, learning_rate_init=rate, batch_size=size, random_state=seed
     )

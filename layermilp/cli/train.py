@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from layermilp.checks import check_whole
 from layermilp.cli.models import accuracies
 from layermilp.cli.sources import labelled, load
 from layermilp.committee import Committee
 from layermilp.datasets import Dataset
-from layermilp.errors import LayermilpError, NetworkError, OptionError
+from layermilp.errors import LayermilpError, NetworkError
 from layermilp.layerwise.checkpoint import FORMAT as CHECKPOINT
 from layermilp.layerwise.checkpoint import VERSION as CHECKPOINT_VERSION
 from layermilp.layerwise.checkpoint import Checkpoint, digest_of
@@ -33,6 +34,7 @@ from layermilp.layerwise.trials import choose_initialization
 from layermilp.models import Model
 from layermilp.network import Network
 from layermilp.parallel import Workers
+from layermilp.parameters import check_size
 from layermilp.program import IntArray, Limits
 from layermilp.progress import Progress
 from layermilp.runs import RunDirectory
@@ -40,6 +42,9 @@ from layermilp.solvers import SOLVERS
 from layermilp.version import __version__
 
 INTERRUPTED = 130
+
+MOST_MEMBERS = 10_000
+"""Of a committee, and most initializations to try."""
 
 SECONDS_BETWEEN_WRITES = 2.0
 """What a run that is killed may lose: a summary takes the accuracy on all images, longer than many a batch."""
@@ -52,9 +57,10 @@ def train(arguments: argparse.Namespace) -> int:
     """Train and write what was learned."""
     settings = _settings(arguments)
     for option in ("committee", "init_trials"):
-        if getattr(arguments, option) < 1:
-            raise OptionError(f"{option} is {getattr(arguments, option)}; it must be at least 1")
+        check_whole(option, getattr(arguments, option), 1, MOST_MEMBERS)
     network = Network.from_notation(arguments.net, init=arguments.init, seed=settings.seed)
+    n_weights = sum(block.parameters.index.size for block in network.blocks)
+    check_size(len(network.blocks), n_weights * max(arguments.committee, arguments.init_trials), "the committee")
     workers = Workers(arguments.jobs, arguments.backend, arguments.address)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
     with Progress(settings.total_batches, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
@@ -248,10 +254,8 @@ class _Run:
     @property
     def kept(self) -> str:
         """What is left of the run, in words."""
-        if self.directory is None:
-            return "nothing is kept without --out"
-        if not self.has_begun and not self.arguments.is_resumed:
-            return f"no batch was over, and {self.directory.path} is as it was"
+        if self.directory is None or not (self.has_begun or self.arguments.is_resumed):
+            return kept_model(self.directory, bool(self.members))
         return f"`layermilp train --resume {self.directory.path}` goes on after the last checkpoint"
 
     def _history(self) -> Iterator[dict[str, Any]]:
@@ -356,15 +360,16 @@ def keeping(run: Keeper) -> Iterator[None]:
         # What cannot be written, a full disk for instance, may be the error itself.
         with suppress(LayermilpError, MemoryError, OSError):
             run.write(interrupted=True)
-        error.add_note(run.kept)
+        if run.kept:
+            error.add_note(run.kept)
         raise
 
 
 def kept_model(directory: RunDirectory | None, has_learned: bool) -> str:
-    """Return what is left of a run without checkpoints, in words."""
-    if directory is None:
-        return "nothing is kept without --out"
-    return f"{directory.model} holds what was learned so far" if has_learned else "nothing was learned yet"
+    """Return what is left of a run without checkpoints, in words; nothing if nothing was learned."""
+    if not has_learned:
+        return ""
+    return "without --out nothing is kept" if directory is None else f"{directory.model} holds what was learned so far"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from layermilp.checks import shortened
 from layermilp.cli.models import accuracies
 from layermilp.cli.sources import chosen_samples, load, to_stderr
 from layermilp.cli.train import used_samples
@@ -38,14 +39,15 @@ def verify(arguments: argparse.Namespace) -> int:
     to_stderr(f"data: {data.source}")
     try:
         found = recomputed(summary, _last_batches(path, summary), model, data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path.with_name('summary.json')} is not the summary of {path}: {error!r}") from error
+        claims = {name: _number(summary[name]) for name in found}
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        told = shortened(error)
+        raise ModelFileError(f"{path.with_name('summary.json')} is not the summary of {path}: {told}") from error
     different = 0
     for name, value in found.items():
-        claimed = summary[name]
-        holds = _equal(claimed, value)
+        holds = _equal(claims[name], value)
         different += not holds
-        print(f"{name:16} {_shown(claimed)} claimed, {_shown(value)} recomputed{'' if holds else ': differs'}")
+        print(f"{name:16} {_shown(claims[name])} claimed, {_shown(value)} recomputed{'' if holds else ': differs'}")
     print("all claims hold" if not different else f"{different} of {len(found)} claims do not hold")
     return DIFFERENT if different else 0
 
@@ -121,11 +123,16 @@ def _json(path: Path) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in lines]
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no {path}; give the directory of a run, or its model.npz") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: {error}") from error
     if not all(isinstance(entry, dict) for entry in found):
         raise ModelFileError(f"{path} is damaged: it holds no JSON object")
     return found
+
+
+def _number(claim: Any) -> float | None:
+    """Return a claim as a number; None stays None."""
+    return None if claim is None else float(claim)
 
 
 def _equal(claimed: float | None, value: float | None) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.checks import is_number
+from layermilp.checks import check_whole, is_number
 from layermilp.errors import DataError, OptionError, SolverError
 from layermilp.hybrid.lastlayer import EPSILON, GOALS, LastLayerFit, fit_classification, fit_regression
 from layermilp.hybrid.models import Trainee, adapted
@@ -52,9 +52,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 0), ("epochs", 0), ("patience", 1), ("solver_samples", 1), ("keep", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+            check_whole(name, getattr(self, name), least)
         for name in ("radius", "epsilon"):
             if not is_number(getattr(self, name)) or getattr(self, name) <= 0.0:
                 raise OptionError(f"{name} is {getattr(self, name)!r}; it must be a number above 0")
