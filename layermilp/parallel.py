@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib.util
 import multiprocessing
 import signal
@@ -199,6 +200,8 @@ def _answers(found: Iterator[Answer]) -> Iterator[Answer]:
 def _in_process(function: Callable[[Task], Answer], task: Task) -> Answer:
     # On a terminal Ctrl-C reaches every process; the calling one decides what to do, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The calling one also says what became of a process that crashes; loky would have it print its stack.
+    faulthandler.disable()
     return function(task)
 
 

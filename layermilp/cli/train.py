@@ -151,12 +151,12 @@ class _Run:
     def _keep(self) -> None:
         """Write a checkpoint; the first one of a new run takes the place of what the directory had."""
         if self.directory is not None:
-            if not self.arguments.is_resumed and not self.has_begun:
-                self.directory.begin(self.arguments.argv)
-            self.has_begun = True
             seconds = time.perf_counter() - self.began
             checkpoint = Checkpoint(self.digest, tuple(self.states), tuple(self.scores), seconds)
-            self.directory.checkpoint(CHECKPOINT, CHECKPOINT_VERSION, checkpoint.arrays())
+            is_first = not self.arguments.is_resumed and not self.has_begun
+            argv = self.arguments.argv if is_first else None
+            self.directory.checkpoint(CHECKPOINT, CHECKPOINT_VERSION, checkpoint.arrays(), argv)
+            self.has_begun = True
 
     def follow(self, data: TrainingData, workers: Workers) -> bool:
         """Train to the end or until interrupted; return whether it was."""

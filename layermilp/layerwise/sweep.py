@@ -26,6 +26,9 @@ SAMPLES_PER_TASK = 50
 LIGHT = 200_000
 """Rows times unknowns of a ridge regression that takes less time than to send it to a worker."""
 
+NOTHING = 1e-6
+"""Loss below which a program's targets are met at its start: it asks nothing of a solver."""
+
 Answer = TypeVar("Answer")
 Solution = TypeVar("Solution", covariant=True)
 
@@ -208,7 +211,7 @@ def sweep(
             LayerFit(i + 1, sum(fit.start_objective for fit in fitted), sum(fit.objective for fit in fitted))
         )
         tally += Tally.of(fitted)
-        asked += Tally.of(fit for fit in fitted if fit.solver_calls.total())
+        asked += Tally.of(fit for fit in fitted if fit.solver_calls.total() and fit.start_objective > NOTHING)
         message = message or next((fit.message for fit in fitted if fit.status is Status.ERROR), "")
         if i > first:
             tasks: list[Task[Proposals]] = [
