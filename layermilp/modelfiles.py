@@ -59,8 +59,9 @@ class ModelFile:
         if self.format != format_name:
             found, wanted = KINDS[self.format], KINDS[format_name]
             raise ModelFileError(f"{self.path} holds {found}, not {wanted}; load_model reads every kind")
+        stated = np.asarray(self.arrays.get("version", -1))
         for version in readable:
-            if np.array_equal(self.arrays.get("version", -1), version):
+            if stated.dtype.kind in "iu" and np.array_equal(stated, version):
                 return version
         known = " and ".join(map(str, readable))
         found = str(self.arrays.get("version"))[:40]

@@ -157,8 +157,10 @@ class ParameterMap:
         )
         _, labels = csgraph.connected_components(links, directed=False)
         found = []
-        for label in dict.fromkeys(labels[np.unique(neurons)]):
-            members = np.flatnonzero(labels == label)
+        order = np.argsort(labels, kind="stable")
+        ends = np.searchsorted(labels[order], np.arange(labels.max(initial=0) + 2))
+        for label in dict.fromkeys(labels[np.unique(neurons)].tolist()):
+            members = order[ends[label] : ends[label + 1]]
             is_neuron = members < self.n_outputs
             found.append(Group(members[is_neuron], members[~is_neuron] - self.n_outputs))
         return tuple(found)
