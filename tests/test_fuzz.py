@@ -203,7 +203,8 @@ def use_model(path: Path) -> None:
 def use_run(path: Path) -> None:
     """Verify a run."""
     with _silent():
-        verify(argparse.Namespace(model=str(path.parent), data=None, data_dir=None, label_column="label"))
+        data = str(path.with_name("data.npz"))
+        verify(argparse.Namespace(model=str(path.parent), data=data, data_dir=None, label_column="label"))
 
 
 def use_command(path: Path) -> None:
