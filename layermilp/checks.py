@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from typing import Any, TypeGuard
 
 import numpy as np
+
+from layermilp.errors import OptionError
+
+LARGEST_COUNT = 2**31 - 1
+"""Largest number of anything that an option may ask for: no run gets that far, and no product of two overflows."""
 
 
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite real number, and not a truth value."""
     is_real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     return is_real and bool(np.isfinite(value))
+
+
+def check_whole(name: str, value: Any, least: int, most: int | None = LARGEST_COUNT) -> None:
+    """Raise `OptionError` unless a value is a whole number of at least `least`, and of at most `most`."""
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < least or (most is not None and value > most):
+        end = "" if most is None else f" and at most {most}"
+        raise OptionError(f"{name} is {shortened(value)}; it must be a whole number of at least {least}{end}")
+
+
+def shortened(value: Any) -> str:
+    """Return a value as in Python, without the middle of a very long one."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}...{text[-10:]}"
+
+
+def memory_bytes() -> int:
+    """Return the memory that this process may have: the machine's, or less where a limit is set."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return machine if limit == resource.RLIM_INFINITY else min(machine, limit)

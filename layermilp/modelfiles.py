@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from layermilp.archives import ArchiveError, read_arrays
 from layermilp.errors import ModelFileError
 from layermilp.files import write_atomically
 
@@ -58,11 +59,13 @@ class ModelFile:
         if self.format != format_name:
             found, wanted = KINDS[self.format], KINDS[format_name]
             raise ModelFileError(f"{self.path} holds {found}, not {wanted}; load_model reads every kind")
+        stated = np.asarray(self.arrays.get("version", -1))
         for version in readable:
-            if np.array_equal(self.arrays.get("version", -1), version):
+            if stated.dtype.kind in "iu" and np.array_equal(stated, version):
                 return version
         known = " and ".join(map(str, readable))
-        raise ModelFileError(f"{self.path} has format version {self.arrays.get('version')}; this layermilp reads {known}")
+        found = str(self.arrays.get("version"))[:40]
+        raise ModelFileError(f"{self.path} has format version {found}; this layermilp reads {known}")
 
     @contextmanager
     def damage(self) -> Iterator[None]:
@@ -79,14 +82,16 @@ def read_model_file(path: str | Path) -> ModelFile:
     Raises
     ------
     ModelFileError
-        If the file is missing, or not a whole ``.npz`` archive without pickle.
+        If the file is missing, not a whole ``.npz`` archive without pickle, or claims more than there is memory for.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelFileError(f"there is no model file {path}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return ModelFile(path, {name: archive[name] for name in archive.files})
+        arrays = read_arrays(path)
+        return ModelFile(path, {name: array for name, array in arrays.items() if array is not None})
+    except ArchiveError as error:
+        raise ModelFileError(f"{path} is damaged or not a layermilp model: {error}") from error
     except Exception as error:  # numpy and zipfile raise a dozen types on damaged files
         raise ModelFileError(f"{path} is damaged or not a layermilp model") from error
 

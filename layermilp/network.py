@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from layermilp.checks import shortened
 from layermilp.errors import DataError, NetworkError
 from layermilp.initialization import initialize
 from layermilp.modelfiles import Arrays, ModelFile, read_model_file, write_model_file
 from layermilp.notation import describe, parse
-from layermilp.parameters import ParameterMap
+from layermilp.parameters import ParameterMap, check_size, layer_size, n_weights
 from layermilp.program import FloatArray, IntArray
 
 FORMAT = "layermilp.network"
@@ -135,6 +136,7 @@ class Network:
         self.blocks = tuple(blocks)
         if not self.blocks:
             raise NetworkError("a network needs at least one block")
+        check_size(len(self.blocks), 0)
         for i, (before, after) in enumerate(itertools.pairwise(self.blocks), start=1):
             if before.n_outputs != after.n_inputs:
                 raise NetworkError(
@@ -163,6 +165,7 @@ class Network:
         """
         if len(sizes) < 2:
             raise NetworkError(f"a network needs inputs and outputs, such as 784-8-10; got {sizes}")
+        check_size(len(sizes) - 1, n_weights([layer_size(size) for size in sizes]))
         return cls._initialized([ParameterMap.dense(d, n) for d, n in itertools.pairwise(sizes)], init, seed)
 
     @classmethod
@@ -425,7 +428,7 @@ def agreement(predicted: NDArray[Any], y: ArrayLike) -> float:
 
 def _decision(decision: str) -> str:
     if decision not in DECISIONS:
-        raise NetworkError(f"decision {decision!r} is unknown; choose {', '.join(DECISIONS)}")
+        raise NetworkError(f"decision {shortened(decision)} is unknown; choose {', '.join(DECISIONS)}")
     return decision
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from layermilp.errors import NetworkError
-from layermilp.parameters import ParameterMap, layer_size
+from layermilp.parameters import ParameterMap, check_size, layer_size
 
 Shape = tuple[int, ...]
 """What goes from layer to layer: ``(values,)``, or ``(height, width)`` of an image."""
@@ -80,10 +80,13 @@ def parse(text: str) -> list[ParameterMap]:
         shape = _input(first)
     if not items:
         raise NetworkError(f"net {text!r} has no layers; write inputs, hidden layers and outputs, such as 784-8-10")
-    maps = []
+    check_size(len(items), 0)
+    maps, n_weights = [], 0
     for item in items:
         with _naming(text, item):
             layer = _layer(item)
+            n_weights += (math.prod(shape) + 1) * math.prod(layer.outputs(shape))
+            check_size(len(items), n_weights)
             maps.append(layer.parameters(shape))
             shape = layer.outputs(shape)
     if not any(parameters.n_parameters for parameters in maps):
@@ -160,8 +163,9 @@ def _candidates(parameters: ParameterMap, shape: Shape) -> Iterator[Layer]:
 
 def _images(n_inputs: int) -> list[tuple[int, int]]:
     """Heights and widths of images with as many pixels, the squarest first."""
-    shapes = [(height, n_inputs // height) for height in range(1, n_inputs + 1) if n_inputs % height == 0]
-    return sorted(shapes, key=lambda shape: abs(shape[0] - shape[1]))
+    sides = [side for side in range(1, math.isqrt(n_inputs) + 1) if n_inputs % side == 0]
+    shapes = {shape for side in sides for shape in ((side, n_inputs // side), (n_inputs // side, side))}
+    return sorted(shapes, key=lambda shape: (abs(shape[0] - shape[1]), shape))
 
 
 def _same(one: ParameterMap, other: ParameterMap) -> bool:

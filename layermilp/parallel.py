@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib.util
+import multiprocessing
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import joblib
 import threadpoolctl
 
-from layermilp.errors import OptionError
+from layermilp.errors import OptionError, SolverError
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -23,6 +26,12 @@ BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
 
 SHARED_BYTES = 100_000
 """Size from which an array that several tasks hold is shared by the processes instead of sent with every task."""
+
+MOST_JOBS = 1024
+"""More processes than any machine has cores for; each takes some hundred megabytes."""
+
+GRACE = 60.0
+"""Seconds that a task may overrun twice its time limit: for building programs, and for whatever else the machine does."""
 
 CONNECT_SECONDS = 10.0
 """Time that a cluster has to answer; left alone, Ray takes minutes to give up."""
@@ -46,12 +55,14 @@ class Workers:
     Raises
     ------
     OptionError
-        If the number is 0 or below -1, or the backend is unknown, not installed or not reached.
+        If the number is 0, below -1 or above 1,024, or the backend is unknown, not installed or not reached.
     """
 
     def __init__(self, n_jobs: int, backend: str = "loky", address: str | None = None) -> None:
         if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
             raise OptionError(f"n_jobs is {n_jobs!r}; it must be a number of processes, or -1 for one per core")
+        if n_jobs > MOST_JOBS:
+            raise OptionError(f"n_jobs is {n_jobs}; it must be at most {MOST_JOBS}, and one per core (-1) is enough")
         if backend not in BACKENDS:
             raise OptionError(f"backend {backend!r} is unknown; choose {', '.join(BACKENDS)}")
         if address is not None and backend == "loky":
@@ -81,15 +92,30 @@ class Workers:
         self._parallel = None
         self._stack.close()
 
-    def map(self, function: Callable[[Task], Answer], tasks: Sequence[Task]) -> Iterator[Answer]:
+    def map(
+        self, function: Callable[[Task], Answer], tasks: Sequence[Task], seconds: float | None = None
+    ) -> Iterator[Answer]:
         """Apply a picklable function to every task; yield the answers in the order of the tasks, as they come.
 
-        A single task is not sent anywhere.
+        A single task without a time limit is not sent anywhere.
+
+        Parameters
+        ----------
+        seconds : float, optional
+            Time limit of a task, which keeps it itself. Worker processes of this machine are killed where one is still at
+            work after twice the time and `GRACE`.
+
+        Raises
+        ------
+        SolverError
+            If a worker process was killed, or had to be.
         """
-        if self._parallel is None or len(tasks) == 1:
+        if self._parallel is None or (len(tasks) == 1 and seconds is None):
             return map(function, tasks)
-        call = _in_process if self.backend == "loky" else _in_cluster
-        return iter(self._parallel(joblib.delayed(call)(function, task) for task in tasks))
+        if self.backend != "loky":
+            return iter(self._parallel(joblib.delayed(_in_cluster)(function, task) for task in tasks))
+        self._parallel.timeout = None if seconds is None else 2.0 * seconds + GRACE
+        return _answers(self._parallel(joblib.delayed(_in_process)(function, task) for task in tasks))
 
     def _start(self) -> dict[str, Any]:
         """Start or reach the processes; return what joblib has to know of them."""
@@ -154,9 +180,28 @@ def _ready(worker: int) -> int:
     return worker
 
 
+def _answers(found: Iterator[Answer]) -> Iterator[Answer]:
+    """Yield what the processes answer, and say in plain words what became of one that does not."""
+    try:
+        yield from found
+    except BrokenExecutor as error:
+        # The last words of joblib's message are the signal or the exit code.
+        _, _, end = str(error).partition("The exit codes of the workers are ")
+        raise SolverError(
+            f"a worker process was killed ({end.split(chr(10))[0].strip() or 'no exit code'}), as the system does where memory "
+            "is short, or where a solver crashes; use fewer jobs or smaller batches"
+        ) from error
+    except multiprocessing.TimeoutError as error:
+        raise SolverError(
+            "a worker process was killed because its solver did not keep the time limit; try another solver"
+        ) from error
+
+
 def _in_process(function: Callable[[Task], Answer], task: Task) -> Answer:
     # On a terminal Ctrl-C reaches every process; the calling one decides what to do, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The calling one also says what became of a process that crashes; loky would have it print its stack.
+    faulthandler.disable()
     return function(task)
 
 

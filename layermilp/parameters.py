@@ -10,7 +10,9 @@ For neurons `j` and inputs `x_k` the preactivations are linear in the parameters
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,9 +21,16 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from layermilp.checks import memory_bytes, shortened
 from layermilp.errors import NetworkError
 from layermilp.program import FloatArray, IntArray
 from layermilp.windows import Window
+
+MOST_LAYERS = 100
+"""More than programs can train, and few enough for whatever goes through layers one inside the other."""
+
+BYTES_PER_WEIGHT = 64
+"""Memory that training needs for each at least: maps, copies of the weights, their averages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +155,10 @@ class ParameterMap:
         )
         _, labels = csgraph.connected_components(links, directed=False)
         found = []
-        for label in dict.fromkeys(labels[np.unique(neurons)]):
-            members = np.flatnonzero(labels == label)
+        order = np.argsort(labels, kind="stable")
+        ends = np.searchsorted(labels[order], np.arange(labels.max(initial=0) + 2))
+        for label in dict.fromkeys(labels[np.unique(neurons)].tolist()):
+            members = order[ends[label] : ends[label + 1]]
             is_neuron = members < self.n_outputs
             found.append(Group(members[is_neuron], members[~is_neuron] - self.n_outputs))
         return tuple(found)
@@ -215,8 +226,31 @@ def layer_size(value: Any) -> int:
         If it is not.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise NetworkError(f"{value!r} is not a layer size; sizes are whole numbers of at least 1")
+        raise NetworkError(f"{shortened(value)} is not a layer size; sizes are whole numbers of at least 1")
     return int(value)
+
+
+def check_size(n_layers: int, n_weights: int, what: str = "the network") -> None:
+    """Refuse a network that is too large, before memory is taken.
+
+    Raises
+    ------
+    NetworkError
+        If it has too many layers, or more weights than there is memory for.
+    """
+    if n_layers > MOST_LAYERS:
+        raise NetworkError(f"{what} is too large: it has {n_layers:,} layers, {MOST_LAYERS} are the limit")
+    memory = memory_bytes()
+    if n_weights * BYTES_PER_WEIGHT > memory:
+        raise NetworkError(
+            f"{what} is too large: {n_weights:,} weights take {n_weights * BYTES_PER_WEIGHT / 2**30:,.1f} GiB of memory to "
+            f"train, there are {memory / 2**30:,.1f} GiB"
+        )
+
+
+def n_weights(sizes: Sequence[int]) -> int:
+    """Return the number of weights and biases of dense layers."""
+    return sum((d + 1) * n for d, n in itertools.pairwise(sizes))
 
 
 def _entries(n_outputs: int, n_inputs: int) -> tuple[int, int]:

@@ -66,25 +66,36 @@ class RunDirectory:
             self.summarize(summary)
 
     def begin(self, argv: Sequence[str]) -> None:
-        """Write down the command of a new run, and forget the checkpoints of an earlier one."""
-        for checkpoint in self.checkpoints:
-            checkpoint.unlink(missing_ok=True)
+        """Write down the command of a new run, and then forget the checkpoints of an earlier one."""
         text = json.dumps(list(argv)) + "\n"
         write_atomically(self.path / "command.json", lambda file: file.write(text.encode()))
+        for checkpoint in self.checkpoints:
+            checkpoint.unlink(missing_ok=True)
 
     @property
     def checkpoints(self) -> tuple[Path, Path]:
         """The newest checkpoint and the one before."""
         return self.path / "checkpoint.npz", self.path / "checkpoint-before.npz"
 
-    def checkpoint(self, format_name: str, version: int, arrays: Arrays) -> None:
-        """Write a checkpoint; keep the one before."""
+    def checkpoint(self, format_name: str, version: int, arrays: Arrays, argv: Sequence[str] | None = None) -> None:
+        """Write a checkpoint; keep the one before.
+
+        With the command of a new run its first checkpoint begins it: what an earlier run has left goes only when there is
+        something in its place.
+        """
         newest, before = self.checkpoints
+        fresh = newest.with_name(".checkpoint.new.npz")
         with postponed():
-            fresh = write_model_file(newest.with_name(".checkpoint.new.npz"), format_name, version, arrays)
-            if newest.exists():
-                os.replace(newest, before)
-            os.replace(fresh, newest)
+            write_model_file(fresh, format_name, version, arrays)
+            try:
+                if argv is not None:
+                    self.begin(argv)
+                if newest.exists():
+                    os.replace(newest, before)
+                os.replace(fresh, newest)
+            except OSError as error:
+                fresh.unlink(missing_ok=True)
+                raise OutputError(f"cannot write {newest}: {error.strerror or error}") from error
 
     def restored(self, read: Callable[[ModelFile], Read], note: Callable[[str], None]) -> Read | None:
         """Return what the newest checkpoint holds, or if it is damaged the one before; None if there is none.
@@ -126,7 +137,7 @@ def command_of(path: str | Path) -> list[str]:
         words = json.loads(file.read_text())
     except FileNotFoundError as error:
         raise ModelFileError(f"{path} is not the directory of a run: there is no {file}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{file} is damaged: {error}") from error
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words) or words[0] != "train":
         raise ModelFileError(f"{file} is damaged: it holds no command `train`")

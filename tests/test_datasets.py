@@ -705,7 +705,7 @@ def test_npz_that_is_none(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("X.npy", "no array")
         archive.writestr("y.npy", "no array")
-    with pytest.raises(DataError, match="member X is no numpy array"):
+    with pytest.raises(DataError, match="member 'X' is no numpy array"):
         load(path)
 
 

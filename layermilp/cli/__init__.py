@@ -50,15 +50,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         command: options.Command = arguments.command
         return command(arguments)
     except LayermilpError as error:
-        print(f"layermilp: {' '.join(str(error).split())}", file=sys.stderr)
-        return options.USAGE_ERROR
+        return _refused(str(error), error)
     except MemoryError as error:
-        print(f"layermilp: not enough memory: {error}; use a smaller net or batch", file=sys.stderr)
-        return options.USAGE_ERROR
+        return _refused(f"not enough memory{f': {error}' if str(error) else ''}; use a smaller net or batch", error)
     except BrokenPipeError:
         # Whoever read the output has gone; there is nobody to tell.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        # What the system refuses anywhere else: processes, memory, room for temporary files.
+        return _refused(f"the system refuses: {error}", error)
     except KeyboardInterrupt:
         print("layermilp: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _refused(message: str, error: Exception) -> int:
+    """Print an error and its notes as one line; return the exit code."""
+    words = "; ".join([message, *getattr(error, "__notes__", [])]).split()
+    print(f"layermilp: {' '.join(words)}", file=sys.stderr)
+    return options.USAGE_ERROR

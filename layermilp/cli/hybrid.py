@@ -9,14 +9,17 @@ from typing import Any
 
 from sklearn.neural_network import MLPClassifier
 
-from layermilp.checks import is_number
+from layermilp.checks import check_whole, is_number
 from layermilp.cli.models import accuracies
 from layermilp.cli.sources import chosen_samples, load, origin
-from layermilp.cli.train import INTERRUPTED, terminated_like_interrupted
+from layermilp.cli.train import INTERRUPTED, keeping, kept_model, terminated_like_interrupted
+from layermilp.datasets import Dataset
 from layermilp.errors import OptionError
 from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
 from layermilp.hybrid.trainer import Data, Record, Settings, training
 from layermilp.parallel import Workers
+from layermilp.parameters import check_size, n_weights
+from layermilp.program import IntArray
 from layermilp.progress import Progress
 from layermilp.runs import RunDirectory
 from layermilp.version import __version__
@@ -36,53 +39,91 @@ def train_hybrid(arguments: argparse.Namespace) -> int:
     settings = Settings(**{name: getattr(arguments, name) for name in OPTIONS})
     model = model_of(arguments, settings.seed)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
-    began, records, interrupted = time.perf_counter(), list[Record](), False
     with Progress(quiet=arguments.quiet, verbose=arguments.verbose) as progress:
         data = load(arguments, None, progress.note)
         progress.note(f"data: {data.source}")
         chosen = chosen_samples(data, arguments.samples, settings.seed)
+        sizes = [data.n_inputs, *arguments.hidden, data.n_classes]
+        check_size(len(sizes) - 1, n_weights(sizes))
         if directory is not None:
             directory.begin(arguments.argv)
-        X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
-        trainee = SklearnTrainee(model, y)
+        run = _Run(arguments, settings, model, data, chosen, directory)
+        with keeping(run):
+            interrupted = run.follow(progress)
+            run.write(interrupted)
+    if not run.records:
+        progress.note("layermilp: interrupted before anything was learned")
+        return INTERRUPTED
+    print(report(run.summary(interrupted)))
+    return INTERRUPTED if interrupted else 0
+
+
+class _Run:
+    """A training run from the command line: the stages so far, and what is written of them."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        settings: Settings,
+        model: MLPClassifier,
+        data: Dataset,
+        chosen: IntArray,
+        directory: RunDirectory | None,
+    ) -> None:
+        self.arguments, self.settings, self.data, self.directory = arguments, settings, data, directory
+        self.X, self.y = data.X_train[chosen], data.classes[data.y_train[chosen]]
+        self.trainee = SklearnTrainee(model, self.y)
+        self.records: list[Record] = []
+        self.began = time.perf_counter()
+
+    def follow(self, progress: Progress) -> bool:
+        """Train to the end or until interrupted; return whether it was."""
         try:
             # One thread for linear algebra, whose rounding may depend on their number.
             with terminated_like_interrupted(), Workers(1):
-                progress.show(f"round 1/{settings.rounds} · gradient")
-                for record in training(trainee, Data.of(X, y, None, settings.seed), settings):
-                    records.append(record)
+                progress.show(f"round 1/{self.settings.rounds} · gradient")
+                for record in training(self.trainee, Data.of(self.X, self.y, None, self.settings.seed), self.settings):
+                    self.records.append(record)
                     progress.note(_line(record))
-                    begun, follows = divmod(len(records), len(KINDS))
-                    text = f"round {min(begun + 1, settings.rounds)}/{settings.rounds} · {KINDS[follows]}"
-                    progress.show(text, len(records) / (len(KINDS) * settings.rounds))
+                    begun, follows = divmod(len(self.records), len(KINDS))
+                    rounds = self.settings.rounds
+                    text = f"round {min(begun + 1, rounds)}/{rounds} · {KINDS[follows]}"
+                    progress.show(text, len(self.records) / (len(KINDS) * rounds))
         except KeyboardInterrupt:
-            interrupted = True
-    if not records:
-        progress.note("layermilp: interrupted before anything was learned")
-        return INTERRUPTED
-    network = trainee.network()
-    found = accuracies(network, data)
-    summary: dict[str, Any] = {
-        "method": "hybrid",
-        **origin(arguments, data),
-        "net": network.notation,
-        "samples": len(chosen),
-        **{name: getattr(arguments, name) for name in (*MODEL_OPTIONS, *OPTIONS)},
-        "seen_accuracy": network.accuracy(X, y),
-        "train_accuracy": found["train"],
-        "test_accuracy": found["test"],
-        "validation_loss": records[-1].validation_loss,
-        "epochs_done": sum(record.epochs for record in records),
-        "rounds_done": sum(record.kind == "solver" for record in records),
-        "rounds_undone": sum(record.undone for record in records),
-        "wall_seconds": round(time.perf_counter() - began, 3),
-        "interrupted": interrupted,
-        "layermilp_version": __version__,
-    }
-    if directory is not None:
-        directory.write(network, map(asdict, records), summary)
-    print(report(summary))
-    return INTERRUPTED if interrupted else 0
+            return True
+        return False
+
+    def write(self, interrupted: bool) -> None:
+        """Write what was learned so far, if there is something, and a directory for it."""
+        if self.directory is not None and self.records:
+            self.directory.write(self.trainee.network(), map(asdict, self.records), self.summary(interrupted))
+
+    @property
+    def kept(self) -> str:
+        """What is left of the run, in words."""
+        return kept_model(self.directory, bool(self.records))
+
+    def summary(self, interrupted: bool) -> dict[str, Any]:
+        """Return the content of ``summary.json``."""
+        arguments, records, network = self.arguments, self.records, self.trainee.network()
+        found = accuracies(network, self.data)
+        return {
+            "method": "hybrid",
+            **origin(arguments, self.data),
+            "net": network.notation,
+            "samples": len(self.X),
+            **{name: getattr(arguments, name) for name in (*MODEL_OPTIONS, *OPTIONS)},
+            "seen_accuracy": network.accuracy(self.X, self.y),
+            "train_accuracy": found["train"],
+            "test_accuracy": found["test"],
+            "validation_loss": records[-1].validation_loss,
+            "epochs_done": sum(record.epochs for record in records),
+            "rounds_done": sum(record.kind == "solver" for record in records),
+            "rounds_undone": sum(record.undone for record in records),
+            "wall_seconds": round(time.perf_counter() - self.began, 3),
+            "interrupted": interrupted,
+            "layermilp_version": __version__,
+        }
 
 
 def model_of(arguments: argparse.Namespace, seed: int) -> MLPClassifier:
@@ -92,9 +133,9 @@ def model_of(arguments: argparse.Namespace, seed: int) -> MLPClassifier:
     rate, size = arguments.learning_rate, arguments.batch_size
     if not is_number(rate) or rate <= 0.0:
         raise OptionError(f"learning_rate is {rate!r}; it must be a number above 0")
-    for name, values in (("batch_size", (size,)), ("hidden", arguments.hidden)):
-        if min(values) < 1:
-            raise OptionError(f"{name} is {min(values)}; it must be at least 1")
+    check_whole("batch_size", size, 1)
+    for value in arguments.hidden:
+        check_whole("hidden", value, 1)
     return MLPClassifier(
         arguments.hidden, solver=arguments.optimizer, learning_rate_init=rate, batch_size=size, random_state=seed
     )

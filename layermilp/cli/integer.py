@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from layermilp.cli.sources import chosen_samples, load, origin
-from layermilp.cli.train import INTERRUPTED, terminated_like_interrupted
+from layermilp.cli.train import INTERRUPTED, keeping, kept_model, terminated_like_interrupted
 from layermilp.datasets import Dataset
 from layermilp.integer.trainer import Settings, Trained, training
 from layermilp.parallel import Workers
@@ -27,32 +27,68 @@ def train_integer(arguments: argparse.Namespace) -> int:
     settings = Settings(**{name: getattr(arguments, name) for name in OPTIONS})
     workers = Workers(arguments.jobs, arguments.backend, arguments.address)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
-    trained: Trained | None = None
-    interrupted = False
     with Progress(quiet=arguments.quiet, verbose=arguments.verbose, limit=settings.time_limit) as progress:
         data = load(arguments, None, progress.note)
         progress.note(f"data: {data.source}")
         chosen = chosen_samples(data, arguments.samples, settings.seed)
         if directory is not None:
             directory.begin(arguments.argv)
-        X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
-        try:
-            with terminated_like_interrupted(), workers:
-                for trained in training(X, y, settings, workers):
-                    line = f"{trained.programs} programs, accuracy {trained.accuracy:.3f}, objective {trained.objective:g}"
-                    progress.show(line, trained.share)
-                    if arguments.verbose:
-                        progress.note(line)
-        except KeyboardInterrupt:
-            interrupted = True
-    if trained is None:
+        run = _Run(arguments, settings, data, chosen, directory, progress)
+        with keeping(run):
+            interrupted = run.follow(workers)
+            run.write(interrupted)
+    if run.trained is None:
         progress.note("layermilp: interrupted before anything was learned")
         return INTERRUPTED
-    found = summary(arguments, settings, data, chosen, trained, interrupted)
-    if directory is not None:
-        directory.write(trained.network, map(asdict, trained.history), found)
-    print(report(found, trained))
+    print(report(run.summary(interrupted), run.trained))
     return INTERRUPTED if interrupted else 0
+
+
+class _Run:
+    """A training run from the command line: the network so far, and what is written of it."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        settings: Settings,
+        data: Dataset,
+        chosen: IntArray,
+        directory: RunDirectory | None,
+        progress: Progress,
+    ) -> None:
+        self.arguments, self.settings, self.data, self.chosen = arguments, settings, data, chosen
+        self.directory, self.progress = directory, progress
+        self.trained: Trained | None = None
+
+    def follow(self, workers: Workers) -> bool:
+        """Train to the end or until interrupted; return whether it was."""
+        X, y = self.data.X_train[self.chosen], self.data.classes[self.data.y_train[self.chosen]]
+        try:
+            with terminated_like_interrupted(), workers:
+                for trained in training(X, y, self.settings, workers):
+                    self.trained = trained
+                    line = f"{trained.programs} programs, accuracy {trained.accuracy:.3f}, objective {trained.objective:g}"
+                    self.progress.show(line, trained.share)
+                    if self.arguments.verbose:
+                        self.progress.note(line)
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def write(self, interrupted: bool) -> None:
+        """Write what was learned so far, if there is something, and a directory for it."""
+        if self.directory is not None and self.trained is not None:
+            self.directory.write(self.trained.network, map(asdict, self.trained.history), self.summary(interrupted))
+
+    @property
+    def kept(self) -> str:
+        """What is left of the run, in words."""
+        return kept_model(self.directory, self.trained is not None)
+
+    def summary(self, interrupted: bool) -> dict[str, Any]:
+        """Return the content of ``summary.json``."""
+        assert self.trained is not None  # there is one if there is a summary
+        return summary(self.arguments, self.settings, self.data, self.chosen, self.trained, interrupted)
 
 
 def summary(

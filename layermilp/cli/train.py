@@ -8,17 +8,18 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from layermilp.checks import check_whole
 from layermilp.cli.models import accuracies
 from layermilp.cli.sources import labelled, load, origin
 from layermilp.committee import Committee
 from layermilp.datasets import Dataset
-from layermilp.errors import NetworkError, OptionError
+from layermilp.errors import LayermilpError, NetworkError
 from layermilp.layerwise.checkpoint import FORMAT as CHECKPOINT
 from layermilp.layerwise.checkpoint import VERSION as CHECKPOINT_VERSION
 from layermilp.layerwise.checkpoint import Checkpoint, digest_of
@@ -33,6 +34,7 @@ from layermilp.layerwise.trials import choose_initialization
 from layermilp.models import Model
 from layermilp.network import Network
 from layermilp.parallel import Workers
+from layermilp.parameters import check_size
 from layermilp.program import IntArray, Limits
 from layermilp.progress import Progress
 from layermilp.runs import RunDirectory
@@ -40,6 +42,9 @@ from layermilp.solvers import SOLVERS
 from layermilp.version import __version__
 
 INTERRUPTED = 130
+
+MOST_MEMBERS = 10_000
+"""Of a committee, and most initializations to try."""
 
 SECONDS_BETWEEN_WRITES = 2.0
 """What a run that is killed may lose: a summary takes the accuracy on all images, longer than many a batch."""
@@ -52,9 +57,10 @@ def train(arguments: argparse.Namespace) -> int:
     """Train and write what was learned."""
     settings = settings_of(arguments)
     for option in ("committee", "init_trials"):
-        if getattr(arguments, option) < 1:
-            raise OptionError(f"{option} is {getattr(arguments, option)}; it must be at least 1")
+        check_whole(option, getattr(arguments, option), 1, MOST_MEMBERS)
     network = Network.from_notation(arguments.net, init=arguments.init, seed=settings.seed)
+    n_weights = sum(block.parameters.index.size for block in network.blocks)
+    check_size(len(network.blocks), n_weights * max(arguments.committee, arguments.init_trials), "the committee")
     workers = Workers(arguments.jobs, arguments.backend, arguments.address)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
     with Progress(settings.total_batches, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
@@ -64,11 +70,12 @@ def train(arguments: argparse.Namespace) -> int:
         checked = TrainingData.of(network.with_classes(classes), *labelled(data))
         run = _Run(arguments, settings, data, classes, directory, progress)
         run.restore(checked)
-        interrupted = run.follow(checked, workers)
+        with keeping(run):
+            interrupted = run.follow(checked, workers)
+            run.write(interrupted)
     if not run.members:
         print("layermilp: interrupted before anything was learned", file=sys.stderr)
         return INTERRUPTED
-    run.write(interrupted)
     print(run.report(interrupted))
     return INTERRUPTED if interrupted else 0
 
@@ -145,12 +152,12 @@ class _Run:
     def _keep(self) -> None:
         """Write a checkpoint; the first one of a new run takes the place of what the directory had."""
         if self.directory is not None:
-            if not self.arguments.is_resumed and not self.has_begun:
-                self.directory.begin(self.arguments.argv)
-            self.has_begun = True
             seconds = time.perf_counter() - self.began
             checkpoint = Checkpoint(self.digest, tuple(self.states), tuple(self.scores), seconds)
-            self.directory.checkpoint(CHECKPOINT, CHECKPOINT_VERSION, checkpoint.arrays())
+            is_first = not self.arguments.is_resumed and not self.has_begun
+            argv = self.arguments.argv if is_first else None
+            self.directory.checkpoint(CHECKPOINT, CHECKPOINT_VERSION, checkpoint.arrays(), argv)
+            self.has_begun = True
 
     def follow(self, data: TrainingData, workers: Workers) -> bool:
         """Train to the end or until interrupted; return whether it was."""
@@ -248,6 +255,13 @@ class _Run:
         if self.directory is not None and self.members:
             self.directory.write(self.model, self._history(), self.summary(interrupted))
 
+    @property
+    def kept(self) -> str:
+        """What is left of the run, in words."""
+        if self.directory is None or not (self.has_begun or self.arguments.is_resumed):
+            return kept_model(self.directory, bool(self.members))
+        return f"`layermilp train --resume {self.directory.path}` goes on after the last checkpoint"
+
     def _history(self) -> Iterator[dict[str, Any]]:
         for number, member in enumerate(self.members, start=1):
             for record in member.records:
@@ -327,6 +341,38 @@ class _Run:
         if interrupted:
             lines.append("interrupted: these are the best weights so far")
         return "\n".join(lines)
+
+
+class Keeper(Protocol):
+    """A run that can be cut short."""
+
+    def write(self, interrupted: bool) -> None:
+        """Write what was learned so far, if there is something, and a directory for it."""
+
+    @property
+    def kept(self) -> str:
+        """What is left of the run, in words."""
+
+
+@contextmanager
+def keeping(run: Keeper) -> Iterator[None]:
+    """Where an error ends a run, write what was learned so far, and say in a note to the error what is left."""
+    try:
+        yield
+    except (LayermilpError, MemoryError, OSError) as error:
+        # What cannot be written, a full disk for instance, may be the error itself.
+        with suppress(LayermilpError, MemoryError, OSError):
+            run.write(interrupted=True)
+        if run.kept:
+            error.add_note(run.kept)
+        raise
+
+
+def kept_model(directory: RunDirectory | None, has_learned: bool) -> str:
+    """Return what is left of a run without checkpoints, in words; nothing if nothing was learned."""
+    if not has_learned:
+        return ""
+    return "without --out nothing is kept" if directory is None else f"{directory.model} holds what was learned so far"
 
 
 @contextmanager

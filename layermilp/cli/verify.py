@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from layermilp.checks import shortened
 from layermilp.cli.models import accuracies
 from layermilp.cli.sources import chosen_samples, load_again, to_stderr
 from layermilp.cli.train import used_samples
@@ -36,14 +37,15 @@ def verify(arguments: argparse.Namespace) -> int:
     to_stderr(f"data: {data.source}")
     try:
         found = recomputed(summary, _last_batches(path, summary), model, data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path.with_name('summary.json')} is not the summary of {path}: {error!r}") from error
+        claims = {name: _number(summary[name]) for name in found}
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        told = shortened(error)
+        raise ModelFileError(f"{path.with_name('summary.json')} is not the summary of {path}: {told}") from error
     different = 0
     for name, value in found.items():
-        claimed = summary[name]
-        holds = _equal(claimed, value)
+        holds = _equal(claims[name], value)
         different += not holds
-        print(f"{name:16} {_shown(claimed)} claimed, {_shown(value)} recomputed{'' if holds else ': differs'}")
+        print(f"{name:16} {_shown(claims[name])} claimed, {_shown(value)} recomputed{'' if holds else ': differs'}")
     print("all claims hold" if not different else f"{different} of {len(found)} claims do not hold")
     return DIFFERENT if different else 0
 
@@ -109,6 +111,11 @@ def _last_batches(path: Path, summary: dict[str, Any]) -> list[int]:
     for record in read_history(path.parent):
         last[record.get("member", 1)] = int(record["batch"])
     return [last[member] for member in sorted(last)]
+
+
+def _number(claim: Any) -> float | None:
+    """Return a claim as a number; None stays None."""
+    return None if claim is None else float(claim)
 
 
 def _equal(claimed: float | None, value: float | None) -> bool:

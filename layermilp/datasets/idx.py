@@ -18,6 +18,8 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from layermilp.archives import BYTES_PER_NUMBER, SHARE
+from layermilp.checks import memory_bytes
 from layermilp.datasets.dataset import Dataset, Part, Place, assemble
 from layermilp.errors import DataError
 
@@ -156,6 +158,13 @@ def _parse(content: BinaryIO, path: Path, n_dimensions: int) -> ByteArray:
         raise _corrupt(path, f"it has the dimensions {_times(shape)}, so it holds nothing")
     if size > MAX_BYTES:
         raise _corrupt(path, f"it claims the dimensions {_times(shape)}, more than the {MAX_BYTES} bytes that are read")
+    memory = memory_bytes()
+    if size * BYTES_PER_NUMBER > SHARE * memory:
+        needed = size * BYTES_PER_NUMBER / 2**30
+        raise DataError(
+            f"{path} claims the dimensions {_times(shape)}, which take {needed:,.1f} GiB as numbers; that is more than "
+            f"{SHARE:.0%} of the {memory / 2**30:,.1f} GiB of memory"
+        )
     return np.frombuffer(_read_exactly(content, size, path), dtype=np.uint8).reshape(shape)
 
 

@@ -7,14 +7,20 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 
+from layermilp.archives import read_arrays
 from layermilp.datasets.dataset import AnyArray, Dataset, FloatArray, Part, Place, assemble
 from layermilp.errors import DataError
 
 _SHOWN_NAMES = 10
+
+_NPZ_NAMES = ("X", "y", "X_test", "y_test")
+
+LONGEST_LABEL = 1000
+"""Characters of a text label: numpy gives every label the room of the longest."""
 
 
 def load_npz(path: Path) -> Dataset:
@@ -63,28 +69,20 @@ def load_samples(path: Path, label_column: str = "label") -> FloatArray:
 
 
 def _read_npz(path: Path) -> dict[str, AnyArray]:
+    """Read the arrays that are of use; of others there is only the name, for messages that list what was found."""
     try:
-        with path.open("rb") as file:  # numpy, given a path, leaves the file open where it fails
-            return _npz_members(np.load(file, allow_pickle=False), path)
+        with path.open("rb") as file:
+            is_array = file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX
+        if is_array:
+            raise DataError(f"{path} is a single array; save X and y with numpy.savez({path.name!r}, X=..., y=...)")
+        arrays = read_arrays(path, lambda name: name in _NPZ_NAMES)
     except DataError:
         raise
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     except Exception as error:  # damaged bytes surface as whatever numpy, zipfile or zlib happen to trip over
         raise DataError(f"{path} is no readable .npz file without pickled objects ({error})") from None
-
-
-def _npz_members(content: Any, path: Path) -> dict[str, AnyArray]:
-    """Read the arrays that are of use; of others there is only the name, for messages that list what was found."""
-    if isinstance(content, np.ndarray):
-        raise DataError(f"{path} is a single array; save X and y with numpy.savez({path.name!r}, X=..., y=...)")
-    arrays: dict[str, AnyArray] = {}
-    for name in content.files:
-        member = content[name] if name in ("X", "y", "X_test", "y_test") else np.empty(0)
-        if not isinstance(member, np.ndarray):  # numpy hands out members of another format as bytes
-            raise DataError(f"{path}: its member {name} is no numpy array")
-        arrays[name] = member
-    return arrays
+    return {name: np.empty(0) if array is None else array for name, array in arrays.items()}
 
 
 def _npz_part(path: Path, arrays: dict[str, AnyArray], suffix: str) -> Part:
@@ -114,6 +112,8 @@ def _read_csv(reader: Iterator[list[str]], path: Path, label_column: str, needs_
         label = cells.pop(at).strip() if has_labels else "0"
         if not label:
             raise DataError(f"{path}, line {line}: column {label_column!r} is empty; every sample needs a label")
+        if len(label) > LONGEST_LABEL:
+            raise DataError(f"{path}, line {line}: the label has {len(label):,} characters; at most {LONGEST_LABEL} are taken")
         try:
             values.extend(map(float, cells))
         except ValueError:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.checks import is_number
-from layermilp.errors import DataError, OptionError
+from layermilp.checks import check_whole, is_number
+from layermilp.errors import DataError, OptionError, SolverError
 from layermilp.hybrid.lastlayer import (
     EPSILON,
     GOALS,
@@ -21,7 +21,7 @@ from layermilp.hybrid.lastlayer import (
     fit_regression,
 )
 from layermilp.hybrid.models import Trainee, adapted
-from layermilp.program import FloatArray, IntArray, Program
+from layermilp.program import FloatArray, IntArray, Program, Status
 from layermilp.solvers import require
 
 VALIDATION = 0.2
@@ -59,9 +59,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 0), ("epochs", 0), ("patience", 1), ("solver_samples", 1), ("keep", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+            check_whole(name, getattr(self, name), least)
         for name in ("radius", "epsilon"):
             if not is_number(getattr(self, name)) or getattr(self, name) <= 0.0:
                 raise OptionError(f"{name} is {getattr(self, name)!r}; it must be a number above 0")
@@ -316,8 +314,14 @@ def _part(values: Any, rows: IntArray | slice) -> Any:
 
 
 def training(trainee: Trainee, data: Data, settings: Settings) -> Iterator[Record]:
-    """Run Algorithm 1; yield every stage."""
-    rng = np.random.default_rng(settings.seed)
+    """Run Algorithm 1; yield every stage.
+
+    Raises
+    ------
+    SolverError
+        If the solver failed in every turn.
+    """
+    rng, failed = np.random.default_rng(settings.seed), 0
     for turn in range(1, settings.rounds + 1):
         record = _descended(trainee, data, settings, turn)
         yield record
@@ -327,8 +331,11 @@ def training(trainee: Trainee, data: Data, settings: Settings) -> Iterator[Recor
         fit, undone = _solved(trainee, data, settings, rng)
         record = _record(trainee, data, turn, "solver", 0, began, fit, undone)
         yield record
+        failed += fit.status is Status.ERROR and fit.objective >= fit.start_objective
         if record.validation_loss <= settings.desired_loss:
             return
+    if failed and failed == settings.rounds:
+        raise SolverError(f"the solver {settings.solver!r} failed in all {failed} turns; only gradient descent has trained")
 
 
 def _descended(trainee: Trainee, data: Data, settings: Settings, turn: int) -> Record:

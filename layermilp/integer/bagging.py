@@ -20,10 +20,11 @@ from layermilp.program import IntArray, Limits
 
 @dataclass(frozen=True, eq=False)
 class Voter:
-    """Weights and bias of a neuron, and the nodes it took."""
+    """Weights and bias of a neuron, the nodes it took, and why the solver failed."""
 
     theta: IntArray
     nodes: int
+    error: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ import numpy as np
 from layermilp.formulations.sign_losses import MaxCorrect, MinHinge, Objective, SatMargin
 from layermilp.formulations.violations import Violations, added, neuron, violations
 from layermilp.integer.network import GRID, IntegerNetwork
-from layermilp.program import FloatArray, IntArray, Limits
+from layermilp.program import FloatArray, IntArray, Limits, Status
 from layermilp.solvers import solve
 
 
@@ -71,12 +71,13 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Improved:
-    """Answer of a neighbourhood: neuron `j` of layer `i` with new `theta`, and the nodes it took."""
+    """Answer of a neighbourhood: neuron `j` of layer `i` with new `theta`, the nodes it took, and why the solver failed."""
 
     layer: int
     neuron: int
     theta: IntArray
     nodes: int
+    error: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +147,8 @@ class NeuronTask:
         return {"lower": lower, "upper": upper, "start": np.clip(network.layers[i].theta[j], lower, upper)}
 
 
-def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, int]:
-    """Solve a problem; return whole numbers that are no worse than its start, and the nodes.
+def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, int, str]:
+    """Solve a problem; return whole numbers that are no worse than its start, the nodes, and why the solver failed if it did.
 
     Weights of inputs that are zero in all rows stay at the start: no sample says what they should be.
     """
@@ -155,14 +156,14 @@ def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, 
     live = problem.live
     program = violations(problem.restricted(live))
     if not program.is_mip or not program.costs.any():
-        return theta, 0
+        return theta, 0, ""
     result = solve(program, solver, limits)
     if result.x is not None:
         found = theta.copy()
         found[live] = np.rint(result.x[: live.size])
         if problem.loss(found.astype(np.float64)) <= problem.loss(problem.start):
             theta = found
-    return theta, result.nodes
+    return theta, result.nodes, result.message if result.status is Status.ERROR else ""
 
 
 def applied(network: IntegerNetwork, improved: Improved, objective: Objective) -> IntegerNetwork:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import DataError, NetworkError
 from layermilp.modelfiles import ModelFile, read_model_file, write_model_file
+from layermilp.parameters import check_size, n_weights
 from layermilp.program import FloatArray, IntArray
 
 FORMAT = "layermilp.integer"
@@ -101,11 +102,12 @@ class IntegerNetwork:
             raise NetworkError(f"bound is {bound!r}; it must be a whole number of at least 1")
         if len(self.layers) < 2:
             raise NetworkError("an integer network needs a hidden layer and an output layer, such as 108-16-2")
+        check_size(len(self.layers), 0)
         for i, (before, after) in enumerate(itertools.pairwise(self.layers), start=1):
             if before.n_outputs != after.n_inputs:
                 raise NetworkError(f"layer {i} has {before.n_outputs} neurons, but layer {i + 1} takes {after.n_inputs} inputs")
         for i, layer in enumerate(self.layers, start=1):
-            largest = int(np.abs(layer.theta).max())
+            largest = max(int(layer.theta.max()), -int(layer.theta.min()))
             if largest > bound:
                 raise NetworkError(f"layer {i} has a weight of {largest}, above the bound {bound}")
             if GRID * bound * (layer.n_inputs + 1) >= LARGEST:
@@ -117,6 +119,8 @@ class IntegerNetwork:
     @classmethod
     def zeros(cls, sizes: Iterable[int], bound: int, classes: ArrayLike | None = None) -> IntegerNetwork:
         """Return the network of all weights zero, with inputs, hidden layers and outputs of given sizes."""
+        sizes = list(sizes)
+        check_size(len(sizes) - 1, n_weights(sizes))
         pairs = list(itertools.pairwise(sizes))
         return cls([IntegerLayer.of(np.zeros((n, d + 1), dtype=np.int64)) for d, n in pairs], bound, classes)
 
@@ -249,8 +253,16 @@ class IntegerNetwork:
         file.version(FORMAT, (VERSION,))
         with file.damage():
             count = sum(name.startswith("theta") for name in file.arrays)
-            layers = [IntegerLayer.of(file.arrays[f"theta{i}"].astype(np.int64)) for i in range(count)]
-            return cls(layers, int(file.arrays["bound"]), file.arrays["classes"])
+            arrays = {name: _of_kind(file.arrays[name], "iu") for name in ("bound", *(f"theta{i}" for i in range(count)))}
+            layers = [IntegerLayer.of(arrays[f"theta{i}"].astype(np.int64)) for i in range(count)]
+            return cls(layers, int(arrays["bound"]), _of_kind(file.arrays["classes"], "iuU"))
+
+
+def _of_kind(array: NDArray[Any], kinds: str) -> NDArray[Any]:
+    """Return an array, or raise ValueError if its type is of none of the kinds."""
+    if array.dtype.kind not in kinds:
+        raise ValueError(f"it holds values of type {array.dtype}")
+    return array
 
 
 def correct(sums: FloatArray, labels: IntArray) -> NDArray[np.bool_]:

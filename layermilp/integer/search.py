@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from layermilp.budget import Budget
+from layermilp.errors import SolverError
 from layermilp.integer.bagging import Voter, VoterTask, output_codes, voting
 from layermilp.integer.neighbourhood import Box, Goal, Improved, NeuronTask, Samples, applied
 from layermilp.integer.network import IntegerNetwork, correct
@@ -88,7 +89,7 @@ class Search:
         self.samples, self.goal, self.box, self.limits, self.solver = samples, goal, box, limits, solver
         self.workers, self.stop_accuracy, self.budget = workers, stop_accuracy, budget
         self.rng = np.random.default_rng(seed)
-        self.programs = self.nodes = 0
+        self.programs = self.nodes = self.failed = 0
 
     def sums(self, network: IntegerNetwork) -> FloatArray:
         """Return the output sums for the samples."""
@@ -121,11 +122,13 @@ class Search:
         ]
         majority = int(np.bincount(self.samples.labels).argmax())
         voters: list[Voter] = []
-        for voter in self.workers.map(_elect, tasks):
+        for voter in self.workers.map(_elect, tasks, tasks[0].limits.time_limit):
             voters.append(voter)
             self.programs += 1
             self.nodes += voter.nodes
+            self.failed += bool(voter.error)
             yield self.found(voting(network, [each.theta for each in voters], codes, majority))
+        self._require_answers(voters)
 
     def improve(self, network: IntegerNetwork, most: int | None = None) -> Iterator[Found]:
         """Improve all neurons in random order, in rounds, until a round finds nothing.
@@ -165,9 +168,11 @@ class Search:
 
     def _applied(self, network: IntegerNetwork, tasks: list[NeuronTask]) -> IntegerNetwork:
         """Solve, and take what lowers the loss, the best first."""
-        answers: list[Improved] = list(self.workers.map(_solve, tasks))
+        answers: list[Improved] = list(self.workers.map(_solve, tasks, tasks[0].limits.time_limit))
         self.programs += len(tasks)
         self.nodes += sum(answer.nodes for answer in answers)
+        self.failed += sum(bool(answer.error) for answer in answers)
+        self._require_answers(answers)
         loss = self._loss(network)
         objective = self.goal.objective
         for answer in sorted(answers, key=lambda answer: self._loss(applied(network, answer, objective))):
@@ -176,6 +181,11 @@ class Search:
             if reached < loss - FALL:
                 network, loss = candidate, reached
         return network
+
+    def _require_answers(self, newest: Sequence[Improved | Voter]) -> None:
+        """Raise `SolverError` if every program so far has failed, those of the newest answers included."""
+        if self.failed and self.failed == self.programs:
+            raise SolverError(f"all {self.failed} programs so far have failed: {newest[0].error}")
 
     def _loss(self, network: IntegerNetwork) -> float:
         return float(self.goal.losses(self.sums(network), self.samples.labels).sum())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.budget import Budget
-from layermilp.checks import is_number
+from layermilp.checks import check_whole, is_number
 from layermilp.errors import DataError, OptionError
 from layermilp.formulations.sign_losses import OBJECTIVES, MinHinge
 from layermilp.integer import batches as batch
@@ -70,11 +70,11 @@ class Settings:
     prove: bool = False
 
     def __post_init__(self) -> None:
-        ones = tuple((name, (getattr(self, name),), least) for name, least in (("bound", 1), ("seed", 0), ("epochs", 1)))
-        for name, values, least in (("hidden", self.hidden, 1), *ones):
-            for value in values:
-                if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                    raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+        check_whole("bound", self.bound, 1, None)  # how large it may be depends on the number of inputs
+        check_whole("seed", self.seed, 0, None)
+        check_whole("epochs", self.epochs, 1)
+        for value in self.hidden:
+            check_whole("hidden", value, 1)
         if not self.hidden:
             raise OptionError("hidden names no layer; it must have the neurons of at least one, such as (16,)")
         for name, choices in (("objective", OBJECTIVES), ("start", STARTS), ("neurons", NEURONS)):
@@ -83,8 +83,8 @@ class Settings:
                 raise OptionError(f"{name} {value!r} is unknown; choose {', '.join(choices)}")
         if self.neurons == "fewest" and (len(self.hidden) != 1 or self.start != "none"):
             raise OptionError("neurons is 'fewest', which is for one hidden layer and start 'none'")
-        if self.batch_size is not None and (not isinstance(self.batch_size, (int, np.integer)) or self.batch_size < 2):
-            raise OptionError(f"batch_size is {self.batch_size!r}; it must be a whole number of at least 2")
+        if self.batch_size is not None:
+            check_whole("batch_size", self.batch_size, 2)
         if self.batch_size is not None and self.neurons == "fewest":
             raise OptionError("neurons is 'fewest', which is for training without batches")
         if not isinstance(self.prove, bool):

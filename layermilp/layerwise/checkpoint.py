@@ -15,8 +15,7 @@ from layermilp.errors import ModelFileError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.schedule import WeightAverage
 from layermilp.layerwise.settings import Settings
-from layermilp.layerwise.sweep import Phase
-from layermilp.layerwise.tally import Tally
+from layermilp.layerwise.tally import Phase, Tally
 from layermilp.layerwise.trainer import Record, State
 from layermilp.modelfiles import Arrays, ModelFile
 from layermilp.network import Network

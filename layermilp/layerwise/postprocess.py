@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from numpy.typing import ArrayLike
 
+from layermilp.errors import SolverError
 from layermilp.layerwise.bulk import minimize
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import Box, ClassWeight, Margin, Objective
@@ -17,7 +18,7 @@ from layermilp.layerwise.sweep import solved, with_fits
 from layermilp.network import Block, Network
 from layermilp.parallel import Workers
 from layermilp.parameters import Group
-from layermilp.program import FloatArray, IntArray, Limits
+from layermilp.program import FloatArray, IntArray, Limits, Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def fit_last_layer(
     # The exact optimum in place of a share of the targets: these programs are solved once, not in every sweep.
     setup = replace(setup, target_gap=0.0)
     tasks = [BulkTask(objective, block, group, inputs, labels, box, tolerance, setup) for group in groups]
-    fits = solved(workers, tasks, watch)
+    fits = solved(workers, tasks, watch, setup.limits.time_limit)
     return network.with_block(last, with_fits(block, groups, fits)), fits
 
 
@@ -143,7 +144,8 @@ def postprocess(
     OptionError
         If an option is unknown or out of its range.
     SolverError
-        If the solver is not installed, or its edition is too small and no other solver is installed.
+        If the solver is not installed, or its edition is too small and no other solver is installed; or if it fails
+        for every program.
     """
     name = objective or ("margin" if network.decision == Margin.decision else "l1")
     settings = Settings(
@@ -154,5 +156,7 @@ def postprocess(
     loss = settings.objective_for(network, data.y)
     bounds = whole_box(network.blocks[-1].theta, settings.bound_of_outputs(loss))
     with Workers(n_jobs, backend, address) as workers:
-        fitted, _ = fit_last_layer(network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers, watch)
+        fitted, fits = fit_last_layer(network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers, watch)
+    if fits and all(fit.status is Status.ERROR for fit in fits):
+        raise SolverError(f"all {len(fits)} programs of the last layer failed: {fits[0].message}")
     return fitted.with_decision(loss.decision)

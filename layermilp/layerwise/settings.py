@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from layermilp.checks import is_number
+from layermilp.checks import check_whole, is_number
 from layermilp.errors import NetworkError, OptionError
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.layerwise.objective import L1, OBJECTIVES, ClassWeight, Margin, Objective, check_class_weight, one_weights
@@ -33,6 +31,9 @@ DEFAULT_SETUP = Setup(limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=D
 
 TOTAL_BATCHES, MOST_EPOCHS = 200, 20
 """Batches of all epochs together, and most epochs, where the number of batches decides the epochs."""
+
+MOST_SAMPLES = 10**8
+"""Samples of all batches together: their order is drawn before the first."""
 
 WEIGHT_DECAY = 0.01, 0.1
 """Ends of the weight decay that the number of batches decides."""
@@ -109,11 +110,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("batches", "batch_size", "max_sweeps"):
-            _check_whole(name, getattr(self, name), 1)
+            check_whole(name, getattr(self, name), 1)
         if self.epochs is not None:
-            _check_whole("epochs", self.epochs, 1)
+            check_whole("epochs", self.epochs, 1)
         for name in ("seed", "first_sample"):
-            _check_whole(name, getattr(self, name), 0)
+            check_whole(name, getattr(self, name), 0, None)
+        used = self.total_batches * self.batch_size
+        if used > MOST_SAMPLES:
+            raise OptionError(
+                f"{self.total_batches:,} batches of {self.batch_size:,} samples are {used:,} samples; at most {MOST_SAMPLES:,} "
+                "can be used, ask for fewer batches or epochs"
+            )
         for name in ("box", "trust_factor", "trust_offset", "tolerance", "input_penalty", "ridge", "average"):
             value = getattr(self, name)
             if not is_number(value) or value < 0.0 or (name == "box" and value == 0.0):
@@ -190,8 +197,3 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise OptionError(f"preset {name!r} is unknown; choose {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from layermilp.formulations.regression import LinearRegression, ReluRegression, 
 from layermilp.layerwise.objective import Box, Objective
 from layermilp.layerwise.propose import Proposals, propose_hidden, propose_last
 from layermilp.layerwise.solve import Fit, Setup, solve_linear, solve_relu
-from layermilp.layerwise.tally import Tally
+from layermilp.layerwise.tally import Ledger, Phase, Tally
 from layermilp.network import Block, Network
 from layermilp.parallel import Workers
 from layermilp.parameters import Group
@@ -74,40 +74,6 @@ class LayerFit:
     layer: int
     start_objective: float
     objective: float
-
-
-@dataclass(frozen=True)
-class Phase:
-    """What one layer's programs of one kind took, and how they ended.
-
-    Parameters
-    ----------
-    layer : int
-        From 1, the first block.
-    kind : {"weights", "inputs", "post-processing"}
-        What the programs looked for.
-    seconds : float
-        Wall seconds, with all workers. Phases that differ in nothing else are equal.
-    programs, optimal, at_limit, failed : int
-        As in `Tally`.
-    largest_gap : float
-        As in `Tally`.
-    """
-
-    layer: int
-    kind: str
-    seconds: float = field(compare=False)
-    programs: int
-    optimal: int
-    at_limit: int
-    failed: int
-    largest_gap: float
-
-    @classmethod
-    def ended(cls, layer: int, kind: str, began: float, tally: Tally) -> Phase:
-        """Return the phase that began at a time of the performance counter and ends now."""
-        seconds = time.perf_counter() - began
-        return cls(layer, kind, seconds, tally.programs, tally.optimal, tally.at_limit, tally.failed, tally.largest_gap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,19 +231,17 @@ def sweep(
         Is told the progress.
     observe : callable
         Is shown the tasks before they are solved.
+
+    Raises
+    ------
+    SolverError
+        If every program that a solver was asked for failed.
     """
     layers = network.activations(X)
     first, last = _first_trained(network), len(network.blocks) - 1
     targets = np.zeros((0, 0))
     fits: list[LayerFit] = []
-    phases: list[Phase] = []
-    tally = Tally()
-
-    def count(i: int, kind: str, began: float, more: Tally) -> None:
-        nonlocal tally
-        tally += more
-        phases.append(Phase.ended(i + 1, kind, began, more))
-
+    ledger = Ledger()
     for i in range(last, first - 1, -1):
         began = time.perf_counter()
         seeded, told, shown = SeededSetups(setup, (*seed, i)), _labelled(watch, i, "weights"), _staged(observe, i, "weights")
@@ -290,7 +254,7 @@ def sweep(
         fits.append(
             LayerFit(i + 1, sum(fit.start_objective for fit in fitted), sum(fit.objective for fit in fitted))
         )
-        count(i, "weights", began, Tally.of(fitted))
+        ledger.enter_fits(i + 1, began, fitted)
         if i > first:
             began = time.perf_counter()
             tasks: list[Formulated[Proposals]] = [
@@ -300,10 +264,11 @@ def sweep(
                 for k, part in enumerate(_parts(len(X)))
             ]
             _staged(observe, i, "inputs")(tasks)
-            proposals = solved(workers, tasks, _labelled(watch, i, "inputs"))
+            proposals = solved(workers, tasks, _labelled(watch, i, "inputs"), _seconds(setup, SAMPLES_PER_TASK))
             targets = np.concatenate([proposal.inputs for proposal in proposals])
-            count(i, "inputs", began, sum((proposal.tally for proposal in proposals), Tally()))
-    return Swept(network, tuple(reversed(fits)), tally, tuple(phases))
+            ledger.enter_tallies(i + 1, began, [proposal.tally for proposal in proposals])
+    ledger.check()
+    return Swept(network, tuple(reversed(fits)), ledger.tally, tuple(ledger.phases))
 
 
 def fit_hidden(
@@ -325,7 +290,7 @@ def fit_hidden(
         HiddenWeightTask(block, group, inputs, targets[:, group.neurons], box, setups(k)) for k, group in enumerate(groups)
     ]
     observe(tasks)
-    fits = solved(None if all(task.is_light for task in tasks) else workers, tasks, watch)
+    fits = solved(None if all(task.is_light for task in tasks) else workers, tasks, watch, _seconds(setups(0)))
     return with_fits(block, groups, fits), fits
 
 
@@ -344,7 +309,7 @@ def fit_last(
     groups = objective.groups(block)
     tasks = [LastWeightTask(block, group, inputs, labels, box, objective, setups(k)) for k, group in enumerate(groups)]
     observe(tasks)
-    fits = solved(workers, tasks, watch)
+    fits = solved(workers, tasks, watch, _seconds(setups(0)))
     return with_fits(block, groups, fits), fits
 
 
@@ -404,15 +369,24 @@ def _staged(observe: Observer, i: int, kind: str) -> Callable[[Sequence[Formulat
 
 
 def solved(
-    workers: Workers | None, tasks: Sequence[Task[Answer]], watch: Callable[[int, int], None]
+    workers: Workers | None,
+    tasks: Sequence[Task[Answer]],
+    watch: Callable[[int, int], None],
+    seconds: float | None = None,
 ) -> list[Answer]:
-    """Solve tasks, in the workers or else in this process, and tell how many are done."""
+    """Solve tasks, in the workers or else in this process, and tell how many are done; `seconds` is the limit of each."""
     answers: list[Answer] = []
     watch(0, len(tasks))
-    for answer in map(_solve, tasks) if workers is None else workers.map(_solve, tasks):
+    for answer in map(_solve, tasks) if workers is None else workers.map(_solve, tasks, seconds):
         answers.append(answer)
         watch(len(answers), len(tasks))
     return answers
+
+
+def _seconds(setup: Setup, programs: int = 1) -> float | None:
+    """Return the time limit of a task of so many programs."""
+    limit = setup.limits.time_limit
+    return None if limit is None else programs * limit
 
 
 def _solve(task: Task[Answer]) -> Answer:

@@ -15,8 +15,8 @@ from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
 from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_SETUP, DEFAULT_TARGET_GAP, Settings
 from layermilp.layerwise.solve import Setup
-from layermilp.layerwise.sweep import Observer, Phase, Step, Swept, Watcher, sweep
-from layermilp.layerwise.tally import Tally
+from layermilp.layerwise.sweep import Observer, Step, Swept, Watcher, sweep
+from layermilp.layerwise.tally import Phase, Tally
 from layermilp.network import Network
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray, Limits

@@ -78,4 +78,7 @@ def ask(problem: Problem, kind: str, seed: int, seconds: float | None) -> Reply:
         lines = done.stderr.decode(errors="replace").split("\n")
         told = next((line for line in reversed(lines) if line.strip()), f"exit code {done.returncode}")
         raise SolverError(f"the process of Z3 failed: {told}")
-    return Reply(*pickle.loads(done.stdout))
+    try:
+        return Reply(*pickle.loads(done.stdout))
+    except Exception as error:  # pickle raises anything on bytes that are none of its own
+        raise SolverError(f"the process of Z3 answered what is no answer: {error}") from error

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from layermilp.errors import ProgramTooLarge, SolverNotAvailable
+from layermilp.errors import LayermilpError, ProgramTooLarge, SolverNotAvailable
 from layermilp.program import (
     FEASIBILITY_TOLERANCE,
     FloatArray,
@@ -26,6 +26,9 @@ from layermilp.program import (
 
 Option = bool | int | float | str
 """Value of a solver's own option."""
+
+CONTRADICTION = 1e-3
+"""How far, relative to the objective, a bound may exceed it by rounding; beyond, the solver contradicts itself."""
 
 PRIMAL_TOLERANCE = 1e-9
 """Feasibility, dual feasibility and integrality tolerance asked of every solver that takes it."""
@@ -94,7 +97,8 @@ class Solver(ABC):
         -------
         Result
             With status, point and objective as recomputed in numpy. A point that violates the program by more than
-            `FEASIBILITY_TOLERANCE` is not passed on: the status is then ERROR and the message says so.
+            `FEASIBILITY_TOLERANCE`, or is none, is not passed on: the status is then ERROR and the message says so. It is
+            ERROR too where the solver fails in any way that is not known, or claims a bound above its own point.
 
         Raises
         ------
@@ -118,16 +122,22 @@ class Solver(ABC):
             )
         limits = limits or Limits()
         began = time.perf_counter()
-        is_empty = program.n_columns == 0
-        answer = _solve_empty(program) if is_empty else self._solve(program, limits, dict(options or {}))
-        return self._checked(program, limits, answer, time.perf_counter() - began)
+        try:
+            is_empty = program.n_columns == 0
+            answer = _solve_empty(program) if is_empty else self._solve(program, limits, dict(options or {}))
+            return self._checked(program, limits, answer, time.perf_counter() - began)
+        except (LayermilpError, MemoryError):
+            raise
+        except Exception as error:  # whatever a solver's interface raises, or its answer where that is none
+            failed = Answer(Status.ERROR, message=f"{self.title} failed: {type(error).__name__}: {error}")
+            return self._checked(program, limits, failed, time.perf_counter() - began)
 
     @abstractmethod
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         """Translate, solve, translate back."""
 
     def _checked(self, program: Program, limits: Limits, answer: Answer, seconds: float) -> Result:
-        status, x, objective, message = answer.status, answer.x, math.nan, answer.message
+        status, x, objective, message = Status(answer.status), answer.x, math.nan, answer.message
         if x is not None:
             x, violation = _repaired(program, x)
             if violation > FEASIBILITY_TOLERANCE:
@@ -135,7 +145,10 @@ class Solver(ABC):
             else:
                 objective = float(program.costs @ x) + program.offset
         has_bound = status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
-        bound = answer.bound if has_bound else -math.inf
+        bound = answer.bound if has_bound and not math.isnan(answer.bound) else -math.inf
+        if x is not None and bound > objective + CONTRADICTION * max(1.0, abs(objective)):
+            message = f"{message}: the bound {bound:g} is above the objective {objective:g}"
+            status, bound = Status.ERROR, -math.inf
         if x is not None:
             if status is Status.OPTIMAL and not program.is_mip:
                 bound = objective
@@ -169,6 +182,8 @@ def _refined(status: Status, has_x: bool, objective: float, bound: float, limits
 def _repaired(program: Program, x: FloatArray) -> tuple[FloatArray, float]:
     """Round integers and clip to the column bounds where that keeps the rows; return the point and its violation."""
     x = np.asarray(x, dtype=np.float64)
+    if x.shape != (program.n_columns,):
+        return x, math.inf
     tidy = np.where(program.integrality, np.round(x), x)
     tidy = np.clip(tidy, program.col_lower, program.col_upper)
     for point in (tidy, x):

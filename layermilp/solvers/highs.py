@@ -110,11 +110,14 @@ def _run_interruptibly(highs: Any) -> Any:
     # Python sees Ctrl-C only between its own instructions, so the solve goes into a thread of its own. highspy's own
     # handling would print to stdout.
     answers: list[Any] = []
+    errors: list[Exception] = []
     done = threading.Event()
 
     def work() -> None:
         try:
             answers.append(highs.run())
+        except Exception as error:
+            errors.append(error)
         finally:
             done.set()
 
@@ -128,8 +131,8 @@ def _run_interruptibly(highs: Any) -> Any:
         if thread.ident is not None:
             done.wait()  # not Thread.join, which may take an interrupted thread for a finished one
         raise
-    if not answers:
-        raise SolverError("HiGHS failed; its traceback is on stderr")
+    if errors:
+        raise errors[0]
     return answers[0]
 
 
