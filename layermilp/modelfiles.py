@@ -73,7 +73,7 @@ class ModelFile:
         try:
             yield
         except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-            raise ModelFileError(f"{self.path} is damaged: {error}") from error
+            raise ModelFileError(f"{self.path} is damaged: {str(error)[:200]}") from error
 
 
 def read_model_file(path: str | Path) -> ModelFile:

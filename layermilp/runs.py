@@ -138,7 +138,7 @@ def command_of(path: str | Path) -> list[str]:
     except FileNotFoundError as error:
         raise ModelFileError(f"{path} is not the directory of a run: there is no {file}") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{file} is damaged: {error}") from error
+        raise ModelFileError(f"{file} is damaged: {str(error)[:200]}") from error
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words) or words[0] != "train":
         raise ModelFileError(f"{file} is damaged: it holds no command `train`")
     return words
@@ -169,7 +169,7 @@ def _objects(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no {path}; give the directory of a run, or its model.npz") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged: {error}") from error
+        raise ModelFileError(f"{path} is damaged: {str(error)[:200]}") from error
     if not all(isinstance(entry, dict) for entry in found):
         raise ModelFileError(f"{path} is damaged: it holds no JSON object")
     return found
