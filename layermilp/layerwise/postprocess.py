@@ -154,6 +154,6 @@ def postprocess(
     bounds = whole_box(network.blocks[-1].theta, settings.bound_of_outputs(loss))
     with Workers(n_jobs, backend, address) as workers:
         fitted, fits = fit_last_layer(network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers)
-    if all(fit.status is Status.ERROR for fit in fits):
+    if fits and all(fit.status is Status.ERROR for fit in fits):
         raise SolverError(f"all {len(fits)} programs of the last layer failed: {fits[0].message}")
     return fitted.with_decision(loss.decision)
