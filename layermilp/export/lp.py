@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from layermilp.export.parts import OBJECTIVE
-from layermilp.files import write_atomically
+from layermilp.export.parts import OBJECTIVE, write_sections
 from layermilp.program import Program
 
 _CONSTANT = "constant"
@@ -48,12 +46,7 @@ def write_lp(program: Program, path: str | Path) -> Path:
     OutputError
         If the file cannot be written.
     """
-
-    def write(file: BinaryIO) -> None:
-        for section in _sections(program):
-            file.write("\n".join([*section, ""]).encode())
-
-    return write_atomically(Path(path), write)
+    return write_sections(path, _sections(program))
 
 
 def _sections(program: Program) -> Iterator[list[str]]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from layermilp.export.parts import OBJECTIVE, row_kinds, runs
-from layermilp.files import write_atomically
+from layermilp.export.parts import OBJECTIVE, row_kinds, runs, write_sections
 from layermilp.program import FloatArray, Program
 
 
@@ -39,12 +37,7 @@ def write_mps(program: Program, path: str | Path) -> Path:
     OutputError
         If the file cannot be written.
     """
-
-    def write(file: BinaryIO) -> None:
-        for section in _sections(program):
-            file.write("\n".join([*section, ""]).encode())
-
-    return write_atomically(Path(path), write)
+    return write_sections(path, _sections(program))
 
 
 def _sections(program: Program) -> Iterator[list[str]]:

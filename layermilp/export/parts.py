@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from layermilp.files import write_atomically
 from layermilp.program import Program
 
 OBJECTIVE = "cost"
@@ -25,3 +29,13 @@ def runs(program: Program) -> list[tuple[int, int, bool]]:
     mask = program.integrality
     edges = [0, *(np.flatnonzero(mask[1:] != mask[:-1]) + 1).tolist(), mask.size]
     return [(first, last, bool(mask[first])) for first, last in itertools.pairwise(edges) if first < last]
+
+
+def write_sections(path: str | Path, sections: Iterable[list[str]]) -> Path:
+    """Write the lines of sections to a text file, atomically; return the path."""
+
+    def write(file: BinaryIO) -> None:
+        for section in sections:
+            file.write("\n".join([*section, ""]).encode())
+
+    return write_atomically(Path(path), write)
