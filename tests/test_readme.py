@@ -45,7 +45,7 @@ def test_options_in_the_table_exist(method: str, header: str, fewest: int) -> No
     assert options <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
-@pytest.mark.parametrize("script", ["adapters", "bulk", "epochs", "proposals", "scaling", "train", "workers"])
+@pytest.mark.parametrize("script", ["adapters", "bulk", "epochs", "exchange", "proposals", "scaling", "train", "workers"])
 def test_benches_run(script: str, tmp_path: Path) -> None:
     words = [sys.executable, str(ROOT / "bench" / f"{script}.py"), "--quick", "--json", str(tmp_path / "out.json")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
