@@ -19,7 +19,7 @@ def report(arguments: argparse.Namespace) -> int:
     default = Path(arguments.runs[0], "report") if len(runs) == 1 else Path("report")
     try:
         page = write_report(runs, default if arguments.out is None else arguments.out)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, LayermilpError):
             raise
         raise ModelFileError(f"a history or summary of {', '.join(arguments.runs)} is damaged: {error!r}") from error
