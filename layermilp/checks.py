@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -12,6 +14,10 @@ from layermilp.errors import OptionError
 
 LARGEST_COUNT = 2**31 - 1
 """Largest number of anything that an option may ask for: no run gets that far, and no product of two overflows."""
+
+
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux has the memory of a container, in its two versions of control groups."""
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -35,7 +41,12 @@ def shortened(value: Any) -> str:
 
 
 def memory_bytes() -> int:
-    """Return the memory that this process may have: the machine's, or less where a limit is set."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return machine if limit == resource.RLIM_INFINITY else min(machine, limit)
+    """Return the memory that this process may have: the machine's, or less where the process or its container has a limit."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    of_process, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if of_process != resource.RLIM_INFINITY:
+        limits.append(of_process)
+    for path in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # not there, or without a limit, which is a word
+            limits.append(int(Path(path).read_text()))
+    return min(limits)

@@ -27,10 +27,11 @@ import faulty
 import numpy as np
 import pytest
 
-from layermilp import Network, files, fit_relu_neuron, load_model
+from layermilp import Network, checks, files, fit_relu_neuron, load_model
+from layermilp.checks import memory_bytes
 from layermilp.cli import main
 from layermilp.datasets import idx
-from layermilp.errors import SolverError
+from layermilp.errors import NetworkError, SolverError
 from layermilp.modelfiles import read_model_file
 from layermilp.parallel import Workers
 from layermilp.program import Program, Status
@@ -532,6 +533,18 @@ TABLE = ROOT / "docs" / "faults.md"
 
 def _tests_of(path: Path) -> set[str]:
     return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+
+def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit, none = tmp_path / "limit", tmp_path / "none"
+    limit.write_text("300000000\n")
+    none.write_text("max\n")
+    whole = memory_bytes()
+    for places, memory in (((none, tmp_path / "missing"), whole), ((none, limit), min(whole, 300_000_000))):
+        monkeypatch.setattr(checks, "CONTAINER_LIMITS", tuple(map(str, places)))
+        assert memory_bytes() == memory
+    with pytest.raises(NetworkError, match="memory"):
+        Network.dense([784, 10_000, 10])
 
 
 def test_every_fault_has_a_test_and_every_test_a_row() -> None:
