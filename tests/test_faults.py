@@ -433,7 +433,9 @@ for words in json.load(sys.stdin):
             code = main(words)
         except SystemExit as stop:
             code = stop.code
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not that of getrusage, which a process inherits from the one that started it.
+    status = open("/proc/self/status", encoding="utf-8").read()
+    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
     print(json.dumps([code, said.getvalue(), peak, time.perf_counter() - began]), flush=True)
 """
 """Runs commands one after the other in a process with limited memory; says how each ended and how much was taken so far."""
