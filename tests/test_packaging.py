@@ -53,7 +53,7 @@ def test_the_source_distribution_holds_tests_benches_and_docs(distributions: Pat
     (archive,) = distributions.glob("*.tar.gz")
     with tarfile.open(archive) as file:
         names = {name.partition("/")[2] for name in file.getnames()}
-    for part in ("tests/test_cli.py", "tests/conformance/test_solvers.py", "bench/README.md", "data/README.md", "CHANGELOG.md"):
+    for part in ("tests/test_cli.py", "tests/conformance/test_solvers.py", "bench/README.md", "docs/index.md", "CHANGELOG.md"):
         assert part in names
     assert not any(name.endswith((".pyc", ".gz")) for name in names)
 
