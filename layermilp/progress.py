@@ -110,7 +110,8 @@ class Progress:
         return found
 
     def _line(self) -> Text:
-        line = f"{self.text} · {self._time()}" if self.text else self._time()
+        # The time first: what a narrow terminal cuts off matters less.
+        line = f"{self._time()} · {self.text}" if self.text else self._time()
         return Text(line, no_wrap=True, overflow="ellipsis")
 
 

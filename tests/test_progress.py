@@ -43,7 +43,7 @@ COMMITTEE = ["--net", "64-4-10", "--batches", "2", "--epochs", "2", "--committee
             ["--net", "64-4-10", "--batches", "3", "--epochs", "2", "--ridge", "0"],
             r"batch \d/6 · sweep 1 · layer \d (weights|inputs) \d+/\d+",
         ),
-        (COMMITTEE, r"member [12]/2 · "),
+        (COMMITTEE, r"passed.* · member [12]/2"),
         (["--method", "smt", "--net", "64-3-10", "--time-limit", "3"], "at most 0:0"),
         (["--method", "integer", "--samples", "40", "--hidden", "3", "--time-limit", "2"], "at most 0:0"),
         (["--method", "hybrid", "--rounds", "2", "--epochs", "3"], r"round [12]/2 · (gradient|solver)"),
@@ -59,7 +59,7 @@ def test_postprocessing_says_how_many_programs_are_left(tmp_path: Path) -> None:
     assert main(["train", *COMMITTEE, "--data", "digits", "--quiet", "--out", run]) == 0
     words = ["postprocess", f"{run}/model.npz", "--data", "digits", "--objective", "l1", "--jobs", "1", "--out", "new.npz"]
     text = seen_on_a_terminal(words, tmp_path)
-    assert re.search(r"member [12]/2 · program \d+/10 · ", text)
+    assert re.search(r" passed.* · member [12]/2 · program \d+/10", text)
 
 
 def test_elsewhere_there_are_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,9 +77,9 @@ def test_the_time_left_follows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> 
     now = 110.0
     progress.show("half", 0.5)
     now = 112.0
-    assert progress._line().plain == "half · 0:12 passed, about 0:08 left"
+    assert progress._line().plain == "0:12 passed, about 0:08 left · half"
     now = 130.0
-    assert progress._line().plain == "half · 0:30 passed, about 0:00 left"
+    assert progress._line().plain == "0:30 passed, about 0:00 left · half"
 
 
 def test_a_resumed_run_counts_its_own_batches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
