@@ -71,7 +71,9 @@ def accuracy_over_time(runs: Sequence[Reported]) -> Figure | None:
     figure, axes = _figure(7.0, 4.0)
     for run, (style, color), (label, seconds, accuracies) in curves:
         axes.plot(seconds, accuracies, style, color=color, linewidth=1.5, label=f"{run.name}: {label}")
-    axes.set(xlabel="seconds of training", ylabel="accuracy", ylim=(0.0, 1.02))
+    judged_by = {label for _, _, (label, _, _) in curves}
+    own = f" ({judged_by.pop()})" if len(judged_by) == 1 else ""
+    axes.set(xlabel="seconds of training", ylabel=f"accuracy{own}", ylim=(0.0, 1.02))
     _legend_once(axes)
     return figure
 
