@@ -50,13 +50,21 @@ def require_writable(path: Path) -> None:
     probe.unlink()
 
 
+def directory(path: Path) -> Path:
+    """Make a directory if it is missing; raise `OutputError` if that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the directory {path}: {error.strerror or error}") from error
+    return path
+
+
 def empty_directory(path: Path) -> Path:
     """Make a directory, or take an empty one; raise `OutputError` if there is something in it, or it cannot be written to."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        is_empty = not any(path.iterdir())
+        is_empty = not any(directory(path).iterdir())
     except OSError as error:
-        raise OutputError(f"cannot make the directory {path}: {error.strerror or error}") from error
+        raise OutputError(f"cannot read the directory {path}: {error.strerror or error}") from error
     if not is_empty:
         raise OutputError(f"{path} is not empty; choose a new directory, so that nothing in this one is overwritten")
     require_writable(path / "file")

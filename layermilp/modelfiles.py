@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,21 @@ KINDS = {
     "layermilp.checkpoint": "a checkpoint",
 }
 """What files of each format hold."""
+
+
+DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What working with wrong content raises."""
+
+
+@contextmanager
+def damage(name: str, refusals: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """Turn what working with wrong content raises into a `ModelFileError`; errors of the kind of `refusals` stay."""
+    try:
+        yield
+    except refusals:
+        raise
+    except DAMAGE as error:
+        raise ModelFileError(f"{name} is damaged: {str(error)[:200]}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +82,9 @@ class ModelFile:
         found = str(self.arrays.get("version"))[:40]
         raise ModelFileError(f"{self.path} has format version {found}; this layermilp reads {known}")
 
-    @contextmanager
-    def damage(self) -> Iterator[None]:
+    def damage(self) -> AbstractContextManager[None]:
         """Turn what building a model from missing or wrong arrays raises into a `ModelFileError`."""
-        try:
-            yield
-        except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-            raise ModelFileError(f"{self.path} is damaged: {str(error)[:200]}") from error
+        return damage(str(self.path))
 
 
 def read_model_file(path: str | Path) -> ModelFile:

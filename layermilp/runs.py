@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from layermilp.errors import ModelFileError, OutputError
-from layermilp.files import require_writable, write_atomically
+from layermilp.files import directory, require_writable, write_atomically
 from layermilp.modelfiles import Arrays, ModelFile, read_model_file, write_model_file
 from layermilp.models import Model
 from layermilp.solvers.interrupts import postponed
@@ -35,11 +35,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the directory {self.path}: {error.strerror or error}") from error
+        self.path = directory(Path(path))
         require_writable(self.model)
         self._lock()
 
@@ -133,12 +129,7 @@ def command_of(path: str | Path) -> list[str]:
         If the directory is not that of a run, or its command is damaged.
     """
     file = Path(path) / "command.json"
-    try:
-        words = json.loads(file.read_text())
-    except FileNotFoundError as error:
-        raise ModelFileError(f"{path} is not the directory of a run: there is no {file}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{file} is damaged: {str(error)[:200]}") from error
+    (words,) = _values(file, f"{path} is not the directory of a run: there is no {file}")
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words) or words[0] != "train":
         raise ModelFileError(f"{file} is damaged: it holds no command `train`")
     return words
@@ -162,14 +153,19 @@ def read_history(path: str | Path) -> list[dict[str, Any]]:
 
 def _objects(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a file of JSON, one or one a line."""
-    try:
-        text = path.read_text()
-        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
-        found = [json.loads(line) for line in lines]
-    except FileNotFoundError as error:
-        raise ModelFileError(f"there is no {path}; give the directory of a run, or its model.npz") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged: {str(error)[:200]}") from error
+    found = _values(path, f"there is no {path}; give the directory of a run, or its model.npz")
     if not all(isinstance(entry, dict) for entry in found):
         raise ModelFileError(f"{path} is damaged: it holds no JSON object")
     return found
+
+
+def _values(path: Path, missing: str) -> list[Any]:
+    """Return the values of a file of JSON, one or one a line; `missing` is what is said where there is no file."""
+    try:
+        text = path.read_text()
+        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
+        return [json.loads(line) for line in lines]
+    except FileNotFoundError as error:
+        raise ModelFileError(missing) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} is damaged: {str(error)[:200]}") from error

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from layermilp.cli.sources import load_again, to_stderr
-from layermilp.errors import DataError, LayermilpError, ModelFileError
+from layermilp.errors import DataError, LayermilpError
+from layermilp.modelfiles import damage
 from layermilp.report import Judged, Reported, write_report
 from layermilp.report.reported import names_of
 
@@ -17,12 +18,8 @@ def report(arguments: argparse.Namespace) -> int:
     named = zip(arguments.runs, names_of(arguments.runs), strict=True)
     runs = [_judged(Reported.read(path, name), arguments) for path, name in named]
     default = Path(arguments.runs[0], "report") if len(runs) == 1 else Path("report")
-    try:
+    with damage(f"a history or summary of {', '.join(arguments.runs)}", LayermilpError):
         page = write_report(runs, default if arguments.out is None else arguments.out)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, LayermilpError):
-            raise
-        raise ModelFileError(f"a history or summary of {', '.join(arguments.runs)} is damaged: {error!r}") from error
     print(f"written         {page}")
     return 0
 

@@ -20,6 +20,7 @@ from layermilp.formulations.sign_losses import OBJECTIVES
 from layermilp.integer import IntegerNetwork
 from layermilp.integer.network import rounded
 from layermilp.layerwise.settings import Settings
+from layermilp.modelfiles import DAMAGE
 from layermilp.models import Model, load_model
 from layermilp.runs import read_history, read_summary
 
@@ -38,7 +39,7 @@ def verify(arguments: argparse.Namespace) -> int:
     try:
         found = recomputed(summary, _last_batches(path, summary), model, data)
         claims = {name: _number(summary[name]) for name in found}
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+    except DAMAGE as error:
         told = shortened(error)
         raise ModelFileError(f"{path.with_name('summary.json')} is not the summary of {path}: {told}") from error
     different = 0

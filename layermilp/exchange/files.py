@@ -1,13 +1,11 @@
-"""What the readers of all formats have in common: missing packages, sizes, and damage."""
+"""What the readers of all formats have in common: missing packages and sizes."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from layermilp.errors import LayermilpError, ModelFileError, PackageNotAvailable
+from layermilp.errors import ModelFileError, PackageNotAvailable
 
 
 def require_package(module: str, extra: str) -> None:
@@ -30,14 +28,3 @@ def sized(path: Path, largest: float = float("inf")) -> int:
     if size > largest:
         raise ModelFileError(f"{path} has {size:,} bytes; {largest:,.0f} are the limit")
     return size
-
-
-@contextmanager
-def damage(name: str) -> Iterator[None]:
-    """Turn what reading wrong content raises into a `ModelFileError`; refusals of a whole file stay as they are."""
-    try:
-        yield
-    except LayermilpError:
-        raise
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        raise ModelFileError(f"{name} is damaged: {str(error)[:200]}") from error

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from layermilp.errors import ModelFileError, OptionError
-from layermilp.exchange.files import damage, require_package, sized
+from layermilp.errors import LayermilpError, ModelFileError, OptionError
+from layermilp.exchange.files import require_package, sized
 from layermilp.exchange.networks import require_dtype, require_network, to_network
 from layermilp.exchange.onnx_reader import Reader
 from layermilp.exchange.onnx_writer import LARGEST_FILE, METADATA, Writer
 from layermilp.files import write_atomically
+from layermilp.modelfiles import damage
 from layermilp.network import Network
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def from_onnx(
     onnx = _require_onnx()
     is_model = isinstance(source, onnx.ModelProto)
     model: Any = source if is_model else _parsed(Path(str(source)))
-    with damage("the ONNX model" if is_model else str(source)):
+    with damage("the ONNX model" if is_model else str(source), LayermilpError):
         reader = Reader(model)
         layers = list(reader.layers())
         shape = reader.input_shape(layers, image)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from layermilp.errors import ModelFileError, NetworkError
-from layermilp.exchange.files import damage, require_package, sized
+from layermilp.errors import LayermilpError, ModelFileError, NetworkError
+from layermilp.exchange.files import require_package, sized
 from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Reshape
 from layermilp.exchange.networks import first_shape, image_shape, require_dtype, to_network
 from layermilp.exchange.state_dict import as_float64, from_state_dict, module_layers, to_state_dict
 from layermilp.files import write_atomically
+from layermilp.modelfiles import damage
 from layermilp.network import Network
 from layermilp.program import FloatArray
 from layermilp.windows import Window
@@ -128,7 +129,7 @@ def read_torch(
         If the arrays make no network.
     """
     mapping = _loaded(Path(path))
-    with damage(str(path)):
+    with damage(str(path), LayermilpError):
         return from_state_dict(mapping, image=image, net=net, classes=classes, decision=decision or "largest")
 
 

@@ -117,18 +117,17 @@ class Ledger:
 
     def enter_fits(self, layer: int, began: float, fits: Sequence[Fit]) -> None:
         """Enter the weight programs of a layer, begun at a time of the performance counter and ended now."""
-        self._enter(Phase.ended(layer, "weights", began, Tally.of(fits)), Tally.of(fits))
+        self._enter(layer, "weights", began, Tally.of(fits))
         self.asked += Tally.of(fit for fit in fits if fit.solver_calls.total() and fit.start_objective > NOTHING)
         self.message = self.message or next((fit.message for fit in fits if fit.status is Status.ERROR), "")
 
     def enter_tallies(self, layer: int, began: float, tallies: Sequence[Tally]) -> None:
         """Enter the input proposals of a layer, counted task by task."""
-        whole = sum(tallies, Tally())
-        self._enter(Phase.ended(layer, "inputs", began, whole), whole)
+        self._enter(layer, "inputs", began, sum(tallies, Tally()))
         self.asked += sum((tally for tally in tallies if tally.solver_calls.total()), Tally())
 
-    def _enter(self, phase: Phase, tally: Tally) -> None:
-        self.phases.append(phase)
+    def _enter(self, layer: int, kind: str, began: float, tally: Tally) -> None:
+        self.phases.append(Phase.ended(layer, kind, began, tally))
         self.tally += tally
 
     def check(self) -> None:

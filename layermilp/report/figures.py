@@ -6,7 +6,6 @@ To add one: write its function, and put a line into `FIGURES`.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layermilp.committee import Committee
 from layermilp.integer import IntegerNetwork
-from layermilp.models import Model
-from layermilp.network import Block, Network
 from layermilp.program import FloatArray
-from layermilp.report.reported import Reported, square
+from layermilp.report.reported import Reported, input_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -400,20 +396,17 @@ def _of_phases(run: Reported, key: str) -> dict[tuple[int, str], float]:
 
 def _weight_images(run: Reported) -> Iterator[tuple[str, FloatArray]]:
     """Return titles and images of the first trained layer's weights, of every member of a committee."""
-    if run.model is None:
-        return
-    members: tuple[Model, ...] = run.model.networks if isinstance(run.model, Committee) else (run.model,)
-    for number, member in enumerate(members, start=1):
-        of = f"{number}." if len(members) > 1 else ""
+    for number, member in enumerate(run.members, start=1):
+        of = f"{number}." if len(run.members) > 1 else ""
         if isinstance(member, IntegerNetwork):
             yield from _dense_images(member.layers[0].weights, run.image_shape, of)
-        elif isinstance(member, Network):
-            i, block = next((i, block) for i, block in enumerate(member.blocks) if block.theta.size)
-            kernel = _kernel(block)
-            if kernel is not None:
-                yield f"{of}kernel", kernel
-            else:
-                yield from _dense_images(block.weights, run.image_shape if i == 0 else square(block.n_inputs), of)
+            continue
+        i, block = next((i, block) for i, block in enumerate(member.blocks) if block.theta.size)
+        shape, layer = input_of(member, i)
+        if layer is not None and layer.prefix == "conv":
+            yield f"{of}kernel", block.theta[: layer.size**2].reshape(layer.size, layer.size)
+        else:
+            yield from _dense_images(block.weights, shape, of)
 
 
 def _dense_images(weights: Any, shape: Shape | None, of: str) -> Iterator[tuple[str, FloatArray]]:
@@ -422,12 +415,3 @@ def _dense_images(weights: Any, shape: Shape | None, of: str) -> Iterator[tuple[
         return
     for number, row in enumerate(weights, start=1):
         yield f"{of}{number}", np.asarray(row, dtype=np.float64).reshape(shape)
-
-
-def _kernel(block: Block) -> FloatArray | None:
-    """Return the square kernel that all neurons of a convolution share, as an image; None for other blocks."""
-    index = block.parameters.index[:, :-1]
-    used = np.unique(index[index >= 0])
-    side = math.isqrt(used.size)
-    tied = block.n_outputs > 1 and all(np.isin(used, row).all() for row in index)
-    return block.theta[used].reshape(side, side) if tied and side * side == used.size else None

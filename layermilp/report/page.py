@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layermilp.errors import OutputError
-from layermilp.files import write_atomically
+from layermilp.files import directory, write_atomically
 from layermilp.report.figures import FIGURES, accuracy_over_time
 from layermilp.report.reported import Reported
 from layermilp.version import __version__
@@ -109,11 +108,7 @@ def write_report(runs: Sequence[Reported], out: str | Path) -> Path:
     OutputError
         If something cannot be written.
     """
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the directory {folder}: {error.strerror or error}") from error
+    folder = directory(Path(out))
     sections = _sections(runs)
     for section in sections:
         for picture in section.pictures:

@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from layermilp import notation
+from layermilp.committee import Committee
 from layermilp.datasets import Dataset
+from layermilp.integer import IntegerNetwork
 from layermilp.models import Model, load_model
+from layermilp.network import Network
 from layermilp.program import FloatArray
 from layermilp.runs import read_history, read_summary
 
@@ -62,7 +66,7 @@ class Reported:
     Parameters
     ----------
     name : str
-        Unique among the runs of a report.
+        Tells it from runs of other directories.
     summary : dict
         ``summary.json``.
     history : list of dict
@@ -105,13 +109,25 @@ class Reported:
     @property
     def image_shape(self) -> tuple[int, int] | None:
         """Height and width of the inputs where they are an image: as the notation of the net says, or if they are a square."""
-        if self.model is None:
-            return None
-        first = self.model.notation.split(" x ")[-1].split("-")[0]
-        if "x" in first:
-            height, width = map(int, first.split("x"))
-            return height, width
-        return square(self.model.n_inputs)
+        member = next(iter(self.members), None)
+        if isinstance(member, Network):
+            shape, _ = input_of(member, 0)
+            return shape
+        return None if member is None else square(member.n_inputs)
+
+    @property
+    def members(self) -> tuple[Network | IntegerNetwork, ...]:
+        """The network, or those of a committee; none if nothing was learned."""
+        if isinstance(self.model, Committee):
+            return self.model.networks
+        return () if self.model is None else (self.model,)
+
+
+def input_of(network: Network, i: int) -> tuple[tuple[int, int] | None, notation.Layer | None]:
+    """Return the image that block `i` takes, if it takes one, and the layer that the notation has for it, if it has one."""
+    found = notation.layers([block.parameters for block in network.blocks])
+    shape, layer = found[i] if found else ((), None)
+    return (shape[0], shape[1]) if len(shape) == 2 else square(network.blocks[i].n_inputs), layer
 
 
 def square(n: int) -> tuple[int, int] | None:
