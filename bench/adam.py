@@ -1,8 +1,9 @@
-"""The gradient baseline: PyTorch's Adam on the same network and the same images as ``layermilp train``.
+"""The gradient baseline: PyTorch's Adam on the same network and the same images as ``layermilp
+train``.
 
-Prints one JSON object. As in the report, learning rate 0.001 and batches of 100; the last layer has a softmax (cross
-entropy), the images come in the order of the file in the first epoch and reshuffled in the others.
-"""
+Prints one JSON object. As in the report, learning rate 0.001 and batches of 100; the last layer has
+a softmax (cross entropy), the images come in the order of the file in the first epoch and
+reshuffled in the others."""
 
 from __future__ import annotations
 
@@ -17,9 +18,16 @@ from layermilp.network import Network
 
 
 def model_of(net: str) -> nn.Module:
-    """Return the network in PyTorch: dense layers, or means, one 3 x 3 kernel without offsets, and a dense layer."""
+    """Return the network in PyTorch: dense layers, or means, one 3 x 3 kernel without offsets, and
+    a dense layer."""
     if net == "28x28-mean4-conv3-10":
-        image = [nn.Unflatten(1, (1, 28, 28)), nn.AvgPool2d(4), nn.Conv2d(1, 1, 3, bias=False), nn.ReLU(), nn.Flatten()]
+        image = [
+            nn.Unflatten(1, (1, 28, 28)),
+            nn.AvgPool2d(4),
+            nn.Conv2d(1, 1, 3, bias=False),
+            nn.ReLU(),
+            nn.Flatten(),
+        ]
         return nn.Sequential(*image, nn.Linear(25, 10))
     blocks = Network.from_notation(net).blocks
     layers: list[nn.Module] = []
@@ -47,7 +55,9 @@ def accuracy(model: nn.Module, X: torch.Tensor, y: torch.Tensor) -> float:
 
 def main() -> None:
     """Train and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--net", default="784-8-8-8-10")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=3)
@@ -68,7 +78,10 @@ def main() -> None:
             optimizer.zero_grad()
             loss(model(X[part]), y[part]).backward()
             optimizer.step()
-    scores = {"train_accuracy": accuracy(model, X, y), "test_accuracy": accuracy(model, data["X_test"], data["y_test"])}
+    scores = {
+        "train_accuracy": accuracy(model, X, y),
+        "test_accuracy": accuracy(model, data["X_test"], data["y_test"]),
+    }
     print(json.dumps(scores))
 
 

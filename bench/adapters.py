@@ -1,9 +1,10 @@
-"""Why the adapters use the low-level interfaces: the time to hand a model over, by each way there is.
+"""Why the adapters use the low-level interfaces: the time to hand a model over, by each way there
+is.
 
-One dense program of 900 rows and 300 columns, with about 236,000 non-zeros. CPLEX: sparse rows as the adapter passes
-them, against docplex's matrix calls. CBC: this library's MPS file, against PuLP expressions and PuLP's own MPS file.
-Times are the smallest of the repetitions; only the ratios carry over to other machines.
-"""
+One dense program of 900 rows and 300 columns, with about 236,000 non-zeros. CPLEX: sparse rows as
+the adapter passes them, against docplex's matrix calls. CBC: this library's MPS file, against PuLP
+expressions and PuLP's own MPS file. Times are the smallest of the repetitions; only the ratios
+carry over to other machines."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ WAYS: list[tuple[str, str, tuple[str, ...], Callable[[Program], None]]] = [
 
 
 def measure(program: Program, repeats: int) -> list[dict[str, object]]:
-    """Return a row for each way whose packages are installed; `ratio` is to the first way of the same solver."""
+    """Return a row for each way whose packages are installed; `ratio` is to the first way of the
+    same solver."""
     table: list[dict[str, object]] = []
     first: dict[str, float] = {}
     for solver, way, modules, hand_over in WAYS:
@@ -94,7 +96,9 @@ def _seconds(hand_over: Callable[[Program], None], program: Program) -> float:
 def main() -> None:
     """Print the table, and write it as JSON if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small program, once: to see that the script runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small program, once: to see that the script runs"
+    )
     parser.add_argument("--json", type=Path, help="write the table here")
     arguments = parser.parse_args()
     rows, columns = QUICK if arguments.quick else FULL
@@ -104,7 +108,12 @@ def main() -> None:
     for row in table:
         print(f"{row['solver']:<8}{row['way']:<26}{row['seconds']:>9.4f} s {row['ratio']:>7.1f}")
     if arguments.json is not None:
-        document = {"rows": rows, "columns": columns, "nonzeros": program.matrix.nnz, "table": table}
+        document = {
+            "rows": rows,
+            "columns": columns,
+            "nonzeros": program.matrix.nnz,
+            "table": table,
+        }
         arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,11 +1,11 @@
 """Post-processing over all samples: ``layermilp.layerwise.bulk`` against one complete LP.
 
-Features are a random ReLU layer over the data. ``hinge``: ten LPs, one for each output neuron (Goebbels 2021, section 2.3),
-one after the other, by the bundle method; ``margin``: one LP for all outputs, by interior points, which solve no program of
-their own (``rounds`` 0). A part of the rows is also solved by one complete LP an output (``part``), where the last column is
-the relative difference of the objectives, summed over the outputs; then all rows.
-One thread; prints a table and writes JSON with ``--json``.
-"""
+Features are a random ReLU layer over the data. ``hinge``: ten LPs, one for each output neuron
+(Goebbels 2021, section 2.3), one after the other, by the bundle method; ``margin``: one LP for all
+outputs, by interior points, which solve no program of their own (``rounds`` 0). A part of the rows
+is also solved by one complete LP an output (``part``), where the last column is the relative
+difference of the objectives, summed over the outputs; then all rows. One thread; prints a table and
+writes JSON with ``--json``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ from layermilp.solvers import solve
 
 def features(images: FloatArray, size: int) -> FloatArray:
     """Outputs of random ReLU neurons, He-scaled."""
-    weights = np.random.default_rng(0).normal(0.0, math.sqrt(2.0 / images.shape[1]), (images.shape[1], size))
+    weights = np.random.default_rng(0).normal(
+        0.0, math.sqrt(2.0 / images.shape[1]), (images.shape[1], size)
+    )
     return np.maximum(images @ weights, 0.0)
 
 
@@ -40,7 +42,9 @@ def hinges(x: FloatArray, labels: IntArray, weight: float) -> Iterator[HingePiec
     for digit in range(10):
         is_target = labels == digit
         weights = np.where(is_target, weight, 1.0)
-        yield HingePieces(matrix, np.zeros(len(x)), is_target, -np.ones(size), np.ones(size), start, weights)
+        yield HingePieces(
+            matrix, np.zeros(len(x)), is_target, -np.ones(size), np.ones(size), start, weights
+        )
 
 
 def margin(x: FloatArray, labels: IntArray) -> MarginPieces:
@@ -56,7 +60,9 @@ def bulk(problems: Sequence[Pieces], time_limit: float) -> dict[str, float]:
     traces = [Trace() for _ in problems]
     began = time.perf_counter()
     setup = Setup(solver="highs", limits=Limits(time_limit=time_limit))
-    fits = [minimize(problem, setup, trace) for problem, trace in zip(problems, traces, strict=True)]
+    fits = [
+        minimize(problem, setup, trace) for problem, trace in zip(problems, traces, strict=True)
+    ]
     return {
         "seconds": time.perf_counter() - began,
         "rounds": sum(trace.rounds for trace in traces),
@@ -72,23 +78,39 @@ def complete(problems: Sequence[Pieces]) -> dict[str, float]:
     programs = [complete_program(problem) for problem in problems]
     objective = sum(solve(program, "highs").objective for program in programs)
     largest = max(program.n_rows for program in programs)
-    return {"seconds": time.perf_counter() - began, "rounds": len(programs), "largest": largest, "objective": objective}
+    return {
+        "seconds": time.perf_counter() - began,
+        "rounds": len(programs),
+        "largest": largest,
+        "objective": objective,
+    }
 
 
-def compare(name: str, problems: Sequence[Pieces], part: int, time_limit: float) -> list[dict[str, float | str]]:
+def compare(
+    name: str, problems: Sequence[Pieces], part: int, time_limit: float
+) -> list[dict[str, float | str]]:
     """Solve a part by both methods and all rows in bulk; print and return the rows of the table."""
     parts = [problem.part(np.arange(min(part, problem.n_rows))) for problem in problems]
     reference, same = complete(parts), bulk(parts, time_limit)
-    same["difference"] = abs(same["objective"] - reference["objective"]) / max(abs(reference["objective"]), 1e-10)
-    runs = [("complete", parts, reference), ("bulk", parts, same), ("bulk", problems, bulk(problems, time_limit))]
+    same["difference"] = abs(same["objective"] - reference["objective"]) / max(
+        abs(reference["objective"]), 1e-10
+    )
+    runs = [
+        ("complete", parts, reference),
+        ("bulk", parts, same),
+        ("bulk", problems, bulk(problems, time_limit)),
+    ]
     rows = [
-        {"problem": name, "method": method, "rows": of[0].n_rows, "unknowns": of[0].n_unknowns} | run
+        {"problem": name, "method": method, "rows": of[0].n_rows, "unknowns": of[0].n_unknowns}
+        | run
         for method, of, run in runs
     ]
     for row in rows:
         print(
-            f"{name:<14} {row['method']:<9} {row['rows']:>6} {row['unknowns']:>8} {row['seconds']:>8.2f} {row['rounds']:>7} "
-            f"{row['largest']:>8} {row.get('open', 0):>5} {row['objective']:>14.6f} {row.get('difference', math.nan):>10.1e}",
+            f"{name:<14} {row['method']:<9} {row['rows']:>6} {row['unknowns']:>8} "
+            f"{row['seconds']:>8.2f} {row['rounds']:>7} "
+            f"{row['largest']:>8} {row.get('open', 0):>5} {row['objective']:>14.6f} "
+            f"{row.get('difference', math.nan):>10.1e}",
             flush=True,
         )
     return rows
@@ -96,25 +118,45 @@ def compare(name: str, problems: Sequence[Pieces], part: int, time_limit: float)
 
 def main() -> None:
     """Run the bench."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default="auto")
     parser.add_argument("--data-dir")
     parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--part", type=int, default=2_000, help="rows that both methods solve")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[8, 25, 100], help="numbers of features of the hinge LPs")
-    parser.add_argument("--margin-sizes", type=int, nargs="+", default=[8, 25], help="those of the margin LPs")
-    parser.add_argument("--weights", type=float, nargs="+", default=[1.0, 9.0], help="weights of the own class")
+    parser.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=[8, 25, 100],
+        help="numbers of features of the hinge LPs",
+    )
+    parser.add_argument(
+        "--margin-sizes", type=int, nargs="+", default=[8, 25], help="those of the margin LPs"
+    )
+    parser.add_argument(
+        "--weights", type=float, nargs="+", default=[1.0, 9.0], help="weights of the own class"
+    )
     parser.add_argument("--time-limit", type=float, default=120.0, help="seconds for one LP")
-    parser.add_argument("--quick", action="store_true", help="the digits, 8 features, parts of 500 rows")
+    parser.add_argument(
+        "--quick", action="store_true", help="the digits, 8 features, parts of 500 rows"
+    )
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.rows, arguments.part, arguments.sizes, arguments.margin_sizes = 5_000, 500, [8], [8]
+        arguments.rows, arguments.part, arguments.sizes, arguments.margin_sizes = (
+            5_000,
+            500,
+            [8],
+            [8],
+        )
         arguments.data, arguments.time_limit = "digits", 5.0
     data = load(arguments.data, data_dir=arguments.data_dir)
     images, labels = data.X_train[: arguments.rows], data.y_train[: arguments.rows].astype(np.int64)
     print(
-        f"{'problem':<14} {'method':<9} {'rows':>6} {'unknowns':>8} {'seconds':>8} {'rounds':>7} {'largest':>8} {'open':>5} "
+        f"{'problem':<14} {'method':<9} {'rows':>6} {'unknowns':>8} {'seconds':>8} {'rounds':>7} "
+        f"{'largest':>8} {'open':>5} "
         f"{'objective':>14} {'difference':>10}"
     )
     rows = []
@@ -122,9 +164,16 @@ def main() -> None:
         for size in arguments.sizes:
             for weight in arguments.weights:
                 problems = list(hinges(features(images, size), labels, weight))
-                rows += compare(f"hinge, w={weight:g}", problems, arguments.part, arguments.time_limit)
+                rows += compare(
+                    f"hinge, w={weight:g}", problems, arguments.part, arguments.time_limit
+                )
         for size in arguments.margin_sizes:
-            rows += compare("margin", [margin(features(images, size), labels)], arguments.part, arguments.time_limit)
+            rows += compare(
+                "margin",
+                [margin(features(images, size), labels)],
+                arguments.part,
+                arguments.time_limit,
+            )
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump({"options": vars(arguments), "rows": rows}, file, indent=2)

@@ -1,10 +1,11 @@
 """How many epochs serve the report's setting before the last layer is post-processed on all images.
 
-Trains with the preset goebbels2021, the last layer post-processed after every batch, on the first 50,000 MNIST images, from
-the best of five starts and with the tie-break that ``bench/goebbels2021.py`` takes, too. After some epochs a copy of the
-network is post-processed on all of them. What judges are training images 50,001 to 60,000 (with the digits, their
-last 300 training images): for each epoch the accuracy of the network, and of the copy post-processed by `l1` and by `margin`.
-"""
+Trains with the preset goebbels2021, the last layer post-processed after every batch, on the first
+50,000 MNIST images, from the best of five starts and with the tie-break that
+``bench/goebbels2021.py`` takes, too. After some epochs a copy of the network is post-processed on
+all of them. What judges are training images 50,001 to 60,000 (with the digits, their last 300
+training images): for each epoch the accuracy of the network, and of the copy post-processed by `l1`
+and by `margin`."""
 
 from __future__ import annotations
 
@@ -38,8 +39,13 @@ def curve(data: Dataset, seed: int, arguments: argparse.Namespace) -> Iterator[d
     X, y, X_judge, y_judge = parts(data)
     net, trials, batches = ("784-4-10", 2, 2) if arguments.quick else (NET, TRIALS, BATCHES)
     changes = {"batches": batches, "epochs": max(arguments.epochs), "seed": seed, "tie_break": "l2"}
-    settings = preset("goebbels2021").settings(changes | ({"max_sweeps": 2} if arguments.quick else {}))
-    networks = [Network.from_notation(net, init="he", seed=derived_seed(seed, trial)) for trial in range(trials)]
+    settings = preset("goebbels2021").settings(
+        changes | ({"max_sweeps": 2} if arguments.quick else {})
+    )
+    networks = [
+        Network.from_notation(net, init="he", seed=derived_seed(seed, trial))
+        for trial in range(trials)
+    ]
     samples = TrainingData.of(networks[0], X, y)
     with Workers(arguments.jobs) as workers:
         chosen = choose_initialization(networks, samples, settings, workers).network
@@ -52,18 +58,24 @@ def curve(data: Dataset, seed: int, arguments: argparse.Namespace) -> Iterator[d
                 "l1": postprocess(state.network, X, y, objective="l1", n_jobs=1),
                 "margin": postprocess(state.network, X, y, objective="margin", gap=0.01, n_jobs=1),
             }
-            yield {"seed": seed, "epoch": epoch} | {name: copy.accuracy(X_judge, y_judge) for name, copy in copies.items()}
+            yield {"seed": seed, "epoch": epoch} | {
+                name: copy.accuracy(X_judge, y_judge) for name, copy in copies.items()
+            }
 
 
 def main() -> None:
     """Run the bench."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, nargs="+", default=[1, 2, 5, 10])
     parser.add_argument("--seeds", type=int, default=2, help="seeds 0 to N - 1")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--data", default="auto")
     parser.add_argument("--data-dir")
-    parser.add_argument("--quick", action="store_true", help="the digits, two short epochs, one seed")
+    parser.add_argument(
+        "--quick", action="store_true", help="the digits, two short epochs, one seed"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     if arguments.quick:

@@ -1,15 +1,18 @@
-"""The experiments of GDSolver (Ashok et al. 2022): regressions, and classification with less and less data.
+"""The experiments of GDSolver (Ashok et al. 2022): regressions, and classification with less and
+less data.
 
-``regression`` is its Table 1: four functions of the first two of three uniform inputs, 1,000 samples, a network of 16 ReLUs.
-Every gradient baseline is measured after 10 and after 20 epochs; GDSolver is 8 or 10 epochs of stochastic gradient descent and
-one program of the last layer, in three readings: ``paper``, any point at which no error of 32 samples is larger; ``each``, the
-least total error of these; ``free``, the least total error of 200 samples, with no bound on the single ones. ``radius``
-compares intervals of the weights on other samples.
+``regression`` is its Table 1: four functions of the first two of three uniform inputs, 1,000
+samples, a network of 16 ReLUs. Every gradient baseline is measured after 10 and after 20 epochs;
+GDSolver is 8 or 10 epochs of stochastic gradient descent and one program of the last layer, in
+three readings: ``paper``, any point at which no error of 32 samples is larger; ``each``, the least
+total error of these; ``free``, the least total error of 200 samples, with no bound on the single
+ones. ``radius`` compares intervals of the weights on other samples.
 
-``mnist`` and ``cifar`` are its experiment 2: for every number of training samples the baselines train for 20 epochs on all of
-them. GDSolver trains in two rounds of at most 10 epochs on four fifths, stalls and undoes by the last fifth, and gives the
-solver 32 wrong samples: alone (``paper``), or with 96 right ones that are to stay right (``kept``). ``margin`` compares
-intervals and margins on training samples alone.
+``mnist`` and ``cifar`` are its experiment 2: for every number of training samples the baselines
+train for 20 epochs on all of them. GDSolver trains in two rounds of at most 10 epochs on four
+fifths, stalls and undoes by the last fifth, and gives the solver 32 wrong samples: alone
+(``paper``), or with 96 right ones that are to stay right (``kept``). ``margin`` compares intervals
+and margins on training samples alone.
 
 In DIR go ``results.json``, ``results.md`` and the figures. Test samples decide nothing.
 """
@@ -64,7 +67,8 @@ CLASSIFIERS: dict[str, dict[str, Any]] = {
     "paper": {"keep": 0, "radius": 8.0, "epsilon": 1.0},
     "kept": {"keep": 96, "radius": 8.0, "epsilon": 1.0},
 }
-"""Classification programs; radius and margin are those of the highest accuracy in the experiment ``margin``."""
+"""Classification programs; radius and margin are those of the highest accuracy in the experiment
+``margin``."""
 
 RADII = (0.25, 1.0, 4.0, 16.0, 64.0)
 MARGINS = tuple(itertools.product((0.5, 2.0, 8.0, 32.0), (0.1, 1.0, 4.0)))
@@ -75,7 +79,8 @@ OTHERS = 100
 
 EPOCHS = 20
 FEWER = 8
-"""Epochs of GDSolver with which it ends, the program included, in half the time of the baselines."""
+"""Epochs of GDSolver with which it ends, the program included, in half the time of the
+baselines."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,13 @@ QUICK = Scope(1, ("affine", "formula"), (100,), ())
 
 
 def descended(
-    module: nn.Module, optimizer: str, scheduled: bool, X: np.ndarray, y: np.ndarray, epochs: int, seed: int
+    module: nn.Module,
+    optimizer: str,
+    scheduled: bool,
+    X: np.ndarray,
+    y: np.ndarray,
+    epochs: int,
+    seed: int,
 ) -> tuple[TorchTrainee, float]:
     """Train by gradient descent alone; return the trainee and the seconds."""
     chosen = OPTIMIZERS[optimizer](module.parameters())
@@ -114,7 +125,9 @@ def baseline_name(optimizer: str, scheduled: bool) -> str:
 
 def regression(scope: Scope) -> Iterator[dict[str, Any]]:
     """Yield one measurement after the other of Table 1."""
-    variants = [(f"GDSolver, {reading}", EPOCHS // 2, options) for reading, options in READINGS.items()]
+    variants = [
+        (f"GDSolver, {reading}", EPOCHS // 2, options) for reading, options in READINGS.items()
+    ]
     variants += [(f"GDSolver, {reading}", FEWER, options) for reading, options in READINGS.items()]
     return _regression(scope.functions, range(scope.seeds), variants)
 
@@ -142,18 +155,27 @@ def _regression(
                 torch.manual_seed(seed)
                 return nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 2))
 
-            descended(module(), "SGD", False, X, y, 1, seed)  # what is done only once does not count
+            descended(
+                module(), "SGD", False, X, y, 1, seed
+            )  # what is done only once does not count
             common = {"experiment": "regression", "function": name, "seed": seed}
             for epochs in (EPOCHS // 2, EPOCHS):
                 for optimizer, scheduled in BASELINES:
                     trainee, seconds = descended(module(), optimizer, scheduled, X, y, epochs, seed)
                     method = baseline_name(optimizer, scheduled)
-                    yield common | {"method": method, "epochs": epochs, "mse": trainee.loss(X_test, y_test), "seconds": seconds}
+                    yield common | {
+                        "method": method,
+                        "epochs": epochs,
+                        "mse": trainee.loss(X_test, y_test),
+                        "seconds": seconds,
+                    }
             for method, epochs, options in variants:
                 network = module()
                 trainee, seconds = descended(network, "SGD", False, X, y, epochs, seed)
                 began = time.perf_counter()
-                fit = hybrid.finetune_last_layer(network, X, y, solver="highs", seed=seed, **options)
+                fit = hybrid.finetune_last_layer(
+                    network, X, y, solver="highs", seed=seed, **options
+                )
                 solving = time.perf_counter() - began
                 yield common | {
                     "method": method,
@@ -179,14 +201,23 @@ def convolutional() -> nn.Module:
 
 
 def classification(
-    experiment: str, build: Callable[[], nn.Module], data: tuple[np.ndarray, ...], counts: tuple[int, ...], scope: Scope
+    experiment: str,
+    build: Callable[[], nn.Module],
+    data: tuple[np.ndarray, ...],
+    counts: tuple[int, ...],
+    scope: Scope,
 ) -> Iterator[dict[str, Any]]:
     """Yield one measurement after the other of experiment 2."""
-    return _classification(experiment, build, data, counts, range(scope.seeds), BASELINES, CLASSIFIERS)
+    return _classification(
+        experiment, build, data, counts, range(scope.seeds), BASELINES, CLASSIFIERS
+    )
 
 
-def margins(data: tuple[np.ndarray, ...], counts: tuple[int, ...], scope: Scope) -> Iterator[dict[str, Any]]:
-    """Yield the same with every radius and margin; a sixth of the training samples takes the place of the test samples."""
+def margins(
+    data: tuple[np.ndarray, ...], counts: tuple[int, ...], scope: Scope
+) -> Iterator[dict[str, Any]]:
+    """Yield the same with every radius and margin; a sixth of the training samples takes the place
+    of the test samples."""
     X, y = data[:2]
     order = np.random.default_rng(OTHERS).permutation(len(X))
     train, held = np.split(order, [len(X) * 5 // 6])
@@ -195,7 +226,9 @@ def margins(data: tuple[np.ndarray, ...], counts: tuple[int, ...], scope: Scope)
         for radius, epsilon in MARGINS
     }
     seeds = range(OTHERS, OTHERS + max(1, scope.seeds // 2))
-    return _classification("margin", perceptron, (X[train], y[train], X[held], y[held]), counts, seeds, (), variants)
+    return _classification(
+        "margin", perceptron, (X[train], y[train], X[held], y[held]), counts, seeds, (), variants
+    )
 
 
 def _classification(
@@ -224,7 +257,11 @@ def _classification(
             for optimizer, scheduled in baselines:
                 trainee, seconds = descended(module(), optimizer, scheduled, X, y, EPOCHS, seed)
                 score = float(np.mean(trainee.predicted(X_test) == y_test))
-                yield common | {"method": baseline_name(optimizer, scheduled), "accuracy": score, "seconds": seconds}
+                yield common | {
+                    "method": baseline_name(optimizer, scheduled),
+                    "accuracy": score,
+                    "seconds": seconds,
+                }
             for optimizer in OPTIMIZERS:
                 for reading, options in variants.items():
                     network = module()
@@ -252,7 +289,8 @@ def _classification(
 
 
 def arrays(path: Path) -> tuple[np.ndarray, ...]:
-    """Return CIFAR-10 from an .npz file: X, y, X_test, y_test, or the images and labels under their longer names."""
+    """Return CIFAR-10 from an .npz file: X, y, X_test, y_test, or the images and labels under their
+    longer names."""
     with np.load(path, allow_pickle=False) as archive:
         names = ("X", "y", "X_test", "y_test")
         if "train_images" in archive.files:
@@ -285,20 +323,26 @@ def means(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, A
 
 
 def regression_table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield Table 1: means over the seeds, and the ratios to the best baseline at twice the epochs."""
+    """Yield Table 1: means over the seeds, and the ratios to the best baseline at twice the
+    epochs."""
     found = means(rows, ("function", "method", "epochs"))
-    yield "| function | method | epochs | mean squared error | seconds | error / best at 20 | seconds / its seconds |"
+    ratios_of_best = "error / best at 20 | seconds / its seconds"
+    yield f"| function | method | epochs | mean squared error | seconds | {ratios_of_best} |"
     yield "|---|---|---|---|---|---|---|"
     ratios: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for name in dict.fromkeys(entry["function"] for entry in found):
         chosen = [entry for entry in found if entry["function"] == name]
-        best = min((entry for entry in chosen if entry["epochs"] == EPOCHS), key=lambda entry: float(entry["mse"]))
+        best = min(
+            (entry for entry in chosen if entry["epochs"] == EPOCHS),
+            key=lambda entry: float(entry["mse"]),
+        )
         for entry in chosen:
             error, seconds = entry["mse"] / best["mse"], entry["seconds"] / best["seconds"]
             if entry["method"].startswith("GDSolver"):
                 ratios.setdefault((entry["method"], entry["epochs"]), []).append((error, seconds))
             yield (
-                f"| {name} | {entry['method']} | {entry['epochs']} | {entry['mse']:.5g} | {entry['seconds']:.3f} | "
+                f"| {name} | {entry['method']} | {entry['epochs']} | {entry['mse']:.5g} | "
+                f"{entry['seconds']:.3f} | "
                 f"{error:.2f} | {seconds:.2f} |"
             )
     for (method, epochs), pairs in ratios.items():
@@ -307,7 +351,8 @@ def regression_table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def classification_table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield test accuracies by the number of samples, and of GDSolver also the share of rounds that were undone."""
+    """Yield test accuracies by the number of samples, and of GDSolver also the share of rounds that
+    were undone."""
     found = means(rows, ("method", "samples"))
     counts = list(dict.fromkeys(entry["samples"] for entry in found))
     yield "| method | " + " | ".join(f"{count} samples" for count in counts) + " |"
@@ -325,12 +370,15 @@ def tables(results: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     for name, rows in results.items():
         yield f"## {name}"
         yield ""
-        yield from (regression_table if name in ("regression", "radius") else classification_table)(rows)
+        yield from (regression_table if name in ("regression", "radius") else classification_table)(
+            rows
+        )
         yield ""
 
 
 def plot(results: dict[str, list[dict[str, Any]]], out: Path) -> None:
-    """Draw test accuracy against samples, as in the paper's Figures 4 and 5, and the errors of Table 1."""
+    """Draw test accuracy against samples, as in the paper's Figures 4 and 5, and the errors of
+    Table 1."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -345,9 +393,17 @@ def plot(results: dict[str, list[dict[str, Any]]], out: Path) -> None:
             functions = list(dict.fromkeys(entry["function"] for entry in found))
             bars = list(dict.fromkeys((entry["method"], entry["epochs"]) for entry in found))
             for number, (method, epochs) in enumerate(bars):
-                heights = [e["mse"] for e in found if (e["method"], e["epochs"]) == (method, epochs)]
+                heights = [
+                    e["mse"] for e in found if (e["method"], e["epochs"]) == (method, epochs)
+                ]
                 places = np.arange(len(functions)) + (number - len(bars) / 2) * 0.08
-                axis.bar(places, heights, 0.08, label=f"{method}, {epochs} epochs", color=plt.get_cmap("tab20")(number))
+                axis.bar(
+                    places,
+                    heights,
+                    0.08,
+                    label=f"{method}, {epochs} epochs",
+                    color=plt.get_cmap("tab20")(number),
+                )
             axis.set_xticks(range(len(functions)), functions)
             axis.set(yscale="log", ylabel="mean squared error on test samples")
         else:
@@ -355,7 +411,12 @@ def plot(results: dict[str, list[dict[str, Any]]], out: Path) -> None:
             for method in dict.fromkeys(entry["method"] for entry in found):
                 chosen = [entry for entry in found if entry["method"] == method]
                 style = "o-" if method.startswith("GDSolver") else "s--"
-                axis.plot([e["samples"] for e in chosen], [e["accuracy"] for e in chosen], style, label=method)
+                axis.plot(
+                    [e["samples"] for e in chosen],
+                    [e["accuracy"] for e in chosen],
+                    style,
+                    label=method,
+                )
             axis.set(xscale="log", xlabel="training samples", ylabel="test accuracy", title=name)
             axis.set_xticks(sorted({entry["samples"] for entry in found}))
             axis.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
@@ -369,14 +430,35 @@ def plot(results: dict[str, list[dict[str, Any]]], out: Path) -> None:
 
 def main() -> None:
     """Run the bench."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", required=True, metavar="DIR", type=Path)
-    parser.add_argument("--only", nargs="*", choices=("regression", "radius", "margin", "mnist", "cifar"))
-    parser.add_argument("--data", help="instead of MNIST (default: MNIST where it can be had, else digits; quick: digits)")
+    parser.add_argument(
+        "--only", nargs="*", choices=("regression", "radius", "margin", "mnist", "cifar")
+    )
+    parser.add_argument(
+        "--data",
+        help="instead of MNIST (default: MNIST where it can be had, else digits; quick: digits)",
+    )
     parser.add_argument("--data-dir")
-    parser.add_argument("--cifar", type=Path, metavar="FILE", help="CIFAR-10 as .npz; without it there is no such experiment")
-    parser.add_argument("--samples", type=int, nargs="+", help="numbers of samples of mnist or cifar (default: five)")
-    parser.add_argument("--quick", action="store_true", help="a seed, two functions, 100 samples: under three minutes")
+    parser.add_argument(
+        "--cifar",
+        type=Path,
+        metavar="FILE",
+        help="CIFAR-10 as .npz; without it there is no such experiment",
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        nargs="+",
+        help="numbers of samples of mnist or cifar (default: five)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a seed, two functions, 100 samples: under three minutes",
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
@@ -390,15 +472,24 @@ def main() -> None:
     if "radius" in wanted:
         runs["radius"] = radii(scope)
     if {"mnist", "margin"} & set(wanted):
-        data = load(arguments.data or ("digits" if arguments.quick else "auto"), data_dir=arguments.data_dir)
+        data = load(
+            arguments.data or ("digits" if arguments.quick else "auto"), data_dir=arguments.data_dir
+        )
         assert data.X_test is not None and data.y_test is not None
-        parts = data.X_train.astype(np.float32), data.y_train, data.X_test.astype(np.float32), data.y_test
+        parts = (
+            data.X_train.astype(np.float32),
+            data.y_train,
+            data.X_test.astype(np.float32),
+            data.y_test,
+        )
         if "margin" in wanted:
             runs["margin"] = margins(parts, scope.mnist, scope)
         if "mnist" in wanted:
             runs["mnist"] = classification("mnist", perceptron, parts, scope.mnist, scope)
     if "cifar" in wanted and arguments.cifar is not None:
-        runs["cifar"] = classification("cifar", convolutional, arrays(arguments.cifar), scope.cifar, scope)
+        runs["cifar"] = classification(
+            "cifar", convolutional, arrays(arguments.cifar), scope.cifar, scope
+        )
     results: dict[str, list[dict[str, Any]]] = {}
     for name, rows in runs.items():
         results[name] = []
@@ -406,7 +497,11 @@ def main() -> None:
             results[name].append(row)
             score = f"error {row['mse']:.5g}" if "mse" in row else f"accuracy {row['accuracy']:.4f}"
             what = row.get("function", f"{row.get('samples')} samples")
-            print(f"{name}: {row['method']}, {what}, seed {row['seed']}: {score}, {row['seconds']:.3f} s", flush=True)
+            print(
+                f"{name}: {row['method']}, {what}, seed {row['seed']}: {score}, "
+                f"{row['seconds']:.3f} s",
+                flush=True,
+            )
             (arguments.out / "results.json").write_text(json.dumps(results, indent=2))
     text = "\n".join(tables(results))
     (arguments.out / "results.md").write_text(text + "\n")

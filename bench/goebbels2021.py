@@ -1,12 +1,14 @@
-"""Every result of section 3 of Goebbels 2021: the report's figure, ours in its setting, ours at our defaults, and Adam's.
+"""Every result of section 3 of Goebbels 2021: the report's figure, ours in its setting, ours at our
+defaults, and Adam's.
 
-Each run is a command of the command line, ``layermilp train ...``, which the table of commands shows; so every number can be
-had by hand. The seeds are 0 to 4, and all are listed. Test images decide nothing: initializations are chosen on training
-images that the first batch does not hold, and the defaults were chosen on training images 50,001 to 60,000.
+Each run is a command of the command line, ``layermilp train ...``, which the table of commands
+shows; so every number can be had by hand. The seeds are 0 to 4, and all are listed. Test images
+decide nothing: initializations are chosen on training images that the first batch does not hold,
+and the defaults were chosen on training images 50,001 to 60,000.
 
-In DIR go ``results.json``, ``results.md`` (the tables), ``figure2.png`` and ``figure3.png`` (the kind of the report's), and
-the runs. Runs that are there already, by the same command, are not repeated.
-"""
+In DIR go ``results.json``, ``results.md`` (the tables), ``figure2.png`` and ``figure3.png`` (the
+kind of the report's), and the runs. Runs that are there already, by the same command, are not
+repeated."""
 
 from __future__ import annotations
 
@@ -27,15 +29,20 @@ from typing import Any
 
 NET, CONVOLUTION = "784-8-8-8-10", "28x28-mean4-conv3-10"
 
-SETTINGS = {"plain": "in its setting, read plainly", "report": "in its setting", "defaults": "at our defaults"}
+SETTINGS = {
+    "plain": "in its setting, read plainly",
+    "report": "in its setting",
+    "defaults": "at our defaults",
+}
 """How a result is reproduced.
 
-The report says that a good initialization in [-1, 1] was found by experiment, and does not say which of several optimal
-solutions goes on. Read plainly, weights start uniform in [-1, 1], and whichever solution the solver returns goes on. Its
-setting with what the experiment here found: weights start as He et al. scale them, cut at [-1, 1], the first batch chooses
-among five such starts, and of optimal solutions the nearest to the present weights goes on. Before the post-processing on all
-images, ten epochs are trained, by members of a committee five; the report also tried several. All else is the same in both.
-"""
+The report says that a good initialization in [-1, 1] was found by experiment, and does not say
+which of several optimal solutions goes on. Read plainly, weights start uniform in [-1, 1], and
+whichever solution the solver returns goes on. Its setting with what the experiment here found:
+weights start as He et al. scale them, cut at [-1, 1], the first batch chooses among five such
+starts, and of optimal solutions the nearest to the present weights goes on. Before the
+post-processing on all images, ten epochs are trained, by members of a committee five; the report
+also tried several. All else is the same in both. """
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,8 @@ class Experiment:
     options : dict
         Further options by setting; a setting that is missing is not run.
     adam : tuple of str
-        Options of ``adam.py``, which trains on the same images; none where there is nothing to compare.
+        Options of ``adam.py``, which trains on the same images; none where there is nothing to
+        compare.
     """
 
     name: str
@@ -70,7 +78,11 @@ class Experiment:
 def experiments(quick: bool) -> list[Experiment]:
     """Return the experiments; with `quick` fewer batches, sweeps, nodes, epochs and trials."""
     trials, ten, twenty, whole = ("2", "2", "2", "3") if quick else ("5", "10", "20", "600")
-    plain = ("--preset", "goebbels2021", *(("--max-sweeps", "1", "--node-limit", "1") if quick else ()))
+    plain = (
+        "--preset",
+        "goebbels2021",
+        *(("--max-sweeps", "1", "--node-limit", "1") if quick else ()),
+    )
     own = ("--epochs", "5") if quick else ()
     chosen = (*plain, "--init-trials", trials, "--tie-break", "l2")
     chosen_he = (*chosen, "--init", "he")
@@ -150,7 +162,8 @@ class Run:
 
 
 def measured(command: list[str]) -> tuple[str, float, float]:
-    """Run a command; return its output, wall seconds, and processor seconds of it and its workers."""
+    """Run a command; return its output, wall seconds, and processor seconds of it and its
+    workers."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -168,9 +181,20 @@ def kept(directory: Path, command: str) -> dict[str, Any] | None:
     return found if found["command"] == command else None
 
 
-def train(experiment: Experiment, setting: str, seed: int, source: list[str], jobs: int, out: Path) -> Run:
+def train(
+    experiment: Experiment, setting: str, seed: int, source: list[str], jobs: int, out: Path
+) -> Run:
     """Run ``layermilp train``, unless the same run is there."""
-    words = ["layermilp", "train", *experiment.common, *experiment.options[setting], "--seed", str(seed), "--jobs", str(jobs)]
+    words = [
+        "layermilp",
+        "train",
+        *experiment.common,
+        *experiment.options[setting],
+        "--seed",
+        str(seed),
+        "--jobs",
+        str(jobs),
+    ]
     command, directory = " ".join(words), out / f"{experiment.name}-{setting}-{seed}"
     found = kept(directory, command)
     if found is None:
@@ -181,23 +205,44 @@ def train(experiment: Experiment, setting: str, seed: int, source: list[str], jo
         found = {"command": command, "wall": wall, "processor": processor, "summary": summary}
         (directory / "measured.json").write_text(json.dumps(found, indent=2))
     summary = found["summary"]
-    notes = {key: summary[key] for key in ("train_accuracy", "seen_accuracy", "test_accuracy", "init_scores", "sweeps")}
-    return Run(seed, summary[experiment.figure], found["wall"], found["processor"], command, directory.name, notes)
+    notes = {
+        key: summary[key]
+        for key in ("train_accuracy", "seen_accuracy", "test_accuracy", "init_scores", "sweeps")
+    }
+    return Run(
+        seed,
+        summary[experiment.figure],
+        found["wall"],
+        found["processor"],
+        command,
+        directory.name,
+        notes,
+    )
 
 
 def adam(experiment: Experiment, seed: int, source: list[str], jobs: int, out: Path) -> Run:
     """Run the gradient baseline on the same images, once for experiments that share it."""
     words = ["bench/adam.py", *experiment.adam, "--seed", str(seed), "--threads", str(jobs)]
-    command, directory = " ".join(["python", *words]), out / "-".join(["adam", *experiment.adam[1::2], str(seed)])
+    command, directory = (
+        " ".join(["python", *words]),
+        out / "-".join(["adam", *experiment.adam[1::2], str(seed)]),
+    )
     directory.mkdir(parents=True, exist_ok=True)
     found = kept(directory, command)
     if found is None:
         script = Path(__file__).with_name("adam.py")
         output, wall, processor = measured([sys.executable, str(script), *words[1:], *source])
-        found = {"command": command, "wall": wall, "processor": processor, "summary": json.loads(output)}
+        found = {
+            "command": command,
+            "wall": wall,
+            "processor": processor,
+            "summary": json.loads(output),
+        }
         (directory / "measured.json").write_text(json.dumps(found, indent=2))
     figure = "train_accuracy" if experiment.figure == "seen_accuracy" else experiment.figure
-    return Run(seed, found["summary"][figure], found["wall"], found["processor"], command, directory.name)
+    return Run(
+        seed, found["summary"][figure], found["wall"], found["processor"], command, directory.name
+    )
 
 
 def summarized(runs: list[Run]) -> dict[str, Any]:
@@ -215,10 +260,16 @@ def summarized(runs: list[Run]) -> dict[str, Any]:
 
 def collect(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Make all runs; write the results after each experiment."""
-    source = ["--data", arguments.data] + (["--data-dir", arguments.data_dir] if arguments.data_dir else [])
+    source = ["--data", arguments.data] + (
+        ["--data-dir", arguments.data_dir] if arguments.data_dir else []
+    )
     has_torch = importlib.util.find_spec("torch") is not None
     results: dict[str, Any] = {
-        "machine": {"platform": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
+        "machine": {
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+        },
         "quick": arguments.quick,
         "adam": "PyTorch" if has_torch else "not run: pip install '.[bench]' brings PyTorch",
         "experiments": {},
@@ -236,12 +287,20 @@ def collect(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
                 runs = []
                 for seed in range(arguments.seeds):
                     runs.append(train(experiment, setting, seed, source, arguments.jobs, out))
-                    print(f"{experiment.name}, {SETTINGS[setting]}, seed {seed}: {runs[-1].accuracy:.4f}, "
-                          f"{runs[-1].wall_seconds:.1f} s", file=sys.stderr, flush=True)
+                    print(
+                        f"{experiment.name}, {SETTINGS[setting]}, seed {seed}: "
+                        f"{runs[-1].accuracy:.4f}, "
+                        f"{runs[-1].wall_seconds:.1f} s",
+                        file=sys.stderr,
+                        flush=True,
+                    )
                 entry[setting] = summarized(runs)
         if has_torch and experiment.adam:
             entry["adam"] = summarized(
-                [adam(experiment, seed, source, arguments.jobs, out) for seed in range(arguments.seeds)]
+                [
+                    adam(experiment, seed, source, arguments.jobs, out)
+                    for seed in range(arguments.seeds)
+                ]
             )
         results["experiments"][experiment.name] = entry
         (out / "results.json").write_text(json.dumps(results, indent=2))
@@ -258,7 +317,8 @@ def table(results: dict[str, Any]) -> Iterator[str]:
         cells = [cell(entry.get(column)) for column in columns]
         yield f"| {entry['title']} | {entry['published']} | " + " | ".join(cells) + " |"
     yield ""
-    yield "Each cell: mean and best accuracy, the seeds from 0 on in brackets, mean wall seconds / processor seconds of a run."
+    seconds = "mean wall seconds / processor seconds of a run"
+    yield f"Each cell: mean and best accuracy, the seeds from 0 on in brackets, {seconds}."
     yield ""
     yield "Commands, for seed 0:"
     yield ""
@@ -274,7 +334,8 @@ def cell(summary: dict[str, Any] | None) -> str:
         return ""
     seeds = " ".join(f"{accuracy:.4f}" for accuracy in summary["accuracies"].values())
     return (
-        f"mean {summary['mean']:.4f}, best {summary['best']:.4f} ({seeds}), {summary['wall_seconds']:.0f} / "
+        f"mean {summary['mean']:.4f}, best {summary['best']:.4f} ({seeds}), "
+        f"{summary['wall_seconds']:.0f} / "
         f"{summary['processor_seconds']:.0f} s"
     )
 
@@ -298,12 +359,15 @@ def plot(results: dict[str, Any], out: Path) -> None:
 
 
 def plot_iterations(entry: dict[str, Any], out: Path) -> None:
-    """Bars of the kind of the report's Figure 2: how sweeps raise the accuracy on the first 100 images."""
+    """Bars of the kind of the report's Figure 2: how sweeps raise the accuracy on the first 100
+    images."""
     from matplotlib import colormaps
     from matplotlib import pyplot as plt
 
     settings = [setting for setting in SETTINGS if setting in entry]
-    figure, axes = plt.subplots(1, len(settings), figsize=(5.5 * len(settings), 4), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(settings), figsize=(5.5 * len(settings), 4), sharey=True, squeeze=False
+    )
     for axis, setting in zip(axes[0], settings, strict=True):
         for run in entry[setting]["runs"]:
             reached = 0.0
@@ -311,9 +375,17 @@ def plot_iterations(entry: dict[str, Any], out: Path) -> None:
             for number, record in enumerate(sweeps):
                 gain = max(record["batch_accuracy"] - reached, 0.0)
                 shade = colormaps["viridis"](number / max(len(sweeps) - 1, 1))
-                axis.bar(run["seed"], gain, bottom=reached, color=shade, edgecolor="white", linewidth=0.5)
+                axis.bar(
+                    run["seed"], gain, bottom=reached, color=shade, edgecolor="white", linewidth=0.5
+                )
                 reached += gain
-            axis.text(run["seed"], reached + 0.01, f"{reached:.2f}\n{run['wall_seconds']:.0f} s", ha="center", fontsize=8)
+            axis.text(
+                run["seed"],
+                reached + 0.01,
+                f"{reached:.2f}\n{run['wall_seconds']:.0f} s",
+                ha="center",
+                fontsize=8,
+            )
         axis.set(title=f"First 100 images, {SETTINGS[setting]}", xlabel="seed", ylim=(0.0, 1.15))
         axis.set_xticks([run["seed"] for run in entry[setting]["runs"]])
         axis.spines[["top", "right"]].set_visible(False)
@@ -324,11 +396,14 @@ def plot_iterations(entry: dict[str, Any], out: Path) -> None:
 
 
 def plot_batches(entry: dict[str, Any], out: Path) -> None:
-    """Curves of the kind of the report's Figure 3: accuracy on the batch, on all images seen, and on the test images."""
+    """Curves of the kind of the report's Figure 3: accuracy on the batch, on all images seen, and
+    on the test images."""
     from matplotlib import pyplot as plt
 
     settings = [setting for setting in SETTINGS if setting in entry]
-    figure, axes = plt.subplots(1, len(settings), figsize=(6.5 * len(settings), 4), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(settings), figsize=(6.5 * len(settings), 4), sharey=True, squeeze=False
+    )
     for axis, setting in zip(axes[0], settings, strict=True):
         best = max(entry[setting]["runs"], key=lambda run: run["accuracy"])
         ends = {record["batch"]: record for record in history(out, best)}
@@ -337,11 +412,16 @@ def plot_batches(entry: dict[str, Any], out: Path) -> None:
             ("seen_accuracy", "on all images seen"),
             ("test_accuracy", "on the test images"),
         ):
-            points = {batch: record[key] for batch, record in ends.items() if record[key] is not None}
+            points = {
+                batch: record[key] for batch, record in ends.items() if record[key] is not None
+            }
             axis.plot(list(points), list(points.values()), label=label, linewidth=1.5)
         axis.axhline(best["accuracy"], color="gray", linewidth=0.8, linestyle=":")
         axis.set(
-            title=f"{entry['title']}, {SETTINGS[setting]}, seed {best['seed']}: {best['accuracy']:.3f}",
+            title=(
+                f"{entry['title']}, {SETTINGS[setting]}, seed {best['seed']}: "
+                f"{best['accuracy']:.3f}"
+            ),
             xlabel="batch",
             ylim=(0.0, 1.02),
         )
@@ -355,13 +435,26 @@ def plot_batches(entry: dict[str, Any], out: Path) -> None:
 
 def main() -> None:
     """Run the bench."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", required=True, metavar="DIR", help="where results, figures and runs go")
-    parser.add_argument("--quick", action="store_true", help="the digits, one seed, few batches: under two minutes")
-    parser.add_argument("--seeds", type=int, default=None, help="seeds 0 to N - 1 (default: 5, quick 1)")
-    parser.add_argument("--only", nargs="*", metavar="NAME", help="experiments to run (default: all)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="where results, figures and runs go"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="the digits, one seed, few batches: under two minutes"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=None, help="seeds 0 to N - 1 (default: 5, quick 1)"
+    )
+    parser.add_argument(
+        "--only", nargs="*", metavar="NAME", help="experiments to run (default: all)"
+    )
     parser.add_argument("--setting", choices=SETTINGS, help="only this setting")
-    parser.add_argument("--data", help="default: MNIST where it is at hand or can be downloaded, else digits; quick: digits")
+    parser.add_argument(
+        "--data",
+        help="default: MNIST where it is at hand or can be downloaded, else digits; quick: digits",
+    )
     parser.add_argument("--data-dir")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()

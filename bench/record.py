@@ -1,10 +1,10 @@
 """Record weight programs of training runs into ``programs.npz``: what `formulations.py` times.
 
-The images are scikit-learn's digits, each turned, scaled and moved a little by a seed and drawn into 28 x 28 pixels, so that
-the programs are of MNIST's size and sparsity without its files. Every run trains as the report does, by mixed-integer
-programs in all layers; the hidden layers' programs of the batches asked for are kept as they were handed to the workers, and
-of a layer's neurons some by a seed. Values are rounded to single precision, which is what the recorded programs are then.
-"""
+The images are scikit-learn's digits, each turned, scaled and moved a little by a seed and drawn
+into 28 x 28 pixels, so that the programs are of MNIST's size and sparsity without its files. Every
+run trains as the report does, by mixed-integer programs in all layers; the hidden layers' programs
+of the batches asked for are kept as they were handed to the workers, and of a layer's neurons some
+by a seed. Values are rounded to single precision, which is what the recorded programs are then."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ FIELDS = ("constants", "lower", "upper", "start", "targets")
 
 @dataclass(frozen=True)
 class Source:
-    """A run whose programs are kept: net, initialization, preset or defaults, samples per batch, the batches, the neurons."""
+    """A run whose programs are kept: net, initialization, preset or defaults, samples per batch,
+    the batches, the neurons."""
 
     net: str
     init: str
@@ -55,12 +56,19 @@ class Source:
 
     @property
     def settings(self) -> Settings:
-        """Of the run. Programs end as they do in training, by targets' gap and nodes, solved by HiGHS."""
-        options: dict[str, Any] = dict(preset(self.preset).options) if self.preset else {"ridge": 0.0}
+        """Of the run. Programs end as they do in training, by targets' gap and nodes, solved by
+        HiGHS."""
+        options: dict[str, Any] = (
+            dict(preset(self.preset).options) if self.preset else {"ridge": 0.0}
+        )
         options |= {"epochs": 1, "max_sweeps": 1, "postprocess": "none"}
         tie_break = options.pop("tie_break", "l2")
-        setup = Setup(solver="highs", limits=Limits(node_limit=20), target_gap=0.05, tie_break=tie_break)
-        return Settings(batches=max(self.batches), batch_size=self.batch_size, setup=setup, **options)
+        setup = Setup(
+            solver="highs", limits=Limits(node_limit=20), target_gap=0.05, tie_break=tie_break
+        )
+        return Settings(
+            batches=max(self.batches), batch_size=self.batch_size, setup=setup, **options
+        )
 
 
 SOURCES = tuple(
@@ -72,11 +80,13 @@ SOURCES = tuple(
     )
     for size in (50, 100, 300)
 )
-"""First, middle and last hidden layers, the first batch and a trust region, 50, 100 and 300 samples, dense and conv."""
+"""First, middle and last hidden layers, the first batch and a trust region, 50, 100 and 300
+samples, dense and conv."""
 
 
 def images(count: int, seed: int) -> tuple[FloatArray, IntArray]:
-    """Return warped digits as whole gray values of 0 to 255 over 255, shape ``(count, 784)``, and their labels.
+    """Return warped digits as whole gray values of 0 to 255 over 255, shape ``(count, 784)``, and
+    their labels.
 
     Every digit comes once before one comes again, otherwise warped.
     """
@@ -90,7 +100,9 @@ def images(count: int, seed: int) -> tuple[FloatArray, IntArray]:
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         offset = np.array([3.5, 3.5]) - turn @ (13.5 + rng.uniform(-1.0, 1.0, 2))
         image[:] = affine_transform(digit.reshape(8, 8) / 16.0, turn, offset, (28, 28), order=1)
-    return np.round(255.0 * np.clip(drawn, 0.0, 1.0)).reshape(count, 784) / 255.0, labels[chosen].astype(np.int64)
+    return np.round(255.0 * np.clip(drawn, 0.0, 1.0)).reshape(count, 784) / 255.0, labels[
+        chosen
+    ].astype(np.int64)
 
 
 def record(source: Source, seed: int) -> dict[str, ReluRegression]:
@@ -114,13 +126,17 @@ def record(source: Source, seed: int) -> dict[str, ReluRegression]:
             for i, problems in enumerate(reversed(layers)):
                 chosen = np.sort(rng.permutation(len(problems))[: source.neurons])
                 if state.batch in source.batches:
-                    found |= {f"{source.name}-batch{state.batch}-layer{i + 1}-neuron{k + 1}": problems[k] for k in chosen}
+                    found |= {
+                        f"{source.name}-batch{state.batch}-layer{i + 1}-neuron{k + 1}": problems[k]
+                        for k in chosen
+                    }
             layers.clear()
     return found
 
 
 def save(problems: Mapping[str, ReluRegression], path: Path) -> None:
-    """Write programs; equal matrices, as those of a layer's neurons and of runs on equal images, are stored once."""
+    """Write programs; equal matrices, as those of a layer's neurons and of runs on equal images,
+    are stored once."""
     arrays: dict[str, Any] = {}
     numbers: dict[bytes, int] = {}
     for name, problem in problems.items():
@@ -136,7 +152,9 @@ def save(problems: Mapping[str, ReluRegression], path: Path) -> None:
             f"{name}/matrix": np.array(number),
             f"{name}/big_m": np.float32(problem.big_m),
         }
-        arrays |= {f"{name}/{field}": getattr(problem, field).astype(np.float32) for field in FIELDS}
+        arrays |= {
+            f"{name}/{field}": getattr(problem, field).astype(np.float32) for field in FIELDS
+        }
     np.savez_compressed(path, **arrays)
 
 
@@ -151,7 +169,9 @@ def load(path: Path = PROGRAMS) -> dict[str, ReluRegression]:
         )
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         data = values.astype(np.float64)[codes]
-        return sparse.csr_array((data, indices.astype(np.int32), indptr), shape=(lengths.size, columns))
+        return sparse.csr_array(
+            (data, indices.astype(np.int32), indptr), shape=(lengths.size, columns)
+        )
 
     return {
         name: ReluRegression(
@@ -165,7 +185,9 @@ def load(path: Path = PROGRAMS) -> dict[str, ReluRegression]:
 
 def main() -> None:
     """Record the set anew."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=PROGRAMS)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -1,10 +1,11 @@
 """What one sweep costs, against samples per batch, width and depth.
 
-One batch of warped digits (see `record.py`) is trained for one sweep. From 784-8-8-8-10 and 100 samples one quantity changes
-at a time. ``ridge`` is the default; ``milp`` fits hidden layers by mixed-integer programs, as the report does (``ridge=0``).
-Seconds are wall seconds of `layermilp.train` without its start; megabytes are the largest resident size of the process and
-of its largest worker together. Slopes are those of log seconds against log size (for depth: against layers).
-"""
+One batch of warped digits (see `record.py`) is trained for one sweep. From 784-8-8-8-10 and 100
+samples one quantity changes at a time. ``ridge`` is the default; ``milp`` fits hidden layers by
+mixed-integer programs, as the report does (``ridge=0``). Seconds are wall seconds of
+`layermilp.train` without its start; megabytes are the largest resident size of the process and of
+its largest worker together. Slopes are those of log seconds against log size (for depth: against
+layers)."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ SETTINGS: dict[str, dict[str, Any]] = {"ridge": {}, "milp": {"ridge": 0.0}}
 
 @dataclass(frozen=True)
 class Point:
-    """What is timed: the quantity that changes and its size, the setting, the net, the samples, the workers."""
+    """What is timed: the quantity that changes and its size, the setting, the net, the samples, the
+    workers."""
 
     quantity: str
     size: int
@@ -56,23 +58,36 @@ def points(quick: bool, jobs: int, only: Collection[str]) -> Iterator[Point]:
     for setting in [name for name in SETTINGS if name in only] or SETTINGS:
         for quantity in [name for name in SIZES if name in only] or SIZES:
             for size in (QUICK_SIZES if quick else SIZES)[quantity]:
-                hidden = [size if quantity == "width" else width] * (size if quantity == "depth" else 3)
+                hidden = [size if quantity == "width" else width] * (
+                    size if quantity == "depth" else 3
+                )
                 net = "-".join(map(str, (784, *hidden, 10)))
-                yield Point(quantity, size, setting, net, size if quantity == "samples" else samples, jobs)
+                yield Point(
+                    quantity, size, setting, net, size if quantity == "samples" else samples, jobs
+                )
 
 
 def measure(point: Point, seed: int) -> dict[str, float]:
     """Train one sweep in this process."""
     network = Network.from_notation(point.net, seed=seed)
     data = TrainingData.of(network, *images(point.samples, seed))
-    options = {"batches": 1, "batch_size": point.samples, "epochs": 1, "seed": seed, "postprocess": "none"}
+    options = {
+        "batches": 1,
+        "batch_size": point.samples,
+        "epochs": 1,
+        "seed": seed,
+        "postprocess": "none",
+    }
     with Workers(point.jobs) as workers:
         began = time.perf_counter()
         trained = run(network, data, Settings(**options, **SETTINGS[point.setting]), workers)
         seconds = time.perf_counter() - began
     # Of children the system tells the memory once they have ended.
     get_reusable_executor().shutdown(wait=True)
-    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, children = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return {
         "seconds": seconds,
         "megabytes": (own + children) / 1024.0,
@@ -106,14 +121,22 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(1, len(SIZES), figsize=(4 * len(SIZES), 3.5), sharey=True)
     for axis, quantity in zip(axes, SIZES, strict=True):
         for setting in SETTINGS:
-            chosen = [row for row in rows if (row["quantity"], row["setting"]) == (quantity, setting)]
+            chosen = [
+                row for row in rows if (row["quantity"], row["setting"]) == (quantity, setting)
+            ]
             if chosen:
                 sizes, seconds = ([row[key] for row in chosen] for key in ("size", "seconds"))
                 axis.loglog(sizes, seconds, "o-", label=f"{setting}, slope {slope(chosen):.2f}")
         ticks = sorted({row["size"] for row in rows if row["quantity"] == quantity})
         axis.set_xticks(ticks, [str(tick) for tick in ticks])
         axis.minorticks_off()
-        axis.set_xlabel({"samples": "samples per batch", "width": "neurons per layer", "depth": "hidden layers"}[quantity])
+        axis.set_xlabel(
+            {
+                "samples": "samples per batch",
+                "width": "neurons per layer",
+                "depth": "hidden layers",
+            }[quantity]
+        )
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     axes[0].set_ylabel("seconds of one sweep")
@@ -123,8 +146,15 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Run the bench."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=[*SIZES, *SETTINGS], help="these quantities, or settings, alone")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        choices=[*SIZES, *SETTINGS],
+        help="these quantities, or settings, alone",
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="small sizes")
@@ -136,12 +166,16 @@ def main() -> None:
         print(json.dumps(measure(Point(**json.loads(arguments.point)), arguments.seed)))
         return
     rows: list[dict[str, Any]] = []
-    print(f"{'setting':<8} {'quantity':<9} {'size':>5} {'seconds':>9} {'MB':>7} {'programs':>9} at limit accuracy")
+    print(
+        f"{'setting':<8} {'quantity':<9} {'size':>5} {'seconds':>9} {'MB':>7} {'programs':>9} at "
+        "limit accuracy"
+    )
     for point in points(arguments.quick, arguments.jobs, arguments.only or ()):
         row = {**asdict(point), **measured_apart(point, arguments.seed)}
         rows.append(row)
         print(
-            f"{row['setting']:<8} {row['quantity']:<9} {row['size']:>5} {row['seconds']:>9.2f} {row['megabytes']:>7.0f} "
+            f"{row['setting']:<8} {row['quantity']:<9} {row['size']:>5} {row['seconds']:>9.2f} "
+            f"{row['megabytes']:>7.0f} "
             f"{row['programs']:>9.0f} {row['at_limit']:>8.0f} {row['accuracy']:>8.3f}",
             flush=True,
         )

@@ -1,8 +1,9 @@
-"""The gradient baseline of integer networks: a straight-through estimator in PyTorch (Courbariaux and Bengio 2016).
+"""The gradient baseline of integer networks: a straight-through estimator in PyTorch (Courbariaux
+and Bengio 2016).
 
-Weights are real numbers in [-1, 1] that are used rounded to multiples of 1/P, signs pass their gradient on where the sum is
-small, and Adam minimizes the squared hinge of all samples at once; the most accurate of the rounded networks is kept.
-"""
+Weights are real numbers in [-1, 1] that are used rounded to multiples of 1/P, signs pass their
+gradient on where the sum is small, and Adam minimizes the squared hinge of all samples at once; the
+most accurate of the rounded networks is kept."""
 
 from __future__ import annotations
 
@@ -40,7 +41,13 @@ class _Sign(torch.autograd.Function):
 
 
 def train(
-    X: np.ndarray, y: np.ndarray, hidden: int, bound: int, seed: int, steps: int = 2000, rate: float = 0.03
+    X: np.ndarray,
+    y: np.ndarray,
+    hidden: int,
+    bound: int,
+    seed: int,
+    steps: int = 2000,
+    rate: float = 0.03,
 ) -> IntegerNetwork:
     """Train a network of one hidden layer on samples whose labels are 0 and 1."""
     torch.manual_seed(seed)
@@ -50,7 +57,9 @@ def train(
     thetas = []
     for d, n in itertools.pairwise((X.shape[1], hidden, 2)):
         scale = min(1.0, 3.0 / np.sqrt(d))
-        thetas.append(((torch.rand(n, d + 1, dtype=torch.float64) * 2 - 1) * scale).requires_grad_())
+        thetas.append(
+            ((torch.rand(n, d + 1, dtype=torch.float64) * 2 - 1) * scale).requires_grad_()
+        )
     optimizer = torch.optim.Adam(thetas, lr=rate)
     best, best_score = _network(thetas, bound), -1.0
     for step in range(steps):

@@ -1,11 +1,14 @@
-"""The experiments of Thorbjarnarson and Yorke-Smith 2020 on Adult, and what a solver contributes to integer networks.
+"""The experiments of Thorbjarnarson and Yorke-Smith 2020 on Adult, and what a solver contributes to
+integer networks.
 
-``objectives`` and ``bounds`` are the paper's experiments 1 and 2 (its Figures 1 to 6): networks of 16 hidden neurons, trained
-until the training accuracy exceeds 0.9, by three objectives with P = 1, and by sat-margin with P = 1, 3, 7 and 15; beside
-them a straight-through network in PyTorch and logistic regression on the same samples. ``plain`` gives the whole model (1) to
-(24) to the same solver for a time. ``starts`` begins at a straight-through network and asks for the best objective.
-``neurons`` looks for the fewest neurons, ``proofs`` for bounds of the objective, and ``batches`` trains on thousands of
-samples. Every accuracy counts ties as errors and has the share of the majority class beside it.
+``objectives`` and ``bounds`` are the paper's experiments 1 and 2 (its Figures 1 to 6): networks of
+16 hidden neurons, trained until the training accuracy exceeds 0.9, by three objectives with P = 1,
+and by sat-margin with P = 1, 3, 7 and 15; beside them a straight-through network in PyTorch and
+logistic regression on the same samples. ``plain`` gives the whole model (1) to (24) to the same
+solver for a time. ``starts`` begins at a straight-through network and asks for the best objective.
+``neurons`` looks for the fewest neurons, ``proofs`` for bounds of the objective, and ``batches``
+trains on thousands of samples. Every accuracy counts ties as errors and has the share of the
+majority class beside it.
 
 In DIR go ``results.json``, ``results.md`` and the figures.
 """
@@ -60,7 +63,9 @@ QUICK = Scope((40,), 1, 4.0, 2.0, (40,), 300, 4.0)
 class Bench:
     """The data and what is common to all experiments."""
 
-    def __init__(self, data_dir: str | None, scope: Scope, solver: str, jobs: int, quick: bool) -> None:
+    def __init__(
+        self, data_dir: str | None, scope: Scope, solver: str, jobs: int, quick: bool
+    ) -> None:
         self.data = load("adult", data_dir=data_dir) if not quick or data_dir else _stand_in()
         self.scope, self.solver, self.jobs = scope, solver, jobs
         self.has_torch = importlib.util.find_spec("torch") is not None
@@ -73,7 +78,13 @@ class Bench:
         return self.data.X_train[chosen], self.data.y_train[chosen]
 
     def row(
-        self, method: str, X: np.ndarray, y: np.ndarray, seed: int, scores: tuple[float, float], **more: Any
+        self,
+        method: str,
+        X: np.ndarray,
+        y: np.ndarray,
+        seed: int,
+        scores: tuple[float, float],
+        **more: Any,
     ) -> dict[str, Any]:
         """Return one measurement; `scores` are the training and the test accuracy."""
         return {
@@ -87,13 +98,25 @@ class Bench:
             **more,
         }
 
-    def trained(self, X: np.ndarray, y: np.ndarray, seed: int, **options: Any) -> tuple[integer.Trained, tuple[float, float]]:
+    def trained(
+        self, X: np.ndarray, y: np.ndarray, seed: int, **options: Any
+    ) -> tuple[integer.Trained, tuple[float, float]]:
         """Train; return what was found, and its accuracies."""
-        settings = {"solver": self.solver, "n_jobs": self.jobs, "time_limit": self.scope.seconds, "seed": seed} | options
+        settings = {
+            "solver": self.solver,
+            "n_jobs": self.jobs,
+            "time_limit": self.scope.seconds,
+            "seed": seed,
+        } | options
         found = integer.train(X, y, **settings)
-        return found, (found.network.accuracy(X, y), found.network.accuracy(self.X_test, self.y_test))
+        return found, (
+            found.network.accuracy(X, y),
+            found.network.accuracy(self.X_test, self.y_test),
+        )
 
-    def by_solver(self, name: str, X: np.ndarray, y: np.ndarray, seed: int, **options: Any) -> dict[str, Any]:
+    def by_solver(
+        self, name: str, X: np.ndarray, y: np.ndarray, seed: int, **options: Any
+    ) -> dict[str, Any]:
         """Return a row of the library's trainer."""
         found, scores = self.trained(X, y, seed, **options)
         return self.row(
@@ -148,7 +171,9 @@ class Bench:
                 yield self.by_solver(f"P = {bound}", X, y, seed, bound=bound)
             yield from self.baselines(X, y, seed, (1, 15))
 
-    def baselines(self, X: np.ndarray, y: np.ndarray, seed: int, bounds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    def baselines(
+        self, X: np.ndarray, y: np.ndarray, seed: int, bounds: tuple[int, ...]
+    ) -> Iterator[dict[str, Any]]:
         """Yield the rows of gradient networks and of logistic regression."""
         for bound in bounds if self.has_torch else ():
             yield self.by_gradient(X, y, seed, bound)
@@ -156,12 +181,20 @@ class Bench:
 
     def plain(self) -> Iterator[dict[str, Any]]:
         """The whole model given to the solver for a time, against the library in no more time."""
-        for count, bound, seed in itertools.product(self.scope.plain_samples, (1, 15), range(self.scope.seeds)):
+        for count, bound, seed in itertools.product(
+            self.scope.plain_samples, (1, 15), range(self.scope.seeds)
+        ):
             X, y = self.subset(count, seed)
             yield self.whole(X, y, seed, bound)
-            same: dict[str, Any] = {"bound": bound, "time_limit": self.scope.plain_seconds, "n_jobs": 1}
+            same: dict[str, Any] = {
+                "bound": bound,
+                "time_limit": self.scope.plain_seconds,
+                "n_jobs": 1,
+            }
             yield self.by_solver(f"library, P = {bound}", X, y, seed, **same)
-            yield self.by_solver(f"library to the end, P = {bound}", X, y, seed, stop_accuracy=1.0, **same)
+            yield self.by_solver(
+                f"library to the end, P = {bound}", X, y, seed, stop_accuracy=1.0, **same
+            )
 
     def whole(self, X: np.ndarray, y: np.ndarray, seed: int, bound: int) -> dict[str, Any]:
         """Solve the plain model, and recount what its network does."""
@@ -175,7 +208,9 @@ class Bench:
         scores, reported = (0.0, 0.0), 0.0
         if found.x is not None:
             problem = SignNetwork(X, y, sizes, bound, objective, (STEP, STEP))
-            network = IntegerNetwork([IntegerLayer.of(theta) for theta in thetas(problem, found.x)], bound)
+            network = IntegerNetwork(
+                [IntegerLayer.of(theta) for theta in thetas(problem, found.x)], bound
+            )
             scores = network.accuracy(X, y), network.accuracy(self.X_test, self.y_test)
             sums = network.output_sums(X)
             reported = objective.reported(float(objective.losses(sums, y).sum()), len(y))
@@ -195,19 +230,26 @@ class Bench:
 
     def starts(self) -> Iterator[dict[str, Any]]:
         """From a straight-through network to the best objective."""
-        for start, bound, seed in itertools.product(("gradient", "none"), (1, 15), range(self.scope.seeds)):
+        for start, bound, seed in itertools.product(
+            ("gradient", "none"), (1, 15), range(self.scope.seeds)
+        ):
             X, y = self.subset(self.scope.samples[-1], seed)
             name = f"{'no' if start == 'none' else start} start, P = {bound}"
             yield self.by_solver(name, X, y, seed, bound=bound, start=start, stop_accuracy=1.0)
 
     def neurons(self) -> Iterator[dict[str, Any]]:
         """The fewest neurons for an accuracy above 0.9."""
-        for count, bound, seed in itertools.product(self.scope.samples, (1, 15), range(self.scope.seeds)):
+        for count, bound, seed in itertools.product(
+            self.scope.samples, (1, 15), range(self.scope.seeds)
+        ):
             X, y = self.subset(count, seed)
-            yield self.by_solver(f"fewest neurons, P = {bound}", X, y, seed, bound=bound, neurons="fewest")
+            yield self.by_solver(
+                f"fewest neurons, P = {bound}", X, y, seed, bound=bound, neurons="fewest"
+            )
 
     def proofs(self) -> Iterator[dict[str, Any]]:
-        """Bounds of the objective for binarized networks, which do not reach that of equal samples."""
+        """Bounds of the objective for binarized networks, which do not reach that of equal
+        samples."""
         for name, seed in itertools.product(("sat-margin", "min-hinge"), range(self.scope.seeds)):
             X, y = self.subset(self.scope.samples[-1], seed)
             yield self.by_solver(f"{name}, P = 1", X, y, seed, bound=1, objective=name, prove=True)
@@ -218,7 +260,9 @@ class Bench:
             X, y = self.subset(self.scope.batch_samples, seed)
             size = min(500, self.scope.batch_samples // 3)
             limits: dict[str, Any] = {"time_limit": self.scope.batch_seconds, "node_limit": 20}
-            yield self.by_solver(f"batches, P = {bound}", X, y, seed, bound=bound, batch_size=size, **limits)
+            yield self.by_solver(
+                f"batches, P = {bound}", X, y, seed, bound=bound, batch_size=size, **limits
+            )
             yield self.by_regression(X, y, seed)
 
 
@@ -280,7 +324,11 @@ def plot(results: dict[str, Any], out: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    panels = (("train_accuracy", "training accuracy"), ("test_accuracy", "test accuracy"), ("seconds", "seconds"))
+    panels = (
+        ("train_accuracy", "training accuracy"),
+        ("test_accuracy", "test accuracy"),
+        ("seconds", "seconds"),
+    )
     for first, name in ((1, "objectives"), (4, "bounds")):
         rows = results["experiments"].get(name)
         if not rows:
@@ -290,11 +338,18 @@ def plot(results: dict[str, Any], out: Path) -> None:
             figure, axis = plt.subplots(figsize=(8, 4))
             for method in dict.fromkeys(entry["method"] for entry in means):
                 chosen = [entry for entry in means if entry["method"] == method]
-                axis.plot([entry["samples"] for entry in chosen], [entry[key] for entry in chosen], "o-", label=method)
+                axis.plot(
+                    [entry["samples"] for entry in chosen],
+                    [entry[key] for entry in chosen],
+                    "o-",
+                    label=method,
+                )
             if key != "seconds":
                 majority = [entry for entry in means if entry["method"] == means[0]["method"]]
                 share = [entry[key.replace("accuracy", "majority")] for entry in majority]
-                axis.plot([entry["samples"] for entry in majority], share, "k:", label="majority class")
+                axis.plot(
+                    [entry["samples"] for entry in majority], share, "k:", label="majority class"
+                )
             else:
                 axis.set_yscale("log")
             axis.set(xlabel="training samples", ylabel=label)
@@ -307,31 +362,55 @@ def plot(results: dict[str, Any], out: Path) -> None:
 
 def main() -> None:
     """Run the bench."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", required=True, metavar="DIR", type=Path)
     parser.add_argument("--only", nargs="*", choices=EXPERIMENTS, help="these experiments alone")
-    parser.add_argument("--samples", type=int, nargs="+", help="numbers of training samples (default: those of the paper)")
-    parser.add_argument("--plain-seconds", type=float, help="for the plain model and the library beside it (default: 120)")
+    parser.add_argument(
+        "--samples",
+        type=int,
+        nargs="+",
+        help="numbers of training samples (default: those of the paper)",
+    )
+    parser.add_argument(
+        "--plain-seconds",
+        type=float,
+        help="for the plain model and the library beside it (default: 120)",
+    )
     parser.add_argument("--solver", default="highs")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--data-dir", help="directory of Adult's files (default: as `layermilp data` finds them)")
-    parser.add_argument("--quick", action="store_true", help="one seed, few samples; digits where Adult is not given")
+    parser.add_argument(
+        "--data-dir", help="directory of Adult's files (default: as `layermilp data` finds them)"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one seed, few samples; digits where Adult is not given",
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     scope = QUICK if arguments.quick else FULL
     if arguments.samples:
-        scope = replace(scope, samples=tuple(arguments.samples), plain_samples=tuple(arguments.samples))
+        scope = replace(
+            scope, samples=tuple(arguments.samples), plain_samples=tuple(arguments.samples)
+        )
     if arguments.plain_seconds:
         scope = replace(scope, plain_seconds=arguments.plain_seconds)
     bench = Bench(arguments.data_dir, scope, arguments.solver, arguments.jobs, arguments.quick)
-    results: dict[str, Any] = {"data": bench.data.name, "solver": arguments.solver, "experiments": {}}
+    results: dict[str, Any] = {
+        "data": bench.data.name,
+        "solver": arguments.solver,
+        "experiments": {},
+    }
     for name in arguments.only or EXPERIMENTS:
         rows: list[dict[str, Any]] = []
         results["experiments"][name] = rows
         for row in getattr(bench, name)():
             rows.append(row)
             print(
-                f"{name}: {row['method']}, {row['samples']} samples, seed {row['seed']}: training {row['train_accuracy']:.3f}, "
+                f"{name}: {row['method']}, {row['samples']} samples, seed {row['seed']}: training "
+                f"{row['train_accuracy']:.3f}, "
                 f"test {row['test_accuracy']:.4f}, {row['seconds']:.1f} s",
                 flush=True,
             )

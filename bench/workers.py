@@ -1,12 +1,14 @@
 """What a second worker gains on the weight programs of the sweeps.
 
-Warped digits (see `record.py`) are trained in three batches of 100, once by one worker, once by two, and then by two processes
-at a time with one worker each: twice the seconds of one alone over theirs is the most that two workers could gain on this
-machine, whose cores share caches and memory. What is missing between the two ratios is mostly balance: a layer of eight neurons
-has eight programs, some of which take many times as long as others, and the next layer waits for the last of them.
+Warped digits (see `record.py`) are trained in three batches of 100, once by one worker, once by
+two, and then by two processes at a time with one worker each: twice the seconds of one alone over
+theirs is the most that two workers could gain on this machine, whose cores share caches and memory.
+What is missing between the two ratios is mostly balance: a layer of eight neurons has eight
+programs, some of which take many times as long as others, and the next layer waits for the last of
+them.
 
-Seconds are wall seconds of the hidden and last layers' weight programs; starting the workers is not counted.
-"""
+Seconds are wall seconds of the hidden and last layers' weight programs; starting the workers is not
+counted."""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers
 
 SETTINGS = ("report", "milp")
-"""``report``: the preset goebbels2021. ``milp``: the defaults, but with hidden layers fitted by mixed-integer programs."""
+"""``report``: the preset goebbels2021. ``milp``: the defaults, but with hidden layers fitted by
+mixed-integer programs."""
 
 WIDTHS, QUICK_WIDTHS = (8, 16, 32), (4,)
 BATCHES, BATCH_SIZE = 3, 100
@@ -67,7 +70,11 @@ class Clock:
 
 def settings(point: Point) -> Settings:
     """Return the settings of a point."""
-    common: dict[str, Any] = {"batches": point.batches, "batch_size": point.batch_size, "seed": point.seed}
+    common: dict[str, Any] = {
+        "batches": point.batches,
+        "batch_size": point.batch_size,
+        "seed": point.seed,
+    }
     if point.setting == "milp":
         return Settings(**common, ridge=0.0, epochs=1, postprocess="none")
     return preset("goebbels2021").settings(common)
@@ -75,7 +82,9 @@ def settings(point: Point) -> Settings:
 
 def measure(point: Point) -> float:
     """Train in this process; return the seconds of the weight programs."""
-    network = Network.from_notation("-".join(map(str, (784, *[point.width] * 3, 10))), init="he", seed=point.seed)
+    network = Network.from_notation(
+        "-".join(map(str, (784, *[point.width] * 3, 10))), init="he", seed=point.seed
+    )
     data = TrainingData.of(network, *images(point.batches * point.batch_size, point.seed))
     clock = Clock()
     with Workers(point.jobs) as workers:
@@ -111,7 +120,9 @@ def compared(setting: str, width: int, seed: int, quick: bool) -> dict[str, Any]
 
 def main() -> None:
     """Run the bench."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--settings", choices=SETTINGS, nargs="+", default=SETTINGS)
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
@@ -130,13 +141,16 @@ def main() -> None:
                 row = compared(setting, width, seed, arguments.quick)
                 rows.append(row)
                 print(
-                    f"{setting:<7} {width:>5} {seed:>4} {row['one']:>10.2f}s {row['two']:>11.2f}s {row['gain']:>5.2f} "
+                    f"{setting:<7} {width:>5} {seed:>4} {row['one']:>10.2f}s {row['two']:>11.2f}s "
+                    f"{row['gain']:>5.2f} "
                     f"{row['most']:>8.2f}",
                     flush=True,
                 )
     for setting, width in dict.fromkeys((row["setting"], row["width"]) for row in rows):
         chosen = [row for row in rows if (row["setting"], row["width"]) == (setting, width)]
-        gain, most = (statistics.geometric_mean([row[key] for row in chosen]) for key in ("gain", "most"))
+        gain, most = (
+            statistics.geometric_mean([row[key] for row in chosen]) for key in ("gain", "most")
+        )
         print(f"geometric means of {setting}, width {width}: gain {gain:.2f} of {most:.2f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2))

@@ -1,4 +1,5 @@
-"""Arrays from ``.npz`` archives that nobody vouches for: no pickle, and no more memory than the machine has."""
+"""Arrays from ``.npz`` archives that nobody vouches for: no pickle, and no more memory than the
+machine has."""
 
 from __future__ import annotations
 
@@ -22,18 +23,22 @@ SHARE = 0.5
 """Of the memory that the arrays of one file may take."""
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-"""What reads the header of an array, by the version of its format; later ones are for fields, which no array here has."""
+"""What reads the header of an array, by the version of its format; later ones are for fields, which
+no array here has."""
 
 
 class ArchiveError(ValueError):
     """An archive whose content is refused; the message says why."""
 
 
-def read_arrays(path: Path, is_wanted: Callable[[str], bool] = lambda name: True) -> dict[str, NDArray[Any] | None]:
+def read_arrays(
+    path: Path, is_wanted: Callable[[str], bool] = lambda name: True
+) -> dict[str, NDArray[Any] | None]:
     """Read the arrays of an archive.
 
-    The sizes that the archive and the headers of its arrays claim are compared with each other and with the memory before
-    anything is unpacked: a few kilobytes may claim to be any number of gigabytes.
+    The sizes that the archive and the headers of its arrays claim are compared with each other and
+    with the memory before anything is unpacked: a few kilobytes may claim to be any number of
+    gigabytes.
 
     Parameters
     ----------
@@ -45,7 +50,8 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool] = lambda name: True
     Raises
     ------
     ArchiveError
-        If the archive holds pickled objects, something that is no array, or more than fits into the memory.
+        If the archive holds pickled objects, something that is no array, or more than fits into the
+        memory.
     Exception
         Whatever zipfile, zlib or numpy raise on damaged bytes.
     """
@@ -57,7 +63,10 @@ def read_arrays(path: Path, is_wanted: Callable[[str], bool] = lambda name: True
             with archive.open(info) as member:
                 room -= _claimed(name, member, info.file_size)
             if room < 0:
-                raise ArchiveError(f"its arrays, up to {name!r}, claim more than {SHARE:.0%} of the memory of this machine")
+                raise ArchiveError(
+                    f"its arrays, up to {name!r}, claim more than {SHARE:.0%} of the memory of "
+                    "this machine"
+                )
         arrays: dict[str, NDArray[Any] | None] = dict.fromkeys(members)
         for name, info in wanted.items():
             with archive.open(info) as member:
@@ -76,5 +85,7 @@ def _claimed(name: str, member: BinaryIO | Any, size: int) -> int:
         raise ArchiveError(f"its member {name!r} holds pickled objects, which are never read")
     count = math.prod(shape)
     if count * dtype.itemsize != size - member.tell() or (count and not dtype.itemsize):
-        raise ArchiveError(f"its member {name!r} claims the shape {shape}, which is not what it holds")
+        raise ArchiveError(
+            f"its member {name!r} claims the shape {shape}, which is not what it holds"
+        )
     return math.prod(max(side, 1) for side in shape) * max(dtype.itemsize, BYTES_PER_NUMBER)

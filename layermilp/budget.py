@@ -41,7 +41,8 @@ class Budget:
         return 2.0 * time.perf_counter() >= self.began + self.ends
 
     def limits(self, limits: Limits, tasks: int = 1, workers: int = 1) -> Limits:
-        """Return the limits of each of some tasks that share the time which is left, with so many workers."""
+        """Return the limits of each of some tasks that share the time which is left, with so many
+        workers."""
         if math.isinf(self.ends):
             return limits
         left = max(self.ends - time.perf_counter(), LEAST) * min(tasks, workers) / tasks

@@ -22,9 +22,10 @@ VERSION = 1
 class Committee:
     """Networks that vote for a class.
 
-    Each member votes for the class that it predicts. Most votes win. Among classes with equally many, the members' decision
-    rule chooses by the mean of all members' outputs: "largest" the largest mean, "nearest" the mean closest to one; the
-    first of equals. A committee of one predicts as its member does.
+    Each member votes for the class that it predicts. Most votes win. Among classes with equally
+    many, the members' decision rule chooses by the mean of all members' outputs: "largest" the
+    largest mean, "nearest" the mean closest to one; the first of equals. A committee of one
+    predicts as its member does.
 
     Committees are values, as networks are.
 
@@ -76,7 +77,8 @@ class Committee:
         return f"Committee({self.notation})"
 
     def votes(self, X: ArrayLike) -> IntArray:
-        """Members that vote for each class, shape ``(m, n_outputs)``, for samples of shape ``(m, n_inputs)``.
+        """Members that vote for each class, shape ``(m, n_outputs)``, for samples of shape ``(m,
+        n_inputs)``.
 
         Raises
         ------
@@ -86,11 +88,13 @@ class Committee:
         return self._votes([network.forward(X) for network in self.networks])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Labels, shape ``(m,)``, that win the vote for samples of shape ``(m, n_inputs)``; errors as in `votes`."""
+        """Labels, shape ``(m,)``, that win the vote for samples of shape ``(m, n_inputs)``; errors
+        as in `votes`."""
         outputs = [network.forward(X) for network in self.networks]
         votes = self._votes(outputs)
         mean = np.mean(outputs, axis=0)
-        # Minus infinity is neither the largest nor close to one, so only classes with most votes are left to decide for.
+        # Minus infinity is neither the largest nor close to one, so only classes with most votes
+        # are left to decide for.
         leading = np.where(votes == votes.max(axis=1, keepdims=True), mean, -np.inf)
         return np.asarray(self.classes[decide(leading, self.decision)])
 
@@ -122,8 +126,8 @@ class Committee:
         Raises
         ------
         ModelFileError
-            If the file is missing, damaged, foreign, of a newer version, or holds a network. Nothing in the file is ever
-            executed.
+            If the file is missing, damaged, foreign, of a newer version, or holds a network.
+            Nothing in the file is ever executed.
         """
         return cls.from_file(read_model_file(path))
 
@@ -132,11 +136,18 @@ class Committee:
         """Build the committee that a model file holds; errors as in `load`."""
         file.version(FORMAT, (VERSION,))
         with file.damage():
-            return cls([Network.from_arrays(file.arrays, _prefix(k)) for k in range(int(file.arrays["n_networks"]))])
+            return cls(
+                [
+                    Network.from_arrays(file.arrays, _prefix(k))
+                    for k in range(int(file.arrays["n_networks"]))
+                ]
+            )
 
     def _votes(self, outputs: list[FloatArray]) -> IntArray:
         choices = np.array([decide(of_member, self.decision) for of_member in outputs])
-        return np.asarray((choices[:, :, np.newaxis] == np.arange(self.n_outputs)).sum(axis=0), dtype=np.int64)
+        return np.asarray(
+            (choices[:, :, np.newaxis] == np.arange(self.n_outputs)).sum(axis=0), dtype=np.int64
+        )
 
 
 def _check_alike(network: Network, first: Network, number: int) -> None:
@@ -146,7 +157,10 @@ def _check_alike(network: Network, first: Network, number: int) -> None:
         ("decision", network.decision, first.decision),
     ):
         if found != expected:
-            raise NetworkError(f"member {number} of the committee differs from member 1 in its {what}: {found}, not {expected}")
+            raise NetworkError(
+                f"member {number} of the committee differs from member 1 in its {what}: {found}, "
+                f"not {expected}"
+            )
 
 
 def _prefix(k: int) -> str:

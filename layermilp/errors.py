@@ -1,8 +1,8 @@
 """The exceptions that layermilp raises on purpose.
 
-Each one also inherits from the built-in exception that a caller would expect, and each message names the value that was
-refused and says what to do instead. The command line turns them into one line and exit code 2.
-"""
+Each one also inherits from the built-in exception that a caller would expect, and each message
+names the value that was refused and says what to do instead. The command line turns them into one
+line and exit code 2."""
 
 
 class LayermilpError(Exception):

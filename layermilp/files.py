@@ -44,7 +44,8 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> Path:
 
 
 def require_writable(path: Path) -> None:
-    """Raise `OutputError` if a file cannot be written there; to be asked before the work that the file is for."""
+    """Raise `OutputError` if a file cannot be written there; to be asked before the work that the
+    file is for."""
     probe = path.with_name(f".{path.name}.probe")
     write_atomically(probe, lambda file: None)
     probe.unlink()
@@ -60,13 +61,17 @@ def directory(path: Path) -> Path:
 
 
 def empty_directory(path: Path) -> Path:
-    """Make a directory, or take an empty one; raise `OutputError` if there is something in it, or it cannot be written to."""
+    """Make a directory, or take an empty one; raise `OutputError` if there is something in it, or
+    it cannot be written to."""
     try:
         is_empty = not any(directory(path).iterdir())
     except OSError as error:
         raise OutputError(f"cannot read the directory {path}: {error.strerror or error}") from error
     if not is_empty:
-        raise OutputError(f"{path} is not empty; choose a new directory, so that nothing in this one is overwritten")
+        raise OutputError(
+            f"{path} is not empty; choose a new directory, so that nothing in this one is "
+            "overwritten"
+        )
     require_writable(path / "file")
     return path
 

@@ -32,7 +32,8 @@ DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeErro
 
 @contextmanager
 def damage(name: str, refusals: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-    """Turn what working with wrong content raises into a `ModelFileError`; errors of the kind of `refusals` stay."""
+    """Turn what working with wrong content raises into a `ModelFileError`; errors of the kind of
+    `refusals` stay."""
     try:
         yield
     except refusals:
@@ -73,17 +74,22 @@ class ModelFile:
             raise ModelFileError(f"{self.path} is not a layermilp model")
         if self.format != format_name:
             found, wanted = KINDS[self.format], KINDS[format_name]
-            raise ModelFileError(f"{self.path} holds {found}, not {wanted}; load_model reads every kind")
+            raise ModelFileError(
+                f"{self.path} holds {found}, not {wanted}; load_model reads every kind"
+            )
         stated = np.asarray(self.arrays.get("version", -1))
         for version in readable:
             if stated.dtype.kind in "iu" and np.array_equal(stated, version):
                 return version
         known = " and ".join(map(str, readable))
         found = str(self.arrays.get("version"))[:40]
-        raise ModelFileError(f"{self.path} has format version {found}; this layermilp reads {known}")
+        raise ModelFileError(
+            f"{self.path} has format version {found}; this layermilp reads {known}"
+        )
 
     def damage(self) -> AbstractContextManager[None]:
-        """Turn what building a model from missing or wrong arrays raises into a `ModelFileError`."""
+        """Turn what building a model from missing or wrong arrays raises into a
+        `ModelFileError`."""
         return damage(str(self.path))
 
 
@@ -93,7 +99,8 @@ def read_model_file(path: str | Path) -> ModelFile:
     Raises
     ------
     ModelFileError
-        If the file is missing, not a whole ``.npz`` archive without pickle, or claims more than there is memory for.
+        If the file is missing, not a whole ``.npz`` archive without pickle, or claims more than
+        there is memory for.
     """
     path = Path(path)
     if not path.is_file():
@@ -115,5 +122,9 @@ def write_model_file(path: str | Path, format_name: str, version: int, arrays: A
     OutputError
         If the file cannot be written.
     """
-    whole: dict[str, Any] = {"format": np.array(format_name), "version": np.array(version), **arrays}
+    whole: dict[str, Any] = {
+        "format": np.array(format_name),
+        "version": np.array(version),
+        **arrays,
+    }
     return write_atomically(Path(path), lambda file: np.savez_compressed(file, **whole))

@@ -1,7 +1,7 @@
 """Every kind of model that a file may hold.
 
-To add one: give its class ``FORMAT``, ``from_file`` and the methods of the others, and put it into `LOADERS`.
-"""
+To add one: give its class ``FORMAT``, ``from_file`` and the methods of the others, and put it into
+`LOADERS`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def load_model(path: str | Path) -> Model:
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, foreign, or of a newer version. Nothing in the file is ever executed.
+        If the file is missing, damaged, foreign, or of a newer version. Nothing in the file is ever
+        executed.
     """
     file = read_model_file(path)
     # A file of no known format is refused by whoever reads it, with the reason.

@@ -53,11 +53,20 @@ class Block:
     @classmethod
     def dense(cls, n_inputs: int, n_outputs: int, *, init: str = "he", seed: int = 0) -> Block:
         """Fully connected block; see `initialize` for `init`."""
-        return cls.initialized(ParameterMap.dense(n_inputs, n_outputs), init, np.random.default_rng(seed))
+        return cls.initialized(
+            ParameterMap.dense(n_inputs, n_outputs), init, np.random.default_rng(seed)
+        )
 
     @classmethod
     def conv2d(
-        cls, height: int, width: int, kernel: int, *, free_bias: bool = False, init: str = "he", seed: int = 0
+        cls,
+        height: int,
+        width: int,
+        kernel: int,
+        *,
+        free_bias: bool = False,
+        init: str = "he",
+        seed: int = 0,
     ) -> Block:
         """Valid convolution of one channel with one feature map; see `ParameterMap.conv2d`."""
         parameters = ParameterMap.conv2d(height, width, kernel, free_bias=free_bias)
@@ -65,7 +74,8 @@ class Block:
 
     @classmethod
     def mean2d(cls, height: int, width: int, size: int) -> Block:
-        """Mean values of disjoint square regions of one channel, without parameters; see `ParameterMap.mean2d`."""
+        """Mean values of disjoint square regions of one channel, without parameters; see
+        `ParameterMap.mean2d`."""
         return cls(ParameterMap.mean2d(height, width, size), np.zeros(0))
 
     @classmethod
@@ -123,16 +133,20 @@ class Network:
     classes : (n_outputs,) array of int or str, optional
         Label of each output. Default: 0, 1, ...
     decision : {"nearest", "largest"}
-        ``nearest``: the class is the output closest to one (Goebbels 2021, section 1). ``largest``: it is the largest
-        output, and the last block is linear, that is its outputs are ``W x + c`` without ReLU.
+        ``nearest``: the class is the output closest to one (Goebbels 2021, section 1). ``largest``:
+        it is the largest output, and the last block is linear, that is its outputs are ``W x + c``
+        without ReLU.
 
     Raises
     ------
     NetworkError
-        If blocks do not fit together, the classes do not fit the outputs, or the decision is unknown.
+        If blocks do not fit together, the classes do not fit the outputs, or the decision is
+        unknown.
     """
 
-    def __init__(self, blocks: Iterable[Block], classes: ArrayLike | None = None, decision: str = "nearest") -> None:
+    def __init__(
+        self, blocks: Iterable[Block], classes: ArrayLike | None = None, decision: str = "nearest"
+    ) -> None:
         self.blocks = tuple(blocks)
         if not self.blocks:
             raise NetworkError("a network needs at least one block")
@@ -140,7 +154,8 @@ class Network:
         for i, (before, after) in enumerate(itertools.pairwise(self.blocks), start=1):
             if before.n_outputs != after.n_inputs:
                 raise NetworkError(
-                    f"block {i} has {before.n_outputs} outputs, but block {i + 1} takes {after.n_inputs} inputs"
+                    f"block {i} has {before.n_outputs} outputs, but block {i + 1} takes "
+                    f"{after.n_inputs} inputs"
                 )
         self.classes = _classes(classes, self.n_outputs)
         self.decision = _decision(decision)
@@ -161,12 +176,15 @@ class Network:
         Raises
         ------
         NetworkError
-            If fewer than two sizes are given, one is not a positive integer, or the rule is unknown.
+            If fewer than two sizes are given, one is not a positive integer, or the rule is
+            unknown.
         """
         if len(sizes) < 2:
             raise NetworkError(f"a network needs inputs and outputs, such as 784-8-10; got {sizes}")
         check_size(len(sizes) - 1, n_weights([layer_size(size) for size in sizes]))
-        return cls._initialized([ParameterMap.dense(d, n) for d, n in itertools.pairwise(sizes)], init, seed)
+        return cls._initialized(
+            [ParameterMap.dense(d, n) for d, n in itertools.pairwise(sizes)], init, seed
+        )
 
     @classmethod
     def conv(
@@ -181,7 +199,8 @@ class Network:
         init: str = "positive",
         seed: int = 0,
     ) -> Network:
-        """Convolutional network of one feature map and a dense output layer (Goebbels 2021, section 1).
+        """Convolutional network of one feature map and a dense output layer (Goebbels 2021, section
+        1).
 
         Parameters
         ----------
@@ -192,8 +211,9 @@ class Network:
         n_outputs : int
             Number of outputs.
         mean : int
-            Side length of the regions whose mean values the convolution sees; 1 for the pixels themselves. The report's
-            network on 28 x 28 pixels is ``Network.conv(28, 28, 3, mean=4)``.
+            Side length of the regions whose mean values the convolution sees; 1 for the pixels
+            themselves. The report's network on 28 x 28 pixels is ``Network.conv(28, 28, 3,
+            mean=4)``.
         free_bias : bool
             Whether the convolution has one shared free bias, or zero.
         init, seed
@@ -202,7 +222,8 @@ class Network:
         Raises
         ------
         NetworkError
-            If a size is not a positive integer, regions or kernel do not fit, or the rule is unknown.
+            If a size is not a positive integer, regions or kernel do not fit, or the rule is
+            unknown.
         """
         maps = [] if mean == 1 else [ParameterMap.mean2d(height, width, mean)]
         maps.append(ParameterMap.conv2d(height // mean, width // mean, kernel, free_bias=free_bias))
@@ -211,12 +232,14 @@ class Network:
 
     @classmethod
     def from_notation(cls, notation: str, *, init: str = "he", seed: int = 0) -> Network:
-        """Network in the notation of `layermilp.notation`, such as ``784-8-8-8-10`` or ``28x28-mean4-conv3-10``.
+        """Network in the notation of `layermilp.notation`, such as ``784-8-8-8-10`` or
+        ``28x28-mean4-conv3-10``.
 
         Raises
         ------
         NetworkError
-            If an item of the notation is not understood or does not fit, nothing is to be trained, or the rule is unknown.
+            If an item of the notation is not understood or does not fit, nothing is to be trained,
+            or the rule is unknown.
         """
         return cls._initialized(parse(notation), init, seed)
 
@@ -237,7 +260,8 @@ class Network:
 
     @property
     def notation(self) -> str:
-        """The network in the notation of `layermilp.notation`; layer sizes alone if that has no items for a block."""
+        """The network in the notation of `layermilp.notation`; layer sizes alone if that has no
+        items for a block."""
         return describe([block.parameters for block in self.blocks])
 
     def __repr__(self) -> str:
@@ -245,7 +269,9 @@ class Network:
 
     def with_block(self, i: int, block: Block) -> Network:
         """Return the network with block `i` (from 0) replaced."""
-        return Network((*self.blocks[:i], block, *self.blocks[i + 1 :]), self.classes, self.decision)
+        return Network(
+            (*self.blocks[:i], block, *self.blocks[i + 1 :]), self.classes, self.decision
+        )
 
     def with_classes(self, classes: ArrayLike) -> Network:
         """Return the network with other labels of its outputs."""
@@ -256,12 +282,17 @@ class Network:
         return Network(self.blocks, self.classes, decision)
 
     def activations(self, X: ArrayLike) -> list[FloatArray]:
-        """Inputs of every block and then the outputs of the last, as in `forward`; shapes ``(m, size of the layer)``."""
+        """Inputs of every block and then the outputs of the last, as in `forward`; shapes ``(m,
+        size of the layer)``."""
         layers = [self._inputs(X)]
         for block in self.blocks[:-1]:
             layers.append(block.forward(layers[-1]))
         last = self.blocks[-1]
-        layers.append(last.preactivation(layers[-1]) if self.decision == "largest" else last.forward(layers[-1]))
+        layers.append(
+            last.preactivation(layers[-1])
+            if self.decision == "largest"
+            else last.forward(layers[-1])
+        )
         return layers
 
     def forward(self, X: ArrayLike) -> FloatArray:
@@ -285,11 +316,13 @@ class Network:
         return self.activations(X)[-1]
 
     def decide(self, outputs: FloatArray) -> IntArray:
-        """Index of the output that each row of ``(m, n_outputs)`` outputs decides for, the first of equals."""
+        """Index of the output that each row of ``(m, n_outputs)`` outputs decides for, the first of
+        equals."""
         return decide(outputs, self.decision)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Labels, shape ``(m,)``, that the outputs of samples of shape ``(m, n_inputs)`` decide for."""
+        """Labels, shape ``(m,)``, that the outputs of samples of shape ``(m, n_inputs)`` decide
+        for."""
         return np.asarray(self.classes[self.decide(self.forward(X))])
 
     def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
@@ -307,14 +340,21 @@ class Network:
         labels = np.asarray(y)
         order = np.argsort(self.classes)
         try:
-            places = np.minimum(np.searchsorted(self.classes, labels, sorter=order), self.n_outputs - 1)
+            places = np.minimum(
+                np.searchsorted(self.classes, labels, sorter=order), self.n_outputs - 1
+            )
             found = order[places]
             wrong = self.classes[found] != labels
         except TypeError as error:
-            raise DataError(f"labels of type {labels.dtype} cannot be compared with the classes") from error
+            raise DataError(
+                f"labels of type {labels.dtype} cannot be compared with the classes"
+            ) from error
         if labels.ndim != 1 or np.any(wrong):
             bad = labels[wrong][0] if labels.ndim == 1 else labels.shape
-            raise DataError(f"label {str(bad)!r} is none of the network's {self.n_outputs} classes {_shown(self.classes)}")
+            raise DataError(
+                f"label {str(bad)!r} is none of the network's {self.n_outputs} classes "
+                f"{_shown(self.classes)}"
+            )
         return np.asarray(found, dtype=np.int64)
 
     def save(self, path: str | Path) -> Path:
@@ -334,7 +374,8 @@ class Network:
         Raises
         ------
         ModelFileError
-            If the file is missing, damaged, foreign, or of a newer version. Nothing in the file is ever executed.
+            If the file is missing, damaged, foreign, or of a newer version. Nothing in the file is
+            ever executed.
         """
         return cls.from_file(read_model_file(path))
 
@@ -361,14 +402,18 @@ class Network:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, prefix: str = "") -> Network:
-        """Build a network from what `arrays` returned; wrong arrays raise KeyError, ValueError, TypeError or the like."""
+        """Build a network from what `arrays` returned; wrong arrays raise KeyError, ValueError,
+        TypeError or the like."""
         blocks = [_block_from(arrays, prefix, i) for i in range(int(arrays[f"{prefix}n_blocks"]))]
         return cls(blocks, arrays[f"{prefix}classes"], str(arrays[f"{prefix}decision"]))
 
     def _inputs(self, X: ArrayLike) -> FloatArray:
         inputs = np.asarray(X, dtype=np.float64)
         if inputs.ndim != 2 or inputs.shape[1] != self.n_inputs:
-            raise DataError(f"the network takes samples of {self.n_inputs} inputs, got an array of shape {inputs.shape}")
+            raise DataError(
+                f"the network takes samples of {self.n_inputs} inputs, got an array of shape "
+                f"{inputs.shape}"
+            )
         if not np.all(np.isfinite(inputs)):
             row, column = np.argwhere(~np.isfinite(inputs))[0]
             raise DataError(f"sample {row} has the value {inputs[row, column]} at input {column}")
@@ -385,7 +430,10 @@ def largest(outputs: FloatArray) -> IntArray:
     return np.asarray(np.argmax(outputs, axis=1), dtype=np.int64)
 
 
-DECISIONS: dict[str, Callable[[FloatArray], IntArray]] = {"nearest": nearest_to_one, "largest": largest}
+DECISIONS: dict[str, Callable[[FloatArray], IntArray]] = {
+    "nearest": nearest_to_one,
+    "largest": largest,
+}
 """Ways to read the class from the outputs by name."""
 
 
@@ -422,20 +470,30 @@ def agreement(predicted: NDArray[Any], y: ArrayLike) -> float:
     """
     labels = np.asarray(y)
     if labels.shape != predicted.shape:
-        raise DataError(f"there are {len(predicted)} samples, but the labels have shape {labels.shape}")
+        raise DataError(
+            f"there are {len(predicted)} samples, but the labels have shape {labels.shape}"
+        )
     return float(np.mean(predicted == labels)) if labels.size else float("nan")
 
 
 def _decision(decision: str) -> str:
     if decision not in DECISIONS:
-        raise NetworkError(f"decision {shortened(decision)} is unknown; choose {', '.join(DECISIONS)}")
+        raise NetworkError(
+            f"decision {shortened(decision)} is unknown; choose {', '.join(DECISIONS)}"
+        )
     return decision
 
 
 def _classes(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]:
     labels = np.arange(n_outputs) if classes is None else np.array(classes)
-    if labels.shape != (n_outputs,) or labels.dtype.kind not in "iuU" or np.unique(labels).size != n_outputs:
-        raise NetworkError(f"a network with {n_outputs} outputs needs as many different integer or text labels")
+    if (
+        labels.shape != (n_outputs,)
+        or labels.dtype.kind not in "iuU"
+        or np.unique(labels).size != n_outputs
+    ):
+        raise NetworkError(
+            f"a network with {n_outputs} outputs needs as many different integer or text labels"
+        )
     labels.setflags(write=False)
     return labels
 
@@ -448,7 +506,9 @@ def _shown(classes: NDArray[Any]) -> str:
 def _block_from(arrays: Arrays, prefix: str, i: int) -> Block:
     weights, bias, index = (arrays[f"{prefix}{name}_{i}"] for name in ("weights", "bias", "index"))
     if weights.ndim != 2 or bias.shape != weights.shape[:1]:
-        raise NetworkError(f"block {i} has weights of shape {weights.shape} and biases of shape {bias.shape}")
+        raise NetworkError(
+            f"block {i} has weights of shape {weights.shape} and biases of shape {bias.shape}"
+        )
     extended = np.column_stack([weights, bias]).astype(np.float64)
     parameters = ParameterMap(index, np.where(index >= 0, 0.0, extended))
     return Block(parameters, parameters.collect(extended))

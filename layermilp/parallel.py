@@ -25,51 +25,68 @@ BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
 """Where workers are, by joblib's name for it, and the package that it needs."""
 
 SHARED_BYTES = 100_000
-"""Size from which an array that several tasks hold is shared by the processes instead of sent with every task."""
+"""Size from which an array that several tasks hold is shared by the processes instead of sent with
+every task."""
 
 MOST_JOBS = 1024
 """More processes than any machine has cores for; each takes some hundred megabytes."""
 
 GRACE = 60.0
-"""Seconds that a task may overrun twice its time limit: for building programs, and for whatever else the machine does."""
+"""Seconds that a task may overrun twice its time limit: for building programs, and for whatever
+else the machine does."""
 
 CONNECT_SECONDS = 10.0
 """Time that a cluster has to answer; left alone, Ray takes minutes to give up."""
 
 
 class Workers:
-    """A pool of worker processes, kept while the context lasts: on this machine, or those of a Dask or Ray cluster.
+    """A pool of worker processes, kept while the context lasts: on this machine, or those of a Dask
+    or Ray cluster.
 
-    Results come in the order of the tasks and do not depend on the number of workers or where they are: tasks are pure, and
-    inside the context linear algebra runs on one thread everywhere, because its rounding may depend on the number of threads.
+    Results come in the order of the tasks and do not depend on the number of workers or where they
+    are: tasks are pure, and inside the context linear algebra runs on one thread everywhere,
+    because its rounding may depend on the number of threads.
 
     Parameters
     ----------
     n_jobs : int
-        Number of processes; 1 works in the calling process, -1 takes one per core. A cluster at an address has its own.
+        Number of processes; 1 works in the calling process, -1 takes one per core. A cluster at an
+        address has its own.
     backend : {"loky", "dask", "ray"}
         ``loky`` for processes of this machine; the others need their package.
     address : str, optional
-        Of a running cluster; without it ``dask`` and ``ray`` start one of `n_jobs` processes on this machine.
+        Of a running cluster; without it ``dask`` and ``ray`` start one of `n_jobs` processes on
+        this machine.
 
     Raises
     ------
     OptionError
-        If the number is 0, below -1 or above 1,024, or the backend is unknown, not installed or not reached.
+        If the number is 0, below -1 or above 1,024, or the backend is unknown, not installed or not
+        reached.
     """
 
     def __init__(self, n_jobs: int, backend: str = "loky", address: str | None = None) -> None:
         if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
-            raise OptionError(f"n_jobs is {n_jobs!r}; it must be a number of processes, or -1 for one per core")
+            raise OptionError(
+                f"n_jobs is {n_jobs!r}; it must be a number of processes, or -1 for one per core"
+            )
         if n_jobs > MOST_JOBS:
-            raise OptionError(f"n_jobs is {n_jobs}; it must be at most {MOST_JOBS}, and one per core (-1) is enough")
+            raise OptionError(
+                f"n_jobs is {n_jobs}; it must be at most {MOST_JOBS}, and one per core (-1) is "
+                "enough"
+            )
         if backend not in BACKENDS:
             raise OptionError(f"backend {backend!r} is unknown; choose {', '.join(BACKENDS)}")
         if address is not None and backend == "loky":
-            raise OptionError(f"address {address!r} is for the backends dask and ray; loky works on this machine")
+            raise OptionError(
+                f"address {address!r} is for the backends dask and ray; loky works on this machine"
+            )
         module = BACKENDS[backend]
         if importlib.util.find_spec(module) is None:
-            raise OptionError(f"backend {backend!r} needs the package {module}; `pip install 'layermilp[{backend}]'` brings it")
+            raise OptionError(
+                f"backend {backend!r} needs the package {module}; `pip install "
+                f"'layermilp[{backend}]'` brings it"
+            )
         self.n_jobs = joblib.cpu_count() if n_jobs == -1 else n_jobs
         self.backend, self.address = backend, address
         self._stack = ExitStack()
@@ -93,17 +110,21 @@ class Workers:
         self._stack.close()
 
     def map(
-        self, function: Callable[[Task], Answer], tasks: Sequence[Task], seconds: float | None = None
+        self,
+        function: Callable[[Task], Answer],
+        tasks: Sequence[Task],
+        seconds: float | None = None,
     ) -> Iterator[Answer]:
-        """Apply a picklable function to every task; yield the answers in the order of the tasks, as they come.
+        """Apply a picklable function to every task; yield the answers in the order of the tasks, as
+        they come.
 
         A single task without a time limit is not sent anywhere.
 
         Parameters
         ----------
         seconds : float, optional
-            Time limit of a task, which keeps it itself. Worker processes of this machine are killed where one is still at
-            work after twice the time and `GRACE`.
+            Time limit of a task, which keeps it itself. Worker processes of this machine are killed
+            where one is still at work after twice the time and `GRACE`.
 
         Raises
         ------
@@ -113,26 +134,40 @@ class Workers:
         if self._parallel is None or (len(tasks) == 1 and seconds is None):
             return map(function, tasks)
         if self.backend != "loky":
-            return iter(self._parallel(joblib.delayed(_in_cluster)(function, task) for task in tasks))
+            return iter(
+                self._parallel(joblib.delayed(_in_cluster)(function, task) for task in tasks)
+            )
         self._parallel.timeout = None if seconds is None else 2.0 * seconds + GRACE
-        return _answers(self._parallel(joblib.delayed(_in_process)(function, task) for task in tasks))
+        return _answers(
+            self._parallel(joblib.delayed(_in_process)(function, task) for task in tasks)
+        )
 
     def _start(self) -> dict[str, Any]:
         """Start or reach the processes; return what joblib has to know of them."""
         if self.backend == "loky":
-            self._stack.enter_context(joblib.parallel_config(backend="loky", inner_max_num_threads=1))
+            self._stack.enter_context(
+                joblib.parallel_config(backend="loky", inner_max_num_threads=1)
+            )
             return {"n_jobs": self.n_jobs, "return_as": "generator"}
         try:
             return self._start_dask() if self.backend == "dask" else self._start_ray()
         except (OSError, RuntimeError) as error:
             self._stack.close()
-            where = "on this machine was not started" if self.address is None else f"at {self.address!r} was not reached"
+            where = (
+                "on this machine was not started"
+                if self.address is None
+                else f"at {self.address!r} was not reached"
+            )
             raise OptionError(f"the {self.backend} cluster {where}: {error}") from error
 
     def _start_dask(self) -> dict[str, Any]:
         from distributed import Client
 
-        local: dict[str, Any] = {"n_workers": self.n_jobs, "threads_per_worker": 1, "dashboard_address": None}
+        local: dict[str, Any] = {
+            "n_workers": self.n_jobs,
+            "threads_per_worker": 1,
+            "dashboard_address": None,
+        }
         client = Client(self.address) if self.address else Client(**local)
         self._stack.enter_context(client)
         self.n_jobs = sum(client.ncores().values())
@@ -146,7 +181,13 @@ class Workers:
         if self.address:
             _knock(self.address)
         here: dict[str, Any] = {} if self.address else {"num_cpus": self.n_jobs}
-        ray.init(address=self.address or "local", include_dashboard=False, log_to_driver=False, logging_level="ERROR", **here)
+        ray.init(
+            address=self.address or "local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            **here,
+        )
         self._stack.callback(ray.shutdown)
         register_ray()
         self.n_jobs = int(ray.cluster_resources()["CPU"])
@@ -157,7 +198,8 @@ class Workers:
 
 @contextmanager
 def _held_back_from_children(number: signal.Signals) -> Iterator[None]:
-    """Block a signal, which processes started now inherit for good; here it is delivered afterwards."""
+    """Block a signal, which processes started now inherit for good; here it is delivered
+    afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -169,7 +211,8 @@ def _held_back_from_children(number: signal.Signals) -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Raise `OSError` if nobody listens at an address of the form ``host:port`` or ``scheme://host:port``."""
+    """Raise `OSError` if nobody listens at an address of the form ``host:port`` or
+    ``scheme://host:port``."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
@@ -188,19 +231,23 @@ def _answers(found: Iterator[Answer]) -> Iterator[Answer]:
         # The last words of joblib's message are the signal or the exit code.
         _, _, end = str(error).partition("The exit codes of the workers are ")
         raise SolverError(
-            f"a worker process was killed ({end.split(chr(10))[0].strip() or 'no exit code'}), as the system does where memory "
+            f"a worker process was killed ({end.split(chr(10))[0].strip() or 'no exit code'}), as "
+            "the system does where memory "
             "is short, or where a solver crashes; use fewer jobs or smaller batches"
         ) from error
     except multiprocessing.TimeoutError as error:
         raise SolverError(
-            "a worker process was killed because its solver did not keep the time limit; try another solver"
+            "a worker process was killed because its solver did not keep the time limit; try "
+            "another solver"
         ) from error
 
 
 def _in_process(function: Callable[[Task], Answer], task: Task) -> Answer:
-    # On a terminal Ctrl-C reaches every process; the calling one decides what to do, and ends the workers.
+    # On a terminal Ctrl-C reaches every process; the calling one decides what to do, and ends the
+    # workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The calling one also says what became of a process that crashes; loky would have it print its stack.
+    # The calling one also says what became of a process that crashes; loky would have it print its
+    # stack.
     faulthandler.disable()
     return function(task)
 

@@ -1,12 +1,13 @@
 """Which weights of a block are free, tied or fixed: a map from parameters to weights.
 
-The weights of a block with `d` inputs and `n` outputs form an extended matrix of shape ``(n, d + 1)`` whose last column is
-the bias. Each entry either is a parameter (entries that name the same parameter are tied) or has a fixed value. A dense
-block has one parameter per entry; a convolution ties the entries of its kernel and fixes all others at zero.
+The weights of a block with `d` inputs and `n` outputs form an extended matrix of shape ``(n, d +
+1)`` whose last column is the bias. Each entry either is a parameter (entries that name the same
+parameter are tied) or has a fixed value. A dense block has one parameter per entry; a convolution
+ties the entries of its kernel and fixes all others at zero.
 
-For neurons `j` and inputs `x_k` the preactivations are linear in the parameters, ``a_r = H_r . theta + g_r`` with one row
-``r`` per pair ``(k, j)``: that is all the formulations need to know (`ParameterMap.rows`).
-"""
+For neurons `j` and inputs `x_k` the preactivations are linear in the parameters, ``a_r = H_r .
+theta + g_r`` with one row ``r`` per pair ``(k, j)``: that is all the formulations need to know
+(`ParameterMap.rows`)."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ from layermilp.program import FloatArray, IntArray
 from layermilp.windows import Window
 
 MOST_LAYERS = 100
-"""More than programs can train, and few enough for whatever goes through layers one inside the other."""
+"""More than programs can train, and few enough for whatever goes through layers one inside the
+other."""
 
 BYTES_PER_WEIGHT = 64
 """Memory that training needs for each at least: maps, copies of the weights, their averages."""
@@ -35,7 +37,8 @@ BYTES_PER_WEIGHT = 64
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Neurons that share parameters, directly or through others, with the parameters they use; both ascending."""
+    """Neurons that share parameters, directly or through others, with the parameters they use; both
+    ascending."""
 
     neurons: IntArray
     parameters: IntArray
@@ -48,7 +51,8 @@ class ParameterMap:
     Parameters
     ----------
     index : (n, d + 1) array of int
-        Number of the parameter that an entry is, or -1 where the entry is fixed. Numbers run from 0 without gaps.
+        Number of the parameter that an entry is, or -1 where the entry is fixed. Numbers run from 0
+        without gaps.
     fixed : (n, d + 1) array
         Values of the fixed entries; zero elsewhere.
 
@@ -64,13 +68,25 @@ class ParameterMap:
     def __post_init__(self) -> None:
         index = np.ascontiguousarray(self.index, dtype=np.int64)
         fixed = np.ascontiguousarray(self.fixed, dtype=np.float64)
-        if index.ndim != 2 or index.shape[1] < 2 or index.shape[0] < 1 or fixed.shape != index.shape:
-            raise NetworkError(f"parameter map: index has shape {index.shape} and fixed has shape {fixed.shape}")
+        if (
+            index.ndim != 2
+            or index.shape[1] < 2
+            or index.shape[0] < 1
+            or fixed.shape != index.shape
+        ):
+            raise NetworkError(
+                f"parameter map: index has shape {index.shape} and fixed has shape {fixed.shape}"
+            )
         used = np.unique(index[index >= 0])
         if index.min() < -1 or not np.array_equal(used, np.arange(used.size)):
-            raise NetworkError("parameter map: parameters must be numbered 0, 1, ... without gaps, fixed entries -1")
+            raise NetworkError(
+                "parameter map: parameters must be numbered 0, 1, ... without gaps, fixed entries "
+                "-1"
+            )
         if not np.all(np.isfinite(fixed)) or np.any(fixed[index >= 0] != 0.0):
-            raise NetworkError("parameter map: fixed values must be finite, and zero where an entry is a parameter")
+            raise NetworkError(
+                "parameter map: fixed values must be finite, and zero where an entry is a parameter"
+            )
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "fixed", fixed)
 
@@ -82,7 +98,9 @@ class ParameterMap:
         return cls(index, np.zeros(index.shape))
 
     @classmethod
-    def conv2d(cls, height: int, width: int, kernel: int, *, free_bias: bool = False) -> ParameterMap:
+    def conv2d(
+        cls, height: int, width: int, kernel: int, *, free_bias: bool = False
+    ) -> ParameterMap:
         """Valid convolution of one channel with one feature map.
 
         Parameters
@@ -90,15 +108,17 @@ class ParameterMap:
         height, width : int
             Size of the input image; inputs are its pixels row by row.
         kernel : int
-            Side length `k` of the square kernel: parameter ``k * p + q`` multiplies the pixel `p` rows below and `q`
-            columns right of the neuron's upper left pixel.
+            Side length `k` of the square kernel: parameter ``k * p + q`` multiplies the pixel `p`
+            rows below and `q` columns right of the neuron's upper left pixel.
         free_bias : bool
-            Whether the neurons share one free bias (parameter ``k * k``), or have the bias fixed at zero.
+            Whether the neurons share one free bias (parameter ``k * k``), or have the bias fixed at
+            zero.
         """
         height, width, kernel = map(layer_size, (height, width, kernel))
         if kernel > min(height, width):
             raise NetworkError(
-                f"a kernel of {kernel} x {kernel} does not fit an image of {height} x {width}; choose at most "
+                f"a kernel of {kernel} x {kernel} does not fit an image of {height} x {width}; "
+                "choose at most "
                 f"{min(height, width)}"
             )
         window = Window((kernel, kernel))
@@ -110,24 +130,29 @@ class ParameterMap:
 
     @classmethod
     def mean2d(cls, height: int, width: int, size: int) -> ParameterMap:
-        """Mean values of disjoint square regions of one channel: all weights are fixed, there is no parameter.
+        """Mean values of disjoint square regions of one channel: all weights are fixed, there is no
+        parameter.
 
         Parameters
         ----------
         height, width : int
-            Size of the input image, multiples of `size`; inputs are its pixels row by row, and so are the regions.
+            Size of the input image, multiples of `size`; inputs are its pixels row by row, and so
+            are the regions.
         size : int
             Side length of a region.
         """
         height, width, size = map(layer_size, (height, width, size))
         if height % size or width % size:
             raise NetworkError(
-                f"regions of {size} x {size} do not fit an image of {height} x {width}; choose a common divisor of "
+                f"regions of {size} x {size} do not fit an image of {height} x {width}; choose a "
+                "common divisor of "
                 "height and width"
             )
         index = np.full(_entries(height // size * (width // size), height * width), -1)
         fixed = np.zeros(index.shape)
-        np.put_along_axis(fixed, Window((size, size), (size, size)).pixels(height, width), 1.0 / size**2, axis=1)
+        np.put_along_axis(
+            fixed, Window((size, size), (size, size)).pixels(height, width), 1.0 / size**2, axis=1
+        )
         return cls(index, fixed)
 
     @property
@@ -147,7 +172,8 @@ class ParameterMap:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The finest partition of the neurons that have parameters into groups that share none, by first neurons."""
+        """The finest partition of the neurons that have parameters into groups that share none, by
+        first neurons."""
         neurons, columns = np.nonzero(self.index >= 0)
         links = sparse.coo_array(
             (np.ones(neurons.size), (neurons, self.n_outputs + self.index[neurons, columns])),
@@ -166,7 +192,9 @@ class ParameterMap:
     def expand(self, theta: FloatArray) -> FloatArray:
         """Return the extended weights, shape ``(n, d + 1)``, of a parameter vector."""
         if theta.shape != (self.n_parameters,):
-            raise NetworkError(f"expected {self.n_parameters} parameters, got an array of shape {theta.shape}")
+            raise NetworkError(
+                f"expected {self.n_parameters} parameters, got an array of shape {theta.shape}"
+            )
         return np.where(self.index >= 0, np.append(theta, 0.0)[self.index], self.fixed)
 
     def collect(self, extended: FloatArray) -> FloatArray:
@@ -197,7 +225,8 @@ class ParameterMap:
         Returns
         -------
         (m * len(group.neurons), len(group.parameters)) array, (m * len(group.neurons),) array
-            Row ``k * len(group.neurons) + i`` belongs to sample `k` and neuron ``group.neurons[i]``.
+            Row ``k * len(group.neurons) + i`` belongs to sample `k` and neuron
+            ``group.neurons[i]``.
         """
         extended = np.column_stack([inputs, np.ones(len(inputs))])
         coefficients = np.empty((len(inputs), group.neurons.size, group.parameters.size))
@@ -209,7 +238,8 @@ class ParameterMap:
                 continue
             places = np.searchsorted(group.parameters, self.index[neuron, entries])
             ties = sparse.csr_array(
-                (np.ones(entries.size), (places, entries)), shape=(group.parameters.size, extended.shape[1])
+                (np.ones(entries.size), (places, entries)),
+                shape=(group.parameters.size, extended.shape[1]),
             )
             coefficients[:, i] = (ties @ extended.T).T
         constants = extended @ self.fixed[group.neurons].T
@@ -226,7 +256,9 @@ def layer_size(value: Any) -> int:
         If it is not.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise NetworkError(f"{shortened(value)} is not a layer size; sizes are whole numbers of at least 1")
+        raise NetworkError(
+            f"{shortened(value)} is not a layer size; sizes are whole numbers of at least 1"
+        )
     return int(value)
 
 
@@ -239,11 +271,14 @@ def check_size(n_layers: int, n_weights: int, what: str = "the network") -> None
         If it has too many layers, or more weights than there is memory for.
     """
     if n_layers > MOST_LAYERS:
-        raise NetworkError(f"{what} is too large: it has {n_layers:,} layers, {MOST_LAYERS} are the limit")
+        raise NetworkError(
+            f"{what} is too large: it has {n_layers:,} layers, {MOST_LAYERS} are the limit"
+        )
     memory = memory_bytes()
     if n_weights * BYTES_PER_WEIGHT > memory:
         raise NetworkError(
-            f"{what} is too large: {n_weights:,} weights take {n_weights * BYTES_PER_WEIGHT / 2**30:,.1f} GiB of memory to "
+            f"{what} is too large: {n_weights:,} weights take "
+            f"{n_weights * BYTES_PER_WEIGHT / 2**30:,.1f} GiB of memory to "
             f"train, there are {memory / 2**30:,.1f} GiB"
         )
 
@@ -256,5 +291,8 @@ def n_weights(sizes: Sequence[int]) -> int:
 def _entries(n_outputs: int, n_inputs: int) -> tuple[int, int]:
     """Shape of the extended matrix. Model files number its entries with 32 bits."""
     if n_outputs * (n_inputs + 1) > np.iinfo(np.int32).max:
-        raise NetworkError(f"a layer of {n_inputs} inputs and {n_outputs} outputs is too large; 2^31 - 1 weights are the limit")
+        raise NetworkError(
+            f"a layer of {n_inputs} inputs and {n_outputs} outputs is too large; 2^31 - 1 weights "
+            "are the limit"
+        )
     return n_outputs, n_inputs + 1

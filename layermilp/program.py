@@ -1,7 +1,8 @@
-"""One matrix-form program, what limits its solution, what a solver answers, and the check of that answer in numpy.
+"""One matrix-form program, what limits its solution, what a solver answers, and the check of that
+answer in numpy.
 
-Everything that layermilp optimizes passes through `Program`; nothing here knows of networks or of solvers.
-"""
+Everything that layermilp optimizes passes through `Program`; nothing here knows of networks or of
+solvers."""
 
 from __future__ import annotations
 
@@ -27,18 +28,20 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 FEASIBILITY_TOLERANCE = 1e-6
-"""Largest violation of a bound, a row or integrality, relative to the row's scale, with which an answer is accepted."""
+"""Largest violation of a bound, a row or integrality, relative to the row's scale, with which an
+answer is accepted."""
 
 PROVEN_GAP = 1e-7
-"""Relative gap that is asked of a solver when no gap is given: ten times finer than the 1e-6 that layermilp promises."""
+"""Relative gap that is asked of a solver when no gap is given: ten times finer than the 1e-6 that
+layermilp promises."""
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
     """A mixed-integer linear program in matrix form.
 
-    minimize ``costs . x + offset`` subject to ``row_lower <= matrix x <= row_upper``, ``col_lower <= x <= col_upper``
-    and ``x[j]`` integer where ``integrality[j]``.
+    minimize ``costs . x + offset`` subject to ``row_lower <= matrix x <= row_upper``, ``col_lower
+    <= x <= col_upper`` and ``x[j]`` integer where ``integrality[j]``.
 
     Parameters
     ----------
@@ -59,13 +62,14 @@ class Program:
     name : str
         Name in files and messages.
     column_groups : tuple of (str, int)
-        Names of consecutive groups of columns with their sizes, such as ``(("w", 9), ("z", 100))``; see
-        `column_names`. Default: one group ``x``.
+        Names of consecutive groups of columns with their sizes, such as ``(("w", 9), ("z", 100))``;
+        see `column_names`. Default: one group ``x``.
 
     Raises
     ------
     ProgramError
-        If the arrays do not fit together, a value is NaN, a coefficient is infinite, or a lower bound exceeds the upper.
+        If the arrays do not fit together, a value is NaN, a coefficient is infinite, or a lower
+        bound exceeds the upper.
     """
 
     costs: FloatArray
@@ -85,7 +89,9 @@ class Program:
         n = costs.size
         matrix = _csr(self.matrix)
         if matrix.shape[1] != n:
-            raise ProgramError(f"{self.name}: the matrix has {matrix.shape[1]} columns, but there are {n} costs")
+            raise ProgramError(
+                f"{self.name}: the matrix has {matrix.shape[1]} columns, but there are {n} costs"
+            )
         m = matrix.shape[0]
         values: dict[str, Any] = {
             "costs": costs,
@@ -106,18 +112,27 @@ class Program:
     def _validate(self) -> None:
         for what, array in (("cost", self.costs), ("matrix coefficient", self.matrix.data)):
             if not np.all(np.isfinite(array)):
-                raise ProgramError(f"{self.name}: a {what} is {array[~np.isfinite(array)][0]}; all must be finite")
+                raise ProgramError(
+                    f"{self.name}: a {what} is {array[~np.isfinite(array)][0]}; all must be finite"
+                )
         if not math.isfinite(self.offset):
             raise ProgramError(f"{self.name}: the offset is {self.offset}; it must be finite")
         if self.start is not None and not np.all(np.isfinite(self.start)):
             raise ProgramError(f"{self.name}: the start holds NaN or infinite values")
-        for what, lower, upper in (("row", self.row_lower, self.row_upper), ("column", self.col_lower, self.col_upper)):
+        for what, lower, upper in (
+            ("row", self.row_lower, self.row_upper),
+            ("column", self.col_lower, self.col_upper),
+        ):
             wrong = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
             if wrong.size:
                 i = wrong[0]
-                raise ProgramError(f"{self.name}: {what} {i} has lower bound {lower[i]} and upper bound {upper[i]}")
+                raise ProgramError(
+                    f"{self.name}: {what} {i} has lower bound {lower[i]} and upper bound {upper[i]}"
+                )
         if sum(size for _, size in self.column_groups) != self.costs.size:
-            raise ProgramError(f"{self.name}: column_groups name another number of columns than {self.costs.size}")
+            raise ProgramError(
+                f"{self.name}: column_groups name another number of columns than {self.costs.size}"
+            )
 
     @property
     def n_rows(self) -> int:
@@ -152,7 +167,11 @@ class Program:
         values : (k,) array
             Their values.
         """
-        lower, upper, integrality = self.col_lower.copy(), self.col_upper.copy(), self.integrality.copy()
+        lower, upper, integrality = (
+            self.col_lower.copy(),
+            self.col_upper.copy(),
+            self.integrality.copy(),
+        )
         which = np.asarray(columns)
         if which.dtype != bool:
             which = which.astype(np.intp)
@@ -178,13 +197,15 @@ class Program:
         return to_pulp(self)
 
     def write_mps(self, path: str | Path) -> Path:
-        """Write the program as a free-format MPS file, atomically; numbers keep all their digits. Return the path."""
+        """Write the program as a free-format MPS file, atomically; numbers keep all their digits.
+        Return the path."""
         from layermilp.export import write_mps
 
         return write_mps(self, path)
 
     def write_lp(self, path: str | Path) -> Path:
-        """Write the program as an LP file, atomically; numbers keep all their digits. Return the path."""
+        """Write the program as an LP file, atomically; numbers keep all their digits. Return the
+        path."""
         from layermilp.export import write_lp
 
         return write_lp(self, path)
@@ -222,9 +243,11 @@ class Limits:
     node_limit : int, optional
         Branch-and-bound nodes for one solve, >= 1: a limit that is repeatable.
     absolute_gap : float, optional
-        Gap in units of the objective at which an incumbent counts as optimal, whatever the relative gap, >= 0.
+        Gap in units of the objective at which an incumbent counts as optimal, whatever the relative
+        gap, >= 0.
     objective_target : float, optional
-        A solve of a MILP stops at an incumbent whose objective is at most this. CBC has no such limit and goes on.
+        A solve of a MILP stops at an incumbent whose objective is at most this. CBC has no such
+        limit and goes on.
     seed : int
         Seed of the solver's own random choices, 0 to 2**31 - 1.
     threads : int
@@ -294,12 +317,14 @@ class Result:
 
     @property
     def gap(self) -> float:
-        """Relative gap ``(objective - bound) / max(|objective|, 1e-10)``, never negative; ``inf`` without a solution."""
+        """Relative gap ``(objective - bound) / max(|objective|, 1e-10)``, never negative; ``inf``
+        without a solution."""
         return relative_gap(self.objective, self.bound)
 
 
 def relative_gap(objective: float, bound: float) -> float:
-    """Return ``(objective - bound) / max(|objective|, 1e-10)``, at least 0; ``inf`` where either is missing."""
+    """Return ``(objective - bound) / max(|objective|, 1e-10)``, at least 0; ``inf`` where either is
+    missing."""
     if math.isnan(objective) or math.isinf(bound):
         return math.inf
     return max(0.0, (objective - bound) / max(abs(objective), 1e-10))
@@ -350,16 +375,22 @@ def _violation(values: FloatArray, lower: FloatArray, upper: FloatArray) -> floa
     with np.errstate(invalid="ignore"):
         below = (lower - values) / np.maximum(1.0, np.abs(lower))
         above = (values - upper) / np.maximum(1.0, np.abs(upper))
-    worst = np.fmax(np.where(np.isfinite(lower), below, 0.0), np.where(np.isfinite(upper), above, 0.0))
+    worst = np.fmax(
+        np.where(np.isfinite(lower), below, 0.0), np.where(np.isfinite(upper), above, 0.0)
+    )
     return float(worst.max(initial=0.0))
 
 
 def _vector(values: ArrayLike, size: int | None, name: str) -> FloatArray:
     array = np.ascontiguousarray(values, dtype=np.float64)
     if array.ndim != 1 or (size is not None and array.size != size):
-        raise ProgramError(f"{name} has shape {array.shape}; expected ({'n' if size is None else size},)")
+        raise ProgramError(
+            f"{name} has shape {array.shape}; expected ({'n' if size is None else size},)"
+        )
     if np.isnan(array).any():
-        raise ProgramError(f"{name} holds NaN at position {int(np.flatnonzero(np.isnan(array))[0])}")
+        raise ProgramError(
+            f"{name} holds NaN at position {int(np.flatnonzero(np.isnan(array))[0])}"
+        )
     return array
 
 
@@ -385,13 +416,22 @@ def _csr(matrix: Any) -> sparse.csr_array:
 def _number(name: str, value: float | None, *, low: float, above: bool = False) -> None:
     if value is None:
         return
-    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
+        value, bool
+    )
     if not is_number or not math.isfinite(value) or value < low or (above and value == low):
-        raise OptionError(f"{name} is {value!r}; it must be a finite number {'above' if above else 'of at least'} {low:g}")
+        raise OptionError(
+            f"{name} is {value!r}; it must be a finite number "
+            f"{'above' if above else 'of at least'} {low:g}"
+        )
 
 
 def _integer(name: str, value: int | None, low: int, high: int) -> None:
     if value is None:
         return
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not low <= value <= high:
+    if (
+        not isinstance(value, (int, np.integer))
+        or isinstance(value, bool)
+        or not low <= value <= high
+    ):
         raise OptionError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")

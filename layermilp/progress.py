@@ -1,4 +1,5 @@
-"""Progress of a command on stderr: a live line with the time left on a terminal, plain lines elsewhere."""
+"""Progress of a command on stderr: a live line with the time left on a terminal, plain lines
+elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +30,12 @@ class Progress:
     """
 
     def __init__(
-        self, batches: int = 1, *, quiet: bool = False, verbose: bool = False, limit: float | None = None
+        self,
+        batches: int = 1,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        limit: float | None = None,
     ) -> None:
         self.batches, self.quiet, self.verbose, self.limit = batches, quiet, verbose, limit
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -43,13 +49,22 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if not self.quiet and self.console.is_terminal:
-            # The line is made anew at every refresh, so that its clock goes on while programs are solved.
-            self._live = Live(console=self.console, refresh_per_second=8, transient=True, get_renderable=self._line)
+            # The line is made anew at every refresh, so that its clock goes on while programs are
+            # solved.
+            self._live = Live(
+                console=self.console,
+                refresh_per_second=8,
+                transient=True,
+                get_renderable=self._line,
+            )
             self._live.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._live is not None:
             self._live.stop()
@@ -60,7 +75,8 @@ class Progress:
             self.console.print(text, markup=False)
 
     def show(self, text: str, share: float = 0.0) -> None:
-        """Show a text in the live line, and the time left if a share of the work is known to be done."""
+        """Show a text in the live line, and the time left if a share of the work is known to be
+        done."""
         self.text = text
         if share > 0.0:
             self.expected = self._passed / share
@@ -82,8 +98,10 @@ class Progress:
         if not state.batch_ended and self.verbose:
             record = state.records[-1]
             self.note(
-                f"batch {record.batch} sweep {record.sweep}: accuracy {record.batch_accuracy:.3f}, losses by layer "
-                f"{' '.join(f'{loss:.2f}' for loss in record.objectives)}, {record.programs} programs "
+                f"batch {record.batch} sweep {record.sweep}: accuracy "
+                f"{record.batch_accuracy:.3f}, losses by layer "
+                f"{' '.join(f'{loss:.2f}' for loss in record.objectives)}, {record.programs} "
+                "programs "
                 f"({record.at_limit} at limit), {record.seconds:.1f} s"
             )
         if state.batch_ended:
@@ -91,7 +109,8 @@ class Progress:
             self.expected = self._passed * total / done
             test = "" if state.test_accuracy is None else f", test {state.test_accuracy:.3f}"
             self.note(
-                f"batch {state.batch}/{self.batches}: accuracy {state.batch_accuracy:.3f}, seen {state.seen_accuracy:.3f}"
+                f"batch {state.batch}/{self.batches}: accuracy {state.batch_accuracy:.3f}, seen "
+                f"{state.seen_accuracy:.3f}"
                 f"{test}, {state.tally.programs:,} programs, {self._time()}"
             )
 

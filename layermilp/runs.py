@@ -1,4 +1,5 @@
-"""The directory of a training run: ``model.npz``, ``history.jsonl``, ``summary.json`` and checkpoints, written atomically."""
+"""The directory of a training run: ``model.npz``, ``history.jsonl``, ``summary.json`` and
+checkpoints, written atomically."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ class RunDirectory:
     Parameters
     ----------
     path : str or Path
-        The directory; it is made if it is missing. Files of an earlier run are replaced only when this one has learned
-        something.
+        The directory; it is made if it is missing. Files of an earlier run are replaced only when
+        this one has learned something.
 
     Raises
     ------
@@ -40,20 +41,25 @@ class RunDirectory:
         self._lock()
 
     def _lock(self) -> None:
-        """Keep other runs out for as long as this process lives; the system lets go of the lock even of a killed one."""
+        """Keep other runs out for as long as this process lives; the system lets go of the lock
+        even of a killed one."""
         lock = os.open(self.path, os.O_RDONLY)
         weakref.finalize(self, os.close, lock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise OutputError(f"another run is writing to {self.path}; wait for it, or choose another directory") from error
+            raise OutputError(
+                f"another run is writing to {self.path}; wait for it, or choose another directory"
+            ) from error
 
     @property
     def model(self) -> Path:
         """The network or the committee."""
         return self.path / "model.npz"
 
-    def write(self, model: Model, history: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
+    def write(
+        self, model: Model, history: Iterable[dict[str, Any]], summary: dict[str, Any]
+    ) -> None:
         """Write what was learned so far."""
         lines = "".join(json.dumps(record) + "\n" for record in history)
         with postponed():  # an archive that is interrupted while it is closed raises something else
@@ -62,7 +68,8 @@ class RunDirectory:
             self.summarize(summary)
 
     def begin(self, argv: Sequence[str]) -> None:
-        """Write down the command of a new run, and then forget the checkpoints of an earlier one."""
+        """Write down the command of a new run, and then forget the checkpoints of an earlier
+        one."""
         text = json.dumps(list(argv)) + "\n"
         write_atomically(self.path / "command.json", lambda file: file.write(text.encode()))
         for checkpoint in self.checkpoints:
@@ -73,12 +80,13 @@ class RunDirectory:
         """The newest checkpoint and the one before."""
         return self.path / "checkpoint.npz", self.path / "checkpoint-before.npz"
 
-    def checkpoint(self, format_name: str, version: int, arrays: Arrays, argv: Sequence[str] | None = None) -> None:
+    def checkpoint(
+        self, format_name: str, version: int, arrays: Arrays, argv: Sequence[str] | None = None
+    ) -> None:
         """Write a checkpoint; keep the one before.
 
-        With the command of a new run its first checkpoint begins it: what an earlier run has left goes only when there is
-        something in its place.
-        """
+        With the command of a new run its first checkpoint begins it: what an earlier run has left
+        goes only when there is something in its place."""
         newest, before = self.checkpoints
         fresh = newest.with_name(".checkpoint.new.npz")
         with postponed():
@@ -93,8 +101,11 @@ class RunDirectory:
                 fresh.unlink(missing_ok=True)
                 raise OutputError(f"cannot write {newest}: {error.strerror or error}") from error
 
-    def restored(self, read: Callable[[ModelFile], Read], note: Callable[[str], None]) -> Read | None:
-        """Return what the newest checkpoint holds, or if it is damaged the one before; None if there is none.
+    def restored(
+        self, read: Callable[[ModelFile], Read], note: Callable[[str], None]
+    ) -> Read | None:
+        """Return what the newest checkpoint holds, or if it is damaged the one before; None if
+        there is none.
 
         Raises
         ------
@@ -111,7 +122,9 @@ class RunDirectory:
                 damage = error
                 note(f"{error}; it is left out")
         if damage is not None:
-            raise ModelFileError(f"no checkpoint of {self.path} can be read; train anew, into another directory") from damage
+            raise ModelFileError(
+                f"no checkpoint of {self.path} can be read; train anew, into another directory"
+            ) from damage
         return None
 
     def summarize(self, summary: dict[str, Any]) -> None:
@@ -130,7 +143,12 @@ def command_of(path: str | Path) -> list[str]:
     """
     file = Path(path) / "command.json"
     (words,) = _values(file, f"{path} is not the directory of a run: there is no {file}")
-    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words) or words[0] != "train":
+    if (
+        not isinstance(words, list)
+        or not words
+        or not all(isinstance(word, str) for word in words)
+        or words[0] != "train"
+    ):
         raise ModelFileError(f"{file} is damaged: it holds no command `train`")
     return words
 
@@ -160,7 +178,8 @@ def _objects(path: Path) -> list[dict[str, Any]]:
 
 
 def _values(path: Path, missing: str) -> list[Any]:
-    """Return the values of a file of JSON, one or one a line; `missing` is what is said where there is no file."""
+    """Return the values of a file of JSON, one or one a line; `missing` is what is said where there
+    is no file."""
     try:
         text = path.read_text()
         lines = text.splitlines() if path.suffix == ".jsonl" else [text]

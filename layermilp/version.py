@@ -1,3 +1,4 @@
-"""Version of the package, alone in its module so that a build can read it without importing anything else."""
+"""Version of the package, alone in its module so that a build can read it without importing
+anything else."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
 """A solver that goes wrong on purpose, also in worker processes; see `run` for what a test starts.
 
-It solves with HiGHS until its calls in a process exceed ``FAULTY_AFTER``, and then does what ``FAULTY_MODE`` says, in every
-call or every ``FAULTY_EVERY``-th one; with ``FAULTY_WORKERS`` only in worker processes.
-"""
+It solves with HiGHS until its calls in a process exceed ``FAULTY_AFTER``, and then does what
+``FAULTY_MODE`` says, in every call or every ``FAULTY_EVERY``-th one; with ``FAULTY_WORKERS`` only
+in worker processes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ class Faulty(Solver):
         if "FAULTY_WORKERS" in os.environ and not self.is_worker:
             return answer
         type(self).calls += 1
-        after, every = (int(os.environ.get(f"FAULTY_{name}", default)) for name, default in (("AFTER", "0"), ("EVERY", "1")))
+        after, every = (
+            int(os.environ.get(f"FAULTY_{name}", default))
+            for name, default in (("AFTER", "0"), ("EVERY", "1"))
+        )
         if self.calls <= after or self.calls % every:
             return answer
         found: Answer = MODES[os.environ["FAULTY_MODE"]](program, answer)
@@ -100,7 +103,11 @@ def in_process(function: Callable[[Any], Any], task: Any) -> Any:
 
 
 def run(
-    *words: str, mode: str = "", after: int = 0, grace: float = 60.0, limits: dict[str, int] | None = None
+    *words: str,
+    mode: str = "",
+    after: int = 0,
+    grace: float = 60.0,
+    limits: dict[str, int] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own that knows the faulty solver.
 
@@ -116,11 +123,18 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name != "LAYERMILP_DATA"}
     environment |= {"FAULTY_AFTER": str(after), "FAULTY_GRACE": str(grace)}
     environment |= {"FAULTY_MODE": mode, "FAULTY_WORKERS": "1"} if mode else {}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
+    )
     environment["FAULTY_LIMITS"] = json.dumps(limits or {})
     code = "import sys, faulty; sys.exit(faulty.main(sys.argv[1:]))"
     return subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment, timeout=120.0, check=False
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120.0,
+        check=False,
     )
 
 

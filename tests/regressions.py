@@ -34,7 +34,8 @@ def draw_box(draw: st.DrawFn, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 @st.composite
 def relu_problems(draw: st.DrawFn) -> ReluRegression:
-    """Draw a fit of a neuron: inputs of either sign, targets with zeros, rows that the box decides among them."""
+    """Draw a fit of a neuron: inputs of either sign, targets with zeros, rows that the box decides
+    among them."""
     m, d = draw(st.integers(1, 6)), draw(st.integers(0, 2))
     x = draw_array(draw, draw(st.sampled_from([GRID, FLOATS, NON_NEGATIVE])), m, d)
     constants = draw_array(draw, GRID, m) if draw(st.booleans()) else np.zeros(m)
@@ -52,7 +53,8 @@ def relu_problems(draw: st.DrawFn) -> ReluRegression:
 
 
 def _pattern_optimum(problem: ReluRegression, firing: np.ndarray) -> float:
-    """Minimize the loss where the given rows have a >= 0 and the others a <= 0; infinite if there is no such point."""
+    """Minimize the loss where the given rows have a >= 0 and the others a <= 0; infinite if there
+    is no such point."""
     h, g, t = problem.coefficients.toarray(), problem.constants, problem.targets
     n, p = int(firing.sum()), problem.n_unknowns
     eye = np.eye(n)
@@ -72,13 +74,15 @@ def _pattern_optimum(problem: ReluRegression, firing: np.ndarray) -> float:
 
 
 def brute_force(problem: ReluRegression) -> float:
-    """Return the optimum as the smallest over the LPs of all firing patterns (the report's 2^m LPs)."""
+    """Return the optimum as the smallest over the LPs of all firing patterns (the report's 2^m
+    LPs)."""
     patterns = product([False, True], repeat=problem.n_rows)
     return min(_pattern_optimum(problem, np.array(pattern)) for pattern in patterns)
 
 
 def relaxed_losses(problem: ReluRegression, theta: np.ndarray) -> np.ndarray:
-    """Loss of every row in the relaxation of the reduced form: its envelope, where no row is decided but by the box."""
+    """Loss of every row in the relaxation of the reduced form: its envelope, where no row is
+    decided but by the box."""
     low, high = problem.interval
     decided = np.where((problem.targets > 0.0) & (high <= 0.0), SILENT, OPEN)
     return Envelope.of(problem.targets, low, decided).at(problem.preactivation(theta))

@@ -56,12 +56,15 @@ def assert_solved(problem: Pieces) -> None:
 
 
 def digits(n_features: int, n_rows: int = 2000) -> tuple[FloatArray, IntArray]:
-    """Outputs of random ReLU neurons on the digits, with a little noise where images are used again."""
+    """Outputs of random ReLU neurons on the digits, with a little noise where images are used
+    again."""
     images, labels = load_digits(return_X_y=True)
     rng = np.random.default_rng(0)
     rows = np.arange(n_rows) % len(images)
     x = images[rows] / 16.0 + 0.01 * rng.random((n_rows, images.shape[1]))
-    return np.maximum(x @ rng.normal(0.0, 0.2, (images.shape[1], n_features)), 0.0), labels[rows].astype(np.int64)
+    return np.maximum(x @ rng.normal(0.0, 0.2, (images.shape[1], n_features)), 0.0), labels[
+        rows
+    ].astype(np.int64)
 
 
 def digits_hinge(n_features: int, weight: float = 1.0, n_rows: int = 2000) -> HingePieces:
@@ -71,7 +74,15 @@ def digits_hinge(n_features: int, weight: float = 1.0, n_rows: int = 2000) -> Hi
     box = np.ones(size)
     start = np.random.default_rng(1).uniform(-1.0, 1.0, size)
     weights = np.where(is_target, weight, 1.0)
-    return HingePieces(np.column_stack([x, np.ones(n_rows)]), np.zeros(n_rows), is_target, -box, box, start, weights)
+    return HingePieces(
+        np.column_stack([x, np.ones(n_rows)]),
+        np.zeros(n_rows),
+        is_target,
+        -box,
+        box,
+        start,
+        weights,
+    )
 
 
 def digits_margin(n_features: int, n_rows: int) -> MarginPieces:
@@ -94,7 +105,8 @@ def boxes(draw: st.DrawFn, size: int) -> tuple[FloatArray, FloatArray, FloatArra
 
 @st.composite
 def tables(draw: st.DrawFn, n_columns: int) -> tuple[FloatArray, np.random.Generator]:
-    """Draw inputs: real or on a grid, with duplicated rows and zero columns; the generator goes on for the rest."""
+    """Draw inputs: real or on a grid, with duplicated rows and zero columns; the generator goes on
+    for the rest."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n_rows = draw(st.integers(1, 40))
     x = rng.normal(size=(n_rows, n_columns))
@@ -116,7 +128,16 @@ def hinges(draw: st.DrawFn) -> HingePieces:
     is_target = rng.random(len(x)) < draw(st.sampled_from([0.0, 0.3, 1.0]))
     weights = rng.uniform(0.5, 9.0, len(x)) if draw(st.booleans()) else np.ones(len(x))
     offsets = rng.integers(-2, 3, len(x)) / 2.0
-    return HingePieces(x, offsets, is_target, lower, upper, start, weights, draw(st.sampled_from([0.0, 0.25, 0.49])))
+    return HingePieces(
+        x,
+        offsets,
+        is_target,
+        lower,
+        upper,
+        start,
+        weights,
+        draw(st.sampled_from([0.0, 0.25, 0.49])),
+    )
 
 
 @st.composite
@@ -143,9 +164,12 @@ def test_margin_equals_the_complete_lp(problem: MarginPieces) -> None:
 
 
 @pytest.mark.parametrize("solver", ["highs", "cbc", "cplex"])
-@pytest.mark.parametrize("problem", [digits_hinge(6, n_rows=150), digits_margin(4, 100)], ids=["hinge", "margin"])
+@pytest.mark.parametrize(
+    "problem", [digits_hinge(6, n_rows=150), digits_margin(4, 100)], ids=["hinge", "margin"]
+)
 def test_every_solver_confirms_the_optimum(problem: Pieces, solver: str) -> None:
-    """Interior points ask no solver, but every solver has to find their optimum in the complete LP."""
+    """Interior points ask no solver, but every solver has to find their optimum in the complete
+    LP."""
     try:
         best = optimum(problem, solver)
     except SolverError as error:
@@ -157,7 +181,9 @@ def test_every_solver_confirms_the_optimum(problem: Pieces, solver: str) -> None
 @given(st.one_of(hinges(), margins()))
 def test_interior_points_enclose_the_optimum(problem: Pieces) -> None:
     best = optimum(problem)
-    found = interior_point(problem, lambda found: found.loss - found.bound <= 1e-8 * max(found.loss, 1e-2), math.inf)
+    found = interior_point(
+        problem, lambda found: found.loss - found.bound <= 1e-8 * max(found.loss, 1e-2), math.inf
+    )
     assert found.loss == problem.loss(found.theta)
     assert np.all((problem.lower <= found.theta) & (found.theta <= problem.upper))
     assert found.loss == pytest.approx(best, abs=1e-6 * max(best, 1e-2))
@@ -174,7 +200,8 @@ def test_classes_that_are_hardly_told_apart() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(hinges(), margins()), st.integers(0, 2**32 - 1))
 def test_pieces_are_what_they_say(problem: Pieces, seed: int) -> None:
-    """Values, coefficients, constants, combinations and parts agree; so do a Crammer-Singer loss written out and `loss`."""
+    """Values, coefficients, constants, combinations and parts agree; so do a Crammer-Singer loss
+    written out and `loss`."""
     rng = np.random.default_rng(seed)
     theta = rng.uniform(problem.lower, problem.upper)
     values = problem.values(theta)
@@ -190,7 +217,9 @@ def test_pieces_are_what_they_say(problem: Pieces, seed: int) -> None:
     np.testing.assert_allclose(problem.linear(theta)[exists], rises, atol=1e-9)
     weights = np.where(exists, rng.uniform(0.1, 2.0, values.shape), 0.0)
     gradients = problem.coefficients(rows, pieces).toarray().reshape(*values.shape, -1)
-    np.testing.assert_allclose(problem.adjoint(weights), np.einsum("rp,rpi->i", weights, gradients), atol=1e-9)
+    np.testing.assert_allclose(
+        problem.adjoint(weights), np.einsum("rp,rpi->i", weights, gradients), atol=1e-9
+    )
     joint = np.einsum("rp,rpi->ri", weights, gradients)
     expected = np.einsum("rp,rpi,rpj->ij", weights, gradients, gradients)
     expected -= (joint / weights.sum(axis=1)[:, None]).T @ joint
@@ -198,7 +227,10 @@ def test_pieces_are_what_they_say(problem: Pieces, seed: int) -> None:
     halves = problem.part(every[::2]).loss(theta) + problem.part(every[1::2]).loss(theta)
     assert halves == pytest.approx(problem.loss(theta), abs=1e-8)
     if isinstance(problem, MarginPieces):
-        outputs = np.column_stack([problem.inputs, np.ones(problem.n_rows)]) @ problem.parameters.expand(theta).T
+        outputs = (
+            np.column_stack([problem.inputs, np.ones(problem.n_rows)])
+            @ problem.parameters.expand(theta).T
+        )
         raised = outputs + 1.0 - np.eye(outputs.shape[1])[problem.labels]
         losses = raised.max(axis=1) - outputs[every, problem.labels]
         assert problem.loss(theta) == pytest.approx(float(problem.row_weights @ losses), abs=1e-8)
@@ -206,11 +238,19 @@ def test_pieces_are_what_they_say(problem: Pieces, seed: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(hinges(), margins()), st.integers(0, 60), st.integers(1, 3))
-def test_working_program_underestimates_and_its_dual_agrees(problem: Pieces, count: int, n_cuts: int) -> None:
+def test_working_program_underestimates_and_its_dual_agrees(
+    problem: Pieces, count: int, n_cuts: int
+) -> None:
     rng = np.random.default_rng(0)
     points = rng.uniform(problem.lower, problem.upper, (n_cuts, problem.n_unknowns))
     cuts = [Cut.of(problem, problem.values(point).argmax(axis=1)) for point in points]
-    program = working_program(problem, nearest_pieces(problem.values(points[0]), count), cuts, problem.lower, problem.upper)
+    program = working_program(
+        problem,
+        nearest_pieces(problem.values(points[0]), count),
+        cuts,
+        problem.lower,
+        problem.upper,
+    )
     result, dual = solve(program, "highs"), solve(dual_program(program), "highs")
     assert result.objective <= optimum(problem) + 1e-6
     assert result.objective == pytest.approx(-dual.objective, abs=1e-6)
@@ -255,7 +295,9 @@ def test_time_limit_returns_the_start_or_better() -> None:
 
 def test_a_perfect_start_needs_no_solver() -> None:
     x = np.eye(3)
-    problem = HingePieces(x, np.zeros(3), np.array([True, False, False]), -np.ones(3), np.ones(3), x[0], np.ones(3))
+    problem = HingePieces(
+        x, np.zeros(3), np.array([True, False, False]), -np.ones(3), np.ones(3), x[0], np.ones(3)
+    )
     fit = minimize(problem, SETUP)
     assert fit.status is Status.OPTIMAL
     assert fit.objective == fit.bound == 0.0

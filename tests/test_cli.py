@@ -1,7 +1,7 @@
 """The command line as a user types it: its output, its exit code, and what it leaves behind.
 
-Every command runs in a process of its own; most refusals are looked at in this one, which saves the start of a process.
-"""
+Every command runs in a process of its own; most refusals are looked at in this one, which saves the
+start of a process."""
 
 from __future__ import annotations
 
@@ -24,15 +24,40 @@ from layermilp import Committee, Network, load_model, postprocess
 from layermilp.cli import main
 from layermilp.layerwise import members
 
-METHOD = ["--objective", "margin", "--epochs", "1", "--max-sweeps", "2", "--average", "0.5", "--tie-break", "l2"]
+METHOD = [
+    "--objective",
+    "margin",
+    "--epochs",
+    "1",
+    "--max-sweeps",
+    "2",
+    "--average",
+    "0.5",
+    "--tie-break",
+    "l2",
+]
 """Options given in full, so that no default decides what is tested here."""
 
-SMALL = ["--net", "2-3-2", *METHOD, "--postprocess", "end", "--batches", "3", "--batch-size", "10", "--jobs", "1"]
+SMALL = [
+    "--net",
+    "2-3-2",
+    *METHOD,
+    "--postprocess",
+    "end",
+    "--batches",
+    "3",
+    "--batch-size",
+    "10",
+    "--jobs",
+    "1",
+]
 FILES = {"checkpoint.npz", "command.json", "history.jsonl", "model.npz", "summary.json"}
 """What a run leaves in its directory, besides the checkpoint before the newest."""
 
 
-def run(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: str, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run the command line; nothing of the user's environment decides where data come from."""
     env = {name: value for name, value in os.environ.items() if name != "LAYERMILP_DATA"}
     return subprocess.run(
@@ -92,18 +117,29 @@ def test_train_evaluate_predict(table: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "train accuracy" in done.stdout and "test accuracy   none" in done.stdout
     assert done.stderr.splitlines()[0] == f"data: table from {table}"
-    assert [line.split(":")[0] for line in done.stderr.splitlines()[1:]] == ["batch 1/3", "batch 2/3", "batch 3/3"]
+    assert [line.split(":")[0] for line in done.stderr.splitlines()[1:]] == [
+        "batch 1/3",
+        "batch 2/3",
+        "batch 3/3",
+    ]
     assert {path.name for path in out.iterdir()} - {"checkpoint-before.npz"} == FILES
 
     summary = json.loads((out / "summary.json").read_text())
     wanted = (
-        "data net seed solver solver_version formulation batches batch_accuracy seen_accuracy train_accuracy test_accuracy "
-        "wall_seconds programs_solved programs_optimal programs_at_limit largest_gap committee members_done init_trials "
-        "init_scores preset objective class_weight input_penalty epochs average tie_break ridge weight_decay postprocess"
+        "data net seed solver solver_version formulation batches batch_accuracy seen_accuracy "
+        "train_accuracy test_accuracy "
+        "wall_seconds programs_solved programs_optimal programs_at_limit largest_gap committee "
+        "members_done init_trials "
+        "init_scores preset objective class_weight input_penalty epochs average tie_break ridge "
+        "weight_decay postprocess"
     )
     assert set(wanted.split()) <= set(summary)
-    assert summary["net"] == "2-3-2" and summary["batches"] == 3 and summary["test_accuracy"] is None
-    counted = summary["programs_optimal"] + summary["programs_at_limit"] + summary["programs_failed"]
+    assert (
+        summary["net"] == "2-3-2" and summary["batches"] == 3 and summary["test_accuracy"] is None
+    )
+    counted = (
+        summary["programs_optimal"] + summary["programs_at_limit"] + summary["programs_failed"]
+    )
     assert counted == summary["programs_solved"] > 0
 
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
@@ -112,7 +148,14 @@ def test_train_evaluate_predict(table: Path, tmp_path: Path) -> None:
     assert not any("member" in record for record in history)
     assert (summary["committee"], summary["members_done"], summary["batches_done"]) == (1, 1, 3)
     assert (summary["init_scores"], summary["preset"], summary["class_weight"]) == ([], None, None)
-    given = {"objective": "margin", "epochs": 1, "average": 0.5, "tie_break": "l2", "postprocess": "end", "max_sweeps": 2}
+    given = {
+        "objective": "margin",
+        "epochs": 1,
+        "average": 0.5,
+        "tie_break": "l2",
+        "postprocess": "end",
+        "max_sweeps": 2,
+    }
     assert given.items() <= summary.items()
     assert summary["weight_decay"] == 0.1
 
@@ -131,7 +174,9 @@ def test_unlabelled_samples_are_predicted(here: Command, table: Path, tmp_path: 
     Network.dense([2, 2], seed=1).save(tmp_path / "m.npz")
     bare = tmp_path / "bare.csv"
     bare.write_text("\n".join(line.rsplit(",", 1)[0] for line in table.read_text().splitlines()))
-    with_labels, without = (here("predict", str(tmp_path / "m.npz"), str(path)).stdout for path in (table, bare))
+    with_labels, without = (
+        here("predict", str(tmp_path / "m.npz"), str(path)).stdout for path in (table, bare)
+    )
     assert with_labels == without and len(without.split()) == 40
 
 
@@ -149,7 +194,9 @@ def test_same_seed_same_bytes_for_any_number_of_workers(table: Path, tmp_path: P
     for jobs in ("1", "2"):
         done = run("train", *SMALL[:-1], jobs, "--data", str(table), "--out", str(tmp_path / jobs))
         assert done.returncode == 0, done.stderr
-    assert (tmp_path / "1" / "model.npz").read_bytes() == (tmp_path / "2" / "model.npz").read_bytes()
+    assert (tmp_path / "1" / "model.npz").read_bytes() == (
+        tmp_path / "2" / "model.npz"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -185,7 +232,10 @@ def test_same_seed_same_bytes_for_any_number_of_workers(table: Path, tmp_path: P
         (["--objective", "l1", "--class-weight", "-1"], "class_weight is -1.0"),
         (["--objective", "l1", "--class-weight", "rare"], "class_weight is 'rare'"),
         (["--class-weight", "balanced"], "class_weight is for the objective l1, not margin"),
-        (["--net", "7x7-conv9-10"], "item 'conv9': a kernel of 9 x 9 does not fit an image of 7 x 7"),
+        (
+            ["--net", "7x7-conv9-10"],
+            "item 'conv9': a kernel of 9 x 9 does not fit an image of 7 x 7",
+        ),
         (["--net", "28x28-mean5-10"], "item 'mean5'"),
         (["--preset", "foo"], "preset 'foo' is unknown; choose goebbels2021"),
         (["--epochs", "0"], "epochs is 0"),
@@ -204,9 +254,12 @@ def test_bad_options_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("cell", "message"), [("nan", "nan"), ("-0.5", "non-negative"), ("inf", "inf"), ("abc", "'abc'"), ("", "empty")]
+    ("cell", "message"),
+    [("nan", "nan"), ("-0.5", "non-negative"), ("inf", "inf"), ("abc", "'abc'"), ("", "empty")],
 )
-def test_bad_values_are_refused_in_one_line(here: Command, tmp_path: Path, cell: str, message: str) -> None:
+def test_bad_values_are_refused_in_one_line(
+    here: Command, tmp_path: Path, cell: str, message: str
+) -> None:
     path = tmp_path / "bad.csv"
     path.write_text("a,b,label\n" + "0.1,0.2,0\n" * 10 + f"{cell},0.3,1\n")
     refused(here("train", *SMALL, "--data", str(path)), message)
@@ -214,13 +267,24 @@ def test_bad_values_are_refused_in_one_line(here: Command, tmp_path: Path, cell:
 
 def test_unknown_labels_are_refused(here: Command, table: Path, tmp_path: Path) -> None:
     Network.dense([2, 2], seed=0).save(tmp_path / "m.npz")
-    refused(here("evaluate", str(tmp_path / "m.npz"), "--data", str(table)), "none of the network's 2 classes")
+    refused(
+        here("evaluate", str(tmp_path / "m.npz"), "--data", str(table)),
+        "none of the network's 2 classes",
+    )
 
 
-def test_unwritable_directory_is_refused_before_training(here: Command, table: Path, tmp_path: Path) -> None:
+def test_unwritable_directory_is_refused_before_training(
+    here: Command, table: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
-    refused(here("train", *SMALL, "--data", str(table), "--out", str(tmp_path / "file")), "cannot make the directory")
-    refused(here("train", *SMALL, "--data", str(table), "--out", str(tmp_path / "file" / "x")), "cannot make the directory")
+    refused(
+        here("train", *SMALL, "--data", str(table), "--out", str(tmp_path / "file")),
+        "cannot make the directory",
+    )
+    refused(
+        here("train", *SMALL, "--data", str(table), "--out", str(tmp_path / "file" / "x")),
+        "cannot make the directory",
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"PK\x03\x04 broken"])
@@ -247,7 +311,10 @@ def _four_files(directory: Path, train_images: bytes) -> None:
 
 def test_corrupt_idx_and_wrong_checksum_are_refused(here: Command, tmp_path: Path) -> None:
     _four_files(tmp_path / "cut", _idx((2, 28, 28), bytes(784)))
-    refused(here("train", "--data", "mnist", "--data-dir", str(tmp_path / "cut")), "train-images-idx3-ubyte")
+    refused(
+        here("train", "--data", "mnist", "--data-dir", str(tmp_path / "cut")),
+        "train-images-idx3-ubyte",
+    )
     _four_files(tmp_path / "other", _idx((2, 28, 28), bytes(2 * 784)))
     refused(here("train", "--data", "mnist", "--data-dir", str(tmp_path / "other")), "SHA-256")
     refused(here("train", "--data", "mnist", "--data-dir", str(tmp_path / "none")), "none")
@@ -256,7 +323,20 @@ def test_corrupt_idx_and_wrong_checksum_are_refused(here: Command, tmp_path: Pat
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_interruption_keeps_what_was_learned(tmp_path: Path, jobs: str) -> None:
     out = tmp_path / "run"
-    words = ["train", "--net", "64-6-10", *METHOD, "--batches", "500", "--batch-size", "30", "--data", "digits", "--jobs", jobs]
+    words = [
+        "train",
+        "--net",
+        "64-6-10",
+        *METHOD,
+        "--batches",
+        "500",
+        "--batch-size",
+        "30",
+        "--data",
+        "digits",
+        "--jobs",
+        jobs,
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "layermilp", *words, "--out", str(out)],
         stdout=subprocess.PIPE,
@@ -281,15 +361,36 @@ def test_interruption_keeps_what_was_learned(tmp_path: Path, jobs: str) -> None:
 
 @pytest.fixture(scope="module")
 def committee_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train committees of three on a table, with one worker and with two; return the directory of both."""
+    """Train committees of three on a table, with one worker and with two; return the directory of
+    both."""
     folder = tmp_path_factory.mktemp("committee")
     rng = np.random.default_rng(0)
     X = rng.random((40, 2)).round(3)
     lines = [f"{a},{b},{'right' if a > b else 'left'}" for a, b in X]
     (folder / "points.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
-    words = ["train", "--net", "2-3-2", *METHOD, "--postprocess", "end", "--batches", "2", "--batch-size", "6"]
+    words = [
+        "train",
+        "--net",
+        "2-3-2",
+        *METHOD,
+        "--postprocess",
+        "end",
+        "--batches",
+        "2",
+        "--batch-size",
+        "6",
+    ]
     for jobs in ("1", "2"):
-        given = ["--data", str(folder / "points.csv"), "--committee", "3", "--jobs", jobs, "--out", str(folder / jobs)]
+        given = [
+            "--data",
+            str(folder / "points.csv"),
+            "--committee",
+            "3",
+            "--jobs",
+            jobs,
+            "--out",
+            str(folder / jobs),
+        ]
         done = run(*words, *given)
         assert done.returncode == 0, done.stderr
         (folder / f"{jobs}.out").write_text(done.stdout)
@@ -297,7 +398,9 @@ def committee_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_committee_is_trained_and_taken_by_all_commands(committee_run: Path, tmp_path: Path) -> None:
+def test_committee_is_trained_and_taken_by_all_commands(
+    committee_run: Path, tmp_path: Path
+) -> None:
     table, model = str(committee_run / "points.csv"), str(committee_run / "1" / "model.npz")
     told = (committee_run / "1.err").read_text().splitlines()
     assert told[1] == "3 members, 1 at a time"
@@ -307,9 +410,14 @@ def test_committee_is_trained_and_taken_by_all_commands(committee_run: Path, tmp
     summary = json.loads((committee_run / "1" / "summary.json").read_text())
     assert (summary["committee"], summary["members_done"], summary["batches_done"]) == (3, 3, 6)
     assert summary["net"] == "3 x 2-3-2" and not summary["interrupted"]
-    history = [json.loads(line) for line in (committee_run / "1" / "history.jsonl").read_text().splitlines()]
+    history = [
+        json.loads(line)
+        for line in (committee_run / "1" / "history.jsonl").read_text().splitlines()
+    ]
     assert len(history) == summary["sweeps"]
-    assert [record["member"] for record in history] == sorted(record["member"] for record in history)
+    assert [record["member"] for record in history] == sorted(
+        record["member"] for record in history
+    )
     assert {record["member"] for record in history} == {1, 2, 3}
 
     found = load_model(model)
@@ -321,13 +429,17 @@ def test_committee_is_trained_and_taken_by_all_commands(committee_run: Path, tmp
     truth = [line.split(",")[2] for line in Path(table).read_text().splitlines()[1:]]
     assert np.mean(np.array(labels) == np.array(truth)) == summary["train_accuracy"]
 
-    done = run("postprocess", model, "--data", table, "--out", str(tmp_path / "after.npz"), "--jobs", "1")
+    done = run(
+        "postprocess", model, "--data", table, "--out", str(tmp_path / "after.npz"), "--jobs", "1"
+    )
     assert done.returncode == 0, done.stderr
     after = Committee.load(tmp_path / "after.npz")
     X = np.loadtxt(table, delimiter=",", skiprows=1, usecols=(0, 1))
     for before, fitted in zip(found.networks, after.networks, strict=True):
         expected = postprocess(before, X, truth, objective="margin", n_jobs=1)
-        assert [block.theta.tobytes() for block in fitted.blocks] == [block.theta.tobytes() for block in expected.blocks]
+        assert [block.theta.tobytes() for block in fitted.blocks] == [
+            block.theta.tobytes() for block in expected.blocks
+        ]
 
 
 def without_seconds(record: dict[str, Any]) -> dict[str, Any]:
@@ -337,53 +449,124 @@ def without_seconds(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_committee_is_the_same_for_any_number_of_workers(committee_run: Path) -> None:
-    assert (committee_run / "1" / "model.npz").read_bytes() == (committee_run / "2" / "model.npz").read_bytes()
+    assert (committee_run / "1" / "model.npz").read_bytes() == (
+        committee_run / "2" / "model.npz"
+    ).read_bytes()
     assert (committee_run / "2.err").read_text().splitlines()[1] == "3 members, 2 at a time"
     with_seconds = [
-        [json.loads(line) for line in (committee_run / jobs / "history.jsonl").read_text().splitlines()] for jobs in "12"
+        [
+            json.loads(line)
+            for line in (committee_run / jobs / "history.jsonl").read_text().splitlines()
+        ]
+        for jobs in "12"
     ]
     one, two = ([without_seconds(record) for record in records] for records in with_seconds)
     assert one == two
 
 
-def test_first_member_is_the_single_network(here: Command, committee_run: Path, tmp_path: Path) -> None:
-    words = ["train", "--net", "2-3-2", *METHOD, "--postprocess", "end", "--batches", "2", "--batch-size", "6", "--jobs", "1"]
+def test_first_member_is_the_single_network(
+    here: Command, committee_run: Path, tmp_path: Path
+) -> None:
+    words = [
+        "train",
+        "--net",
+        "2-3-2",
+        *METHOD,
+        "--postprocess",
+        "end",
+        "--batches",
+        "2",
+        "--batch-size",
+        "6",
+        "--jobs",
+        "1",
+    ]
     done = here(*words, "--data", str(committee_run / "points.csv"), "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     first = Committee.load(committee_run / "1" / "model.npz").networks[0]
     alone = Network.load(tmp_path / "model.npz")
-    assert [block.theta.tobytes() for block in first.blocks] == [block.theta.tobytes() for block in alone.blocks]
+    assert [block.theta.tobytes() for block in first.blocks] == [
+        block.theta.tobytes() for block in alone.blocks
+    ]
 
 
 def test_initializations_are_tried(here: Command, table: Path, tmp_path: Path) -> None:
-    words = ["train", *SMALL, "--data", str(table), "--init", "uniform", "--init-trials", "3", "--out", str(tmp_path)]
+    words = [
+        "train",
+        *SMALL,
+        "--data",
+        str(table),
+        "--init",
+        "uniform",
+        "--init-trials",
+        "3",
+        "--out",
+        str(tmp_path),
+    ]
     done = here(*words)
     assert done.returncode == 0, done.stderr
     told = done.stderr.splitlines()
-    assert [line.split(":")[0] for line in told[1:4]] == [f"initialization {k}/3" for k in (1, 2, 3)]
+    assert [line.split(":")[0] for line in told[1:4]] == [
+        f"initialization {k}/3" for k in (1, 2, 3)
+    ]
     summary = json.loads((tmp_path / "summary.json").read_text())
     (scores,) = summary["init_scores"]
-    assert len(scores) == summary["init_trials"] == 3 and all(0.0 <= score <= 1.0 for score in scores)
+    assert len(scores) == summary["init_trials"] == 3 and all(
+        0.0 <= score <= 1.0 for score in scores
+    )
     assert [f"{score:.3f}" for score in scores] == [line.split()[-1] for line in told[1:4]]
     assert told[4] == f"initialization {scores.index(max(scores)) + 1} of 3 goes on"
 
 
 def test_every_member_has_trials_of_its_own(here: Command, table: Path, tmp_path: Path) -> None:
-    words = [*_member_words(table, tmp_path), "--committee", "2", "--init-trials", "2", "--init", "uniform"]
+    words = [
+        *_member_words(table, tmp_path),
+        "--committee",
+        "2",
+        "--init-trials",
+        "2",
+        "--init",
+        "uniform",
+    ]
     words += ["--objective", "l1", "--class-weight", "2.5"]
     done = here(*words)
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [len(scores) for scores in summary["init_scores"]] == [2, 2]
-    assert (summary["class_weight"], summary["objective"], summary["members_done"]) == (2.5, "l1", 2)
+    assert (summary["class_weight"], summary["objective"], summary["members_done"]) == (
+        2.5,
+        "l1",
+        2,
+    )
     assert load_model(tmp_path / "model.npz").decision == "nearest"
 
 
 def test_preset_is_overruled_by_what_is_given(here: Command, table: Path, tmp_path: Path) -> None:
-    few = ["train", "--net", "2-3-2", "--batches", "1", "--batch-size", "10", "--jobs", "1", "--data", str(table)]
+    few = [
+        "train",
+        "--net",
+        "2-3-2",
+        "--batches",
+        "1",
+        "--batch-size",
+        "10",
+        "--jobs",
+        "1",
+        "--data",
+        str(table),
+    ]
     runs = {
         "alone": ["--preset", "goebbels2021"],
-        "before": ["--postprocess", "end", "--init", "he", "--max-sweeps", "2", "--preset", "goebbels2021"],
+        "before": [
+            "--postprocess",
+            "end",
+            "--init",
+            "he",
+            "--max-sweeps",
+            "2",
+            "--preset",
+            "goebbels2021",
+        ],
         "after": ["--preset=goebbels2021", "--postprocess=end", "--init=he", "--max-sweeps=2"],
     }
     found = {}
@@ -391,10 +574,18 @@ def test_preset_is_overruled_by_what_is_given(here: Command, table: Path, tmp_pa
         done = here(*few, *words, "--out", str(tmp_path / name))
         assert done.returncode == 0, done.stderr
         found[name] = json.loads((tmp_path / name / "summary.json").read_text())
-    report = {"preset": "goebbels2021", "objective": "l1", "tie_break": "none", "average": 0.0, "class_weight": None}
+    report = {
+        "preset": "goebbels2021",
+        "objective": "l1",
+        "tie_break": "none",
+        "average": 0.0,
+        "class_weight": None,
+    }
     for summary in found.values():
         assert report.items() <= summary.items()
-    assert {"init": "uniform", "postprocess": "batch", "max_sweeps": 20}.items() <= found["alone"].items()
+    assert {"init": "uniform", "postprocess": "batch", "max_sweeps": 20}.items() <= found[
+        "alone"
+    ].items()
     for name in ("before", "after"):
         assert {"init": "he", "postprocess": "end", "max_sweeps": 2}.items() <= found[name].items()
 
@@ -402,18 +593,42 @@ def test_preset_is_overruled_by_what_is_given(here: Command, table: Path, tmp_pa
 def test_convolutions_are_written_as_nets(here: Command, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "images.npz", X=rng.random((30, 36)), y=np.arange(30) % 3)
-    words = ["train", "--net", "6x6-mean2-conv2-3", *METHOD, "--batches", "1", "--batch-size", "20", "--jobs", "1"]
+    words = [
+        "train",
+        "--net",
+        "6x6-mean2-conv2-3",
+        *METHOD,
+        "--batches",
+        "1",
+        "--batch-size",
+        "20",
+        "--jobs",
+        "1",
+    ]
     done = here(*words, "--data", str(tmp_path / "images.npz"), "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     network = Network.load(tmp_path / "run" / "model.npz")
-    assert network.notation == "6x6-mean2-conv2-3" and [block.theta.size for block in network.blocks] == [0, 4, 15]
+    assert network.notation == "6x6-mean2-conv2-3" and [
+        block.theta.size for block in network.blocks
+    ] == [0, 4, 15]
     assert "net             6x6-mean2-conv2-3 on images" in done.stdout
 
 
-def test_postprocess_writes_a_model_with_another_last_layer(here: Command, table: Path, tmp_path: Path) -> None:
+def test_postprocess_writes_a_model_with_another_last_layer(
+    here: Command, table: Path, tmp_path: Path
+) -> None:
     network = Network.dense([2, 3, 2], seed=1).with_classes(["left", "right"])
     network.save(tmp_path / "m.npz")
-    words = ["postprocess", str(tmp_path / "m.npz"), "--data", str(table), "--objective", "l1", "--tolerance", "0.3"]
+    words = [
+        "postprocess",
+        str(tmp_path / "m.npz"),
+        "--data",
+        str(table),
+        "--objective",
+        "l1",
+        "--tolerance",
+        "0.3",
+    ]
     words += ["--class-weight", "balanced", "--box", "2"]
     written = []
     for jobs in ("1", "2"):
@@ -422,15 +637,23 @@ def test_postprocess_writes_a_model_with_another_last_layer(here: Command, table
         written.append((tmp_path / f"{jobs}.npz").read_bytes())
     assert written[0] == written[1]
     assert done.stderr.splitlines() == [f"data: table from {table}"]
-    assert done.stdout.startswith("net             2-3-2 on points.csv, 40 training samples\ntrain accuracy  0.")
+    assert done.stdout.startswith(
+        "net             2-3-2 on points.csv, 40 training samples\ntrain accuracy  0."
+    )
     assert "before, " in done.stdout and "test accuracy" not in done.stdout
     X = np.loadtxt(table, delimiter=",", skiprows=1, usecols=(0, 1))
     y = [line.split(",")[2] for line in table.read_text().splitlines()[1:]]
-    expected = postprocess(network, X, y, objective="l1", tolerance=0.3, class_weight="balanced", box=2.0, n_jobs=1)
+    expected = postprocess(
+        network, X, y, objective="l1", tolerance=0.3, class_weight="balanced", box=2.0, n_jobs=1
+    )
     found = Network.load(tmp_path / "1.npz")
-    assert [block.theta.tobytes() for block in found.blocks] == [block.theta.tobytes() for block in expected.blocks]
+    assert [block.theta.tobytes() for block in found.blocks] == [
+        block.theta.tobytes() for block in expected.blocks
+    ]
     assert found.decision == "nearest" and found.classes.tolist() == ["left", "right"]
-    after = json.loads(here("evaluate", str(tmp_path / "1.npz"), "--data", str(table), "--json").stdout)["train_accuracy"]
+    after = json.loads(
+        here("evaluate", str(tmp_path / "1.npz"), "--data", str(table), "--json").stdout
+    )["train_accuracy"]
     assert f", {after:.4f} after" in done.stdout
 
 
@@ -442,8 +665,14 @@ def test_postprocess_writes_a_model_with_another_last_layer(here: Command, table
         (["{model}"], "--out"),
         (["{model}", "--out", "{missing}/x/model.npz"], "missing.npz"),
         (["{model}", "--out", "{out}", "--objective", "foo"], "objective 'foo' is unknown"),
-        (["{model}", "--out", "{out}", "--class-weight", "balanced"], "class_weight is for the objective l1, not margin"),
-        (["{model}", "--out", "{out}", "--objective", "l1", "--class-weight", "0"], "class_weight is 0.0"),
+        (
+            ["{model}", "--out", "{out}", "--class-weight", "balanced"],
+            "class_weight is for the objective l1, not margin",
+        ),
+        (
+            ["{model}", "--out", "{out}", "--objective", "l1", "--class-weight", "0"],
+            "class_weight is 0.0",
+        ),
         (["{model}", "--out", "{out}", "--tolerance", "-1"], "tolerance is -1.0"),
         (["{model}", "--out", "{out}", "--jobs", "0"], "n_jobs is 0"),
         (["{model}", "--out", "{out}", "--solver", "scip"], "'scip'"),
@@ -451,14 +680,21 @@ def test_postprocess_writes_a_model_with_another_last_layer(here: Command, table
         (["{wide}", "--out", "{out}"], "3 inputs"),
     ],
 )
-def test_postprocess_refuses_in_one_line(here: Command, table: Path, tmp_path: Path, words: list[str], message: str) -> None:
+def test_postprocess_refuses_in_one_line(
+    here: Command, table: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
     names = ("missing", "foreign", "model", "other", "wide", "out")
     paths = {name: str(tmp_path / f"{name}.npz") for name in names}
     (tmp_path / "foreign.npz").write_bytes(b"not a model")
-    Network.dense([2, 2]).with_classes(["left", "right"]).with_decision("largest").save(paths["model"])
+    Network.dense([2, 2]).with_classes(["left", "right"]).with_decision("largest").save(
+        paths["model"]
+    )
     Network.dense([2, 2]).save(paths["other"])
     Network.dense([3, 2]).with_classes(["left", "right"]).save(paths["wide"])
-    refused(here("postprocess", *(word.format(**paths) for word in words), "--data", str(table)), message)
+    refused(
+        here("postprocess", *(word.format(**paths) for word in words), "--data", str(table)),
+        message,
+    )
     assert not (tmp_path / "out.npz").exists()
 
 
@@ -474,7 +710,18 @@ def _keeps_members(out: Path, done: int, size: int) -> None:
 
 
 def _member_words(table: Path, out: Path) -> list[str]:
-    words = ["train", "--net", "2-2-2", *METHOD, "--postprocess", "none", "--batches", "1", "--batch-size", "10"]
+    words = [
+        "train",
+        "--net",
+        "2-2-2",
+        *METHOD,
+        "--postprocess",
+        "none",
+        "--batches",
+        "1",
+        "--batch-size",
+        "10",
+    ]
     return [*words, "--data", str(table), "--committee", "4", "--jobs", "1", "--out", str(out)]
 
 
@@ -523,7 +770,20 @@ def _interrupted(words: list[str], out: Path, is_time: Callable[[], bool]) -> tu
 
 def test_interrupted_workers_of_a_committee_end(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = ["train", "--net", "64-3-10", *METHOD, "--batches", "1", "--batch-size", "20", "--data", "digits", "--jobs", "2"]
+    words = [
+        "train",
+        "--net",
+        "64-3-10",
+        *METHOD,
+        "--batches",
+        "1",
+        "--batch-size",
+        "20",
+        "--data",
+        "digits",
+        "--jobs",
+        "2",
+    ]
     words += ["--committee", "60", "--postprocess", "none"]
     code, stdout, stderr = _interrupted(words, out, (out / "summary.json").exists)
     assert code == 130, stderr
@@ -535,12 +795,26 @@ def test_interrupted_workers_of_a_committee_end(tmp_path: Path) -> None:
 
 def test_committee_interrupted_while_its_workers_start_says_so(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = ["train", "--net", "64-6-10", *METHOD, "--batches", "500", "--batch-size", "30", "--data", "digits", "--jobs", "2"]
+    words = [
+        "train",
+        "--net",
+        "64-6-10",
+        *METHOD,
+        "--batches",
+        "500",
+        "--batch-size",
+        "30",
+        "--data",
+        "digits",
+        "--jobs",
+        "2",
+    ]
     code, stdout, stderr = _interrupted(
         [*words, "--committee", "2"], out, lambda: "2 members" in (tmp_path / "stderr").read_text()
     )
     assert code == 130 and stdout == ""
-    # Workers that have only just begun to import Python's own modules may leave tracebacks before it.
+    # Workers that have only just begun to import Python's own modules may leave tracebacks before
+    # it.
     assert stderr.splitlines()[-1] == "layermilp: interrupted before anything was learned"
     assert not out.exists() or not list(out.iterdir())
 
@@ -548,10 +822,17 @@ def test_committee_interrupted_while_its_workers_start_says_so(tmp_path: Path) -
 def test_solvers_and_data_are_listed(tmp_path: Path) -> None:
     listed = run("solvers")
     assert listed.returncode == 0
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["cplex", "highs", "cbc", "gurobi"]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [
+        "cplex",
+        "highs",
+        "cbc",
+        "gurobi",
+    ]
     catalogue = run("data", XDG_CACHE_HOME=str(tmp_path))
     assert "digits" in catalogue.stdout and "mnist" in catalogue.stdout
-    assert "1,500 training and 297 test samples, 64 inputs, 10 classes" in run("data", "digits").stdout
+    assert (
+        "1,500 training and 297 test samples, 64 inputs, 10 classes" in run("data", "digits").stdout
+    )
 
 
 def test_too_large_for_the_community_edition(tmp_path: Path) -> None:
@@ -561,7 +842,17 @@ def test_too_large_for_the_community_edition(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "wide.npz", X=rng.random((20, 1200)), y=np.arange(20) % 2)
     # An exact fit by a projection would take no solver.
-    words = ["train", "--net", "1200-2-2", "--batches", "1", "--batch-size", "20", "--data", str(tmp_path / "wide.npz")]
+    words = [
+        "train",
+        "--net",
+        "1200-2-2",
+        "--batches",
+        "1",
+        "--batch-size",
+        "20",
+        "--data",
+        str(tmp_path / "wide.npz"),
+    ]
     words += [*METHOD, "--tie-break", "none", "--ridge", "0"]
     refused(run(*words, "--solver", "cplex", "--jobs", "1"), "1,000 columns", "auto", "highs")
     assert run(*words, "--jobs", "1").returncode == 0
@@ -571,8 +862,10 @@ def test_help_and_version() -> None:
     assert run("--version").stdout.startswith("layermilp 0.")
     text = run("train", "--help").stdout
     options = (
-        "net batches batch-size data data-dir seed solver formulation time-limit gap jobs init out quiet verbose preset epochs "
-        "objective class-weight input-penalty average committee init-trials postprocess tie-break tolerance"
+        "net batches batch-size data data-dir seed solver formulation time-limit gap jobs init "
+        "out quiet verbose preset epochs "
+        "objective class-weight input-penalty average committee init-trials postprocess tie-break "
+        "tolerance"
     )
     for option in (f"--{name}" for name in options.split(" ")):
         assert option in text

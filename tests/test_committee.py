@@ -23,11 +23,17 @@ GRID = st.integers(-4, 8).map(lambda k: k / 4)
 def _constant(outputs: list[float], decision: str) -> Network:
     """Network whose outputs, apart from a ReLU, are the same for every sample."""
     extended = np.column_stack([np.zeros(len(outputs)), outputs])
-    return Network([Block(ParameterMap.dense(1, len(outputs)), extended.reshape(-1))], decision=decision)
+    return Network(
+        [Block(ParameterMap.dense(1, len(outputs)), extended.reshape(-1))], decision=decision
+    )
 
 
 def _naive_choice(row: list[float], decision: str) -> int:
-    return row.index(max(row)) if decision == "largest" else min(range(len(row)), key=lambda j: abs(row[j] - 1.0))
+    return (
+        row.index(max(row))
+        if decision == "largest"
+        else min(range(len(row)), key=lambda j: abs(row[j] - 1.0))
+    )
 
 
 def _naive_vote(rows: list[list[float]], decision: str) -> tuple[list[int], int]:
@@ -48,8 +54,12 @@ def _naive_vote(rows: list[list[float]], decision: str) -> tuple[list[int], int]
 
 @settings(deadline=None, max_examples=200)
 @given(st.sampled_from(["nearest", "largest"]), st.integers(1, 5), st.integers(1, 4), st.data())
-def test_most_votes_win_and_ties_go_by_the_mean_output(decision: str, members: int, n: int, data: st.DataObject) -> None:
-    rows = data.draw(st.lists(st.lists(GRID, min_size=n, max_size=n), min_size=members, max_size=members))
+def test_most_votes_win_and_ties_go_by_the_mean_output(
+    decision: str, members: int, n: int, data: st.DataObject
+) -> None:
+    rows = data.draw(
+        st.lists(st.lists(GRID, min_size=n, max_size=n), min_size=members, max_size=members)
+    )
     committee = Committee(_constant(row, decision) for row in rows)
     if decision == "nearest":
         rows = [[max(value, 0.0) for value in row] for row in rows]
@@ -77,7 +87,10 @@ def test_votes_by_hand(decision: str, rows: list[list[float]], winner: int) -> N
 
 
 def test_samples_are_voted_on_one_by_one() -> None:
-    networks = [Network.dense([4, 3, 3], init="uniform", seed=seed).with_decision("largest") for seed in range(3)]
+    networks = [
+        Network.dense([4, 3, 3], init="uniform", seed=seed).with_decision("largest")
+        for seed in range(3)
+    ]
     committee = Committee(networks)
     X = np.random.default_rng(0).random((40, 4))
     votes = committee.votes(X)
@@ -93,7 +106,11 @@ def test_samples_are_voted_on_one_by_one() -> None:
 
 @pytest.mark.parametrize("decision", ["nearest", "largest"])
 def test_a_committee_of_one_is_its_member(decision: str) -> None:
-    network = Network.dense([4, 5, 3], init="uniform", seed=2).with_classes(["a", "b", "c"]).with_decision(decision)
+    network = (
+        Network.dense([4, 5, 3], init="uniform", seed=2)
+        .with_classes(["a", "b", "c"])
+        .with_decision(decision)
+    )
     committee = Committee([network])
     X = np.random.default_rng(0).random((30, 4))
     y = np.random.default_rng(1).choice(["a", "b", "c"], 30)
@@ -103,7 +120,10 @@ def test_a_committee_of_one_is_its_member(decision: str) -> None:
 
 
 def test_a_committee_tells_what_its_members_share() -> None:
-    networks = [Network.from_notation("3x3-conv2-2", seed=seed).with_classes(["a", "b"]) for seed in range(3)]
+    networks = [
+        Network.from_notation("3x3-conv2-2", seed=seed).with_classes(["a", "b"])
+        for seed in range(3)
+    ]
     committee = Committee(networks)
     assert (committee.n_inputs, committee.n_outputs, committee.decision) == (9, 2, "nearest")
     assert committee.classes.tolist() == ["a", "b"]
@@ -143,7 +163,9 @@ def test_data_that_do_not_fit_are_refused() -> None:
     ],
 )
 def test_members_must_be_alike(other: Network, words: str) -> None:
-    with pytest.raises(NetworkError, match=f"member 3 of the committee differs from member 1 in its {words}"):
+    with pytest.raises(
+        NetworkError, match=f"member 3 of the committee differs from member 1 in its {words}"
+    ):
         Committee([Network.dense([3, 2]), Network.dense([3, 5, 2]), other])
 
 
@@ -155,7 +177,9 @@ def test_a_committee_has_members() -> None:
 def _committee() -> Committee:
     texts = ("16-4-3", "4x4-mean2-conv2-3", "4x4-conv3b-3")
     networks = [Network.from_notation(text, init="uniform", seed=k) for k, text in enumerate(texts)]
-    return Committee(network.with_classes(["a", "b", "c"]).with_decision("largest") for network in networks)
+    return Committee(
+        network.with_classes(["a", "b", "c"]).with_decision("largest") for network in networks
+    )
 
 
 def _arrays(folder: Path) -> dict[str, Any]:
@@ -168,10 +192,16 @@ def test_saved_committees_come_back(tmp_path: Path) -> None:
     path = committee.save(tmp_path / "model.npz")
     assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]
     found = Committee.load(path)
-    assert found.notation == committee.notation == "1 x 16-4-3 + 1 x 4x4-mean2-conv2-3 + 1 x 4x4-conv3b-3"
+    assert (
+        found.notation
+        == committee.notation
+        == "1 x 16-4-3 + 1 x 4x4-mean2-conv2-3 + 1 x 4x4-conv3b-3"
+    )
     assert found.classes.tolist() == ["a", "b", "c"] and found.decision == "largest"
     for one, other in zip(committee.networks, found.networks, strict=True):
-        assert [block.extended.tobytes() for block in one.blocks] == [block.extended.tobytes() for block in other.blocks]
+        assert [block.extended.tobytes() for block in one.blocks] == [
+            block.extended.tobytes() for block in other.blocks
+        ]
     X = np.random.default_rng(0).random((20, 16))
     assert found.predict(X).tolist() == committee.predict(X).tolist()
     assert found.save(tmp_path / "again.npz").read_bytes() == path.read_bytes()
@@ -180,16 +210,24 @@ def test_saved_committees_come_back(tmp_path: Path) -> None:
 def test_load_model_reads_either(tmp_path: Path) -> None:
     network = Network.dense([3, 2])
     assert isinstance(load_model(network.save(tmp_path / "network.npz")), Network)
-    assert isinstance(load_model(str(Committee([network]).save(tmp_path / "committee.npz"))), Committee)
+    assert isinstance(
+        load_model(str(Committee([network]).save(tmp_path / "committee.npz"))), Committee
+    )
 
 
 def test_the_wrong_kind_is_named(tmp_path: Path) -> None:
     network = Network.dense([3, 2])
     path = Committee([network]).save(tmp_path / "model.npz")
-    with pytest.raises(ModelFileError, match=r"model\.npz holds a committee, not a network; load_model reads every kind"):
+    with pytest.raises(
+        ModelFileError,
+        match=r"model\.npz holds a committee, not a network; load_model reads every kind",
+    ):
         Network.load(path)
     network.save(path)
-    with pytest.raises(ModelFileError, match=r"model\.npz holds a network, not a committee; load_model reads every kind"):
+    with pytest.raises(
+        ModelFileError,
+        match=r"model\.npz holds a network, not a committee; load_model reads every kind",
+    ):
         Committee.load(path)
 
 
@@ -215,11 +253,15 @@ def test_missing_and_foreign_files_are_refused(load: Any, tmp_path: Path) -> Non
 def test_other_versions_are_named(version: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "model.npz", **{**_arrays(tmp_path), "version": np.array(version)})
     for load in (Committee.load, load_model):
-        with pytest.raises(ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1$"):
+        with pytest.raises(
+            ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1$"
+        ):
             load(tmp_path / "model.npz")
 
 
-@pytest.mark.parametrize("key", [*sorted(_committee().networks[0].arrays("network_0_")), "n_networks"])
+@pytest.mark.parametrize(
+    "key", [*sorted(_committee().networks[0].arrays("network_0_")), "n_networks"]
+)
 def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
     arrays = _arrays(tmp_path)
     del arrays[key]

@@ -1,4 +1,5 @@
-"""Data sets: every source that `load` knows, what it refuses, and downloads from servers good, bad and silent."""
+"""Data sets: every source that `load` knows, what it refuses, and downloads from servers good, bad
+and silent."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-# ---------------------------------------------------------------------------------------------------- IDX files
+# ------------------------------------------------------------------------------------------
+# IDX files
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -117,7 +119,9 @@ IMAGES = idx_contents()[idx.TRAIN_IMAGES]
 )
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("name", ["mnist", "directory"])
-def test_damaged_idx_file_is_named(tmp_path: Path, content: bytes, message: str, compress: bool, name: str) -> None:
+def test_damaged_idx_file_is_named(
+    tmp_path: Path, content: bytes, message: str, compress: bool, name: str
+) -> None:
     directory = write_idx(tmp_path / "d", compress, train_images_idx3=content)
     with pytest.raises(DataError, match=f"corrupt IDX file .*{message}") as caught:
         load("mnist", data_dir=directory) if name == "mnist" else load(directory)
@@ -136,7 +140,9 @@ def test_broken_gzip(tmp_path: Path, damage: str) -> None:
         packed[-8] ^= 1
     path = write_idx(tmp_path, compress=True) / f"{idx.TRAIN_IMAGES}.gz"
     path.write_bytes(packed)
-    with pytest.raises(DataError, match=r"corrupt IDX file .*train-images.*(gzip compression is broken|truncated)"):
+    with pytest.raises(
+        DataError, match=r"corrupt IDX file .*train-images.*(gzip compression is broken|truncated)"
+    ):
         load(tmp_path)
 
 
@@ -161,14 +167,19 @@ def test_gzip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     assert sum(read) == 4 + 4 + 11
 
 
-@pytest.mark.skipif(sys.platform == "win32" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
+@pytest.mark.skipif(
+    sys.platform == "win32" or not hasattr(os, "geteuid") or os.geteuid() == 0,
+    reason="root reads all",
+)
 def test_unreadable_file(tmp_path: Path) -> None:
     (write_idx(tmp_path) / idx.TRAIN_IMAGES).chmod(0)
     with pytest.raises(DataError, match="cannot read"):
         load(tmp_path)
 
 
-def read_or_refuse(tmp_path_factory: pytest.TempPathFactory, content: bytes, n_dimensions: int) -> None:
+def read_or_refuse(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, n_dimensions: int
+) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzzed"
     path.write_bytes(content)
     try:
@@ -180,7 +191,10 @@ def read_or_refuse(tmp_path_factory: pytest.TempPathFactory, content: bytes, n_d
 
 
 @settings(deadline=None, max_examples=150)
-@given(start=st.sampled_from([b"", b"\0\0\x08\x01", b"\0\0\x08\x03", b"\x1f\x8b", b"\x1f\x8b\x08\0"]), rest=st.binary())
+@given(
+    start=st.sampled_from([b"", b"\0\0\x08\x01", b"\0\0\x08\x03", b"\x1f\x8b", b"\x1f\x8b\x08\0"]),
+    rest=st.binary(),
+)
 def test_random_bytes_never_crash_the_parser(
     tmp_path_factory: pytest.TempPathFactory, start: bytes, rest: bytes
 ) -> None:
@@ -198,7 +212,9 @@ def test_truncated_and_flipped_files_never_crash_the_parser(
     if compress:
         content = bytearray(gzip.compress(bytes(content)))
     content = content[: data.draw(st.integers(0, len(content)))]
-    for position in data.draw(st.lists(st.integers(0, max(0, len(content) - 1)), max_size=4)) if content else []:
+    for position in (
+        data.draw(st.lists(st.integers(0, max(0, len(content) - 1)), max_size=4)) if content else []
+    ):
         content[position] = data.draw(st.integers(0, 255))
     read_or_refuse(tmp_path_factory, bytes(content), 3)
 
@@ -217,12 +233,15 @@ def test_idx_round_trip(
     assert idx.content_sha256(read) == hashlib.sha256(content).hexdigest()
 
 
-# -------------------------------------------------------------------------------------------------------- MNIST
+# ------------------------------------------------------------------------------------------
+# MNIST
 
 
 @pytest.mark.parametrize("name", ["mnist", "auto"])
 @pytest.mark.parametrize("compress", [False, True])
-def test_other_content_under_mnists_names_is_refused(tmp_path: Path, name: str, compress: bool) -> None:
+def test_other_content_under_mnists_names_is_refused(
+    tmp_path: Path, name: str, compress: bool
+) -> None:
     directory = write_idx(tmp_path / "d", compress)
     with pytest.raises(ChecksumError, match=f"{idx.TRAIN_IMAGES}.*ba891046e650.*--data DIR"):
         load(name, data_dir=directory)
@@ -239,7 +258,9 @@ def test_explicit_directory_must_have_the_files(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("subfolder", ["", "mnist"])
-def test_directory_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subfolder: str) -> None:
+def test_directory_named_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subfolder: str
+) -> None:
     write_idx(tmp_path / "data" / subfolder)
     monkeypatch.setenv("LAYERMILP_DATA", str(tmp_path / "data"))
     data = mnist.load_mnist(None, None, pinned=pins())
@@ -249,7 +270,9 @@ def test_directory_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.
         load("auto", download=NO_NETWORK)
 
 
-def test_environment_with_only_some_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_with_only_some_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (write_idx(tmp_path / "data") / idx.TEST_IMAGES).unlink()
     monkeypatch.setenv("LAYERMILP_DATA", str(tmp_path / "data"))
     with pytest.raises(DataError, match=f"data has no file {idx.TEST_IMAGES}"):
@@ -263,9 +286,14 @@ def test_files_in_the_cache_are_used(cache: Path) -> None:
     assert catalogue()[0] == ("mnist", "at hand", str(cache))
 
 
-def test_mnist_without_files_and_network(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnist_without_files_and_network(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LAYERMILP_DATA", str(tmp_path / "elsewhere"))
-    with pytest.raises(DataError, match=r"not at hand.*elsewhere.*no connection.*LAYERMILP_DATA.*--data-dir.*digits"):
+    with pytest.raises(
+        DataError,
+        match=r"not at hand.*elsewhere.*no connection.*LAYERMILP_DATA.*--data-dir.*digits",
+    ):
         load("mnist", download=NO_NETWORK)
     with pytest.raises(DataError, match="downloads are not wanted"):
         load("mnist", download=None)
@@ -280,7 +308,9 @@ def test_auto_without_mnist_says_so(n_inputs: int | None) -> None:
     assert "INSTEAD OF MNIST" in data.source and REFUSING in data.source
 
 
-def test_auto_for_another_number_of_inputs_never_asks_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_for_another_number_of_inputs_never_asks_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("no download was wanted")
 
@@ -298,15 +328,22 @@ def test_the_cache_follows_the_platform(tmp_path: Path) -> None:
         pytest.skip("XDG_CACHE_HOME is a convention of Linux")
     script = "from layermilp.datasets import mnist; print(mnist.MNIST.cache())"
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
-    output = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    output = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
     assert output.stdout.strip() == str(tmp_path / "layermilp" / "mnist")
 
 
 def test_import_loads_no_heavy_package() -> None:
     script = "import layermilp.datasets.loading, sys; print(*sys.modules)"
-    package = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    package = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
     without = subprocess.run(
-        [sys.executable, "-c", "import layermilp, sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", "import layermilp, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     assert not (set(package) - set(without)) & {"sklearn", "scipy", "pooch", "requests"}
 
@@ -314,22 +351,37 @@ def test_import_loads_no_heavy_package() -> None:
 def test_real_mnist() -> None:
     named = REAL_MNIST
     if not named:
-        pytest.skip("REAL MNIST IS NOT TESTED: set LAYERMILP_DATA to a directory that has its four files")
+        pytest.skip(
+            "REAL MNIST IS NOT TESTED: set LAYERMILP_DATA to a directory that has its four files"
+        )
     data = load("mnist", data_dir=named, n_inputs=784)
-    assert data.X_train.shape == (60_000, 784) and data.X_test is not None and data.X_test.shape == (10_000, 784)
-    assert np.array_equal(data.classes, np.arange(10)) and data.y_train[:5].tolist() == [5, 0, 4, 1, 9]
+    assert (
+        data.X_train.shape == (60_000, 784)
+        and data.X_test is not None
+        and data.X_test.shape == (10_000, 784)
+    )
+    assert np.array_equal(data.classes, np.arange(10)) and data.y_train[:5].tolist() == [
+        5,
+        0,
+        4,
+        1,
+        9,
+    ]
     assert data.X_train.min() == 0.0 and data.X_train.max() == 1.0
     assert load("auto", data_dir=named).name == "mnist"
 
 
-# ----------------------------------------------------------------------------------------------------- downloads
+# ------------------------------------------------------------------------------------------
+# downloads
 
 
 def pins(served: dict[str, bytes] | None = None) -> dict[str, mnist.PinnedFile]:
-    """Pinned checksums of the synthetic files, and of their compressed form where they are served."""
+    """Pinned checksums of the synthetic files, and of their compressed form where they are
+    served."""
     return {
         name: mnist.PinnedFile(
-            hashlib.sha256((served or {}).get(f"/{name}.gz", b"")).hexdigest(), hashlib.sha256(content).hexdigest()
+            hashlib.sha256((served or {}).get(f"/{name}.gz", b"")).hexdigest(),
+            hashlib.sha256(content).hexdigest(),
         )
         for name, content in idx_contents().items()
     }
@@ -342,7 +394,10 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.files = {f"/{name}.gz": gzip.compress(content, mtime=0) for name, content in idx_contents().items()}
+        self.files = {
+            f"/{name}.gz": gzip.compress(content, mtime=0)
+            for name, content in idx_contents().items()
+        }
         self.stalled: set[str] = set()
         self.mute = False
         self.requests: list[str] = []
@@ -390,7 +445,9 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread = threading.Thread(
+            target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
         thread.start()
         yield running
         running.release.set()
@@ -406,7 +463,9 @@ def kept(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
 
 
-def test_download_into_the_cache(server: Server, cache: Path, caplog: pytest.LogCaptureFixture, capsys) -> None:
+def test_download_into_the_cache(
+    server: Server, cache: Path, caplog: pytest.LogCaptureFixture, capsys
+) -> None:
     lines: list[str] = []
     with caplog.at_level(logging.DEBUG, logger="pooch"):
         data = mnist.load_mnist(None, download(server.url), lines.append, pins(server.files))
@@ -445,7 +504,9 @@ def test_second_mirror_makes_up_for_the_first(server: Server, cache: Path) -> No
     assert data.X_train.shape == (6, 784) and len(kept(cache)) == 4
 
 
-@pytest.mark.parametrize("name", [idx.TEST_LABELS, idx.TEST_IMAGES])  # the file that is probed, and another
+@pytest.mark.parametrize(
+    "name", [idx.TEST_LABELS, idx.TEST_IMAGES]
+)  # the file that is probed, and another
 def test_file_that_a_mirror_does_not_have(server: Server, cache: Path, name: str) -> None:
     expected = pins(server.files)
     del server.files[f"/{name}.gz"]
@@ -477,7 +538,9 @@ def test_name_lookup_that_hangs(monkeypatch: pytest.MonkeyPatch, cache: Path) ->
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
     try:
-        data = load("auto", download=download("http://one.invalid/", "http://two.invalid/", deadline=0.3))
+        data = load(
+            "auto", download=download("http://one.invalid/", "http://two.invalid/", deadline=0.3)
+        )
         assert data.name == "digits"
         assert data.source.count("no answer within 0.3 s") == 2
     finally:
@@ -500,13 +563,18 @@ def test_cache_that_cannot_be_written(server: Server, cache: Path) -> None:
     assert load("auto", download=download(server.url)).name == "digits"
 
 
-# -------------------------------------------------------------------------------------------------------- digits
+# ------------------------------------------------------------------------------------------
+# digits
 
 
 def test_digits() -> None:
     data = load("digits")
     assert isinstance(data, Dataset) and data.name == "digits" and "scikit-learn" in data.source
-    assert data.X_train.shape == (1500, 64) and data.X_test is not None and data.X_test.shape == (297, 64)
+    assert (
+        data.X_train.shape == (1500, 64)
+        and data.X_test is not None
+        and data.X_test.shape == (297, 64)
+    )
     assert data.X_train.min() == 0.0 and data.X_train.max() == 1.0
     assert data.y_test is not None and set(data.y_test) == set(range(10))
     assert np.array_equal(load("digits", n_inputs=64).X_train, data.X_train)
@@ -515,16 +583,23 @@ def test_digits() -> None:
 def test_enlarged_digits() -> None:
     small, large = load("digits"), load("digits", n_inputs=784)
     assert large.name == "digits (28 x 28)" and "enlarged to 28 x 28" in large.source
-    assert large.X_train.shape == (1500, 784) and large.X_test is not None and large.X_test.shape == (297, 784)
+    assert (
+        large.X_train.shape == (1500, 784)
+        and large.X_test is not None
+        and large.X_test.shape == (297, 784)
+    )
     assert large.X_train.min() >= 0.0 and large.X_train.max() <= 1.0
     assert np.array_equal(large.y_train, small.y_train)
     pictures = large.X_train.reshape(-1, 28, 28)
     for shift in range(3):
-        assert np.array_equal(pictures[:, 2 + shift : 26 : 3, 2 + shift : 26 : 3].reshape(-1, 64), small.X_train)
+        assert np.array_equal(
+            pictures[:, 2 + shift : 26 : 3, 2 + shift : 26 : 3].reshape(-1, 64), small.X_train
+        )
     assert pictures.sum() == pytest.approx(9 * small.X_train.sum())
 
 
-# ------------------------------------------------------------------------------------------------------ CSV files
+# ------------------------------------------------------------------------------------------
+# CSV files
 
 
 def write_csv(tmp_path: Path, text: str | bytes) -> Path:
@@ -547,7 +622,11 @@ def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
 
 def test_label_column_by_name(tmp_path: Path) -> None:
     data = load(write_csv(tmp_path, "x,kind\n1,7\n2,5\n"), label_column="kind")
-    assert data.classes.tolist() == [5, 7] and data.classes.dtype == np.int64 and data.y_train.tolist() == [1, 0]
+    assert (
+        data.classes.tolist() == [5, 7]
+        and data.classes.dtype == np.int64
+        and data.y_train.tolist() == [1, 0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -587,7 +666,10 @@ def test_csv_labels(tmp_path: Path, cells: list[str], classes: list[object]) -> 
         ("x,label\n1,\n", "line 2: column 'label' is empty"),
         ("x,label\n1,2\nnan,2\n", "line 3, column 'x' is nan"),
         ("x,label\n1,2\n1e999,2\n", "line 3, column 'x' is inf"),
-        ("x,label\n1,2\n1,0.5\n", r"line 3, column 'label' is 0\.5; a label must be a whole number"),
+        (
+            "x,label\n1,2\n1,0.5\n",
+            r"line 3, column 'label' is 0\.5; a label must be a whole number",
+        ),
         ("x,label\n1,nan\n1,0\n", "line 2, column 'label' is nan"),
         ("x,label\n1,1e300\n", r"line 2, column 'label' is 1e\+300"),
         ('x,label\n1,"' + "a" * 200_000 + '"\n', "line 2: field larger than field limit"),
@@ -602,7 +684,9 @@ def test_refused_csv(tmp_path: Path, text: str | bytes, message: str) -> None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(text=st.one_of(st.binary(max_size=60), st.text('x,1"\n\r\0 .-é', max_size=40).map(str.encode)))
+@given(
+    text=st.one_of(st.binary(max_size=60), st.text('x,1"\n\r\0 .-é', max_size=40).map(str.encode))
+)
 def test_random_csv_never_crashes(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzzed.csv"
     for content in (text, b"x,label\n" + text):
@@ -613,7 +697,8 @@ def test_random_csv_never_crashes(tmp_path_factory: pytest.TempPathFactory, text
             assert str(path) in str(error)
 
 
-# ------------------------------------------------------------------------------------------------------ NPZ files
+# ------------------------------------------------------------------------------------------
+# NPZ files
 
 SAMPLES = np.arange(12.0).reshape(4, 3) - 5
 
@@ -625,7 +710,9 @@ def write_npz(tmp_path: Path, **arrays: object) -> Path:
 
 
 def test_npz(tmp_path: Path) -> None:
-    data = load(write_npz(tmp_path, X=SAMPLES, y=[0, 1, 2, 1], X_test=SAMPLES[:2], y_test=[2, 0], extra=[1]))
+    data = load(
+        write_npz(tmp_path, X=SAMPLES, y=[0, 1, 2, 1], X_test=SAMPLES[:2], y_test=[2, 0], extra=[1])
+    )
     assert data.name == "arrays.npz" and np.array_equal(data.X_train, SAMPLES)
     assert data.y_train.tolist() == [0, 1, 2, 1] and data.classes.tolist() == [0, 1, 2]
     assert data.X_test is not None and data.y_test is not None and data.y_test.tolist() == [2, 0]
@@ -635,7 +722,11 @@ def test_npz(tmp_path: Path) -> None:
 def test_npz_images_are_flattened_and_not_scaled(tmp_path: Path) -> None:
     images = np.full((4, 2, 3), 255, np.uint8)
     data = load(write_npz(tmp_path, X=images, y=np.arange(4)), n_inputs=6)
-    assert data.X_train.shape == (4, 6) and data.X_train.dtype == np.float64 and data.X_train.max() == 255.0
+    assert (
+        data.X_train.shape == (4, 6)
+        and data.X_train.dtype == np.float64
+        and data.X_train.max() == 255.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -675,14 +766,32 @@ Y = [0, 1, 0, 1]
         ({"X": SAMPLES, "y": np.array(Y) * 1j}, "whole numbers or text"),
         ({"X": SAMPLES, "y": np.array([0, 1, np.nan, 0])}, r"y\[2\] is nan"),
         ({"X": SAMPLES, "y": [0, 1, 0, 0.5]}, r"y\[3\] is 0\.5"),
-        ({"X": SAMPLES, "y": np.array([1, 2, 3, 2**63], np.uint64)}, r"y\[3\] is 9223372036854775808"),
+        (
+            {"X": SAMPLES, "y": np.array([1, 2, 3, 2**63], np.uint64)},
+            r"y\[3\] is 9223372036854775808",
+        ),
         ({"X": SAMPLES, "y": np.array([b"\xff"] * 4)}, "not UTF-8"),
         ({"X": np.where(SAMPLES == 0, np.inf, SAMPLES), "y": Y}, r"X\[1, 2\] is inf"),
-        ({"X": np.where(SAMPLES == 1, np.nan, SAMPLES)[:, :, None], "y": Y}, r"X\[2, 0, 0\] is nan"),
-        ({"X": SAMPLES, "y": Y, "X_test": SAMPLES[:, :2], "y_test": Y}, "2 features where .* has 3"),
-        ({"X": SAMPLES, "y": Y, "X_test": SAMPLES, "y_test": [0, 1, 7, 0]}, r"y_test\[2\] is 7, a class that"),
-        ({"X": SAMPLES, "y": list("abab"), "X_test": SAMPLES, "y_test": list("abca")}, r"y_test\[2\] is 'c', a class"),
-        ({"X": SAMPLES, "y": list("abab"), "X_test": SAMPLES, "y_test": Y}, "are whole numbers, but .* text"),
+        (
+            {"X": np.where(SAMPLES == 1, np.nan, SAMPLES)[:, :, None], "y": Y},
+            r"X\[2, 0, 0\] is nan",
+        ),
+        (
+            {"X": SAMPLES, "y": Y, "X_test": SAMPLES[:, :2], "y_test": Y},
+            "2 features where .* has 3",
+        ),
+        (
+            {"X": SAMPLES, "y": Y, "X_test": SAMPLES, "y_test": [0, 1, 7, 0]},
+            r"y_test\[2\] is 7, a class that",
+        ),
+        (
+            {"X": SAMPLES, "y": list("abab"), "X_test": SAMPLES, "y_test": list("abca")},
+            r"y_test\[2\] is 'c', a class",
+        ),
+        (
+            {"X": SAMPLES, "y": list("abab"), "X_test": SAMPLES, "y_test": Y},
+            "are whole numbers, but .* text",
+        ),
         ({"X": SAMPLES, "y": np.array(["a", None, "b", 1], object)}, "without pickled objects"),
     ],
 )
@@ -722,12 +831,16 @@ def test_npz_whose_header_claims_more_than_any_memory(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(data=st.data())
-def test_damaged_npz_never_crashes(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_damaged_npz_never_crashes(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzzed.npz"
     np.savez(path, X=SAMPLES, y=Y)
     content = bytearray(path.read_bytes())
     content = content[: data.draw(st.integers(0, len(content)))]
-    for position in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=5)) if content else []:
+    for position in (
+        data.draw(st.lists(st.integers(0, len(content) - 1), max_size=5)) if content else []
+    ):
         content[position] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     try:
@@ -736,11 +849,15 @@ def test_damaged_npz_never_crashes(tmp_path_factory: pytest.TempPathFactory, dat
         assert str(path) in str(error)
 
 
-# ------------------------------------------------------------------------------------------------- names and sizes
+# ------------------------------------------------------------------------------------------
+# names and sizes
 
 
 def test_unknown_names_are_told_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"unknown data 'minst'; use auto, mnist, adult, digits, a \.csv or \.npz file"):
+    with pytest.raises(
+        DataError,
+        match=r"unknown data 'minst'; use auto, mnist, adult, digits, a \.csv or \.npz file",
+    ):
         load("minst")
     with pytest.raises(DataError, match=r"there is no file .*absent\.csv"):
         load(tmp_path / "absent.csv")
@@ -761,12 +878,16 @@ def test_number_of_inputs_must_fit(tmp_path: Path) -> None:
 def test_catalogue(tmp_path: Path) -> None:
     names = [row[0] for row in catalogue()]
     assert names == ["mnist", "adult", "digits"]
-    assert catalogue(tmp_path / "nowhere")[0][1:] == ("not at hand", f"there is no directory {tmp_path / 'nowhere'}")
+    assert catalogue(tmp_path / "nowhere")[0][1:] == (
+        "not at hand",
+        f"there is no directory {tmp_path / 'nowhere'}",
+    )
     assert catalogue(write_idx(tmp_path / "d"))[0] == ("mnist", "at hand", str(tmp_path / "d"))
 
 
 ROWS = (
-    "39, State-gov, 100, Bachelors, 13, Never-married, Sales, Not-in-family, White, Male, 0, 0, 40, Cuba, <=50K",
+    "39, State-gov, 100, Bachelors, 13, Never-married, Sales, Not-in-family, White, Male, 0, 0, "
+    "40, Cuba, <=50K",
     "50, ?, 300, HS-grad, 9, Divorced, Sales, Husband, White, Female, 10, 0, 20, ?, >50K",
     "20, Private, 200, HS-grad, 9, Divorced, Sales, Husband, Black, Male, 5, 50, 60, Cuba, <=50K",
 )
@@ -784,7 +905,9 @@ def write_adult(directory: Path, comment: bool = True) -> dict[str, adult.Pinned
         content = ("\n".join(rows) + "\n\n").encode()
         whole = (b"|1x3 Cross validator\n" if comment and name == adult.TEST else b"") + content
         (directory / name).write_bytes(whole)
-        pinned[name] = adult.PinnedFile(hashlib.sha256(whole).hexdigest(), hashlib.sha256(content).hexdigest())
+        pinned[name] = adult.PinnedFile(
+            hashlib.sha256(whole).hexdigest(), hashlib.sha256(content).hexdigest()
+        )
     return pinned
 
 
@@ -800,16 +923,22 @@ def test_adult_is_encoded_by_its_training_part(tmp_path: Path, comment: bool) ->
     np.testing.assert_allclose(data.X_test[:, 0], [1.0, 1 / 3])  # 60 is beyond the range
     assert data.X_test[1, 1] == 0.0  # and so is 50
     np.testing.assert_array_equal(data.X_train[:, 6:].sum(axis=1), [8, 8, 8])
-    np.testing.assert_array_equal(data.X_test[:, 6:].sum(axis=1), [7, 8])  # the first has a degree that no one had
+    np.testing.assert_array_equal(
+        data.X_test[:, 6:].sum(axis=1), [7, 8]
+    )  # the first has a degree that no one had
 
 
 def test_adult_that_is_something_else_is_refused(tmp_path: Path) -> None:
     write_adult(tmp_path)
     with pytest.raises(ChecksumError, match=r"adult\.data is not the file of Adult"):
         load("adult", data_dir=tmp_path)
-    with pytest.raises(DataError, match=r"has no files adult\.data and adult\.test, nor has its subfolder adult"):
+    with pytest.raises(
+        DataError, match=r"has no files adult\.data and adult\.test, nor has its subfolder adult"
+    ):
         load("adult", data_dir=tmp_path / "nowhere")
-    with pytest.raises(remote.Unavailable, match=r"Adult is not at hand .* and could not be downloaded"):
+    with pytest.raises(
+        remote.Unavailable, match=r"Adult is not at hand .* and could not be downloaded"
+    ):
         load("adult", download=NO_NETWORK)
 
 
@@ -818,13 +947,22 @@ def test_adult_is_downloaded(tmp_path: Path, cache: Path, server: Server) -> Non
     server.files = {f"/{path.name}": path.read_bytes() for path in (tmp_path / "served").iterdir()}
     data = adult.load_adult(None, download(server.url), None, pinned)
     assert data.source.endswith("(downloaded now)") and len(data.X_train) == 3
-    assert adult.load_adult(None, None, pinned=pinned).source == f"Adult from {cache.parent / 'adult'}"
+    assert (
+        adult.load_adult(None, None, pinned=pinned).source == f"Adult from {cache.parent / 'adult'}"
+    )
 
 
-@pytest.mark.skipif(not REAL_MNIST, reason="THE REAL ADULT IS NOT TESTED: set LAYERMILP_DATA to a directory that has its files")
+@pytest.mark.skipif(
+    not REAL_MNIST,
+    reason="THE REAL ADULT IS NOT TESTED: set LAYERMILP_DATA to a directory that has its files",
+)
 def test_the_real_adult_loads() -> None:
     assert REAL_MNIST is not None
     if not (Path(REAL_MNIST) / "adult").is_dir():
         pytest.skip("THE REAL ADULT IS NOT TESTED: there is no subfolder adult in LAYERMILP_DATA")
     data = load("adult", data_dir=REAL_MNIST)
-    assert data.X_train.shape == (32_561, 108) and data.X_test is not None and data.X_test.shape == (16_281, 108)
+    assert (
+        data.X_train.shape == (32_561, 108)
+        and data.X_test is not None
+        and data.X_test.shape == (16_281, 108)
+    )

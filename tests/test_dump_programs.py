@@ -1,4 +1,5 @@
-"""`layermilp dump-programs` as a user types it: the files, their index, and what other solvers find in them."""
+"""`layermilp dump-programs` as a user types it: the files, their index, and what other solvers find
+in them."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ SMALL = ["--net", "2-3-3-2", "--batches", "3", "--batch-size", "8", "--jobs", "1
 
 
 @pytest.fixture
-def dump(table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Dump:
+def dump(
+    table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Dump:
     """Return what runs the command on the table, into ``out``, in this process."""
     monkeypatch.delenv("LAYERMILP_DATA", raising=False)
 
@@ -92,24 +95,68 @@ def _optimum(path: Path) -> float:
 
 def test_the_command_writes_programs_and_an_index(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "programs"
-    words = ["dump-programs", "--out", str(out), *SMALL, "--data", str(table), "--batch", "2", "--input-samples", "4"]
+    words = [
+        "dump-programs",
+        "--out",
+        str(out),
+        *SMALL,
+        "--data",
+        str(table),
+        "--batch",
+        "2",
+        "--input-samples",
+        "4",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "layermilp", *words], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "layermilp", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     # The last layer has one program for all outputs; two layers propose inputs.
-    assert re.fullmatch(rf"written +{out}/: programs.json and 15 programs, \d+ of them mixed-integer\n", done.stdout)
-    assert "written are the mixed-integer programs of the same regressions, which --ridge 0 solves" in done.stderr
+    assert re.fullmatch(
+        rf"written +{out}/: programs.json and 15 programs, \d+ of them mixed-integer\n", done.stdout
+    )
+    assert (
+        "written are the mixed-integer programs of the same regressions, which --ridge 0 solves"
+        in done.stderr
+    )
     index = _index(out)
-    assert (index["net"], index["batch"], index["sweep"], index["formulation"]) == ("2-3-3-2", 2, 1, "reduced")
+    assert (index["net"], index["batch"], index["sweep"], index["formulation"]) == (
+        "2-3-3-2",
+        2,
+        1,
+        "reduced",
+    )
     entries = index["programs"]
-    assert {path.name for path in out.iterdir()} == {entry["file"] for entry in entries} | {"programs.json"}
+    assert {path.name for path in out.iterdir()} == {entry["file"] for entry in entries} | {
+        "programs.json"
+    }
     assert [(entry["layer"], entry["kind"]) for entry in entries] == [
-        (3, "weights"), *[(3, "inputs")] * 4, *[(2, "weights")] * 3, *[(2, "inputs")] * 4, *[(1, "weights")] * 3,
-    ]  # fmt: skip
-    assert [entry["neurons"] for entry in entries if entry["kind"] == "weights"] == [[1, 2], [1], [2], [3], [1], [2], [3]]
+        (3, "weights"),
+        *[(3, "inputs")] * 4,
+        *[(2, "weights")] * 3,
+        *[(2, "inputs")] * 4,
+        *[(1, "weights")] * 3,
+    ]
+    assert [entry["neurons"] for entry in entries if entry["kind"] == "weights"] == [
+        [1, 2],
+        [1],
+        [2],
+        [3],
+        [1],
+        [2],
+        [3],
+    ]
     # The second batch begins with the ninth sample.
-    assert [(entry["sample"], entry["row"]) for entry in entries[1:5]] == [(1, 8), (2, 9), (3, 10), (4, 11)]
+    assert [(entry["sample"], entry["row"]) for entry in entries[1:5]] == [
+        (1, 8),
+        (2, 9),
+        (3, 10),
+        (4, 11),
+    ]
     for entry in entries:
         model = _read(out / entry["file"]).getLp()
         assert (model.num_row_, model.num_col_) == (entry["rows"], entry["columns"])
@@ -123,7 +170,16 @@ def test_every_file_has_the_optimum_that_the_library_reports(
     formulation: str, objective: str, table: Path, dump: Dump, tmp_path: Path
 ) -> None:
     """Of a sweep after the first, under trust regions, and in both formats."""
-    options = ["--batch", "2", "--formulation", formulation, "--objective", objective, "--input-samples", "8"]
+    options = [
+        "--batch",
+        "2",
+        "--formulation",
+        formulation,
+        "--objective",
+        objective,
+        "--input-samples",
+        "8",
+    ]
     for suffix in ("mps", "lp"):
         done = dump(*SMALL, *options, "--format", suffix, out=tmp_path / suffix)
         assert done.returncode == 0, done.stderr
@@ -140,13 +196,20 @@ def test_every_file_has_the_optimum_that_the_library_reports(
 
 
 def _solved_by_the_library(table: Path, formulation: str, objective: str) -> list[float]:
-    """Return the losses that the library's own tasks reach when they are solved to the proven optimum."""
+    """Return the losses that the library's own tasks reach when they are solved to the proven
+    optimum."""
     setup = Setup(formulation, limits=Limits(node_limit=20), target_gap=0.05)
     settings = Settings(batches=3, batch_size=8, setup=setup, objective=objective)
     network = Network.from_notation("2-3-3-2", init="he", seed=0)
     stages: list[Stage] = []
     with Workers(1) as workers:
-        for state in training(network, TrainingData.of(network, *_data(table)), settings, workers, observe=stages.append):
+        for state in training(
+            network,
+            TrainingData.of(network, *_data(table)),
+            settings,
+            workers,
+            observe=stages.append,
+        ):
             if state.batch == 2:
                 break
             if state.batch_ended:
@@ -169,24 +232,56 @@ def _solved_by_the_library(table: Path, formulation: str, objective: str) -> lis
 def test_kinds_and_layers_are_chosen(dump: Dump, tmp_path: Path) -> None:
     assert dump(*SMALL, "--kind", "weights", "--layer", "2").returncode == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "layer2-weights-1.mps", "layer2-weights-2.mps", "layer2-weights-3.mps", "programs.json",
-    ]  # fmt: skip
+        "layer2-weights-1.mps",
+        "layer2-weights-2.mps",
+        "layer2-weights-3.mps",
+        "programs.json",
+    ]
     other = tmp_path / "other"
-    assert dump(*SMALL, "--kind", "inputs", "--input-samples", "99", "--format", "lp", out=other).returncode == 0
+    assert (
+        dump(
+            *SMALL, "--kind", "inputs", "--input-samples", "99", "--format", "lp", out=other
+        ).returncode
+        == 0
+    )
     assert len(list(other.glob("*-inputs-*.lp"))) == 16 == len(_index(other)["programs"])
 
 
 def test_a_later_sweep_has_other_programs(dump: Dump, tmp_path: Path) -> None:
-    options = ["--net", "2-3-2", "--batch-size", "20", "--max-sweeps", "3", "--jobs", "1", "--layer", "1"]
+    options = [
+        "--net",
+        "2-3-2",
+        "--batch-size",
+        "20",
+        "--max-sweeps",
+        "3",
+        "--jobs",
+        "1",
+        "--layer",
+        "1",
+    ]
     for sweep in ("1", "2"):
         done = dump(*options, "--sweep", sweep, out=tmp_path / sweep)
         assert done.returncode == 0, done.stderr
-    first, second = ((tmp_path / sweep / "layer1-weights-1.mps").read_text() for sweep in ("1", "2"))
+    first, second = (
+        (tmp_path / sweep / "layer1-weights-1.mps").read_text() for sweep in ("1", "2")
+    )
     assert first != second
 
 
 def test_shared_weights_are_one_program(tmp_path: Path, dump: Dump) -> None:
-    done = dump("--data", "digits", "--net", "8x8-conv3-10", "--batch-size", "5", "--jobs", "1", "--layer", "1")
+    done = dump(
+        "--data",
+        "digits",
+        "--net",
+        "8x8-conv3-10",
+        "--batch-size",
+        "5",
+        "--jobs",
+        "1",
+        "--layer",
+        "1",
+    )
     assert done.returncode == 0, done.stderr
     (entry,) = _index(tmp_path / "out")["programs"]
     assert entry["neurons"] == list(range(1, 37)) and entry["integers"] > 0
@@ -196,16 +291,38 @@ def test_programs_come_from_python_too(table: Path) -> None:
     network = Network.from_notation("2-3-2", init="he", seed=0)
     data = TrainingData.of(network, *_data(table))
     with Workers(1) as workers:
-        found = list(sweep_programs(network, data, Settings(batch_size=8), Selection(kinds=("weights",)), workers))
-    assert [(one.layer, one.neurons) for one in found] == [(2, (1, 2)), (1, (1,)), (1, (2,)), (1, (3,))]
+        found = list(
+            sweep_programs(
+                network, data, Settings(batch_size=8), Selection(kinds=("weights",)), workers
+            )
+        )
+    assert [(one.layer, one.neurons) for one in found] == [
+        (2, (1, 2)),
+        (1, (1,)),
+        (1, (2,)),
+        (1, (3,)),
+    ]
     assert all(isinstance(one.program, Program) for one in found)
     assert found[1].program.column_names()[:3] == ["theta_0", "theta_1", "theta_2"]
 
 
 @pytest.mark.parametrize("suffix", ["mps", "lp"])
 @pytest.mark.parametrize("hidden", ["2", "2-2"])
-def test_the_whole_integer_network_is_one_program(hidden: str, suffix: str, table: Path, dump: Dump, tmp_path: Path) -> None:
-    options = ["--method", "integer", "--hidden", hidden, "--bound", "1", "--samples", "6", "--format", suffix]
+def test_the_whole_integer_network_is_one_program(
+    hidden: str, suffix: str, table: Path, dump: Dump, tmp_path: Path
+) -> None:
+    options = [
+        "--method",
+        "integer",
+        "--hidden",
+        hidden,
+        "--bound",
+        "1",
+        "--samples",
+        "6",
+        "--format",
+        suffix,
+    ]
     done = dump(*options)
     assert done.returncode == 0, done.stderr
     index = _index(tmp_path / "out")
@@ -224,12 +341,28 @@ def test_the_whole_integer_network_is_one_program(hidden: str, suffix: str, tabl
     assert highs.getInfo().objective_function_value == pytest.approx(loss, abs=1e-6)
 
 
-HYBRID = ["--method", "hybrid", "--hidden", "3", "--epochs", "2", "--batch-size", "8", "--solver-samples", "6", "--keep", "4"]
+HYBRID = [
+    "--method",
+    "hybrid",
+    "--hidden",
+    "3",
+    "--epochs",
+    "2",
+    "--batch-size",
+    "8",
+    "--solver-samples",
+    "6",
+    "--keep",
+    "4",
+]
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_the_last_layer_of_a_hybrid_run_is_a_program(number: int, table: Path, dump: Dump, tmp_path: Path) -> None:
-    """The count of wrong samples that a run with --exact reaches in that round, and the count before."""
+def test_the_last_layer_of_a_hybrid_run_is_a_program(
+    number: int, table: Path, dump: Dump, tmp_path: Path
+) -> None:
+    """The count of wrong samples that a run with --exact reaches in that round, and the count
+    before."""
     done = dump(*HYBRID, "--round", str(number), "--format", "lp")
     assert done.returncode == 0, done.stderr
     (entry,) = _index(tmp_path / "out")["programs"]
@@ -237,13 +370,22 @@ def test_the_last_layer_of_a_hybrid_run_is_a_program(number: int, table: Path, d
     X, y = _data(table)
     trainee = SklearnTrainee(MLPClassifier((3,), batch_size=8, random_state=0), y)
     if number == 2:
-        # What the first round has found decides the second; the descent without --exact is what the command trains by.
+        # What the first round has found decides the second; the descent without --exact is what the
+        # command trains by.
         settings = replace(settings, exact=False)
-    records = [one for one in hybrid.training(trainee, hybrid.Data.of(X, y, None, 0), settings) if one.kind == "solver"]
+    records = [
+        one
+        for one in hybrid.training(trainee, hybrid.Data.of(X, y, None, 0), settings)
+        if one.kind == "solver"
+    ]
     record = records[number - 1]
     assert record.objective is not None and record.start_objective is not None
     best = _optimum(tmp_path / "out" / "last-layer.lp")
-    assert best == pytest.approx(record.objective, abs=1e-6) if settings.exact else best <= record.objective + 1e-6
+    assert (
+        best == pytest.approx(record.objective, abs=1e-6)
+        if settings.exact
+        else best <= record.objective + 1e-6
+    )
     assert entry["start_objective"] == pytest.approx(record.start_objective)
 
 
@@ -264,7 +406,10 @@ def test_the_last_layer_of_a_hybrid_run_is_a_program(number: int, table: Path, d
         (["--batch-size", "25"], ["25", "24"]),
         (["--method", "smt"], ["layerwise, integer, hybrid", "smt"]),
         (["--method", "hybrid", "--round", "3"], ["round is 3", "1 to 2"]),
-        (["--method", "hybrid", "--desired-loss", "99", "--batch-size", "5"], ["round is 1", "as low as desired"]),
+        (
+            ["--method", "hybrid", "--desired-loss", "99", "--batch-size", "5"],
+            ["round is 1", "as low as desired"],
+        ),
         (["--method", "nope"], ["'nope'"]),
         (["--method", "integer", "--neurons", "fewest"], ["neurons is fewest"]),
         (["--method", "integer", "--batch-size", "10"], ["batch_size is 10"]),
@@ -272,10 +417,14 @@ def test_the_last_layer_of_a_hybrid_run_is_a_program(number: int, table: Path, d
         (["--method", "integer", "--layer", "1"], ["--layer"]),
     ],
 )
-def test_refusals_are_one_line(words: list[str], expected: list[str], dump: Dump, tmp_path: Path) -> None:
+def test_refusals_are_one_line(
+    words: list[str], expected: list[str], dump: Dump, tmp_path: Path
+) -> None:
     done = dump(*([] if "--method" in words else SMALL), *words)
     assert done.returncode == 2 and done.stdout == "", done
-    lines = [line for line in done.stderr.splitlines() if not line.startswith(("data: ", "the run fits"))]
+    lines = [
+        line for line in done.stderr.splitlines() if not line.startswith(("data: ", "the run fits"))
+    ]
     assert len(lines) == 1 and lines[0].startswith("layermilp: "), done.stderr
     for word in expected:
         assert word in lines[0]
@@ -284,7 +433,9 @@ def test_refusals_are_one_line(words: list[str], expected: list[str], dump: Dump
 
 def test_a_sweep_that_is_not_reached_is_refused(dump: Dump) -> None:
     """The first sweep of a batch of one sample gets it right, and ends the batch."""
-    done = dump("--net", "2-3-2", "--batch-size", "1", "--max-sweeps", "9", "--sweep", "9", "--jobs", "1")
+    done = dump(
+        "--net", "2-3-2", "--batch-size", "1", "--max-sweeps", "9", "--sweep", "9", "--jobs", "1"
+    )
     assert done.returncode == 2 and "batch 1 ended after" in done.stderr
 
 

@@ -51,7 +51,9 @@ def test_labels_of_any_kind_in_pipelines_and_validation(estimator: Any) -> None:
     pandas = pytest.importorskip("pandas")
     X, y = load_iris(return_X_y=True)
     names = np.array(["setosa", "versicolor", "virginica"], dtype=object)[y]
-    frame = pandas.DataFrame(X, columns=["sepal length", "sepal width", "petal length", "petal width"])
+    frame = pandas.DataFrame(
+        X, columns=["sepal length", "sepal width", "petal length", "petal width"]
+    )
     pipeline = make_pipeline(StandardScaler(), clone(estimator))
     pipeline.fit(frame, pandas.Series(names))
     assert set(pipeline.predict(frame)) <= set(names) and pipeline.score(frame, names) > 0.6
@@ -63,24 +65,36 @@ def test_cross_validation_and_grid_search() -> None:
     X, y = load_iris(return_X_y=True)
     estimator = LayerwiseClassifier((4,), epochs=4, batch_size=30, random_state=0)
     assert cross_val_score(estimator, X, y, cv=3).mean() > 0.8
-    search = GridSearchCV(estimator, {"hidden_layer_sizes": [(2,), (6,)], "ridge": [0.3, 1.0]}, cv=2).fit(X, y)
+    search = GridSearchCV(
+        estimator, {"hidden_layer_sizes": [(2,), (6,)], "ridge": [0.3, 1.0]}, cv=2
+    ).fit(X, y)
     assert search.best_score_ > 0.8 and len(search.cv_results_["params"]) == 4
 
 
 def test_the_estimator_is_the_library_s_training() -> None:
     X, y = load_iris(return_X_y=True)
     X = X / 8.0
-    estimator = LayerwiseClassifier((5,), batches=3, batch_size=50, epochs=2, scale=None, random_state=3).fit(X, y)
+    estimator = LayerwiseClassifier(
+        (5,), batches=3, batch_size=50, epochs=2, scale=None, random_state=3
+    ).fit(X, y)
     start = layermilp.Network.dense((4, 5, 3), seed=3)
     trained = layermilp.train(start, X, y, batches=3, batch_size=50, epochs=2, seed=3, n_jobs=1)
-    assert all(np.array_equal(a.theta, b.theta) for a, b in zip(estimator.network_.blocks, trained.network.blocks, strict=True))
+    assert all(
+        np.array_equal(a.theta, b.theta)
+        for a, b in zip(estimator.network_.blocks, trained.network.blocks, strict=True)
+    )
     assert estimator.n_batches_ == 6 and len(estimator.history_) == 6
 
 
 def test_the_number_of_workers_changes_nothing() -> None:
     X, y = load_iris(return_X_y=True)
-    one, two = (LayerwiseClassifier((3,), epochs=1, random_state=0, n_jobs=n).fit(X, y).network_ for n in (1, 2))
-    assert all(np.array_equal(a.theta, b.theta) for a, b in zip(one.blocks, two.blocks, strict=True))
+    one, two = (
+        LayerwiseClassifier((3,), epochs=1, random_state=0, n_jobs=n).fit(X, y).network_
+        for n in (1, 2)
+    )
+    assert all(
+        np.array_equal(a.theta, b.theta) for a, b in zip(one.blocks, two.blocks, strict=True)
+    )
 
 
 def test_batches_one_by_one_learn() -> None:
@@ -107,19 +121,31 @@ def test_verbose_says_what_happens(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_targets_of_several_outputs() -> None:
     X, _ = load_iris(return_X_y=True)
-    regressor = HybridRegressor((8,), epochs=30, learning_rate=0.01, random_state=0).fit(X[:, :2], X[:, 2:])
-    assert regressor.predict(X[:, :2]).shape == (150, 2) and regressor.score(X[:, :2], X[:, 2:]) > 0.5
+    regressor = HybridRegressor((8,), epochs=30, learning_rate=0.01, random_state=0).fit(
+        X[:, :2], X[:, 2:]
+    )
+    assert (
+        regressor.predict(X[:, :2]).shape == (150, 2) and regressor.score(X[:, :2], X[:, 2:]) > 0.5
+    )
 
 
 @pytest.mark.parametrize(
     ("estimator", "error", "words"),
     [
         (LayerwiseClassifier(scale="standard"), OptionError, "scale 'standard' is unknown"),
-        (LayerwiseClassifier(net="4-3-2"), OptionError, "net 4-3-2 has 2 outputs, but there are 3 classes"),
+        (
+            LayerwiseClassifier(net="4-3-2"),
+            OptionError,
+            "net 4-3-2 has 2 outputs, but there are 3 classes",
+        ),
         (LayerwiseClassifier(scale=None), DataError, "non-negative"),
         (IntegerNetClassifier(bound=0), OptionError, "bound is 0"),
         (HybridClassifier(rounds=-1), OptionError, "rounds is -1"),
-        (SMTClassifier((1,), bound=0.5, grid=0.5, time_limit=2.0), SolverError, "no network has all samples right"),
+        (
+            SMTClassifier((1,), bound=0.5, grid=0.5, time_limit=2.0),
+            SolverError,
+            "no network has all samples right",
+        ),
     ],
 )
 def test_bad_options_are_named(estimator: Any, error: type[Exception], words: str) -> None:

@@ -49,7 +49,11 @@ def _highs_solves(path: Path) -> float:
 
 def _cplex_solves(path: Path) -> float:
     with _package("cplex").Cplex() as problem:
-        for switch_off in (problem.set_log_stream, problem.set_results_stream, problem.set_warning_stream):
+        for switch_off in (
+            problem.set_log_stream,
+            problem.set_results_stream,
+            problem.set_warning_stream,
+        ):
             switch_off(None)
         problem.read(str(path))
         problem.solve()
@@ -61,7 +65,10 @@ def _gurobi_solves(path: Path) -> float:
     if why is not None:
         pytest.skip(why)
     gurobipy = _package("gurobipy")
-    with gurobipy.Env(params={"OutputFlag": 0}) as environment, gurobipy.read(str(path), environment) as model:
+    with (
+        gurobipy.Env(params={"OutputFlag": 0}) as environment,
+        gurobipy.read(str(path), environment) as model,
+    ):
         model.optimize()
         return float(model.ObjVal)
 
@@ -69,7 +76,14 @@ def _gurobi_solves(path: Path) -> float:
 def _cbc_solves(path: Path) -> float:
     if not SOLVERS["cbc"].is_available():
         pytest.skip("CBC is not installed: needs pulp<4")
-    words = [cbc._executable(), str(path), "-solve", "-solution", str(path.with_suffix(".txt")), "-quit"]
+    words = [
+        cbc._executable(),
+        str(path),
+        "-solve",
+        "-solution",
+        str(path.with_suffix(".txt")),
+        "-quit",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     assert "ERROR" not in done.stdout, done.stdout
     # Not the value at the end of its output, which presolve may leave wrong.
@@ -91,7 +105,9 @@ WRITERS = {"mps": write_mps, "lp": write_lp}
 @pytest.mark.parametrize("suffix", WRITERS)
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("problem", WITH_COLUMNS, ids=repr)
-def test_every_reader_finds_the_optimum(problem: Problem, reader: str, suffix: str, tmp_path: Path) -> None:
+def test_every_reader_finds_the_optimum(
+    problem: Problem, reader: str, suffix: str, tmp_path: Path
+) -> None:
     path = WRITERS[suffix](problem.program, tmp_path / f"program.{suffix}")
     assert READERS[reader](path) == pytest.approx(problem.objective, abs=1e-6)
 
@@ -107,7 +123,9 @@ def _assert_mps_is(program: Program, path: Path) -> None:
     kept = np.isfinite(program.row_lower) | np.isfinite(program.row_upper)
     _assert_columns(model, program, program.column_names())
     # The second bound of a row is stated by the difference.
-    np.testing.assert_allclose(model.row_lower_, program.row_lower[kept], rtol=1e-15, atol=1e-15 * _largest(program))
+    np.testing.assert_allclose(
+        model.row_lower_, program.row_lower[kept], rtol=1e-15, atol=1e-15 * _largest(program)
+    )
     np.testing.assert_array_equal(model.row_upper_, program.row_upper[kept])
     np.testing.assert_array_equal(_dense(model), program.matrix.toarray()[kept])
     assert model.offset_ == program.offset
@@ -123,14 +141,20 @@ def _assert_lp_is(program: Program, path: Path) -> None:
     model = _highs_reads(write_lp(program, path)).getLp()
     parts = []
     for i, (lower, upper) in enumerate(zip(program.row_lower, program.row_upper, strict=True)):
-        ends = [(lower, upper)] if lower == upper else [(-INF, upper)] * bool(upper < INF) + [(lower, INF)] * bool(lower > -INF)
+        ends = (
+            [(lower, upper)]
+            if lower == upper
+            else [(-INF, upper)] * bool(upper < INF) + [(lower, INF)] * bool(lower > -INF)
+        )
         parts += [(i, *end) for end in ends]
     rows, lowers, uppers = ([part[k] for part in parts] for k in range(3))
     fixed = [1.0] if program.offset else []
     expected = replace(
         program,
         costs=np.r_[program.costs, [program.offset] if program.offset else []],
-        matrix=sparse.hstack([program.matrix, sparse.csr_array((program.n_rows, len(fixed)))]).tocsr()[np.array(rows, int)],
+        matrix=sparse.hstack(
+            [program.matrix, sparse.csr_array((program.n_rows, len(fixed)))]
+        ).tocsr()[np.array(rows, int)],
         row_lower=np.array(lowers),
         row_upper=np.array(uppers),
         col_lower=np.r_[program.col_lower, fixed],
@@ -161,7 +185,9 @@ def _dense(model: Any) -> np.ndarray:
 
 
 # HiGHS takes smaller entries for nothing, and larger values for infinite.
-NUMBERS = st.one_of(st.just(0.0), st.floats(1e-8, 1e8), st.floats(-1e8, -1e-8), st.integers(-3, 3).map(float))
+NUMBERS = st.one_of(
+    st.just(0.0), st.floats(1e-8, 1e8), st.floats(-1e8, -1e-8), st.integers(-3, 3).map(float)
+)
 
 
 @st.composite
@@ -177,7 +203,9 @@ def programs(draw: st.DrawFn) -> Program:
         one, two = numbers(size), numbers(size)
         lower, upper = np.minimum(one, two), np.maximum(one, two)
         upper = np.where(kinds == 0, lower, upper)
-        return np.where((kinds == 1) | (kinds == 2), -INF, lower), np.where((kinds == 1) | (kinds == 3), INF, upper)
+        return np.where((kinds == 1) | (kinds == 2), -INF, lower), np.where(
+            (kinds == 1) | (kinds == 3), INF, upper
+        )
 
     integrality = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     matrix = numbers(m * n).reshape(m, n)
@@ -194,21 +222,44 @@ def test_highs_reads_the_arrays_of_any_program(program: Program) -> None:
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("suffix", WRITERS)
-def test_a_program_with_nodes_has_its_optimum_everywhere(reader: str, suffix: str, tmp_path: Path) -> None:
+def test_a_program_with_nodes_has_its_optimum_everywhere(
+    reader: str, suffix: str, tmp_path: Path
+) -> None:
     program = knapsack()
     path = WRITERS[suffix](program, tmp_path / f"program.{suffix}")
     assert READERS[reader](path) == pytest.approx(solve(program, "highs").objective, rel=1e-4)
 
 
-MISLEADING = ("E", "e5", "1", ".5", "inf", "Infinity", "nan", "free", "st", "end", "bounds", "x-y", "a b", "s^2", "ä", "x" * 99)
+MISLEADING = (
+    "E",
+    "e5",
+    "1",
+    ".5",
+    "inf",
+    "Infinity",
+    "nan",
+    "free",
+    "st",
+    "end",
+    "bounds",
+    "x-y",
+    "a b",
+    "s^2",
+    "ä",
+    "x" * 99,
+)
 
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("group", MISLEADING)
-def test_names_that_an_lp_file_would_misread_are_changed(group: str, reader: str, tmp_path: Path) -> None:
+def test_names_that_an_lp_file_would_misread_are_changed(
+    group: str, reader: str, tmp_path: Path
+) -> None:
     problem = WITH_COLUMNS[1]
     program = replace(problem.program, column_groups=((group, 1), (f"_{group}", 1)))
-    assert READERS[reader](write_lp(program, tmp_path / "program.lp")) == pytest.approx(problem.objective, abs=1e-6)
+    assert READERS[reader](write_lp(program, tmp_path / "program.lp")) == pytest.approx(
+        problem.objective, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("problem", WITH_COLUMNS, ids=repr)
@@ -253,8 +304,14 @@ def test_starts_are_translated() -> None:
 
 def test_methods_of_program_do_the_same(tmp_path: Path) -> None:
     program = knapsack()
-    assert program.write_mps(tmp_path / "a.mps").read_text() == write_mps(program, tmp_path / "b.mps").read_text()
-    assert program.write_lp(tmp_path / "a.lp").read_text() == write_lp(program, tmp_path / "b.lp").read_text()
+    assert (
+        program.write_mps(tmp_path / "a.mps").read_text()
+        == write_mps(program, tmp_path / "b.mps").read_text()
+    )
+    assert (
+        program.write_lp(tmp_path / "a.lp").read_text()
+        == write_lp(program, tmp_path / "b.lp").read_text()
+    )
     _package("docplex")
     assert program.to_docplex().number_of_variables == 25
     _package("pulp")
@@ -281,7 +338,13 @@ def test_mps_file_in_full(tmp_path: Path) -> None:
     program = box(
         "a name",
         [1, 0, -1],
-        [([1, 2, 0], 3, 8), ([0, 1, 1], 2, 2), ([1, 0, 0], -4, INF), ([0, 0, 1], -INF, 5), ([1, 1, 1], -INF, INF)],
+        [
+            ([1, 2, 0], 3, 8),
+            ([0, 1, 1], 2, 2),
+            ([1, 0, 0], -4, INF),
+            ([0, 0, 1], -INF, 5),
+            ([1, 1, 1], -INF, INF),
+        ],
         [(-INF, INF), (0, INF), (-INF, 2)],
         integers=[1],
         offset=10,
@@ -290,10 +353,31 @@ def test_mps_file_in_full(tmp_path: Path) -> None:
         *("NAME a_name FREE", "ROWS", " N cost", " L r_0", " E r_1", " G r_2", " L r_3", " N r_4"),
         *("COLUMNS", " x_0 cost 1.0", " x_0 r_0 1.0", " x_0 r_2 1.0", " x_0 r_4 1.0"),
         *(" M1 'MARKER' 'INTORG'", " x_1 cost 0.0", " x_1 r_0 2.0", " x_1 r_1 1.0", " x_1 r_4 1.0"),
-        *(" M2 'MARKER' 'INTEND'", " x_2 cost -1.0", " x_2 r_1 1.0", " x_2 r_3 1.0", " x_2 r_4 1.0"),
-        *("RHS", " RHS cost -10.0", " RHS r_0 8.0", " RHS r_1 2.0", " RHS r_2 -4.0", " RHS r_3 5.0"),
+        *(
+            " M2 'MARKER' 'INTEND'",
+            " x_2 cost -1.0",
+            " x_2 r_1 1.0",
+            " x_2 r_3 1.0",
+            " x_2 r_4 1.0",
+        ),
+        *(
+            "RHS",
+            " RHS cost -10.0",
+            " RHS r_0 8.0",
+            " RHS r_1 2.0",
+            " RHS r_2 -4.0",
+            " RHS r_3 5.0",
+        ),
         *("RANGES", " RNG r_0 5.0"),
-        *("BOUNDS", " FR BND x_0", " LO BND x_1 0.0", " PL BND x_1", " MI BND x_2", " UP BND x_2 2.0", "ENDATA"),
+        *(
+            "BOUNDS",
+            " FR BND x_0",
+            " LO BND x_1 0.0",
+            " PL BND x_1",
+            " MI BND x_2",
+            " UP BND x_2 2.0",
+            "ENDATA",
+        ),
     ]
 
 
@@ -313,11 +397,28 @@ def test_lp_file_in_full(tmp_path: Path) -> None:
         offset=-10,
     )
     assert write_lp(program, tmp_path / "p.lp").read_text().splitlines() == [
-        *("\\ a name", "Minimize", " cost: + 1.0 x_0 + 0.0 x_1 - 1.0 x_2", " + 0.1 x_3 - 10.0 constant"),
+        *(
+            "\\ a name",
+            "Minimize",
+            " cost: + 1.0 x_0 + 0.0 x_1 - 1.0 x_2",
+            " + 0.1 x_3 - 10.0 constant",
+        ),
         *("Subject To", " r_0: + 1.0 x_0 + 2.0 x_1 + 1e-07 x_3", " <= 8.0"),
-        *(" r_0_lower: + 1.0 x_0 + 2.0 x_1 + 1e-07 x_3", " >= 3.0", " r_1: + 1.0 x_1 + 1.0 x_2", " = 2.0"),
+        *(
+            " r_0_lower: + 1.0 x_0 + 2.0 x_1 + 1e-07 x_3",
+            " >= 3.0",
+            " r_1: + 1.0 x_1 + 1.0 x_2",
+            " = 2.0",
+        ),
         *(" r_2: - 1.0 x_0", " >= -4.0", " r_3: + 0.0 x_0", " <= 5.0"),
-        *("Bounds", " x_0 free", " 0.0 <= x_1 <= inf", " -inf <= x_2 <= 2.0", " x_3 = 3.0", " constant = 1"),
+        *(
+            "Bounds",
+            " x_0 free",
+            " 0.0 <= x_1 <= inf",
+            " -inf <= x_2 <= 2.0",
+            " x_3 = 3.0",
+            " constant = 1",
+        ),
         *("General", " x_1", "End"),
     ]
 

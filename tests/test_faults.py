@@ -1,7 +1,8 @@
-"""What goes wrong around a run: every row of docs/faults.md has a test here, or names one elsewhere.
+"""What goes wrong around a run: every row of docs/faults.md has a test here, or names one
+elsewhere.
 
-In every case there is one line that says what happened, exit code 2, and what was learned before is whole.
-"""
+In every case there is one line that says what happened, exit code 2, and what was learned before is
+whole."""
 
 from __future__ import annotations
 
@@ -40,21 +41,84 @@ from layermilp.solvers import SOLVERS
 
 ROOT = Path(__file__).parents[1]
 
-SOLVED = ["train", "--data", "digits", "--net", "64-3-10", "--formulation", "paper", "--ridge", "0", "--solver", "faulty"]
-SOLVED += ["--batches", "4", "--batch-size", "20", "--epochs", "1", "--postprocess", "none", "--quiet"]
-"""A run in which the solver is asked for everything: in every batch for the weights of three neurons, which is for workers."""
+SOLVED = [
+    "train",
+    "--data",
+    "digits",
+    "--net",
+    "64-3-10",
+    "--formulation",
+    "paper",
+    "--ridge",
+    "0",
+    "--solver",
+    "faulty",
+]
+SOLVED += [
+    "--batches",
+    "4",
+    "--batch-size",
+    "20",
+    "--epochs",
+    "1",
+    "--postprocess",
+    "none",
+    "--quiet",
+]
+"""A run in which the solver is asked for everything: in every batch for the weights of three
+neurons, which is for workers."""
 
 AFTER = 3
-"""Calls of a worker after which it goes wrong in such a run: after the first batch, and before the last."""
+"""Calls of a worker after which it goes wrong in such a run: after the first batch, and before the
+last."""
 
-SMALL = ["train", "--data", "digits", "--net", "64-4-10", "--batches", "3", "--epochs", "1", "--jobs", "1", "--quiet"]
+SMALL = [
+    "train",
+    "--data",
+    "digits",
+    "--net",
+    "64-4-10",
+    "--batches",
+    "3",
+    "--epochs",
+    "1",
+    "--jobs",
+    "1",
+    "--quiet",
+]
 """A run of a second."""
 
 LAST = [*SMALL, "--objective", "l1"]
 """The solver is asked for the last layer alone."""
 
-INTEGER = ["train", "--method", "integer", "--data", "digits", "--samples", "40", "--hidden", "3", "--jobs", "1", "--quiet"]
-HYBRID = ["train", "--method", "hybrid", "--data", "digits", "--samples", "200", "--hidden", "4", "--rounds", "2", "--quiet"]
+INTEGER = [
+    "train",
+    "--method",
+    "integer",
+    "--data",
+    "digits",
+    "--samples",
+    "40",
+    "--hidden",
+    "3",
+    "--jobs",
+    "1",
+    "--quiet",
+]
+HYBRID = [
+    "train",
+    "--method",
+    "hybrid",
+    "--data",
+    "digits",
+    "--samples",
+    "200",
+    "--hidden",
+    "4",
+    "--rounds",
+    "2",
+    "--quiet",
+]
 HYBRID += ["--epochs", "2"]
 
 
@@ -68,7 +132,8 @@ def refused(code: int, error: str, *words: str) -> None:
 
 @pytest.fixture
 def sick(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Put the faulty solver among the others; the call says what it does, and after how many calls."""
+    """Put the faulty solver among the others; the call says what it does, and after how many
+    calls."""
 
     def be(mode: str, after: int = 0, every: int = 1, name: str = "faulty") -> None:
         monkeypatch.setitem(SOLVERS, name, faulty.Faulty())
@@ -90,7 +155,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def _goes_on(out: Path, whole: bytes) -> None:
-    """Check that a run that was cut short keeps its weights, and ends with those of an undisturbed run when it is resumed."""
+    """Check that a run that was cut short keeps its weights, and ends with those of an undisturbed
+    run when it is resumed."""
     done = {json.loads(line)["batch"] for line in (out / "history.jsonl").read_text().splitlines()}
     assert done and max(done) < 4
     assert load_model(out / "model.npz").notation == "64-3-10"
@@ -125,7 +191,9 @@ def test_garbage_is_an_error_and_no_point(mode: str, sick: Callable[..., None]) 
 def test_a_bound_above_the_objective_proves_nothing(sick: Callable[..., None]) -> None:
     sick("above")
     ends = np.zeros(2), np.ones(2)
-    program = Program(np.ones(2), np.ones((1, 2)), np.ones(1), np.full(1, np.inf), *ends, np.ones(2, dtype=bool))
+    program = Program(
+        np.ones(2), np.ones((1, 2)), np.ones(1), np.full(1, np.inf), *ends, np.ones(2, dtype=bool)
+    )
     result = SOLVERS["faulty"].solve(program)
     assert result.status is Status.ERROR and result.x is not None
     assert result.objective == 1.0 and result.bound == -np.inf
@@ -138,7 +206,10 @@ def test_a_fit_keeps_the_best_point_known(mode: str, sick: Callable[..., None]) 
     X, y, start = rng.random((12, 3)), rng.random(12), rng.uniform(-1.0, 1.0, 4)
     sick(mode)
     fit = fit_relu_neuron(X, y, -1.0, 1.0, start=start, solver="faulty", formulation="paper")
-    losses = [np.abs(np.maximum(X @ theta[:3] + theta[3], 0.0) - y).sum() for theta in (fit.parameters, start)]
+    losses = [
+        np.abs(np.maximum(X @ theta[:3] + theta[3], 0.0) - y).sum()
+        for theta in (fit.parameters, start)
+    ]
     assert fit.objective == pytest.approx(losses[0]) and losses[0] <= losses[1] + 1e-9
     assert fit.bound <= fit.objective and fit.status is Status.ERROR
 
@@ -154,11 +225,14 @@ def test_programs_that_fail_are_counted_and_training_goes_on(
     assert f"{summary['programs_failed']} failed" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("words", [SOLVED, LAST, INTEGER, HYBRID], ids=["layers", "last", "integer", "hybrid"])
+@pytest.mark.parametrize(
+    "words", [SOLVED, LAST, INTEGER, HYBRID], ids=["layers", "last", "integer", "hybrid"]
+)
 def test_a_run_whose_programs_all_fail_ends_with_an_error(
     words: list[str], tmp_path: Path, sick: Callable[..., None], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Also where only the last layer is left to the solver; an earlier model stays unless something new was learned."""
+    """Also where only the last layer is left to the solver; an earlier model stays unless something
+    new was learned."""
     sick("raise")
     out = tmp_path / "run"
     out.mkdir()
@@ -175,20 +249,43 @@ def test_a_run_whose_programs_all_fail_ends_with_an_error(
         assert (out / "model.npz").read_bytes() == before
 
 
-def test_post_processing_whose_programs_all_fail_says_so(tmp_path: Path, sick: Callable[..., None], capfd: Any) -> None:
+def test_post_processing_whose_programs_all_fail_says_so(
+    tmp_path: Path, sick: Callable[..., None], capfd: Any
+) -> None:
     sick("raise")
     Network.dense([64, 4, 10], seed=0).save(tmp_path / "model.npz")
-    words = ["postprocess", str(tmp_path / "model.npz"), "--data", "digits", "--solver", "faulty", "--jobs", "1"]
-    refused(main([*words, "--out", str(tmp_path / "new.npz")]), capfd.readouterr().err, "programs of the last layer failed")
+    words = [
+        "postprocess",
+        str(tmp_path / "model.npz"),
+        "--data",
+        "digits",
+        "--solver",
+        "faulty",
+        "--jobs",
+        "1",
+    ]
+    refused(
+        main([*words, "--out", str(tmp_path / "new.npz")]),
+        capfd.readouterr().err,
+        "programs of the last layer failed",
+    )
     assert not (tmp_path / "new.npz").exists()
 
 
 @pytest.mark.parametrize("mode", ["segfault", "kill"])
-def test_a_worker_that_is_killed_ends_the_run_and_keeps_what_was_learned(mode: str, tmp_path: Path, whole: bytes) -> None:
+def test_a_worker_that_is_killed_ends_the_run_and_keeps_what_was_learned(
+    mode: str, tmp_path: Path, whole: bytes
+) -> None:
     out = tmp_path / "run"
     done = faulty.run(*SOLVED, "--jobs", "2", "--out", str(out), mode=mode, after=AFTER)
     number = {"segfault": "SIGSEGV(-11)", "kill": "SIGKILL(-9)"}[mode]
-    refused(done.returncode, done.stderr, "a worker process was killed", number, f"train --resume {out}` goes on")
+    refused(
+        done.returncode,
+        done.stderr,
+        "a worker process was killed",
+        number,
+        f"train --resume {out}` goes on",
+    )
     _goes_on(out, whole)
 
 
@@ -197,13 +294,30 @@ def test_a_worker_that_hangs_is_killed(tmp_path: Path, whole: bytes) -> None:
     words = [*SOLVED, "--jobs", "2", "--time-limit", "0.05", "--out", str(out)]
     # With a time limit a batch's single programs are for workers too: five a batch.
     done = faulty.run(*words, mode="hang", after=6, grace=10.0)
-    refused(done.returncode, done.stderr, "did not keep the time limit", f"train --resume {out}` goes on")
+    refused(
+        done.returncode,
+        done.stderr,
+        "did not keep the time limit",
+        f"train --resume {out}` goes on",
+    )
     again = faulty.run("train", "--resume", str(out), after=10**9)
     assert again.returncode == 0, again.stderr
 
 
 def test_a_committee_keeps_the_members_that_were_done(tmp_path: Path) -> None:
-    words = [*SOLVED[:5], "--committee", "4", "--batches", "1", "--batch-size", "20", "--epochs", "1", "--solver", "faulty"]
+    words = [
+        *SOLVED[:5],
+        "--committee",
+        "4",
+        "--batches",
+        "1",
+        "--batch-size",
+        "20",
+        "--epochs",
+        "1",
+        "--solver",
+        "faulty",
+    ]
     words += ["--objective", "l1", "--postprocess", "none", "--quiet", "--jobs", "2"]
     done = faulty.run(*words, "--out", str(tmp_path / "whole"), after=10**9)
     assert done.returncode == 0, done.stderr
@@ -213,7 +327,11 @@ def test_a_committee_keeps_the_members_that_were_done(tmp_path: Path) -> None:
     # One worker has at least half of the members, so it makes as many calls as a member and a half.
     done = faulty.run(*words, "--out", str(out), mode="kill", after=3 * calls // 8)
     refused(done.returncode, done.stderr, "a worker process was killed")
-    command = ["train", "--resume", str(out)] if (out / "command.json").exists() else [*words, "--out", str(out)]
+    command = (
+        ["train", "--resume", str(out)]
+        if (out / "command.json").exists()
+        else [*words, "--out", str(out)]
+    )
     again = faulty.run(*command, after=10**9)
     assert again.returncode == 0, again.stderr
     assert (out / "model.npz").read_bytes() == (tmp_path / "whole" / "model.npz").read_bytes()
@@ -231,14 +349,30 @@ def _killed(task: int) -> int:
     return task
 
 
-@pytest.mark.parametrize(("answer", "words"), [((-11, b""), "exit code -11"), ((0, b"no pickle"), "no answer")])
+@pytest.mark.parametrize(
+    ("answer", "words"), [((-11, b""), "exit code -11"), ((0, b"no pickle"), "no answer")]
+)
 def test_a_crash_of_z3_ends_the_run(
-    answer: tuple[int, bytes], words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    answer: tuple[int, bytes],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     done = subprocess.CompletedProcess([], answer[0], answer[1], b"")
     monkeypatch.setattr(process, "is_available", lambda: True)
     monkeypatch.setattr(process.subprocess, "run", lambda *given, **options: done)
-    command = ["train", "--method", "smt", "--data", "digits", "--samples", "5", "--stages", "formula", "--quiet"]
+    command = [
+        "train",
+        "--method",
+        "smt",
+        "--data",
+        "digits",
+        "--samples",
+        "5",
+        "--stages",
+        "formula",
+        "--quiet",
+    ]
     refused(main(command), capfd.readouterr().err, "the process of Z3", words)
 
 
@@ -261,7 +395,14 @@ class _Disk:
         return io.BufferedRandom(File(handle, "r+"), 64)  # type: ignore[arg-type]
 
 
-KEPT = {"checkpoint.npz", "checkpoint-before.npz", "command.json", "history.jsonl", "model.npz", "summary.json"}
+KEPT = {
+    "checkpoint.npz",
+    "checkpoint-before.npz",
+    "command.json",
+    "history.jsonl",
+    "model.npz",
+    "summary.json",
+}
 
 
 def _is_whole(out: Path) -> None:
@@ -278,7 +419,8 @@ def _is_whole(out: Path) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """The directory of a finished run, and the models that it and another run with other options end with."""
+    """The directory of a finished run, and the models that it and another run with other options
+    end with."""
     place = tmp_path_factory.mktemp("runs")
     for seed in ("0", "1"):
         assert main([*SMALL, "--seed", seed, "--out", str(place / seed)]) == 0
@@ -300,7 +442,8 @@ def test_a_disk_that_fills_up_at_any_point_leaves_whole_files(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Into the directory of a finished run another one is written; the disk is full after a share of what it writes."""
+    """Into the directory of a finished run another one is written; the disk is full after a share
+    of what it writes."""
     everything = _Disk(10**9)
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fdopen", everything.fdopen)
@@ -316,7 +459,9 @@ def test_a_disk_that_fills_up_at_any_point_leaves_whole_files(
     _resumed(out, runs[1])
 
 
-def test_a_limit_on_the_size_of_files_is_like_a_full_disk(runs: tuple[Path, dict[str, bytes]], tmp_path: Path) -> None:
+def test_a_limit_on_the_size_of_files_is_like_a_full_disk(
+    runs: tuple[Path, dict[str, bytes]], tmp_path: Path
+) -> None:
     """The kernel itself refuses to write on."""
     out = tmp_path / "run"
     shutil.copytree(runs[0], out)
@@ -346,7 +491,12 @@ def test_a_file_system_that_is_full(
     with (tiny / "filling").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(512))
-    refused(main([*SMALL, "--seed", "1", "--out", str(out)]), capfd.readouterr().err, "cannot write", "No space left on device")
+    refused(
+        main([*SMALL, "--seed", "1", "--out", str(out)]),
+        capfd.readouterr().err,
+        "cannot write",
+        "No space left on device",
+    )
     _is_whole(out)
     (tiny / "filling").unlink()
     _resumed(out, runs[1])
@@ -357,13 +507,28 @@ NOWHERE = Path("/proc/self")
 
 
 @pytest.mark.skipif(not NOWHERE.is_dir(), reason="there is no /proc")
-def test_a_directory_that_takes_no_files_is_refused_first(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_directory_that_takes_no_files_is_refused_first(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     Network.dense([64, 4, 10], seed=0).save(tmp_path / "model.npz")
     model, table = str(tmp_path / "model.npz"), tmp_path / "table.csv"
     table.write_text(",".join(f"p{i}" for i in range(64)) + "\n" + ",".join(["0"] * 64) + "\n")
-    for method in (SMALL, INTEGER, HYBRID, ["train", "--method", "smt", "--data", "digits", "--quiet"]):
-        refused(main([*method, "--out", str(NOWHERE)]), capfd.readouterr().err, f"cannot write {NOWHERE}")
-        refused(main([*method, "--out", str(NOWHERE / "run")]), capfd.readouterr().err, "cannot make the directory")
+    for method in (
+        SMALL,
+        INTEGER,
+        HYBRID,
+        ["train", "--method", "smt", "--data", "digits", "--quiet"],
+    ):
+        refused(
+            main([*method, "--out", str(NOWHERE)]),
+            capfd.readouterr().err,
+            f"cannot write {NOWHERE}",
+        )
+        refused(
+            main([*method, "--out", str(NOWHERE / "run")]),
+            capfd.readouterr().err,
+            "cannot make the directory",
+        )
     words = ["postprocess", model, "--data", "digits", "--out", str(NOWHERE / "model.npz")]
     refused(main(words), capfd.readouterr().err, f"cannot write {NOWHERE}")
     code = main(["predict", model, str(table), "--out", str(NOWHERE / "y")])
@@ -389,7 +554,11 @@ def test_a_directory_that_becomes_read_only_keeps_its_files(
 
     with monkeypatch.context() as patch:
         patch.setattr(files.tempfile, "mkstemp", refuse)
-        refused(main([*SMALL, "--seed", "1", "--out", str(out)]), capfd.readouterr().err, "Read-only file system")
+        refused(
+            main([*SMALL, "--seed", "1", "--out", str(out)]),
+            capfd.readouterr().err,
+            "Read-only file system",
+        )
     _is_whole(out)
     _resumed(out, runs[1])
 
@@ -401,17 +570,29 @@ OPTIONS = [
     ["--net", "64-999999999999999999-10"],
     ["--net", "64x99999999-conv3-10"],
     ["--net", "-".join(["64", *["1"] * 40_000, "10"])],
-    *(["--net", "64-8-10", f"--{name}", MANY] for name in ("batch-size", "batches", "epochs", "max-sweeps", "committee")),
+    *(
+        ["--net", "64-8-10", f"--{name}", MANY]
+        for name in ("batch-size", "batches", "epochs", "max-sweeps", "committee")
+    ),
     ["--net", "64-8-10", "--init-trials", MANY],
     ["--net", "64-8-10", "--batches", "2000000000", "--batch-size", "2000000000"],
     ["--net", "64-5000-10", "--committee", "10000"],
     ["--net", "64-8-10", "--jobs", "1000000"],
     ["--net", "64-8-10", "--node-limit", MANY],
-    *(["--method", "integer", f"--{name}", MANY] for name in ("hidden", "bound", "samples", "batch-size", "epochs", "jobs")),
+    *(
+        ["--method", "integer", f"--{name}", MANY]
+        for name in ("hidden", "bound", "samples", "batch-size", "epochs", "jobs")
+    ),
     ["--method", "integer", "--hidden", "-".join(["1"] * 40_000)],
     ["--method", "integer", "--hidden", "999999999"],
-    *(["--method", "hybrid", f"--{name}", MANY] for name in ("hidden", "samples", "rounds", "epochs", "patience", "seed")),
-    *(["--method", "hybrid", f"--{name}", MANY] for name in ("batch-size", "solver-samples", "keep")),
+    *(
+        ["--method", "hybrid", f"--{name}", MANY]
+        for name in ("hidden", "samples", "rounds", "epochs", "patience", "seed")
+    ),
+    *(
+        ["--method", "hybrid", f"--{name}", MANY]
+        for name in ("batch-size", "solver-samples", "keep")
+    ),
     ["--method", "hybrid", "--hidden", "-".join(["1"] * 40_000)],
     ["--method", "hybrid", "--hidden", "999999999"],
     ["--method", "smt", "--net", "64-999999999-10"],
@@ -438,7 +619,8 @@ for words in json.load(sys.stdin):
     peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
     print(json.dumps([code, said.getvalue(), peak, time.perf_counter() - began]), flush=True)
 """
-"""Runs commands one after the other in a process with limited memory; says how each ended and how much was taken so far."""
+"""Runs commands one after the other in a process with limited memory; says how each ended and how
+much was taken so far."""
 
 
 def _probed(commands: list[list[str]]) -> list[tuple[int, str, int]]:
@@ -452,7 +634,10 @@ def _probed(commands: list[list[str]]) -> list[tuple[int, str, int]]:
         check=False,
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0 and len(answers) == len(commands), (commands[len(answers)], done.stderr)
+    assert done.returncode == 0 and len(answers) == len(commands), (
+        commands[len(answers)],
+        done.stderr,
+    )
     return answers
 
 
@@ -471,8 +656,16 @@ def test_absurd_files_are_refused_before_memory_is_taken(tmp_path: Path) -> None
     commands = []
     for name, change in {
         "blocks": {"n_blocks": np.array(10**9)},
-        "members": {"format": np.array("layermilp.committee"), "version": np.array(1), "n_networks": np.array(10**9)},
-        "layers": {"format": np.array("layermilp.integer"), "version": np.array(1), "bound": np.array(1)}
+        "members": {
+            "format": np.array("layermilp.committee"),
+            "version": np.array(1),
+            "n_networks": np.array(10**9),
+        },
+        "layers": {
+            "format": np.array("layermilp.integer"),
+            "version": np.array(1),
+            "bound": np.array(1),
+        }
         | {f"theta{i}": np.zeros((1, 2), dtype=np.int8) for i in range(2000)}
         | {"classes": np.array([0])},
         "decision": {"decision": np.array("x" * 10**6)},
@@ -486,23 +679,46 @@ def test_absurd_files_are_refused_before_memory_is_taken(tmp_path: Path) -> None
     for name in ("claim", "empty", "bomb"):
         commands += _uses(tmp_path / f"{name}.npz")
         commands.append(["predict", str(model), str(tmp_path / f"{name}.npz")])
-        commands += [["train", "--method", method, "--data", str(tmp_path / f"{name}.npz"), "--quiet"] for method in METHODS]
-    table.write_text(",".join([*(f"c{i}" for i in range(500_000)), "label"]) + "\n" + 2 * (500_000 * "0," + "1\n"))
-    commands += [["evaluate", str(model), "--data", str(table)], ["predict", str(model), str(table)]]
-    commands.append(["train", "--method", "integer", "--hidden", "2000", "--data", str(table), "--quiet"])
+        commands += [
+            ["train", "--method", method, "--data", str(tmp_path / f"{name}.npz"), "--quiet"]
+            for method in METHODS
+        ]
+    table.write_text(
+        ",".join([*(f"c{i}" for i in range(500_000)), "label"])
+        + "\n"
+        + 2 * (500_000 * "0," + "1\n")
+    )
+    commands += [
+        ["evaluate", str(model), "--data", str(table)],
+        ["predict", str(model), str(table)],
+    ]
+    commands.append(
+        ["train", "--method", "integer", "--hidden", "2000", "--data", str(table), "--quiet"]
+    )
     long = tmp_path / "labels.csv"
     long.write_text("a,label\n1," + "x" * 100_000 + "\n" + "1,y\n" * 20_000)
     commands.append(["data", str(long)])
-    for name, header in {"claims": (2**32 - 1, 2**32 - 1, 2**32 - 1), "many": (2**20, 28, 28)}.items():
+    for name, header in {
+        "claims": (2**32 - 1, 2**32 - 1, 2**32 - 1),
+        "many": (2**20, 28, 28),
+    }.items():
         folder = tmp_path / name
         folder.mkdir()
         for file in idx.FILE_NAMES:
             with gzip.open(folder / f"{file}.gz", "wb", compresslevel=1) as content:
                 sides = header if "images" in file else header[:1]
-                content.write(bytes([0, 0, 8, len(sides)]) + struct.pack(f">{len(sides)}I", *sides) + bytes(2**20))
+                content.write(
+                    bytes([0, 0, 8, len(sides)])
+                    + struct.pack(f">{len(sides)}I", *sides)
+                    + bytes(2**20)
+                )
         commands += [["data", str(folder)], ["evaluate", str(model), "--data", str(folder)]]
     for words, (code, error, peak, _) in zip(commands, _probed(commands), strict=True):
-        assert code == 2 and "Traceback" not in error and error.splitlines()[-1].startswith("layermilp: "), (words, error)
+        assert (
+            code == 2
+            and "Traceback" not in error
+            and error.splitlines()[-1].startswith("layermilp: ")
+        ), (words, error)
         assert peak < 2**30, (words, peak)
 
 
@@ -512,7 +728,10 @@ METHODS = ("layerwise", "integer", "hybrid", "smt")
 def _uses(model: Path) -> list[list[str]]:
     """Return every command that reads a model."""
     others = [["evaluate"], ["verify"], ["postprocess", "--out", str(model.with_name("new.npz"))]]
-    return [["predict", str(model), str(model)], *([name, str(model), "--data", "digits", *rest] for name, *rest in others)]
+    return [
+        ["predict", str(model), str(model)],
+        *([name, str(model), "--data", "digits", *rest] for name, *rest in others),
+    ]
 
 
 def _header(shape: tuple[int, ...], kind: str = "<f8") -> bytes:
@@ -534,7 +753,9 @@ TABLE = ROOT / "docs" / "faults.md"
 
 
 def _tests_of(path: Path) -> set[str]:
-    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+    return {
+        node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
+    }
 
 
 def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -542,7 +763,10 @@ def test_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.Mon
     limit.write_text("300000000\n")
     none.write_text("max\n")
     whole = memory_bytes()
-    for places, memory in (((none, tmp_path / "missing"), whole), ((none, limit), min(whole, 300_000_000))):
+    for places, memory in (
+        ((none, tmp_path / "missing"), whole),
+        ((none, limit), min(whole, 300_000_000)),
+    ):
         monkeypatch.setattr(checks, "CONTAINER_LIMITS", tuple(map(str, places)))
         assert memory_bytes() == memory
     with pytest.raises(NetworkError, match="memory"):

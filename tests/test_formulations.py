@@ -1,4 +1,5 @@
-"""The formulations against brute force over firing patterns, and against the programs as the report writes them."""
+"""The formulations against brute force over firing patterns, and against the programs as the report
+writes them."""
 
 from __future__ import annotations
 
@@ -9,11 +10,29 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from regressions import FLOATS, GRID, NON_NEGATIVE, brute_force, draw_array, draw_box, is_close, relaxed_losses, relu_problems
+from regressions import (
+    FLOATS,
+    GRID,
+    NON_NEGATIVE,
+    brute_force,
+    draw_array,
+    draw_box,
+    is_close,
+    relaxed_losses,
+    relu_problems,
+)
 from scipy import sparse
 from scipy.optimize import linprog
 
-from layermilp.formulations import FORMULATIONS, HingeRegression, ReluRegression, output, paper, proposal, reduced
+from layermilp.formulations import (
+    FORMULATIONS,
+    HingeRegression,
+    ReluRegression,
+    output,
+    paper,
+    proposal,
+    reduced,
+)
 from layermilp.formulations.nearest import nearest, nearest_point
 from layermilp.formulations.neuron import all_rows, open_rows
 from layermilp.formulations.regression import Merger, reference_big_m
@@ -25,19 +44,24 @@ from layermilp.solvers import solve
 
 @st.composite
 def hinge_problems(draw: st.DrawFn) -> HingeRegression:
-    """Draw a fit of an output neuron, with or without a dead zone, with or without class weights."""
+    """Draw a fit of an output neuron, with or without a dead zone, with or without class
+    weights."""
     m, d = draw(st.integers(1, 8)), draw(st.integers(0, 2))
     weights = draw(st.sampled_from([1.0, 0.25, 9.0, None]))
     lower, upper = draw_box(draw, d + 1)
     return HingeRegression(
-        coefficients=sparse.csr_array(np.column_stack([draw_array(draw, FLOATS, m, d), np.ones(m)])),
+        coefficients=sparse.csr_array(
+            np.column_stack([draw_array(draw, FLOATS, m, d), np.ones(m)])
+        ),
         constants=draw_array(draw, GRID, m) if draw(st.booleans()) else np.zeros(m),
         lower=lower,
         upper=upper,
         start=np.clip(draw_array(draw, GRID, d + 1), lower, upper),
         is_target=draw_array(draw, st.integers(0, 1), m) > 0,
         tolerance=draw(st.sampled_from([0.0, 0.49, 1.0])),
-        one_weight=draw_array(draw, st.sampled_from([0.5, 1.0, 3.0]), m) if weights is None else weights,
+        one_weight=draw_array(draw, st.sampled_from([0.5, 1.0, 3.0]), m)
+        if weights is None
+        else weights,
     )
 
 
@@ -63,7 +87,9 @@ def test_both_forms_have_the_optimum_of_brute_force(problem: ReluRegression) -> 
 
 @settings(deadline=None, max_examples=60)
 @given(relu_problems(), st.integers(0, 2**32 - 1))
-def test_starts_are_feasible_and_have_the_loss_as_objective(problem: ReluRegression, seed: int) -> None:
+def test_starts_are_feasible_and_have_the_loss_as_objective(
+    problem: ReluRegression, seed: int
+) -> None:
     problem = replace(problem, start=_point(problem, seed))
     for name, formulation in FORMULATIONS.items():
         program = formulation.build(problem)
@@ -79,7 +105,11 @@ def test_sizes_of_both_forms(problem: ReluRegression) -> None:
     low, high = problem.interval
     n, p, t = problem.n_rows, problem.n_unknowns, problem.targets
     program = paper(problem)
-    assert (program.n_columns, program.n_rows, int(program.integrality.sum())) == (p + 5 * n, 6 * n, n)
+    assert (program.n_columns, program.n_rows, int(program.integrality.sum())) == (
+        p + 5 * n,
+        6 * n,
+        n,
+    )
     assert all_rows(problem).tolist() == list(range(n))
     n_open = int(np.sum((t > 0) & (low < 0) & (high > 0)))
     n_two_sided = int(np.sum((t > 0) & (low >= 0)))
@@ -97,7 +127,9 @@ def _drawn_example(samples: int = 10, inputs: int = 3) -> ReluRegression:
     box = np.ones(inputs + 1)
     targets = np.where(rng.random(samples) < 0.4, 0.0, rng.random(samples))
     h = sparse.csr_array(np.column_stack([x, np.ones(samples)]))
-    return ReluRegression(h, np.zeros(samples), -box, box, 0 * box, targets=targets, big_m=reference_big_m(x, box))
+    return ReluRegression(
+        h, np.zeros(samples), -box, box, 0 * box, targets=targets, big_m=reference_big_m(x, box)
+    )
 
 
 def test_reference_form_is_the_one_of_the_report() -> None:
@@ -141,7 +173,9 @@ def test_intervals_and_big_m_bound_the_preactivations(problem: ReluRegression, s
 def test_losses_are_those_of_the_report(problem: ReluRegression, seed: int) -> None:
     theta = _point(problem, seed)
     h = problem.coefficients.toarray()
-    outputs = [max(0.0, float(row @ theta) + g) for row, g in zip(h, problem.constants, strict=True)]
+    outputs = [
+        max(0.0, float(row @ theta) + g) for row, g in zip(h, problem.constants, strict=True)
+    ]
     expected = [abs(o - t) for o, t in zip(outputs, problem.targets, strict=True)]
     np.testing.assert_allclose(problem.losses(theta), expected, atol=1e-12)
     assert problem.loss(theta) == pytest.approx(sum(expected), abs=1e-9)
@@ -149,7 +183,9 @@ def test_losses_are_those_of_the_report(problem: ReluRegression, seed: int) -> N
 
 @settings(deadline=None, max_examples=60)
 @given(relu_problems(), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
-def test_envelope_is_convex_and_below_the_loss(problem: ReluRegression, one: int, other: int) -> None:
+def test_envelope_is_convex_and_below_the_loss(
+    problem: ReluRegression, one: int, other: int
+) -> None:
     a, b = _point(problem, one), _point(problem, other)
     below, above = relaxed_losses(problem, a), problem.losses(a)
     assert np.all(below <= above + 1e-9) and np.all(below >= -1e-9)
@@ -163,7 +199,9 @@ def test_envelope_is_the_relaxation_of_the_reduced_form(problem: ReluRegression,
     relaxation = reduced(problem).relaxed()
     best = solve(relaxation)
     assert best.status is Status.OPTIMAL and best.x is not None
-    at_best = relaxed_losses(problem, np.clip(best.x[: problem.n_unknowns], problem.lower, problem.upper))
+    at_best = relaxed_losses(
+        problem, np.clip(best.x[: problem.n_unknowns], problem.lower, problem.upper)
+    )
     assert is_close(at_best.sum(), best.objective)
     theta = _point(problem, seed)
     there = solve(relaxation.with_fixed(np.arange(problem.n_unknowns), theta))
@@ -172,19 +210,25 @@ def test_envelope_is_the_relaxation_of_the_reduced_form(problem: ReluRegression,
 
 @settings(deadline=None, max_examples=60)
 @given(relu_problems(), st.integers(0, 2**32 - 1))
-def test_fixed_pattern_is_exact_where_it_is_the_right_one(problem: ReluRegression, seed: int) -> None:
+def test_fixed_pattern_is_exact_where_it_is_the_right_one(
+    problem: ReluRegression, seed: int
+) -> None:
     theta = _point(problem, seed)
     a = problem.preactivation(theta)
     for formulation in FORMULATIONS.values():
         program = formulation.build(problem)
         firing = (a > 0.0)[formulation.binary_rows(problem)].astype(float)
-        fixed = program.with_fixed(program.integrality, firing).with_fixed(np.arange(problem.n_unknowns), theta)
+        fixed = program.with_fixed(program.integrality, firing).with_fixed(
+            np.arange(problem.n_unknowns), theta
+        )
         assert is_close(solve(fixed).objective, problem.loss(theta))
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.one_of(relu_problems(), hinge_problems()), st.integers(0, 2**32 - 1))
-def test_level_holds_the_point_and_nothing_worse(problem: ReluRegression | HingeRegression, seed: int) -> None:
+def test_level_holds_the_point_and_nothing_worse(
+    problem: ReluRegression | HingeRegression, seed: int
+) -> None:
     theta = _point(problem, seed)
     a, losses = problem.preactivation(theta), problem.losses(theta)
     low, high = problem.level(theta)
@@ -198,7 +242,9 @@ def test_level_holds_the_point_and_nothing_worse(problem: ReluRegression | Hinge
 
 @settings(deadline=None, max_examples=40)
 @given(st.one_of(relu_problems(), hinge_problems()), st.integers(0, 2**32 - 1))
-def test_nearest_is_no_worse_and_no_farther(problem: ReluRegression | HingeRegression, seed: int) -> None:
+def test_nearest_is_no_worse_and_no_farther(
+    problem: ReluRegression | HingeRegression, seed: int
+) -> None:
     theta = _point(problem, seed)
     program = nearest(problem, theta)
     up, down = np.maximum(theta - problem.start, 0.0), np.maximum(problem.start - theta, 0.0)
@@ -215,7 +261,9 @@ def test_nearest_is_no_worse_and_no_farther(problem: ReluRegression | HingeRegre
 
 @settings(deadline=None, max_examples=40)
 @given(relu_problems(), st.data())
-def test_restriction_keeps_the_rest_at_the_start(problem: ReluRegression, data: st.DataObject) -> None:
+def test_restriction_keeps_the_rest_at_the_start(
+    problem: ReluRegression, data: st.DataObject
+) -> None:
     size = problem.n_unknowns
     which = np.array(data.draw(st.lists(st.booleans(), min_size=size, max_size=size)))
     part = problem.restricted(which)
@@ -238,11 +286,17 @@ def test_unknowns_that_occur_in_no_row_are_found() -> None:
 
 
 def report_output_optimum(problem: HingeRegression) -> float:
-    """Solve (7), (8) and section 2.3 with the report's variables: delta+, delta- and the slack s of every row.
+    """Solve (7), (8) and section 2.3 with the report's variables: delta+, delta- and the slack s of
+    every row.
 
     Class weights are factors of its objective.
     """
-    h, g, n, p = problem.coefficients.toarray(), problem.constants, problem.n_rows, problem.n_unknowns
+    h, g, n, p = (
+        problem.coefficients.toarray(),
+        problem.constants,
+        problem.n_rows,
+        problem.n_unknowns,
+    )
     t = problem.is_target.astype(float)
     eye = np.eye(n)
     counted = np.diag(t)
@@ -267,7 +321,10 @@ def test_output_program_is_that_of_the_report(problem: HingeRegression) -> None:
     result = solve(program)
     assert result.status is Status.OPTIMAL and result.x is not None
     assert is_close(result.objective, expected)
-    assert is_close(problem.loss(np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)), expected)
+    assert is_close(
+        problem.loss(np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)),
+        expected,
+    )
 
 
 @settings(deadline=None, max_examples=60)
@@ -276,7 +333,10 @@ def test_output_start_and_losses(problem: HingeRegression, seed: int) -> None:
     problem = replace(problem, start=_point(problem, seed))
     program = output(problem)
     n_ones = int(problem.is_target.sum())
-    assert (program.n_columns, program.n_rows) == (problem.n_unknowns + problem.n_rows, problem.n_rows + n_ones)
+    assert (program.n_columns, program.n_rows) == (
+        problem.n_unknowns + problem.n_rows,
+        problem.n_rows + n_ones,
+    )
     a, s = problem.preactivation(problem.start), problem.tolerance
     factors = np.broadcast_to(problem.one_weight, a.shape)
     expected = [
@@ -295,7 +355,11 @@ def test_output_start_and_losses(problem: HingeRegression, seed: int) -> None:
 def layers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw weights, biases and inputs of a small layer."""
     n, d, m = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    return draw_array(draw, FLOATS, n, d), draw_array(draw, GRID, n), draw_array(draw, NON_NEGATIVE, m, d)
+    return (
+        draw_array(draw, FLOATS, n, d),
+        draw_array(draw, GRID, n),
+        draw_array(draw, NON_NEGATIVE, m, d),
+    )
 
 
 def _alone(problem: ReluRegression, k: int, n: int, d: int) -> dict[str, np.ndarray]:
@@ -320,7 +384,10 @@ def test_hidden_proposals_are_optimal_for_every_sample(
     problem = proposal.hidden(weights, bias, inputs, targets)
     assert np.all(np.abs(np.concatenate(problem.interval)) <= problem.big_m)
     expected = np.array(
-        [brute_force(replace(problem, targets=targets[k], **_alone(problem, k, n, d))) for k in range(m)]
+        [
+            brute_force(replace(problem, targets=targets[k], **_alone(problem, k, n, d)))
+            for k in range(m)
+        ]
     )
     for name in FORMULATIONS:
         proposed = propose_hidden(weights, bias, inputs, targets, Setup(name)).inputs
@@ -344,7 +411,9 @@ def test_last_proposals_are_optimal_for_every_sample(
         return proposal.last(weights, bias, inputs[part], targets[part], one_weights)
 
     proposed = propose_last(inputs, problem_of, Setup()).inputs
-    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(proposed <= 1.1 * inputs + 0.1)
+    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
+        proposed <= 1.1 * inputs + 0.1
+    )
     for k in range(m):
         alone = problem_of(slice(k, k + 1))
         assert is_close(alone.loss(proposed[k]), report_output_optimum(alone))

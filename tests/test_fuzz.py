@@ -1,8 +1,8 @@
-"""Files that are damaged in thousands of ways: an error of this library or an answer, and nothing else.
+"""Files that are damaged in thousands of ways: an error of this library or an answer, and nothing
+else.
 
-The damage is drawn by a seeded generator, so that every run tries the same. Archives are damaged byte by byte, which their
-checksums mostly find, and also member by member, which they do not.
-"""
+The damage is drawn by a seeded generator, so that every run tries the same. Archives are damaged
+byte by byte, which their checksums mostly find, and also member by member, which they do not."""
 
 from __future__ import annotations
 
@@ -48,8 +48,35 @@ SECONDS = 300
 ROOM = 2**29
 """Memory that a target may take beyond what the process had."""
 
-TOKENS = [b"1e999", b"-1", b"NaN", b"null", b"true", b"[[[[", b"{}", b'"', b"\x00", b"\xff", b"9" * 30, b"0", b"1e308"]
-TOKENS += [b"\n", b",", b"--jobs", b"--out", b"--resume", b"'|O'", b"'<U9'", b"'<V0'", b"True", b"(", b")", b"[" * 5000]
+TOKENS = [
+    b"1e999",
+    b"-1",
+    b"NaN",
+    b"null",
+    b"true",
+    b"[[[[",
+    b"{}",
+    b'"',
+    b"\x00",
+    b"\xff",
+    b"9" * 30,
+    b"0",
+    b"1e308",
+]
+TOKENS += [
+    b"\n",
+    b",",
+    b"--jobs",
+    b"--out",
+    b"--resume",
+    b"'|O'",
+    b"'<U9'",
+    b"'<V0'",
+    b"True",
+    b"(",
+    b")",
+    b"[" * 5000,
+]
 KINDS = ["<f8", "<i8", "<i4", "|u1", "|b1", "<U3", "<c16", "<M8[s]", "|V4", "<u8", "<f2", "|S2"]
 
 Damage = Callable[[np.random.Generator, bytes], bytes]
@@ -123,14 +150,19 @@ def _other(rng: np.random.Generator, member: bytes) -> np.ndarray:
         return any_array(rng)
     match rng.integers(3):
         case 0:
-            with contextlib.suppress(TypeError, ValueError), np.errstate(invalid="ignore", over="ignore"):
+            with (
+                contextlib.suppress(TypeError, ValueError),
+                np.errstate(invalid="ignore", over="ignore"),
+            ):
                 return array.astype(KINDS[rng.integers(len(KINDS))])
         case 1:
             return array.reshape(-1)[: rng.integers(array.size + 1)]
         case _ if array.size and array.dtype.kind in "fiu":
             changed = array.copy().reshape(-1)
             extremes = np.finfo(array.dtype) if array.dtype.kind == "f" else np.iinfo(array.dtype)
-            changed[rng.integers(array.size)] = rng.choice(np.array([extremes.min, extremes.max, 0, 7], dtype=array.dtype))
+            changed[rng.integers(array.size)] = rng.choice(
+                np.array([extremes.min, extremes.max, 0, 7], dtype=array.dtype)
+            )
             return changed.reshape(array.shape)
     return array[..., None]
 
@@ -144,7 +176,9 @@ def _saved(array: np.ndarray) -> bytes:
 def _gzipped(rng: np.random.Generator, content: bytes) -> bytes:
     """Damage what is compressed, or the compressed bytes."""
     inner = gzip.decompress(content)
-    return gzip.compress(any_bytes(rng, inner), 1) if rng.random() < 0.5 else any_bytes(rng, content)
+    return (
+        gzip.compress(any_bytes(rng, inner), 1) if rng.random() < 0.5 else any_bytes(rng, content)
+    )
 
 
 NETWORK = Network.dense([4, 3, 2], seed=0)
@@ -187,7 +221,17 @@ def _idx(path: Path) -> None:
 def _run(path: Path) -> None:
     """Write the file of a finished run that the path names, and all others beside it."""
     _npz(path.with_name("data.npz"))
-    words = ["train", "--net", "4-3-2", "--data", str(path.with_name("data.npz")), "--batches", "2", "--batch-size", "10"]
+    words = [
+        "train",
+        "--net",
+        "4-3-2",
+        "--data",
+        str(path.with_name("data.npz")),
+        "--batches",
+        "2",
+        "--batch-size",
+        "10",
+    ]
     with _silent():
         assert main([*words, "--jobs", "1", "--quiet", "--out", str(path.parent)]) == 0
 
@@ -197,14 +241,22 @@ def use_model(path: Path) -> None:
     model = load_model(path)
     assert model.notation
     with np.errstate(all="ignore"):
-        model.predict(np.full((2, model.n_inputs), 0.5) if model.n_inputs < 10**4 else np.zeros((1, model.n_inputs)))
+        model.predict(
+            np.full((2, model.n_inputs), 0.5)
+            if model.n_inputs < 10**4
+            else np.zeros((1, model.n_inputs))
+        )
 
 
 def use_run(path: Path) -> None:
     """Verify a run."""
     with _silent():
         data = str(path.with_name("data.npz"))
-        verify(argparse.Namespace(model=str(path.parent), data=data, data_dir=None, label_column="label"))
+        verify(
+            argparse.Namespace(
+                model=str(path.parent), data=data, data_dir=None, label_column="label"
+            )
+        )
 
 
 def use_command(path: Path) -> None:
@@ -226,13 +278,25 @@ def use_adult(path: Path) -> None:
 TARGETS: dict[str, tuple[str, Callable[[Path], object], Damage, Read]] = {
     "network": ("model.npz", NETWORK.save, any_archive, use_model),
     "network of version 1": ("model.npz", _version_1, any_archive, use_model),
-    "committee": ("model.npz", Committee([NETWORK, Network.dense([4, 2], seed=1)]).save, any_archive, use_model),
-    "integer network": ("model.npz", IntegerNetwork.zeros([4, 3, 2], 7).save, any_archive, use_model),
+    "committee": (
+        "model.npz",
+        Committee([NETWORK, Network.dense([4, 2], seed=1)]).save,
+        any_archive,
+        use_model,
+    ),
+    "integer network": (
+        "model.npz",
+        IntegerNetwork.zeros([4, 3, 2], 7).save,
+        any_archive,
+        use_model,
+    ),
     "checkpoint": (
         "checkpoint.npz",
         _checkpoint,
         any_archive,
-        lambda path: Checkpoint.from_file(read_model_file(path), Network.dense([4, 3, 2], seed=0).with_decision("largest")),
+        lambda path: Checkpoint.from_file(
+            read_model_file(path), Network.dense([4, 3, 2], seed=0).with_decision("largest")
+        ),
     ),
     "command": ("command.json", _run, any_bytes, use_command),
     "summary": ("summary.json", _run, any_bytes, use_run),
@@ -244,9 +308,24 @@ TARGETS: dict[str, tuple[str, Callable[[Path], object], Damage, Read]] = {
         _gzipped,
         lambda path: idx.read_idx(path, 3),
     ),
-    "csv": ("data.csv", _csv, any_bytes, lambda path: (datasets.load(path), tables.load_samples(path))),
-    "npz": ("data.npz", _npz, any_archive, lambda path: (datasets.load(path), tables.load_samples(path))),
-    "adult": (adult.TRAIN, lambda path: path.write_bytes(b"39, State-gov, 77516\n" * 9), any_bytes, use_adult),
+    "csv": (
+        "data.csv",
+        _csv,
+        any_bytes,
+        lambda path: (datasets.load(path), tables.load_samples(path)),
+    ),
+    "npz": (
+        "data.npz",
+        _npz,
+        any_archive,
+        lambda path: (datasets.load(path), tables.load_samples(path)),
+    ),
+    "adult": (
+        adult.TRAIN,
+        lambda path: path.write_bytes(b"39, State-gov, 77516\n" * 9),
+        any_bytes,
+        use_adult,
+    ),
 }
 """Name and writer of a whole file, how it is damaged, and what reads it."""
 
@@ -318,7 +397,8 @@ class _Payload:
 
 
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
-    """Every reader is given pickles: as the file, as an array of objects, and as a member of an archive."""
+    """Every reader is given pickles: as the file, as an array of objects, and as a member of an
+    archive."""
     marker = tmp_path / "executed"
     payload = pickle.dumps(_Payload(marker))
     objects = np.array([_Payload(marker)], dtype=object)
@@ -340,7 +420,9 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
                 written = io.BytesIO()
                 with zipfile.ZipFile(written, "w") as archive:
                     for other in members:
-                        archive.writestr(f"{other}.npy", payload if other == member else _saved(members[other]))
+                        archive.writestr(
+                            f"{other}.npy", payload if other == member else _saved(members[other])
+                        )
                 contents.append(written.getvalue())
         for content in contents:
             path.write_bytes(content)

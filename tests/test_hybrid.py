@@ -1,4 +1,5 @@
-"""The hybrid trainer: its programs against enumeration, the loop, people's own networks, and the command line."""
+"""The hybrid trainer: its programs against enumeration, the loop, people's own networks, and the
+command line."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ from layermilp.solvers import SOLVERS, solve
 EPSILON = 0.1
 
 
-def small(seed: int, outputs: int, m: int = 6, d: int = 2) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
+def small(
+    seed: int, outputs: int, m: int = 6, d: int = 2
+) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
     rng = np.random.default_rng(seed)
     labels = rng.integers(max(outputs, 2), size=m)
     return rng.normal(size=(m, d)), rng.normal(size=(outputs, d)), rng.normal(size=outputs), labels
@@ -36,7 +39,9 @@ def fewest_wrong(layer: LastLayer, labels: IntArray) -> int:
     """Enumerate which samples are right; an LP of scipy's says whether they can be."""
     h, theta = layer.extended, layer.theta
     n, p = theta.shape
-    box = list(zip((theta - layer.radius).reshape(-1), (theta + layer.radius).reshape(-1), strict=True))
+    box = list(
+        zip((theta - layer.radius).reshape(-1), (theta + layer.radius).reshape(-1), strict=True)
+    )
 
     def demands(t: int) -> list[FloatArray]:
         own, rows = np.zeros((n, p)), []
@@ -56,13 +61,18 @@ def fewest_wrong(layer: LastLayer, labels: IntArray) -> int:
             rows = [row for t in right for row in demands(t)]
             if not rows:
                 return wrong
-            found = linprog(np.zeros(n * p), -np.array(rows), np.full(len(rows), -EPSILON), bounds=box)
+            found = linprog(
+                np.zeros(n * p), -np.array(rows), np.full(len(rows), -EPSILON), bounds=box
+            )
             if found.status == 0:
                 return wrong
     raise AssertionError("unreachable")
 
 
-@pytest.mark.parametrize(("outputs", "output"), [(1, "identity"), (2, "identity"), (3, "identity"), (2, "relu"), (3, "relu")])
+@pytest.mark.parametrize(
+    ("outputs", "output"),
+    [(1, "identity"), (2, "identity"), (3, "identity"), (2, "relu"), (3, "relu")],
+)
 @pytest.mark.parametrize("seed", range(4))
 def test_classification_finds_the_fewest_wrong(seed: int, outputs: int, output: str) -> None:
     h, w, b, labels = small(seed, outputs)
@@ -70,16 +80,24 @@ def test_classification_finds_the_fewest_wrong(seed: int, outputs: int, output: 
     fit = hybrid.fit_classification(h, w, b, labels, radius=0.5, epsilon=EPSILON, output=output)
     assert fit.status.is_optimal
     assert fit.objective == fit.bound == fewest_wrong(layer, labels) <= fit.start_objective
-    assert np.abs(fit.weights - w).max() <= 0.5 + 1e-12 and np.abs(fit.offsets - b).max() <= 0.5 + 1e-12
+    assert (
+        np.abs(fit.weights - w).max() <= 0.5 + 1e-12
+        and np.abs(fit.offsets - b).max() <= 0.5 + 1e-12
+    )
 
 
 def test_the_descent_alone_gains_most_of_what_there_is_to_gain() -> None:
     gained = possible = 0.0
     for seed in range(20):
         h, w, b, labels = small(seed, 3, m=15)
-        quick, exact = (hybrid.fit_classification(h, w, b, labels, radius=0.5, exact=exact) for exact in (False, True))
+        quick, exact = (
+            hybrid.fit_classification(h, w, b, labels, radius=0.5, exact=exact)
+            for exact in (False, True)
+        )
         assert quick.bound <= exact.objective <= quick.objective <= quick.start_objective
-        assert quick.status is (Status.OPTIMAL if quick.objective == quick.bound else Status.FEASIBLE_AT_LIMIT)
+        assert quick.status is (
+            Status.OPTIMAL if quick.objective == quick.bound else Status.FEASIBLE_AT_LIMIT
+        )
         gained += quick.start_objective - quick.objective
         possible += exact.start_objective - exact.objective
     assert gained >= 0.7 * possible > 0.0
@@ -89,7 +107,10 @@ def test_the_descent_alone_gains_most_of_what_there_is_to_gain() -> None:
 def test_solvers_agree_on_classification(solver: str) -> None:
     for seed in range(3):
         h, w, b, labels = small(seed, 3, m=12)
-        fits = [hybrid.fit_classification(h, w, b, labels, radius=0.4, solver=name) for name in (solver, "highs")]
+        fits = [
+            hybrid.fit_classification(h, w, b, labels, radius=0.4, solver=name)
+            for name in (solver, "highs")
+        ]
         assert fits[0].objective == fits[1].objective
 
 
@@ -107,12 +128,15 @@ def test_a_sample_that_is_right_only_at_the_end_of_the_box_is_found() -> None:
 
 
 def least_total(layer: LastLayer, y: FloatArray, each: bool) -> float:
-    """Least sum of errors of a layer of one output: enumerate which ReLUs fire, with LPs of scipy's."""
+    """Least sum of errors of a layer of one output: enumerate which ReLUs fire, with LPs of
+    scipy's."""
     h, theta = layer.extended, layer.theta[0]
     m, p = h.shape
     errors = np.abs(layer.outputs(layer.theta)[:, 0] - y)
     best = np.inf
-    patterns = itertools.product([False, True], repeat=m) if layer.output == "relu" else [(True,) * m]
+    patterns = (
+        itertools.product([False, True], repeat=m) if layer.output == "relu" else [(True,) * m]
+    )
     for pattern in patterns:
         fires = np.array(pattern)
         # Unknown theta and errors z; where it fires z >= |a - y|, elsewhere a <= 0 and z is |y|.
@@ -131,15 +155,21 @@ def least_total(layer: LastLayer, y: FloatArray, each: bool) -> float:
                 right += [0.0, -abs(y[t])]
         box = [(value - layer.radius, value + layer.radius) for value in theta]
         rooms = EDGE * np.maximum(1.0, np.abs(y) + errors)  # as in the program
-        caps = [(0.0, error + room if each else None) for error, room in zip(errors, rooms, strict=True)]
-        found = linprog(np.repeat([0.0, 1.0], [p, m]), np.array(rows), np.array(right), bounds=box + caps)
+        caps = [
+            (0.0, error + room if each else None) for error, room in zip(errors, rooms, strict=True)
+        ]
+        found = linprog(
+            np.repeat([0.0, 1.0], [p, m]), np.array(rows), np.array(right), bounds=box + caps
+        )
         if found.status == 0:
             best = min(best, found.fun)
     return float(best)
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10_000), output=st.sampled_from(["identity", "relu"]), each=st.booleans())
+@given(
+    seed=st.integers(0, 10_000), output=st.sampled_from(["identity", "relu"]), each=st.booleans()
+)
 def test_regression_finds_the_least_total_error(seed: int, output: str, each: bool) -> None:
     h, w, b, _ = small(seed, 1, m=4)
     y = np.random.default_rng((seed, 1)).normal(size=4)
@@ -155,7 +185,12 @@ def test_regression_finds_the_least_total_error(seed: int, output: str, each: bo
 @pytest.mark.parametrize("output", ["identity", "relu"])
 def test_no_error_grows(goal: str, output: str) -> None:
     rng = np.random.default_rng(3)
-    h, w, b, y = rng.normal(size=(5, 8)), rng.normal(size=(2, 8)), rng.normal(size=2), rng.normal(size=(5, 2))
+    h, w, b, y = (
+        rng.normal(size=(5, 8)),
+        rng.normal(size=(2, 8)),
+        rng.normal(size=2),
+        rng.normal(size=(5, 2)),
+    )
     fit = hybrid.fit_regression(h, w, b, y, radius=0.3, goal=goal, output=output)
 
     def errors(weights: FloatArray, offsets: FloatArray) -> FloatArray:
@@ -165,7 +200,11 @@ def test_no_error_grows(goal: str, output: str) -> None:
     before, after = errors(w, b), errors(fit.weights, fit.offsets)
     assert np.all(after <= before + 1e-5)
     assert fit.objective == pytest.approx(after.sum())
-    assert (fit.objective < 0.95 * before.sum()) if goal == "total" else (fit.objective <= before.sum() + 1e-5)
+    assert (
+        (fit.objective < 0.95 * before.sum())
+        if goal == "total"
+        else (fit.objective <= before.sum() + 1e-5)
+    )
 
 
 def test_hardly_any_binary_is_spent() -> None:
@@ -176,7 +215,9 @@ def test_hardly_any_binary_is_spent() -> None:
     assert program.integrality.sum() < 15  # samples whose leads the box leaves open
     y = np.maximum(layer.outputs(layer.theta), 0.0)
     assert not regression(layer, y, 0, each=True, total=False).is_mip
-    assert not regression(LastLayer(layer.features, layer.weights, layer.offsets, 0.01), y, 0, each=True, total=True).is_mip
+    assert not regression(
+        LastLayer(layer.features, layer.weights, layer.offsets, 0.01), y, 0, each=True, total=True
+    ).is_mip
 
 
 def test_leads_are_differences_of_outputs() -> None:
@@ -185,7 +226,12 @@ def test_leads_are_differences_of_outputs() -> None:
     found = leads(layer, labels)
     outputs = layer.outputs(layer.theta)
     own = outputs[np.arange(len(labels)), labels]
-    least = np.array([(found.rows @ layer.theta.reshape(-1))[found.samples == t].min() for t in range(len(labels))])
+    least = np.array(
+        [
+            (found.rows @ layer.theta.reshape(-1))[found.samples == t].min()
+            for t in range(len(labels))
+        ]
+    )
     rival = np.where(np.arange(3) == labels[:, None], -np.inf, outputs).max(axis=1)
     np.testing.assert_allclose(least, own - rival)
 
@@ -210,13 +256,21 @@ def test_a_limit_keeps_what_was_found() -> None:
         ({"radius": True}, OptionError, "radius is True"),
         ({"epsilon": -1.0}, OptionError, "epsilon is -1.0"),
         ({"output": "tanh"}, OptionError, "'tanh'"),
-        ({"output": "relu", "weights": np.zeros((1, 2)), "offsets": np.zeros(1)}, OptionError, "by its sign"),
+        (
+            {"output": "relu", "weights": np.zeros((1, 2)), "offsets": np.zeros(1)},
+            OptionError,
+            "by its sign",
+        ),
         ({"solver": "gurobee"}, OptionError, "'gurobee'"),
     ],
 )
 def test_bad_input_is_named(change: dict[str, object], error: type[Exception], words: str) -> None:
     given: dict[str, object] = {
-        "features": np.zeros((2, 2)), "weights": np.zeros((2, 2)), "offsets": np.zeros(2), "labels": [0, 1], "radius": 1.0,
+        "features": np.zeros((2, 2)),
+        "weights": np.zeros((2, 2)),
+        "offsets": np.zeros(2),
+        "labels": [0, 1],
+        "radius": 1.0,
     } | change
     with pytest.raises(error, match=words):
         hybrid.fit_classification(**given)  # type: ignore[arg-type]
@@ -246,7 +300,10 @@ def test_training_by_turns_repeats_and_counts_what_it_undoes() -> None:
     X, y = blobs()
     models = classifier(), classifier()
     runs = [hybrid.train(model, X, y, rounds=3, epochs=4, solver="highs") for model in models]
-    histories = [[(r.kind, r.epochs, r.validation_loss, r.undone, r.objective) for r in run.history] for run in runs]
+    histories = [
+        [(r.kind, r.epochs, r.validation_loss, r.undone, r.objective) for r in run.history]
+        for run in runs
+    ]
     assert histories[0] == histories[1]
     np.testing.assert_array_equal(models[0].coefs_[-1], models[1].coefs_[-1])
     kinds = [record.kind for record in runs[0].history]
@@ -259,12 +316,15 @@ def test_training_by_turns_repeats_and_counts_what_it_undoes() -> None:
 
 
 def test_a_worse_round_is_undone() -> None:
-    """Validation labels are turned around, so that whatever serves the training samples is worse."""
+    """Validation labels are turned around, so that whatever serves the training samples is
+    worse."""
     X, y = blobs()
     model = classifier().fit(X, y)
     before = [array.copy() for array in (*model.coefs_, *model.intercepts_)]
     probabilities = model.predict_proba(X)
-    fit = hybrid.finetune_last_layer(model, X, y, validation=(X, np.argmin(probabilities, axis=1)), epsilon=3.0, radius=3.0)
+    fit = hybrid.finetune_last_layer(
+        model, X, y, validation=(X, np.argmin(probabilities, axis=1)), epsilon=3.0, radius=3.0
+    )
     assert fit.objective < fit.start_objective
     for array, kept in zip((*model.coefs_, *model.intercepts_), before, strict=True):
         np.testing.assert_array_equal(array, kept)
@@ -294,7 +354,9 @@ def test_two_classes_have_one_output() -> None:
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 def test_features_are_what_the_last_layer_is_given(activation: str) -> None:
     X, y = blobs()
-    model = MLPRegressor(hidden_layer_sizes=(5, 4), activation=activation, random_state=0, max_iter=5).fit(X, y.astype(float))
+    model = MLPRegressor(
+        hidden_layer_sizes=(5, 4), activation=activation, random_state=0, max_iter=5
+    ).fit(X, y.astype(float))
     trainee = SklearnTrainee(model, y.astype(float))
     weights, offsets = trainee.last_layer()
     np.testing.assert_allclose((trainee.features(X) @ weights.T + offsets)[:, 0], model.predict(X))
@@ -351,18 +413,26 @@ class TestTorch:
     """PyTorch modules, where PyTorch is installed."""
 
     def module(self, seed: int = 0, *tail: Any) -> Any:
-        torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[bench]' brings it")
+        torch = pytest.importorskip(
+            "torch", reason="PyTorch is not installed: pip install '.[bench]' brings it"
+        )
         torch.manual_seed(seed)
-        return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3), *tail)
+        return torch.nn.Sequential(
+            torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3), *tail
+        )
 
     def test_a_module_is_trained_in_place(self) -> None:
-        torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[bench]' brings it")
+        torch = pytest.importorskip(
+            "torch", reason="PyTorch is not installed: pip install '.[bench]' brings it"
+        )
         X, y = blobs()
         histories, weights = [], []
         for _ in range(2):
             module = self.module()
             optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
-            run = hybrid.train(module, X, y, optimizer=optimizer, rounds=2, epochs=6, keep=30, batch_size=16)
+            run = hybrid.train(
+                module, X, y, optimizer=optimizer, rounds=2, epochs=6, keep=30, batch_size=16
+            )
             histories.append([(record.validation_loss, record.undone) for record in run.history])
             weights.append(module[2].weight.detach().numpy().copy())
         assert histories[0] == histories[1]
@@ -370,11 +440,18 @@ class TestTorch:
         assert run.history[-1].validation_accuracy > 0.6
 
     def test_finetuning_with_relu_outputs_and_convolutions(self) -> None:
-        torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[bench]' brings it")
+        torch = pytest.importorskip(
+            "torch", reason="PyTorch is not installed: pip install '.[bench]' brings it"
+        )
         torch.manual_seed(1)
         rng = np.random.default_rng(0)
         images, y = rng.normal(size=(24, 1, 6, 6)).astype(np.float32), rng.integers(3, size=24)
-        body = [torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(64, 3)]
+        body = [
+            torch.nn.Conv2d(1, 4, 3),
+            torch.nn.ReLU(),
+            torch.nn.Flatten(),
+            torch.nn.Linear(64, 3),
+        ]
         for tail in ([], [torch.nn.ReLU()]):
             module = torch.nn.Sequential(*body, *tail)
             fit = hybrid.finetune_last_layer(module, images, y, radius=2.0, solver="highs")
@@ -384,7 +461,9 @@ class TestTorch:
             assert fit.objective < fit.start_objective
 
     def test_modules_that_end_otherwise_are_refused(self) -> None:
-        torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[bench]' brings it")
+        torch = pytest.importorskip(
+            "torch", reason="PyTorch is not installed: pip install '.[bench]' brings it"
+        )
         X, y = blobs()
         with pytest.raises(NetworkError, match="remove what follows"):
             hybrid.finetune_last_layer(self.module(0, torch.nn.Softmax(dim=1)), X, y)
@@ -394,13 +473,32 @@ class TestTorch:
             hybrid.finetune_last_layer(self.module(), X, y + (np.arange(len(y)) == 5) * (3 - y))
 
 
-def test_the_command_trains_writes_and_evaluates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", "--method", "hybrid", "--data", "digits", "--hidden", "12", "--samples", "300", "--epochs", "3"]
+def test_the_command_trains_writes_and_evaluates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "train",
+        "--method",
+        "hybrid",
+        "--data",
+        "digits",
+        "--hidden",
+        "12",
+        "--samples",
+        "300",
+        "--epochs",
+        "3",
+    ]
     assert main([*command, "--out", str(tmp_path / "a")]) == 0
     printed = capsys.readouterr()
-    assert "net             64-12-10 on 300 samples of digits" in printed.out and "solver, " in printed.err
+    assert (
+        "net             64-12-10 on 300 samples of digits" in printed.out
+        and "solver, " in printed.err
+    )
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
-    history = [json.loads(line) for line in (tmp_path / "a" / "history.jsonl").read_text().splitlines()]
+    history = [
+        json.loads(line) for line in (tmp_path / "a" / "history.jsonl").read_text().splitlines()
+    ]
     assert summary["rounds_undone"] == sum(record["undone"] for record in history)
     assert summary["epochs_done"] == sum(record["epochs"] for record in history)
     assert main(["evaluate", str(tmp_path / "a" / "model.npz"), "--data", "digits", "--json"]) == 0
@@ -425,7 +523,9 @@ def test_the_command_trains_writes_and_evaluates(tmp_path: Path, capsys: pytest.
         (["--bound", "3"], "--bound"),
     ],
 )
-def test_bad_options_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_options_are_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     try:
         code = main(["train", "--method", "hybrid", "--data", "digits", "--quiet", *words])
     except SystemExit as error:

@@ -1,4 +1,5 @@
-"""Integer networks: exact arithmetic, losses, programs against enumeration, the search, the command line."""
+"""Integer networks: exact arithmetic, losses, programs against enumeration, the search, the command
+line."""
 
 from __future__ import annotations
 
@@ -28,7 +29,14 @@ from layermilp.integer.bagging import output_codes, voting
 from layermilp.integer.batches import around, average
 from layermilp.integer.gradient import straight_through
 from layermilp.integer.neighbourhood import Box, Goal, NeuronTask, Samples, applied
-from layermilp.integer.network import GRID, IntegerLayer, IntegerNetwork, correct, rounded, without_idle
+from layermilp.integer.network import (
+    GRID,
+    IntegerLayer,
+    IntegerNetwork,
+    correct,
+    rounded,
+    without_idle,
+)
 from layermilp.integer.prove import climbed, least_loss
 from layermilp.integer.search import Search
 from layermilp.integer.trainer import conflicts
@@ -40,7 +48,10 @@ NAMES = list(OBJECTIVES)
 
 
 def _network(rng: np.random.Generator, sizes: tuple[int, ...], bound: int) -> IntegerNetwork:
-    layers = [IntegerLayer.of(rng.integers(-bound, bound + 1, (n, d + 1))) for d, n in itertools.pairwise(sizes)]
+    layers = [
+        IntegerLayer.of(rng.integers(-bound, bound + 1, (n, d + 1)))
+        for d, n in itertools.pairwise(sizes)
+    ]
     return IntegerNetwork(layers, bound)
 
 
@@ -69,20 +80,34 @@ def test_the_forward_pass_is_exact(seed: int, sizes: tuple[int, ...], bound: int
     for x, found in zip(X, sums, strict=True):
         values = [Fraction(round(v * GRID), GRID) for v in x]
         for i, layer in enumerate(network.layers):
-            totals = [sum(int(w) * v for w, v in zip(row[:-1], values, strict=True)) + int(row[-1]) for row in layer.theta]
-            values = totals if i == len(network.layers) - 1 else [Fraction(1 if total >= 0 else -1) for total in totals]
+            totals = [
+                sum(int(w) * v for w, v in zip(row[:-1], values, strict=True)) + int(row[-1])
+                for row in layer.theta
+            ]
+            values = (
+                totals
+                if i == len(network.layers) - 1
+                else [Fraction(1 if total >= 0 else -1) for total in totals]
+            )
         assert [Fraction(value) for value in found] == values
 
 
 def test_ties_count_as_errors() -> None:
     network = IntegerNetwork.zeros((2, 2, 2), 1)
     assert network.accuracy([[0.0, 1.0], [1.0, 0.0]], [0, 1]) == 0.0
-    np.testing.assert_array_equal(correct(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([0, 0])), [True, False])
+    np.testing.assert_array_equal(
+        correct(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([0, 0])), [True, False]
+    )
 
 
 def test_a_network_is_saved_in_the_smallest_type(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for bound, name, size in ((1, "int8", 1), (127, "int8", 1), (128, "int16", 2), (40_000, "int32", 4)):
+    for bound, name, size in (
+        (1, "int8", 1),
+        (127, "int8", 1),
+        (128, "int16", 2),
+        (40_000, "int32", 4),
+    ):
         network = _network(rng, (5, 3, 2), bound)
         path = network.save(tmp_path / "model.npz")
         with np.load(path) as arrays:
@@ -90,7 +115,10 @@ def test_a_network_is_saved_in_the_smallest_type(tmp_path: Path) -> None:
         assert network.n_bytes == size * (3 * 6 + 2 * 4)
         again = load_model(path)
         assert isinstance(again, IntegerNetwork) and again.bound == bound
-        assert all(np.array_equal(a.theta, b.theta) for a, b in zip(network.layers, again.layers, strict=True))
+        assert all(
+            np.array_equal(a.theta, b.theta)
+            for a, b in zip(network.layers, again.layers, strict=True)
+        )
 
 
 def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
@@ -98,7 +126,9 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     with np.load(path) as file:
         arrays = dict(file)
     np.savez(path, **(arrays | {"theta1": np.full((2, 3), 9, dtype=np.int8)}))
-    with pytest.raises(ModelFileError, match=r"model\.npz is damaged: layer 2 has a weight of 9, above the bound 1"):
+    with pytest.raises(
+        ModelFileError, match=r"model\.npz is damaged: layer 2 has a weight of 9, above the bound 1"
+    ):
         load_model(path)
 
 
@@ -108,8 +138,14 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         (lambda: IntegerNetwork.zeros((2, 2), 1), "needs a hidden layer"),
         (lambda: IntegerNetwork.zeros((2, 2, 2), 0), "bound is 0"),
         (lambda: IntegerNetwork.zeros((2, 2, 2), 2**50), "would not be exact"),
-        (lambda: IntegerNetwork([IntegerLayer.of([[1, 2]]), IntegerLayer.of([[1, 1, 1]])], 3), "layer 1 has 1 neurons"),
-        (lambda: IntegerNetwork([IntegerLayer.of([[1, 2]]), IntegerLayer.of([[1, 1]])], 1), "weight of 2, above the bound 1"),
+        (
+            lambda: IntegerNetwork([IntegerLayer.of([[1, 2]]), IntegerLayer.of([[1, 1, 1]])], 3),
+            "layer 1 has 1 neurons",
+        ),
+        (
+            lambda: IntegerNetwork([IntegerLayer.of([[1, 2]]), IntegerLayer.of([[1, 1]])], 1),
+            "weight of 2, above the bound 1",
+        ),
     ],
 )
 def test_networks_that_cannot_be_are_refused(build: Any, words: str) -> None:
@@ -135,29 +171,46 @@ def test_inputs_that_cannot_be_are_refused(X: Any, words: str) -> None:
 def test_losses_are_those_of_the_paper(seed: int, bound: int, n_last: int, n_outputs: int) -> None:
     rng = np.random.default_rng(seed)
     most = bound * (n_last + 1)
-    sums, labels = rng.integers(-most, most + 1, (6, n_outputs)).astype(float), rng.integers(0, n_outputs, 6)
-    kinds: dict[str, Objective] = {name: kind(bound, n_last, n_outputs) for name, kind in OBJECTIVES.items()}
+    sums, labels = (
+        rng.integers(-most, most + 1, (6, n_outputs)).astype(float),
+        rng.integers(0, n_outputs, 6),
+    )
+    kinds: dict[str, Objective] = {
+        name: kind(bound, n_last, n_outputs) for name, kind in OBJECTIVES.items()
+    }
     found = {name: kind.losses(sums, labels) for name, kind in kinds.items()}
     for k in range(6):
         y = [1 if j == labels[k] else -1 for j in range(n_outputs)]
         outputs = [Fraction(2 * int(a), bound * (n_last + 1)) for a in sums[k]]
         fires = [output >= 0 for output in outputs]
         assert found["max-correct"][k] == (0.0 if fires == [value == 1 for value in y] else 1.0)
-        assert found["sat-margin"][k] == sum(o * s < Fraction(1, 2) for o, s in zip(outputs, y, strict=True))
-        squares = sum(max(Fraction(0), Fraction(1, 2) - o * s) ** 2 for o, s in zip(outputs, y, strict=True))
-        # Between break points a chord lies above the square by a quarter of the squared distance at most.
-        assert float(squares) - 1e-9 <= found["min-hinge"][k] <= float(squares) + n_outputs * 0.25**2 / 4 + 1e-9
+        assert found["sat-margin"][k] == sum(
+            o * s < Fraction(1, 2) for o, s in zip(outputs, y, strict=True)
+        )
+        squares = sum(
+            max(Fraction(0), Fraction(1, 2) - o * s) ** 2 for o, s in zip(outputs, y, strict=True)
+        )
+        # Between break points a chord lies above the square by a quarter of the squared distance at
+        # most.
+        assert (
+            float(squares) - 1e-9
+            <= found["min-hinge"][k]
+            <= float(squares) + n_outputs * 0.25**2 / 4 + 1e-9
+        )
     hinge = kinds["min-hinge"]
     assert isinstance(hinge, MinHinge)
     slopes, intercepts = hinge.pieces
     lines = hinge.signed(sums, labels)[..., None] * slopes + intercepts
-    np.testing.assert_allclose(np.maximum(lines.max(axis=2), 0.0).sum(axis=1), found["min-hinge"], atol=1e-9)
+    np.testing.assert_allclose(
+        np.maximum(lines.max(axis=2), 0.0).sum(axis=1), found["min-hinge"], atol=1e-9
+    )
 
 
 @settings(deadline=None, max_examples=60)
 @given(SEEDS, st.sampled_from(NAMES), st.integers(2, 3))
 def test_no_network_is_below_the_least_loss(seed: int, name: str, n_outputs: int) -> None:
-    """Equal samples with different labels: every sums they may have give at least the bound, and some sums give it."""
+    """Equal samples with different labels: every sums they may have give at least the bound, and
+    some sums give it."""
     rng = np.random.default_rng(seed)
     objective = OBJECTIVES[name](1, 7, n_outputs)
     samples = Samples(rng.integers(0, 2, (7, 1)).astype(float), rng.integers(0, n_outputs, 7))
@@ -167,7 +220,10 @@ def test_no_network_is_below_the_least_loss(seed: int, name: str, n_outputs: int
     for value in np.unique(samples.inputs):
         labels = samples.labels[samples.inputs[:, 0] == value]
         every = itertools.product(range(-8, 9), repeat=n_outputs)
-        least += min(float(objective.losses(np.tile(np.array(a, float), (labels.size, 1)), labels).sum()) for a in every)
+        least += min(
+            float(objective.losses(np.tile(np.array(a, float), (labels.size, 1)), labels).sum())
+            for a in every
+        )
     assert objective.least_loss(counts) <= least + 1e-9
     if name != "min-hinge":
         assert objective.least_loss(counts) == pytest.approx(least)
@@ -186,7 +242,15 @@ def test_the_violations_program_is_solved_to_its_optimum(seed: int, soft: bool) 
         lower=np.full(p, -float(bound)),
         upper=np.full(p, float(bound)),
         start=rng.integers(-bound, bound + 1, p).astype(float),
-        **({"slopes": np.array([-1.0, -0.5]), "intercepts": np.array([0.0, 1.0]), "weights": np.ones(m)} if soft else {}),
+        **(
+            {
+                "slopes": np.array([-1.0, -0.5]),
+                "intercepts": np.array([0.0, 1.0]),
+                "weights": np.ones(m),
+            }
+            if soft
+            else {}
+        ),
     )
     every = itertools.product(range(-bound, bound + 1), repeat=p)
     least = min(problem.loss(np.array(theta, float)) for theta in every)
@@ -197,9 +261,17 @@ def test_the_violations_program_is_solved_to_its_optimum(seed: int, soft: bool) 
 
 
 @settings(deadline=None, max_examples=60)
-@given(SEEDS, st.sampled_from(NAMES), st.sampled_from([(2, 2, 2), (2, 3, 3), (2, 2, 2, 2)]), st.sampled_from([0.0, 0.01]))
-def test_a_neighbourhood_is_solved_to_its_optimum(seed: int, name: str, sizes: tuple[int, ...], price: float) -> None:
-    """A neuron of any layer, all else fixed, against all its weights; of two outputs the other follows."""
+@given(
+    SEEDS,
+    st.sampled_from(NAMES),
+    st.sampled_from([(2, 2, 2), (2, 3, 3), (2, 2, 2, 2)]),
+    st.sampled_from([0.0, 0.01]),
+)
+def test_a_neighbourhood_is_solved_to_its_optimum(
+    seed: int, name: str, sizes: tuple[int, ...], price: float
+) -> None:
+    """A neuron of any layer, all else fixed, against all its weights; of two outputs the other
+    follows."""
     rng = np.random.default_rng(seed)
     network, samples = _network(rng, sizes, 1), _samples(rng, 6, sizes[0], sizes[-1])
     goal = _goal(network, name, 0.0 if name == "min-hinge" else price)
@@ -240,11 +312,20 @@ def _every_activation(values: np.ndarray, sizes: tuple[int, ...]) -> list[np.nda
 
 @settings(deadline=None, max_examples=25)
 @given(SEEDS, st.sampled_from(NAMES), st.sampled_from([(1, 1, 2), (1, 2, 2), (2, 1, 1, 2)]))
-def test_the_whole_program_has_the_optimum_of_all_networks(seed: int, name: str, sizes: tuple[int, ...]) -> None:
+def test_the_whole_program_has_the_optimum_of_all_networks(
+    seed: int, name: str, sizes: tuple[int, ...]
+) -> None:
     rng = np.random.default_rng(seed)
     samples = _samples(rng, 4, sizes[0], sizes[-1])
     objective = OBJECTIVES[name](1, sizes[-2], sizes[-1])
-    problem = SignNetwork(samples.inputs, samples.labels, sizes, 1, objective, (1.0 / GRID,) + (1.0,) * (len(sizes) - 2))
+    problem = SignNetwork(
+        samples.inputs,
+        samples.labels,
+        sizes,
+        1,
+        objective,
+        (1.0 / GRID,) + (1.0,) * (len(sizes) - 2),
+    )
     goal, least = Goal(objective, MinHinge(1, sizes[-2], sizes[-1]), 0.0), np.inf
     for signs in _every_activation(samples.inputs, sizes[:-1]):
         for theta in _every_theta((sizes[-1], sizes[-2] + 1)):
@@ -260,8 +341,15 @@ def test_the_whole_program_has_the_optimum_of_all_networks(seed: int, name: str,
 
 
 @settings(deadline=None, max_examples=25)
-@given(SEEDS, st.sampled_from(NAMES), st.sampled_from([(1, 1, 2), (1, 2, 2), (1, 1, 3)]), st.integers(2, 7))
-def test_no_network_is_below_what_is_proven(seed: int, name: str, sizes: tuple[int, ...], m: int) -> None:
+@given(
+    SEEDS,
+    st.sampled_from(NAMES),
+    st.sampled_from([(1, 1, 2), (1, 2, 2), (1, 1, 3)]),
+    st.integers(2, 7),
+)
+def test_no_network_is_below_what_is_proven(
+    seed: int, name: str, sizes: tuple[int, ...], m: int
+) -> None:
     rng = np.random.default_rng(seed)
     samples = _samples(rng, m, sizes[0], sizes[-1])
     objective = OBJECTIVES[name](1, sizes[-2], sizes[-1])
@@ -277,10 +365,13 @@ def test_no_network_is_below_what_is_proven(seed: int, name: str, sizes: tuple[i
 
 
 def test_samples_that_differ_can_still_be_inseparable() -> None:
-    """With weights of one at most no threshold lies between 0.25 and 0.5; with P = 3 there is 1/3."""
+    """With weights of one at most no threshold lies between 0.25 and 0.5; with P = 3 there is
+    1/3."""
     X, y = np.array([[0.25], [0.5]]), [0, 1]
     options: dict[str, Any] = {"hidden": (4,), "stop_accuracy": 1.0, "n_jobs": 1}
-    known, proven = (integer.train(X, y, bound=1, prove=prove, **options) for prove in (False, True))
+    known, proven = (
+        integer.train(X, y, bound=1, prove=prove, **options) for prove in (False, True)
+    )
     assert (known.bound, proven.bound) == (4.0, 2.0) and proven.is_optimal
     hinge = integer.train(X, y, bound=1, prove=True, objective="min-hinge", **options)
     assert 0.0 < hinge.bound <= hinge.objective
@@ -288,14 +379,22 @@ def test_samples_that_differ_can_still_be_inseparable() -> None:
 
 
 def test_a_proof_does_not_fail_for_a_small_edition(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What CPLEX's community edition does not take goes to another solver, after what was learned with it."""
+    """What CPLEX's community edition does not take goes to another solver, after what was learned
+    with it."""
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 4, (1200, 2)) / 4.0, rng.integers(0, 2, 1200)
     if "cplex" not in available():
         pytest.skip("CPLEX is not installed")
     monkeypatch.setattr(prove, "ROUNDS", 3)
     samples = Samples(rounded(X, 2), y)
-    proven = least_loss(samples, OBJECTIVES["sat-margin"](1, 2, 2), "cplex", Limits(node_limit=10), Budget.of(None), 0)
+    proven = least_loss(
+        samples,
+        OBJECTIVES["sat-margin"](1, 2, 2),
+        "cplex",
+        Limits(node_limit=10),
+        Budget.of(None),
+        0,
+    )
     assert 0.0 <= proven <= 2400.0
 
 
@@ -318,7 +417,9 @@ def test_steps_of_single_weights_end_where_none_helps(seed: int, bound: int) -> 
 def test_switches_leave_the_fewest_neurons() -> None:
     samples = Samples(rounded(np.array([[0.0], [1.0]]), 1), np.array([0, 1]))
     objective = OBJECTIVES["sat-margin"](1, 4, 2)
-    problem = SignNetwork(samples.inputs, samples.labels, (1, 4, 2), 1, objective, (1.0 / GRID, 1.0), switches=0.01)
+    problem = SignNetwork(
+        samples.inputs, samples.labels, (1, 4, 2), 1, objective, (1.0 / GRID, 1.0), switches=0.01
+    )
     found = solve(plain(problem), "highs")
     assert found.x is not None
     network = IntegerNetwork([IntegerLayer.of(theta) for theta in thetas(problem, found.x)], 1)
@@ -339,7 +440,9 @@ def test_idle_neurons_go() -> None:
 def test_weights_of_inputs_that_no_sample_has_stay_zero() -> None:
     X, y = _blobs()
     X[:, 2] = 0.0
-    network = integer.train(X, y, hidden=(3,), bound=7, stop_accuracy=1.0, node_limit=10, n_jobs=1).network
+    network = integer.train(
+        X, y, hidden=(3,), bound=7, stop_accuracy=1.0, node_limit=10, n_jobs=1
+    ).network
     assert not network.layers[0].weights[:, 2].any() and network.layers[0].weights.any()
 
 
@@ -353,7 +456,10 @@ def test_a_vote_is_that_of_its_neurons(hidden: tuple[int, ...]) -> None:
     voters = rng.integers(-7, 8, (count, 4))
     network = voting(IntegerNetwork.zeros((3, *hidden, 3), 7), voters, codes, majority)
     fires = np.where(rounded(X, 3) @ voters[:, :3].T + voters[:, 3] >= 0.0, 1, -1)
-    votes = sum(fires[:, [k % count]] * codes[k % count] for k in range(hidden[-1] if len(hidden) > 1 else count))
+    votes = sum(
+        fires[:, [k % count]] * codes[k % count]
+        for k in range(hidden[-1] if len(hidden) > 1 else count)
+    )
     np.testing.assert_array_equal(network.output_sums(X), 7 * votes - (np.arange(3) != majority))
 
 
@@ -367,7 +473,16 @@ def _blobs(m: int = 60, d: int = 6) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("bound", [1, 7])
 def test_training_beats_the_majority_and_says_what_it_found(objective: str, bound: int) -> None:
     X, y = _blobs()
-    trained = integer.train(X, y, hidden=(4,), bound=bound, objective=objective, stop_accuracy=1.0, node_limit=20, n_jobs=1)
+    trained = integer.train(
+        X,
+        y,
+        hidden=(4,),
+        bound=bound,
+        objective=objective,
+        stop_accuracy=1.0,
+        node_limit=20,
+        n_jobs=1,
+    )
     network = trained.network
     assert trained.accuracy == network.accuracy(X, y) > 0.6
     assert trained.programs > 0 and trained.start_accuracy == 0.0
@@ -378,7 +493,9 @@ def test_training_beats_the_majority_and_says_what_it_found(objective: str, boun
 
 def test_a_gradient_start_is_never_made_worse() -> None:
     X, y = _blobs()
-    trained = integer.train(X, y, hidden=(3,), bound=1, start="gradient", stop_accuracy=1.0, node_limit=10, n_jobs=1)
+    trained = integer.train(
+        X, y, hidden=(3,), bound=1, start="gradient", stop_accuracy=1.0, node_limit=10, n_jobs=1
+    )
     assert trained.objective >= trained.start_objective and trained.start_accuracy > 0.5
 
 
@@ -392,7 +509,13 @@ def test_what_is_left_of_the_time_goes_to_other_votes(monkeypatch: pytest.Monkey
         return vote(search, *parts)
 
     monkeypatch.setattr(Search, "vote", counted)
-    options: dict[str, Any] = {"hidden": (2,), "bound": 1, "stop_accuracy": 1.0, "node_limit": 1, "n_jobs": 1}
+    options: dict[str, Any] = {
+        "hidden": (2,),
+        "bound": 1,
+        "stop_accuracy": 1.0,
+        "node_limit": 1,
+        "n_jobs": 1,
+    }
     once = integer.train(X, y, **options)
     assert len(votes) == 1
     longer = integer.train(X, y, time_limit=2.0, **options)
@@ -438,18 +561,32 @@ def test_batches_are_averaged_within_shrinking_bounds() -> None:
 
 def test_training_in_batches_learns_and_does_not_depend_on_the_workers() -> None:
     X, y = _blobs(400)
-    options: dict[str, Any] = {"hidden": (3,), "bound": 7, "batch_size": 80, "epochs": 2, "node_limit": 10}
+    options: dict[str, Any] = {
+        "hidden": (3,),
+        "bound": 7,
+        "batch_size": 80,
+        "epochs": 2,
+        "node_limit": 10,
+    }
     one, two = (integer.train(X, y, n_jobs=n, **options) for n in (1, 2))
     assert one.accuracy > 0.55 and one.accuracy == one.network.accuracy(X, y)
-    assert all(np.array_equal(a.theta, b.theta) for a, b in zip(one.network.layers, two.network.layers, strict=True))
+    assert all(
+        np.array_equal(a.theta, b.theta)
+        for a, b in zip(one.network.layers, two.network.layers, strict=True)
+    )
 
 
 def test_the_number_of_workers_changes_nothing() -> None:
     X, y = _blobs()
     one, two = (
-        integer.train(X, y, hidden=(3,), bound=3, stop_accuracy=1.0, node_limit=10, n_jobs=n).network for n in (1, 2)
+        integer.train(
+            X, y, hidden=(3,), bound=3, stop_accuracy=1.0, node_limit=10, n_jobs=n
+        ).network
+        for n in (1, 2)
     )
-    assert all(np.array_equal(a.theta, b.theta) for a, b in zip(one.layers, two.layers, strict=True))
+    assert all(
+        np.array_equal(a.theta, b.theta) for a, b in zip(one.layers, two.layers, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -458,7 +595,10 @@ def test_the_number_of_workers_changes_nothing() -> None:
         ({"hidden": ()}, "hidden names no layer"),
         ({"hidden": (0,)}, "hidden is 0"),
         ({"bound": 0}, "bound is 0"),
-        ({"objective": "hinge"}, "objective 'hinge' is unknown; choose sat-margin, min-hinge, max-correct"),
+        (
+            {"objective": "hinge"},
+            "objective 'hinge' is unknown; choose sat-margin, min-hinge, max-correct",
+        ),
         ({"neurons": "fewest", "start": "gradient"}, "neurons is 'fewest'"),
         ({"neurons": "few"}, "neurons 'few' is unknown"),
         ({"batch_size": 1}, "batch_size is 1"),
@@ -490,12 +630,27 @@ def test_the_command_line_trains_evaluates_and_predicts(tmp_path: Path) -> None:
     X, y = _blobs()
     data = tmp_path / "blobs.npz"
     np.savez(data, X=X, y=y, X_test=X[:20], y_test=y[:20])
-    words = ("--method", "integer", "--data", str(data), "--hidden", "3", "--bound", "7", "--jobs", "1")
+    words = (
+        "--method",
+        "integer",
+        "--data",
+        str(data),
+        "--hidden",
+        "3",
+        "--bound",
+        "7",
+        "--jobs",
+        "1",
+    )
     done = _run("train", *words, "--samples", "40", "--seed", "1", "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "6-3-2 on 40 samples" in done.stdout and "majority class" in done.stdout
     found = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert found["bytes"] == 3 * 7 + 2 * 4 and found["weight_type"] == "int8" and found["samples"] == 40
+    assert (
+        found["bytes"] == 3 * 7 + 2 * 4
+        and found["weight_type"] == "int8"
+        and found["samples"] == 40
+    )
     model = str(tmp_path / "run" / "model.npz")
     evaluated = _run("evaluate", model, "--data", str(data), "--json")
     assert json.loads(evaluated.stdout)["test_accuracy"] == found["test_accuracy"]
@@ -510,9 +665,14 @@ def test_the_command_line_trains_evaluates_and_predicts(tmp_path: Path) -> None:
         (("--method", "magic"), "method 'magic' is unknown; choose layerwise, integer"),
         (("--method", "integer", "--hidden", "a"), "'a' names no layers"),
         (("--method", "integer", "--ridge", "1"), "unrecognized arguments: --ridge"),
-        (("--method", "integer", "--data", "digits", "--samples", "9999"), "samples is 9999; digits has 1,500"),
+        (
+            ("--method", "integer", "--data", "digits", "--samples", "9999"),
+            "samples is 9999; digits has 1,500",
+        ),
     ],
 )
 def test_the_command_line_refuses_in_one_line(words: tuple[str, ...], message: str) -> None:
     done = _run("train", *words)
-    assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) <= 2, done.stderr
+    assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) <= 2, (
+        done.stderr
+    )

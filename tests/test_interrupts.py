@@ -1,4 +1,5 @@
-"""Interruptions while a solver's interface is set up: nothing is left half done, and nothing is swallowed."""
+"""Interruptions while a solver's interface is set up: nothing is left half done, and nothing is
+swallowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The objective with a margin: its loss, its linear program, the leads it is made of, and the inputs it proposes."""
+"""The objective with a margin: its loss, its linear program, the leads it is made of, and the
+inputs it proposes."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ def layers(draw: st.DrawFn) -> tuple[Block, np.ndarray, np.ndarray]:
     parameters = draw(maps())
     rng = np.random.default_rng(draw(SEEDS))
     m = draw(st.integers(1, 6))
-    inputs = np.where(rng.random((m, parameters.n_inputs)) < 0.3, 0.0, 2.0 * rng.random((m, parameters.n_inputs)))
+    inputs = np.where(
+        rng.random((m, parameters.n_inputs)) < 0.3, 0.0, 2.0 * rng.random((m, parameters.n_inputs))
+    )
     block = Block(parameters, rng.uniform(-1.0, 1.0, parameters.n_parameters))
     return block, inputs, rng.integers(0, parameters.n_outputs, m)
 
@@ -57,7 +60,9 @@ def _outputs(block: Block, inputs: np.ndarray, theta: np.ndarray) -> list[list[f
     for x in [*inputs.tolist()]:
         row = []
         for j in range(len(index)):
-            entries = [theta[p] if p >= 0 else value for p, value in zip(index[j], fixed[j], strict=True)]
+            entries = [
+                theta[p] if p >= 0 else value for p, value in zip(index[j], fixed[j], strict=True)
+            ]
             row.append(sum(w * value for w, value in zip(entries, [*x, 1.0], strict=True)))
         found.append(row)
     return found
@@ -75,7 +80,9 @@ def _losses(outputs: list[list[float]], labels: np.ndarray) -> list[float]:
     return losses
 
 
-def _problem(block: Block, inputs: np.ndarray, labels: np.ndarray, box: float = 1.0) -> MarginRegression:
+def _problem(
+    block: Block, inputs: np.ndarray, labels: np.ndarray, box: float = 1.0
+) -> MarginRegression:
     ends = np.full(block.theta.size, box)
     objective = Margin(0.0)
     (group,) = objective.groups(block)
@@ -85,20 +92,31 @@ def _problem(block: Block, inputs: np.ndarray, labels: np.ndarray, box: float = 
 def _optimum(
     leads: np.ndarray, constants: np.ndarray, sample: np.ndarray, problem: MarginRegression
 ) -> float:
-    """Minimize slacks and the price of changes; rows ``leads . theta + constants`` belong to the given samples."""
+    """Minimize slacks and the price of changes; rows ``leads . theta + constants`` belong to the
+    given samples."""
     n, p = leads.shape
     m = sample.max() + 1
     own = np.eye(m)[sample]
     eye = np.eye(p)
-    left = np.block([[-leads, -own, np.zeros((n, p))], [eye, np.zeros((p, m)), -eye], [-eye, np.zeros((p, m)), -eye]])
+    left = np.block(
+        [
+            [-leads, -own, np.zeros((n, p))],
+            [eye, np.zeros((p, m)), -eye],
+            [-eye, np.zeros((p, m)), -eye],
+        ]
+    )
     right = np.concatenate([constants - 1.0, problem.start, -problem.start])
     ends = [*zip(problem.lower, problem.upper, strict=True), *[(0.0, None)] * (m + p)]
-    answer = linprog(np.repeat([0.0, 1.0, problem.penalty], [p, m, p]), left, right, bounds=ends, method="highs")
+    answer = linprog(
+        np.repeat([0.0, 1.0, problem.penalty], [p, m, p]), left, right, bounds=ends, method="highs"
+    )
     assert answer.status == 0, answer.message
     return float(answer.fun)
 
 
-def _weight_optimum(block: Block, inputs: np.ndarray, labels: np.ndarray, problem: MarginRegression) -> float:
+def _weight_optimum(
+    block: Block, inputs: np.ndarray, labels: np.ndarray, problem: MarginRegression
+) -> float:
     """Build the leads from outputs at zero and at unit vectors, in which they are linear."""
     size = block.theta.size
     at_zero = np.array(_outputs(block, inputs, np.zeros(size)))
@@ -127,14 +145,21 @@ def test_rivals_are_all_other_outputs() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(layers(), SEEDS)
-def test_leads_of_weights_are_differences_of_outputs(layer: tuple[Block, np.ndarray, np.ndarray], seed: int) -> None:
+def test_leads_of_weights_are_differences_of_outputs(
+    layer: tuple[Block, np.ndarray, np.ndarray], seed: int
+) -> None:
     block, inputs, labels = layer
     theta = np.random.default_rng(seed).uniform(-2.0, 2.0, block.theta.size)
     box = np.ones(theta.size)
-    h, g = weight_leads(MarginPieces(block.parameters, inputs, labels, -box, box, box, np.ones(len(labels))))
+    h, g = weight_leads(
+        MarginPieces(block.parameters, inputs, labels, -box, box, box, np.ones(len(labels)))
+    )
     outputs = _outputs(block, inputs, theta)
     expected = [
-        row[own] - row[j] for row, own in zip(outputs, labels, strict=True) for j in range(len(row)) if j != own
+        row[own] - row[j]
+        for row, own in zip(outputs, labels, strict=True)
+        for j in range(len(row))
+        if j != own
     ]
     assert h.shape == (len(expected), theta.size)
     np.testing.assert_allclose(h @ theta + g, expected, atol=1e-12)
@@ -142,13 +167,18 @@ def test_leads_of_weights_are_differences_of_outputs(layer: tuple[Block, np.ndar
 
 @settings(deadline=None, max_examples=40)
 @given(layers(), SEEDS)
-def test_leads_of_inputs_are_differences_of_outputs(layer: tuple[Block, np.ndarray, np.ndarray], seed: int) -> None:
+def test_leads_of_inputs_are_differences_of_outputs(
+    layer: tuple[Block, np.ndarray, np.ndarray], seed: int
+) -> None:
     block, inputs, labels = layer
     moved = np.random.default_rng(seed).random(inputs.shape)
     h, g = input_leads(block.weights, block.bias, labels)
     outputs = _outputs(block, moved, block.theta)
     expected = [
-        row[own] - row[j] for row, own in zip(outputs, labels, strict=True) for j in range(len(row)) if j != own
+        row[own] - row[j]
+        for row, own in zip(outputs, labels, strict=True)
+        for j in range(len(row))
+        if j != own
     ]
     assert h.shape == (len(expected), moved.size)
     np.testing.assert_allclose(h @ moved.reshape(-1) + g, expected, atol=1e-12)
@@ -156,7 +186,9 @@ def test_leads_of_inputs_are_differences_of_outputs(layer: tuple[Block, np.ndarr
 
 @settings(deadline=None, max_examples=60)
 @given(layers(), SEEDS, PENALTIES)
-def test_loss_is_that_of_a_loop(layer: tuple[Block, np.ndarray, np.ndarray], seed: int, penalty: float) -> None:
+def test_loss_is_that_of_a_loop(
+    layer: tuple[Block, np.ndarray, np.ndarray], seed: int, penalty: float
+) -> None:
     block, inputs, labels = layer
     problem = replace(_problem(block, inputs, labels), penalty=penalty)
     theta = np.random.default_rng(seed).uniform(-1.0, 1.0, block.theta.size)
@@ -165,7 +197,12 @@ def test_loss_is_that_of_a_loop(layer: tuple[Block, np.ndarray, np.ndarray], see
     changes = sum(abs(new - old) for new, old in zip(theta, block.theta, strict=True))
     assert problem.loss(theta) == pytest.approx(sum(expected) + penalty * changes, abs=1e-9)
     assert problem.scale == len(inputs)
-    equal = replace(problem, coefficients=0.0 * problem.coefficients, constants=0.0 * problem.constants, penalty=0.0)
+    equal = replace(
+        problem,
+        coefficients=0.0 * problem.coefficients,
+        constants=0.0 * problem.constants,
+        penalty=0.0,
+    )
     assert equal.loss(theta) == problem.scale
 
 
@@ -215,7 +252,9 @@ def test_start_is_feasible_and_has_the_loss_as_objective(
 
 @settings(deadline=None, max_examples=40)
 @given(layers(), SEEDS)
-def test_level_holds_the_point_and_nothing_worse(layer: tuple[Block, np.ndarray, np.ndarray], seed: int) -> None:
+def test_level_holds_the_point_and_nothing_worse(
+    layer: tuple[Block, np.ndarray, np.ndarray], seed: int
+) -> None:
     problem = _problem(*layer)
     theta = np.random.default_rng(seed).uniform(-1.0, 1.0, problem.n_unknowns)
     a, losses = problem.preactivation(theta), problem.losses(theta)
@@ -230,28 +269,38 @@ def test_level_holds_the_point_and_nothing_worse(layer: tuple[Block, np.ndarray,
 def _proposed(block: Block, inputs: np.ndarray, labels: np.ndarray, penalty: float) -> np.ndarray:
     objective = Margin(penalty)
     return propose_last(
-        inputs, lambda part: objective.of_inputs(block.weights, block.bias, inputs[part], labels[part]), Setup()
+        inputs,
+        lambda part: objective.of_inputs(block.weights, block.bias, inputs[part], labels[part]),
+        Setup(),
     ).inputs
 
 
 @settings(deadline=None, max_examples=40)
 @given(layers(), PENALTIES)
-def test_proposals_are_optimal_for_every_sample(layer: tuple[Block, np.ndarray, np.ndarray], penalty: float) -> None:
+def test_proposals_are_optimal_for_every_sample(
+    layer: tuple[Block, np.ndarray, np.ndarray], penalty: float
+) -> None:
     block, inputs, labels = layer
     found = _proposed(block, inputs, labels, penalty)
-    assert np.all(found >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(found <= 1.1 * inputs + 0.1)
+    assert np.all(found >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
+        found <= 1.1 * inputs + 0.1
+    )
     before = np.array(_losses(_outputs(block, inputs, block.theta), labels))
     after = np.array(_losses(_outputs(block, found, block.theta), labels))
     price = penalty * np.abs(found - inputs).sum(axis=1)
     assert np.all(after <= before + 1e-12) and np.all(after + price <= before + 1e-6)
     for k, label in enumerate(labels):
-        alone = Margin(penalty).of_inputs(block.weights, block.bias, inputs[k : k + 1], labels[k : k + 1])
+        alone = Margin(penalty).of_inputs(
+            block.weights, block.bias, inputs[k : k + 1], labels[k : k + 1]
+        )
         assert _close(after[k] + price[k], _input_optimum(block, label, alone))
 
 
 @settings(deadline=None, max_examples=30)
 @given(layers())
-def test_nothing_moves_where_a_change_costs_more_than_it_gains(layer: tuple[Block, np.ndarray, np.ndarray]) -> None:
+def test_nothing_moves_where_a_change_costs_more_than_it_gains(
+    layer: tuple[Block, np.ndarray, np.ndarray],
+) -> None:
     block, inputs, labels = layer
     steepest = 2.0 * np.abs(block.weights).max()
     assert _proposed(block, inputs, labels, steepest + 0.1).tobytes() == inputs.tobytes()

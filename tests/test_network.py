@@ -1,4 +1,5 @@
-"""Parameter maps, blocks and networks in numpy; model files that are whole, damaged, or not model files at all."""
+"""Parameter maps, blocks and networks in numpy; model files that are whole, damaged, or not model
+files at all."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def _grid(size: int) -> st.SearchStrategy[np.ndarray]:
-    return st.lists(GRID, min_size=size, max_size=size).map(lambda values: np.array(values, dtype=float))
+    return st.lists(GRID, min_size=size, max_size=size).map(
+        lambda values: np.array(values, dtype=float)
+    )
 
 
 @st.composite
@@ -35,7 +38,9 @@ def parameter_maps(draw: st.DrawFn) -> ParameterMap:
     """Draw any map: free, tied and fixed entries, also neurons or maps without any parameter."""
     n, d = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     size = n * (d + 1)
-    drawn = np.array(draw(st.lists(st.integers(-1, draw(st.integers(-1, size))), min_size=size, max_size=size)))
+    drawn = np.array(
+        draw(st.lists(st.integers(-1, draw(st.integers(-1, size))), min_size=size, max_size=size))
+    )
     index = np.full(size, -1)
     free = drawn >= 0
     index[free] = np.unique(drawn[free], return_inverse=True)[1]
@@ -67,12 +72,17 @@ def test_dense_map_has_a_parameter_per_entry() -> None:
     assert (parameters.n_inputs, parameters.n_outputs, parameters.n_parameters) == (3, 2, 8)
     assert parameters.expand(np.arange(8.0)).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert [group.neurons.tolist() for group in parameters.groups] == [[0], [1]]
-    assert [group.parameters.tolist() for group in parameters.groups] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [group.parameters.tolist() for group in parameters.groups] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+    ]
 
 
 @settings(deadline=None, max_examples=40)
 @given(SEEDS, st.integers(1, 6), st.integers(1, 6), st.data())
-def test_conv2d_is_a_valid_correlation(seed: int, height: int, width: int, data: st.DataObject) -> None:
+def test_conv2d_is_a_valid_correlation(
+    seed: int, height: int, width: int, data: st.DataObject
+) -> None:
     kernel = data.draw(st.integers(1, min(height, width)))
     free_bias = data.draw(st.booleans())
     rng = np.random.default_rng(seed)
@@ -82,7 +92,10 @@ def test_conv2d_is_a_valid_correlation(seed: int, height: int, width: int, data:
     images = rng.normal(size=(3, height, width))
     bias = block.theta[-1] if free_bias else 0.0
     weights = block.theta[: kernel * kernel].reshape(kernel, kernel)
-    expected = [np.maximum(correlate2d(image, weights, mode="valid") + bias, 0.0).reshape(-1) for image in images]
+    expected = [
+        np.maximum(correlate2d(image, weights, mode="valid") + bias, 0.0).reshape(-1)
+        for image in images
+    ]
     np.testing.assert_allclose(block.forward(images.reshape(3, -1)), expected, rtol=0, atol=1e-12)
     assert block.n_outputs == (height - kernel + 1) * (width - kernel + 1)
     assert len(block.parameters.groups) == 1
@@ -103,7 +116,9 @@ def test_conv2d_kernel_must_fit(height: int, width: int, kernel: int) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(SEEDS, st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
-def test_mean2d_is_the_mean_of_disjoint_regions(seed: int, rows: int, columns: int, size: int) -> None:
+def test_mean2d_is_the_mean_of_disjoint_regions(
+    seed: int, rows: int, columns: int, size: int
+) -> None:
     block = Block.mean2d(rows * size, columns * size, size)
     images = np.random.default_rng(seed).random((3, rows * size, columns * size))
     expected = images.reshape(3, rows, size, columns, size).mean(axis=(2, 4)).reshape(3, -1)
@@ -123,11 +138,15 @@ def test_mean2d_has_nothing_to_train() -> None:
 
 @pytest.mark.parametrize(("height", "width", "size"), [(4, 6, 4), (6, 4, 4), (2, 2, 3)])
 def test_mean2d_regions_must_fit(height: int, width: int, size: int) -> None:
-    with pytest.raises(NetworkError, match=f"regions of {size} x {size} do not fit an image of {height} x {width}"):
+    with pytest.raises(
+        NetworkError, match=f"regions of {size} x {size} do not fit an image of {height} x {width}"
+    ):
         ParameterMap.mean2d(height, width, size)
 
 
-@pytest.mark.parametrize("sizes", [(0, 3, 1), (3, 0, 1), (3, 3, 0), (3, 3, -1), (3, 3, 1.0), (3, "3", 1), (True, 3, 1)])
+@pytest.mark.parametrize(
+    "sizes", [(0, 3, 1), (3, 0, 1), (3, 3, 0), (3, 3, -1), (3, 3, 1.0), (3, "3", 1), (True, 3, 1)]
+)
 def test_sizes_of_images_are_validated(sizes: Any) -> None:
     for build in (ParameterMap.conv2d, ParameterMap.mean2d, Block.conv2d, Block.mean2d):
         with pytest.raises(NetworkError, match="is not a layer size"):
@@ -135,7 +154,11 @@ def test_sizes_of_images_are_validated(sizes: Any) -> None:
 
 
 def test_layers_that_no_file_can_number_are_refused() -> None:
-    for build in (ParameterMap.dense, lambda d, n: ParameterMap.conv2d(d, n, 1), lambda d, n: ParameterMap.mean2d(d, n, 1)):
+    for build in (
+        ParameterMap.dense,
+        lambda d, n: ParameterMap.conv2d(d, n, 1),
+        lambda d, n: ParameterMap.mean2d(d, n, 1),
+    ):
         with pytest.raises(NetworkError, match="too large"):
             build(10**9, 10**9)
 
@@ -185,7 +208,9 @@ def test_expand_refuses_another_number_of_parameters() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(parameter_maps())
-def test_groups_are_the_finest_partition_without_shared_parameters(parameters: ParameterMap) -> None:
+def test_groups_are_the_finest_partition_without_shared_parameters(
+    parameters: ParameterMap,
+) -> None:
     used = [set(row[row >= 0].tolist()) for row in parameters.index]
     expected: list[tuple[set[int], set[int]]] = []
     for neuron, names in enumerate(used):
@@ -209,7 +234,9 @@ def test_rows_are_the_preactivations(block: Block, samples: int, seed: int) -> N
         coefficients, constants = block.parameters.rows(group, inputs)
         assert coefficients.shape == (samples * group.neurons.size, group.parameters.size)
         found = coefficients @ block.theta[group.parameters] + constants
-        np.testing.assert_allclose(found, expected[:, group.neurons].reshape(-1), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            found, expected[:, group.neurons].reshape(-1), rtol=0, atol=1e-12
+        )
 
 
 def test_rows_of_a_neuron_without_parameters_are_constants() -> None:
@@ -242,7 +269,9 @@ def test_blocks_are_values() -> None:
     assert other.parameters is block.parameters
 
 
-@pytest.mark.parametrize("theta", [np.zeros(5), np.zeros((1, 6)), [0, 0, 0, 0, 0, np.nan], [0, 0, 0, 0, 0, np.inf]])
+@pytest.mark.parametrize(
+    "theta", [np.zeros(5), np.zeros((1, 6)), [0, 0, 0, 0, 0, np.nan], [0, 0, 0, 0, 0, np.inf]]
+)
 def test_block_parameters_are_validated(theta: Any) -> None:
     with pytest.raises(NetworkError, match="6 finite parameters"):
         Block(ParameterMap.dense(2, 2), np.asarray(theta))
@@ -266,7 +295,9 @@ def test_network_is_the_blocks_in_turn(sizes: list[int], seed: int) -> None:
 
 
 def test_prediction_is_the_output_closest_to_one_not_the_largest() -> None:
-    assert nearest_to_one(np.array([[0.0, 0.9, 3.0], [0.0, 0.0, 2.5], [1.2, 0.9, 0.0]])).tolist() == [1, 0, 1]
+    assert nearest_to_one(
+        np.array([[0.0, 0.9, 3.0], [0.0, 0.0, 2.5], [1.2, 0.9, 0.0]])
+    ).tolist() == [1, 0, 1]
     assert nearest_to_one(np.array([[0.5, 1.5], [2.0, 0.0], [0.0, 0.0]])).tolist() == [0, 0, 0]
 
 
@@ -277,7 +308,9 @@ def test_prediction_is_the_output_closest_to_one_not_the_largest() -> None:
         ("largest", [[0.0, 0.9, 3.0], [-1.0, -2.0, -0.5], [0.5, 1.5, 1.5]], [2, 2, 1]),
     ],
 )
-def test_decisions_read_the_class(decision: str, outputs: list[list[float]], expected: list[int]) -> None:
+def test_decisions_read_the_class(
+    decision: str, outputs: list[list[float]], expected: list[int]
+) -> None:
     assert decide(np.array(outputs), decision).tolist() == expected
     network = Network.dense([2, 3]).with_decision(decision)
     assert network.decide(np.array(outputs)).tolist() == expected
@@ -294,7 +327,9 @@ def test_the_last_block_is_linear_when_the_largest_output_decides() -> None:
         layer.tobytes() for layer in network.activations(X)[:-1]
     ]
     assert linear.activations(X)[-1].tobytes() == linear.forward(X).tobytes()
-    assert linear.predict(X).tolist() == [max(range(3), key=row.__getitem__) for row in linear.forward(X).tolist()]
+    assert linear.predict(X).tolist() == [
+        max(range(3), key=row.__getitem__) for row in linear.forward(X).tolist()
+    ]
     assert linear.accuracy(X, linear.predict(X)) == 1.0
     assert network.predict(X).tolist() != linear.predict(X).tolist()
 
@@ -309,7 +344,9 @@ def test_the_decision_is_kept() -> None:
 
 
 def test_unknown_decisions_are_named() -> None:
-    with pytest.raises(NetworkError, match=r"decision 'smallest' is unknown; choose nearest, largest"):
+    with pytest.raises(
+        NetworkError, match=r"decision 'smallest' is unknown; choose nearest, largest"
+    ):
         Network.dense([3, 2]).with_decision("smallest")
     with pytest.raises(NetworkError, match="'smallest' is unknown"):
         decide(np.zeros((1, 2)), "smallest")
@@ -360,7 +397,9 @@ def test_forward_refuses_what_does_not_fit(X: Any, words: str) -> None:
 
 
 def test_accuracy_is_a_share() -> None:
-    network = Network([Block(ParameterMap.dense(2, 2), np.array([1.0, 0, 0, 0, 1.0, 0]))], ["left", "right"])
+    network = Network(
+        [Block(ParameterMap.dense(2, 2), np.array([1.0, 0, 0, 0, 1.0, 0]))], ["left", "right"]
+    )
     X = np.eye(2)
     assert network.predict(X).tolist() == ["left", "right"]
     assert network.accuracy(X, ["left", "right"]) == 1.0
@@ -372,7 +411,9 @@ def test_accuracy_is_a_share() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(parameter_maps(), SEEDS, st.sampled_from(sorted(INITIALIZERS)))
-def test_initial_parameters_are_bounded_and_repeatable(parameters: ParameterMap, seed: int, init: str) -> None:
+def test_initial_parameters_are_bounded_and_repeatable(
+    parameters: ParameterMap, seed: int, init: str
+) -> None:
     theta = initialize(parameters, init, np.random.default_rng(seed))
     assert theta.shape == (parameters.n_parameters,)
     assert np.all(np.abs(theta) <= 1.0)
@@ -393,9 +434,14 @@ def test_positive_covers_the_unit_interval() -> None:
 
 
 def test_initial_weights_do_not_change_from_version_to_version() -> None:
-    for build in (lambda: Network.dense([5, 4, 3], seed=1), lambda: Network.from_notation("5-4-3", seed=1)):
+    for build in (
+        lambda: Network.dense([5, 4, 3], seed=1),
+        lambda: Network.from_notation("5-4-3", seed=1),
+    ):
         first, second = build().blocks
-        np.testing.assert_allclose(first.theta[:4], [0.218567, 0.519637, 0.208987, -0.824189], atol=1e-6)
+        np.testing.assert_allclose(
+            first.theta[:4], [0.218567, 0.519637, 0.208987, -0.824189], atol=1e-6
+        )
         np.testing.assert_allclose(second.theta[:4], [1.0, 1.0, 0.123583, 0.298534], atol=1e-6)
 
 
@@ -410,7 +456,10 @@ def test_he_neurons_are_scaled_and_alive(n_inputs: int, seed: int) -> None:
 
 @pytest.mark.parametrize("n_inputs", [1, 2, 3, 8])
 def test_he_neurons_with_few_inputs_are_alive_too(n_inputs: int) -> None:
-    sums = [Block.dense(n_inputs, 8, init="he", seed=seed).weights.sum(axis=1).min() for seed in range(100)]
+    sums = [
+        Block.dense(n_inputs, 8, init="he", seed=seed).weights.sum(axis=1).min()
+        for seed in range(100)
+    ]
     assert min(sums) >= 0.0
 
 
@@ -448,10 +497,14 @@ def test_classes_are_numbers_by_default_and_may_be_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "classes", [[0], [0, 1, 2], [1, 1], ["a", "a"], [0.5, 1.5], [True, False], [[0, 1]], [None, 1]], ids=repr
+    "classes",
+    [[0], [0, 1, 2], [1, 1], ["a", "a"], [0.5, 1.5], [True, False], [[0, 1]], [None, 1]],
+    ids=repr,
 )
 def test_classes_that_do_not_fit_are_refused(classes: list[Any]) -> None:
-    with pytest.raises(NetworkError, match="2 outputs needs as many different integer or text labels"):
+    with pytest.raises(
+        NetworkError, match="2 outputs needs as many different integer or text labels"
+    ):
         Network.dense([3, 2]).with_classes(classes)
 
 
@@ -477,11 +530,17 @@ def test_unknown_labels_are_named(classes: list[Any], labels: Any, words: str) -
 
 
 def _examples() -> dict[str, Network]:
-    tied = ParameterMap(np.array([[0, 0, -1, 1], [1, -1, 2, -1]]), np.array([[0, 0, 0.3, 0], [0, -0.7, 0, 1 / 3]]))
+    tied = ParameterMap(
+        np.array([[0, 0, -1, 1], [1, -1, 2, -1]]), np.array([[0, 0, 0.3, 0], [0, -0.7, 0, 1 / 3]])
+    )
     return {
         "dense": Network.dense([5, 4, 3], seed=1),
-        "conv": Network([Block.conv2d(4, 5, 2, seed=2), Block.dense(12, 2, init="uniform", seed=3)]),
-        "conv with bias": Network([Block.conv2d(3, 3, 2, free_bias=True, init="uniform", seed=2), Block.dense(4, 2)]),
+        "conv": Network(
+            [Block.conv2d(4, 5, 2, seed=2), Block.dense(12, 2, init="uniform", seed=3)]
+        ),
+        "conv with bias": Network(
+            [Block.conv2d(3, 3, 2, free_bias=True, init="uniform", seed=2), Block.dense(4, 2)]
+        ),
         "text": Network.dense([3, 2]).with_classes(["Käse", "a longer label"]),
         "numbers": Network.dense([3, 2]).with_classes([-5, 2**40]),
         "largest": Network.dense([3, 2], seed=4).with_decision("largest"),
@@ -516,7 +575,9 @@ def test_any_block_comes_back(block: Block) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_same_network_gives_the_same_bytes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_network_gives_the_same_bytes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = EXAMPLES[name].save(tmp_path / "first.npz").read_bytes()
     monkeypatch.setattr(time, "time", lambda: 2_000_000_000.0)
     assert _examples()[name].save(tmp_path / "second.npz").read_bytes() == first
@@ -524,7 +585,11 @@ def test_the_same_network_gives_the_same_bytes(name: str, tmp_path: Path, monkey
 
 
 def test_files_of_version_1_load(tmp_path: Path) -> None:
-    weights, bias, index = np.array([[0.5, -0.25], [1.0, 2.0]]), np.array([0.0, 0.125]), np.arange(6, dtype=np.int32)
+    weights, bias, index = (
+        np.array([[0.5, -0.25], [1.0, 2.0]]),
+        np.array([0.0, 0.125]),
+        np.arange(6, dtype=np.int32),
+    )
     np.savez(
         tmp_path / "model.npz",
         format=np.array("layermilp.network"),
@@ -535,7 +600,9 @@ def test_files_of_version_1_load(tmp_path: Path) -> None:
         bias_0=bias,
         index_0=index.reshape(2, 3),
     )
-    expected = Network([Block(ParameterMap.dense(2, 2), np.array([0.5, -0.25, 0.0, 1.0, 2.0, 0.125]))], ["a", "b"])
+    expected = Network(
+        [Block(ParameterMap.dense(2, 2), np.array([0.5, -0.25, 0.0, 1.0, 2.0, 0.125]))], ["a", "b"]
+    )
     _same(expected, Network.load(tmp_path / "model.npz"))
     assert expected.decision == "nearest"
     with np.load(Network.load(tmp_path / "model.npz").save(tmp_path / "new.npz")) as archive:
@@ -553,15 +620,26 @@ def test_saving_replaces_a_file_and_takes_any_name(tmp_path: Path) -> None:
 def test_unwritable_places_are_named_and_left_as_they_were(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "file" / "model.npz", tmp_path / "missing" / "model.npz", tmp_path / "folder"):
+    for path in (
+        tmp_path / "file" / "model.npz",
+        tmp_path / "missing" / "model.npz",
+        tmp_path / "folder",
+    ):
         with pytest.raises(OutputError, match=path.name):
             EXAMPLES["dense"].save(path)
-    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == ["file", "folder"]
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
+        "file",
+        "folder",
+    ]
     assert (tmp_path / "file").read_text() == "precious"
 
 
-@pytest.mark.parametrize(("error", "seen"), [(OSError(28, "No space left"), OutputError), (KeyboardInterrupt(), None)])
-def test_interrupted_writing_leaves_the_old_file(error: BaseException, seen: type | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "seen"), [(OSError(28, "No space left"), OutputError), (KeyboardInterrupt(), None)]
+)
+def test_interrupted_writing_leaves_the_old_file(
+    error: BaseException, seen: type | None, tmp_path: Path
+) -> None:
     path = tmp_path / "model.npz"
     path.write_bytes(b"old")
 
@@ -606,7 +684,12 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ModelFileError, match=r"model\.npz"):
             Network.load(path)
-    for arrays in ({}, {"weights_0": np.eye(2)}, {"format": np.array("other")}, {"format": np.eye(2)}):
+    for arrays in (
+        {},
+        {"weights_0": np.eye(2)},
+        {"format": np.array("other")},
+        {"format": np.eye(2)},
+    ):
         np.savez(path, **arrays)
         with pytest.raises(ModelFileError, match=r"model\.npz is not a layermilp model"):
             Network.load(path)
@@ -630,11 +713,16 @@ def test_pickles_are_never_executed(key: str, tmp_path: Path) -> None:
 def test_other_versions_are_named(version: Any, tmp_path: Path) -> None:
     arrays = _arrays(EXAMPLES["dense"], tmp_path)
     np.savez(tmp_path / "model.npz", **{**arrays, "version": np.array(version)})
-    with pytest.raises(ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1 and 2"):
+    with pytest.raises(
+        ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1 and 2"
+    ):
         Network.load(tmp_path / "model.npz")
 
 
-@pytest.mark.parametrize("key", ["format", "version", "classes", "decision", "n_blocks", "weights_1", "bias_0", "index_0"])
+@pytest.mark.parametrize(
+    "key",
+    ["format", "version", "classes", "decision", "n_blocks", "weights_1", "bias_0", "index_0"],
+)
 def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
     arrays = _arrays(EXAMPLES["dense"], tmp_path)
     del arrays[key]
@@ -722,7 +810,9 @@ def test_truncated_files_are_refused(name: str, data: st.DataObject) -> None:
 @given(st.sampled_from(sorted(WHOLE)), st.data())
 def test_flipped_bytes_are_refused_or_harmless(name: str, data: st.DataObject) -> None:
     content = bytearray(WHOLE[name])
-    flips = st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(1, 255)), min_size=1, max_size=3)
+    flips = st.lists(
+        st.tuples(st.integers(0, len(content) - 1), st.integers(1, 255)), min_size=1, max_size=3
+    )
     for place, change in data.draw(flips):
         content[place] ^= change
     _survives(name, bytes(content))

@@ -17,17 +17,23 @@ from layermilp.parameters import ParameterMap
 
 def _equal(one: list[ParameterMap], other: list[ParameterMap]) -> bool:
     return len(one) == len(other) and all(
-        a.index.tolist() == b.index.tolist() and a.fixed.tobytes() == b.fixed.tobytes() for a, b in zip(one, other, strict=True)
+        a.index.tolist() == b.index.tolist() and a.fixed.tobytes() == b.fixed.tobytes()
+        for a, b in zip(one, other, strict=True)
     )
 
 
 @st.composite
 def notations(draw: st.DrawFn, smallest: int = 1) -> str:
-    """Draw a network with something to train; kernels and regions have at least the smallest size."""
+    """Draw a network with something to train; kernels and regions have at least the smallest
+    size."""
     height, width = draw(st.integers(1, 9)), draw(st.integers(1, 9))
     items = [f"{height}x{width}"]
     for _ in range(draw(st.integers(0, 3))):
-        kernels = [(f"conv{k}{b}", height - k + 1, width - k + 1) for k in range(1, min(height, width) + 1) for b in ("", "b")]
+        kernels = [
+            (f"conv{k}{b}", height - k + 1, width - k + 1)
+            for k in range(1, min(height, width) + 1)
+            for b in ("", "b")
+        ]
         divisors = [k for k in range(1, min(height, width) + 1) if height % k == width % k == 0]
         means = [(f"mean{k}", height // k, width // k) for k in divisors]
         layers = [layer for layer in kernels + means if int(layer[0].strip("convmeab")) >= smallest]
@@ -35,7 +41,9 @@ def notations(draw: st.DrawFn, smallest: int = 1) -> str:
             break
         item, height, width = draw(st.sampled_from(layers))
         items.append(item)
-    sizes = draw(st.lists(st.integers(1, 5), min_size=not any("conv" in item for item in items), max_size=3))
+    sizes = draw(
+        st.lists(st.integers(1, 5), min_size=not any("conv" in item for item in items), max_size=3)
+    )
     return "-".join([*items, *map(str, sizes)])
 
 
@@ -48,12 +56,16 @@ def _forward(text: str, thetas: list[np.ndarray], image: np.ndarray) -> np.ndarr
             bias = theta[-1] if item.endswith("b") else 0.0
             out = np.zeros((values.shape[0] - k + 1, values.shape[1] - k + 1))
             for i, j in np.ndindex(out.shape):
-                out[i, j] = bias + sum(theta[k * p + q] * values[i + p, j + q] for p in range(k) for q in range(k))
+                out[i, j] = bias + sum(
+                    theta[k * p + q] * values[i + p, j + q] for p in range(k) for q in range(k)
+                )
         elif item.startswith("mean"):
             k = int(item[4:])
             out = np.zeros((values.shape[0] // k, values.shape[1] // k))
             for i, j in np.ndindex(out.shape):
-                out[i, j] = sum(values[k * i + p, k * j + q] for p in range(k) for q in range(k)) / k**2
+                out[i, j] = (
+                    sum(values[k * i + p, k * j + q] for p in range(k) for q in range(k)) / k**2
+                )
         else:
             extended = theta.reshape(int(item), -1)
             out = np.array([sum(row[:-1] * values.reshape(-1)) + row[-1] for row in extended])
@@ -67,8 +79,12 @@ def test_networks_compute_what_their_notation_says(text: str, seed: int) -> None
     network = Network.from_notation(text, init="uniform", seed=seed)
     height, width = map(int, text.split("-")[0].split("x"))
     images = np.random.default_rng(seed).random((2, height, width))
-    expected = [_forward(text, [block.theta for block in network.blocks], image) for image in images]
-    np.testing.assert_allclose(network.forward(images.reshape(2, -1)), expected, rtol=1e-9, atol=1e-9)
+    expected = [
+        _forward(text, [block.theta for block in network.blocks], image) for image in images
+    ]
+    np.testing.assert_allclose(
+        network.forward(images.reshape(2, -1)), expected, rtol=1e-9, atol=1e-9
+    )
 
 
 @settings(deadline=None, max_examples=150)
@@ -86,14 +102,23 @@ def test_a_notation_without_other_readings_is_printed_as_it_was(text: str) -> No
     maps = parse(text)
     is_plain = [parameters.n_parameters == parameters.index.size for parameters in maps]
     items = text.split("-")[1:]
-    # A kernel as large as its image is a dense neuron, and an image that only a dense layer sees might be any image.
+    # A kernel as large as its image is a dense neuron, and an image that only a dense layer sees
+    # might be any image.
     if [item.isdigit() for item in items] == is_plain and not items[0].isdigit():
         assert describe(maps) == text
 
 
 @pytest.mark.parametrize(
     "text",
-    ["784-8-8-8-10", "2-2", "28x28-mean4-conv3-10", "7x7-conv3-10", "7x7-conv3b-10", "9x6-conv2", "6x9-mean3-conv2b-conv1-4-2"],
+    [
+        "784-8-8-8-10",
+        "2-2",
+        "28x28-mean4-conv3-10",
+        "7x7-conv3-10",
+        "7x7-conv3b-10",
+        "9x6-conv2",
+        "6x9-mean3-conv2b-conv1-4-2",
+    ],
 )
 def test_common_networks_are_printed_as_they_were(text: str, tmp_path: Path) -> None:
     network = Network.from_notation(text)
@@ -130,7 +155,9 @@ def test_the_convolutional_network_of_the_report() -> None:
     assert [block.theta.size for block in whole.blocks] == [0, 9, 260]
     images = np.random.default_rng(0).random((5, 7, 4, 7, 4))
     means = images.mean(axis=(2, 4)).reshape(5, 49)
-    np.testing.assert_allclose(whole.forward(images.reshape(5, 784)), small.forward(means), rtol=1e-12)
+    np.testing.assert_allclose(
+        whole.forward(images.reshape(5, 784)), small.forward(means), rtol=1e-12
+    )
     for one, other in zip(small.blocks, whole.blocks[1:], strict=True):
         assert one.theta.tobytes() == other.theta.tobytes()
         assert one.theta.min() >= 0.0 and one.theta.max() <= 1.0
@@ -140,7 +167,9 @@ def test_conv_builds_what_the_notation_builds() -> None:
     one = Network.conv(6, 4, 2, 3, mean=2, free_bias=True, init="uniform", seed=7)
     other = Network.from_notation("6x4-mean2-conv2b-3", init="uniform", seed=7)
     assert one.notation == other.notation == "6x4-mean2-conv2b-3"
-    assert [block.theta.tobytes() for block in one.blocks] == [block.theta.tobytes() for block in other.blocks]
+    assert [block.theta.tobytes() for block in one.blocks] == [
+        block.theta.tobytes() for block in other.blocks
+    ]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +186,10 @@ def test_conv_sizes_are_validated(arguments: tuple[int, ...], words: str) -> Non
         Network.conv(*arguments)
 
 
-@pytest.mark.parametrize(("mean", "words"), [(3, "regions of 3 x 3"), (0, "0 is not"), (-1, "-1 is not"), (2.0, "2.0 is not")])
+@pytest.mark.parametrize(
+    ("mean", "words"),
+    [(3, "regions of 3 x 3"), (0, "0 is not"), (-1, "-1 is not"), (2.0, "2.0 is not")],
+)
 def test_conv_regions_are_validated(mean: int, words: str) -> None:
     with pytest.raises(NetworkError, match=words):
         Network.conv(8, 8, 2, mean=mean)
@@ -186,9 +218,17 @@ def test_conv_regions_are_validated(mean: int, words: str) -> None:
         ("7x7-Conv3-10", "Conv3", "conv3, conv3b and mean4"),
         ("7x7-conv0-10", "conv0", "0 is not a layer size"),
         ("7x7-mean0-10", "mean0", "0 is not a layer size"),
-        ("7x7-conv8-10", "conv8", "kernel of 8 x 8 does not fit an image of 7 x 7; choose at most 7"),
+        (
+            "7x7-conv8-10",
+            "conv8",
+            "kernel of 8 x 8 does not fit an image of 7 x 7; choose at most 7",
+        ),
         ("7x7-conv3-conv6-10", "conv6", "an image of 5 x 5"),
-        ("8x6-mean4-10", "mean4", "regions of 4 x 4 do not fit an image of 8 x 6; choose a common divisor"),
+        (
+            "8x6-mean4-10",
+            "mean4",
+            "regions of 4 x 4 do not fit an image of 8 x 6; choose a common divisor",
+        ),
         ("784-conv3-10", "conv3", "take an image; begin with one, such as 28x28"),
         ("7x7-10-mean2-10", "mean2", "put dense layers last"),
         ("999999999999-999999999999", "999999999999", "too large"),
@@ -200,12 +240,20 @@ def test_bad_items_are_named(text: str, item: str, words: str) -> None:
     with pytest.raises(NetworkError) as caught:
         Network.from_notation(text)
     message = str(caught.value)
-    assert message.startswith(f"net {text!r}, item '{item}") and words in message and "\n" not in message
+    assert (
+        message.startswith(f"net {text!r}, item '{item}")
+        and words in message
+        and "\n" not in message
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("784", "no layers; .* 784-8-10"), ("7x7", "no layers"), ("8x8-mean2-mean2", "nothing to train; .* 8x8-mean2-mean2-10")],
+    [
+        ("784", "no layers; .* 784-8-10"),
+        ("7x7", "no layers"),
+        ("8x8-mean2-mean2", "nothing to train; .* 8x8-mean2-mean2-10"),
+    ],
 )
 def test_networks_without_parameters_are_refused(text: str, words: str) -> None:
     with pytest.raises(NetworkError, match=f"net '{text}' has {words}"):

@@ -1,4 +1,5 @@
-"""Workers: on this machine, and in clusters of several processes, with results identical to those of one process."""
+"""Workers: on this machine, and in clusters of several processes, with results identical to those
+of one process."""
 
 from __future__ import annotations
 
@@ -36,14 +37,20 @@ def _same(found: list[np.ndarray], expected: list[np.ndarray]) -> bool:
 
 
 @pytest.mark.parametrize("backend", ["loky", "dask", "ray"])
-def test_every_backend_gives_the_weights_of_one_process(backend: str, alone: list[np.ndarray]) -> None:
-    pytest.importorskip(BACKENDS[backend], reason=f"the package {BACKENDS[backend]} is not installed")
+def test_every_backend_gives_the_weights_of_one_process(
+    backend: str, alone: list[np.ndarray]
+) -> None:
+    pytest.importorskip(
+        BACKENDS[backend], reason=f"the package {BACKENDS[backend]} is not installed"
+    )
     assert _same(_trained(n_jobs=2, backend=backend), alone)
 
 
 def test_a_running_cluster_is_reached_at_its_address(alone: list[np.ndarray]) -> None:
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
         assert _same(_trained(backend="dask", address=cluster.scheduler_address), alone)
         with Workers(1, "dask", cluster.scheduler_address) as workers:
             assert workers.n_jobs == 2
@@ -63,7 +70,10 @@ def test_answers_come_in_the_order_of_the_tasks() -> None:
         ((-2,), "n_jobs is -2"),
         ((True,), "n_jobs is True"),
         ((2, "slurm"), "backend 'slurm' is unknown; choose loky, dask, ray"),
-        ((2, "loky", "tcp://host:8786"), "address 'tcp://host:8786' is for the backends dask and ray"),
+        (
+            (2, "loky", "tcp://host:8786"),
+            "address 'tcp://host:8786' is for the backends dask and ray",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(arguments: tuple[Any, ...], words: str) -> None:
@@ -72,15 +82,21 @@ def test_what_cannot_be_is_refused(arguments: tuple[Any, ...], words: str) -> No
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layermilp.parallel.BACKENDS", {"loky": "joblib", "dask": "no_such_package"})
-    with pytest.raises(OptionError, match=r"needs the package no_such_package; `pip install 'layermilp\[dask\]'`"):
+    monkeypatch.setattr(
+        "layermilp.parallel.BACKENDS", {"loky": "joblib", "dask": "no_such_package"}
+    )
+    with pytest.raises(
+        OptionError, match=r"needs the package no_such_package; `pip install 'layermilp\[dask\]'`"
+    ):
         Workers(2, "dask")
 
 
 def test_a_cluster_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(distributed, "Client", lambda address: _fail(address))
-    with pytest.raises(OptionError, match=r"the dask cluster at 'tcp://127\.0\.0\.1:1' was not reached"):
+    with pytest.raises(
+        OptionError, match=r"the dask cluster at 'tcp://127\.0\.0\.1:1' was not reached"
+    ):
         with Workers(2, "dask", "tcp://127.0.0.1:1"):
             pass
 

@@ -1,4 +1,5 @@
-"""Post-processing: the optimum of the last layer over many samples, class weights, and what is left alone."""
+"""Post-processing: the optimum of the last layer over many samples, class weights, and what is left
+alone."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def clusters(samples: int = SAMPLES, seed: int = 0) -> tuple[np.ndarray, np.ndar
 
 
 def _tied() -> Block:
-    """Return a last layer with shared offsets, a weight shared by two outputs, and fixed entries."""
+    """Return a last layer with shared offsets, a weight shared by two outputs, and fixed
+    entries."""
     index = np.array([[0, 1, 2, -1, 9], [3, 4, -1, 5, 9], [6, 7, 2, 8, -1]])
     fixed = np.zeros((3, 5))
     fixed[0, 3], fixed[1, 2], fixed[2, 4] = 0.25, -0.5, 0.125
@@ -49,12 +51,18 @@ def _linear_outputs(network: Network, X: np.ndarray) -> np.ndarray:
     return inputs @ network.blocks[-1].weights.T + network.blocks[-1].bias
 
 
-def _l1_losses(network: Network, X: np.ndarray, y: np.ndarray, tolerance: float, ones: np.ndarray) -> np.ndarray:
+def _l1_losses(
+    network: Network, X: np.ndarray, y: np.ndarray, tolerance: float, ones: np.ndarray
+) -> np.ndarray:
     """Return the loss of every output."""
     losses = np.zeros(network.n_outputs)
     for row, label in zip(_linear_outputs(network, X), y, strict=True):
         for j, a in enumerate(row):
-            losses[j] += ones[j] * max(0.0, abs(a - 1.0) - tolerance) if j == label else max(0.0, a - tolerance)
+            losses[j] += (
+                ones[j] * max(0.0, abs(a - 1.0) - tolerance)
+                if j == label
+                else max(0.0, a - tolerance)
+            )
     return losses
 
 
@@ -69,13 +77,19 @@ def _slopes(network: Network, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the outputs at zero ``(m, n)``, and their slopes in every parameter ``(m, n, p)``."""
     last = len(network.blocks) - 1
     block = network.blocks[last]
-    moved = [network.with_block(last, block.with_theta(theta)) for theta in [0 * block.theta, *np.eye(block.theta.size)]]
+    moved = [
+        network.with_block(last, block.with_theta(theta))
+        for theta in [0 * block.theta, *np.eye(block.theta.size)]
+    ]
     at_zero, *units = (_linear_outputs(other, X) for other in moved)
     return at_zero, np.stack([unit - at_zero for unit in units], axis=2)
 
 
-def _l1_optimum(network: Network, X: np.ndarray, y: np.ndarray, tolerance: float, ones: np.ndarray, box: float) -> float:
-    """Minimize the loss of all outputs together by one LP with an excess per pair of sample and output."""
+def _l1_optimum(
+    network: Network, X: np.ndarray, y: np.ndarray, tolerance: float, ones: np.ndarray, box: float
+) -> float:
+    """Minimize the loss of all outputs together by one LP with an excess per pair of sample and
+    output."""
     at_zero, slopes = _slopes(network, X)
     m, n, p = slopes.shape
     targets = np.eye(n)[y].reshape(-1)
@@ -85,7 +99,9 @@ def _l1_optimum(network: Network, X: np.ndarray, y: np.ndarray, tolerance: float
     left = np.block([[h, -eye], [-h[is_one], -eye[is_one]]])
     right = np.concatenate([targets + tolerance - g, g[is_one] - 1.0 + tolerance])
     costs = np.concatenate([np.zeros(p), np.where(is_one, np.tile(ones, m), 1.0)])
-    answer = linprog(costs, left, right, bounds=[*[(-box, box)] * p, *[(0.0, None)] * (m * n)], method="highs")
+    answer = linprog(
+        costs, left, right, bounds=[*[(-box, box)] * p, *[(0.0, None)] * (m * n)], method="highs"
+    )
     assert answer.status == 0, answer.message
     return float(answer.fun)
 
@@ -95,7 +111,9 @@ def _margin_optimum(network: Network, X: np.ndarray, y: np.ndarray, box: float) 
     at_zero, slopes = _slopes(network, X)
     m, n, p = slopes.shape
     pairs = [(k, j) for k in range(m) for j in range(n) if j != y[k]]
-    left = np.array([np.concatenate([slopes[k, j] - slopes[k, y[k]], -np.eye(m)[k]]) for k, j in pairs])
+    left = np.array(
+        [np.concatenate([slopes[k, j] - slopes[k, y[k]], -np.eye(m)[k]]) for k, j in pairs]
+    )
     right = np.array([at_zero[k, y[k]] - at_zero[k, j] - 1.0 for k, j in pairs])
     ends = [*[(-box, box)] * p, *[(0.0, None)] * m]
     answer = linprog(np.repeat([0.0, 1.0], [p, m]), left, right, bounds=ends, method="highs")
@@ -121,7 +139,10 @@ def _bytes(network: Network) -> list[bytes]:
 WEIGHTS = {
     "none": (None, lambda y: np.ones(3)),
     "number": (4.0, lambda y: np.full(3, 4.0)),
-    "balanced": ("balanced", lambda y: np.array([(len(y) - np.sum(y == j)) / np.sum(y == j) for j in range(3)])),
+    "balanced": (
+        "balanced",
+        lambda y: np.array([(len(y) - np.sum(y == j)) / np.sum(y == j) for j in range(3)]),
+    ),
     "by label": ({0: 9.0, 2: 0.5}, lambda y: np.array([9.0, 1.0, 0.5])),
 }
 
@@ -133,7 +154,16 @@ def test_l1_is_solved_to_its_optimum(network: Network, weights: str, tolerance: 
     X, y = clusters()
     class_weight, ones_of = WEIGHTS[weights]
     ones = ones_of(y)
-    found = postprocess(network, X, y, objective="l1", tolerance=tolerance, class_weight=class_weight, box=1.0, n_jobs=1)
+    found = postprocess(
+        network,
+        X,
+        y,
+        objective="l1",
+        tolerance=tolerance,
+        class_weight=class_weight,
+        box=1.0,
+        n_jobs=1,
+    )
     _last_alone_changed(network, found)
     assert found.decision == "nearest"
     assert np.all(np.abs(found.blocks[-1].theta) <= 1.0)
@@ -160,7 +190,8 @@ def test_every_output_has_an_optimum_of_its_own() -> None:
     found = postprocess(network, X, y, objective="l1", tolerance=0.49, n_jobs=1)
     losses, before = (_l1_losses(other, X, y, 0.49, np.ones(3)) for other in (found, network))
     assert np.all(losses <= before + 1e-9)
-    # Only the outputs' sum is compared elsewhere; here any output with another's weights is no better.
+    # Only the outputs' sum is compared elsewhere; here any output with another's weights is no
+    # better.
     for j in range(3):
         theta = found.blocks[-1].theta.reshape(3, 5).copy()
         for other in (network.blocks[-1].theta.reshape(3, 5)[j], 0.0 * theta[j], 0.9 * theta[j]):
@@ -197,7 +228,8 @@ def test_objective_follows_the_decision_of_the_network() -> None:
     network = _networks()["dense"]
     for decision, objective in (("nearest", "l1"), ("largest", "margin")):
         default, named = (
-            postprocess(network.with_decision(decision), X, y, objective=name, n_jobs=1) for name in (None, objective)
+            postprocess(network.with_decision(decision), X, y, objective=name, n_jobs=1)
+            for name in (None, objective)
         )
         assert default.decision == named.decision == decision
         assert _bytes(default) == _bytes(named)
@@ -206,7 +238,10 @@ def test_objective_follows_the_decision_of_the_network() -> None:
 @pytest.mark.parametrize("objective", ["l1", "margin"])
 def test_the_same_bytes_for_any_number_of_workers(objective: str) -> None:
     X, y = clusters()
-    found = [postprocess(_networks()["dense"], X, y, objective=objective, n_jobs=n_jobs) for n_jobs in (1, 2)]
+    found = [
+        postprocess(_networks()["dense"], X, y, objective=objective, n_jobs=n_jobs)
+        for n_jobs in (1, 2)
+    ]
     assert _bytes(found[0]) == _bytes(found[1])
 
 
@@ -228,12 +263,24 @@ def test_training_ends_as_postprocessing_does(objective: str) -> None:
     names = np.array(["a", "b", "c"])
     network = Network.dense([5, 3, 3], seed=4).with_classes(names)
     options: dict[str, Any] = {
-        "batches": 2, "batch_size": 20, "epochs": 1, "objective": objective, "max_sweeps": 2, "average": 0.0,
-        "tolerance": 0.3, "output_box": 1.5, "class_weight": "balanced" if objective == "l1" else None, "n_jobs": 1,
+        "batches": 2,
+        "batch_size": 20,
+        "epochs": 1,
+        "objective": objective,
+        "max_sweeps": 2,
+        "average": 0.0,
+        "tolerance": 0.3,
+        "output_box": 1.5,
+        "class_weight": "balanced" if objective == "l1" else None,
+        "n_jobs": 1,
         "gap": 1e-7,
-    }  # fmt: skip
-    plain, whole, seen = (train(network, X, names[y], postprocess=when, **options) for when in ("none", "all", "end"))
-    shared = {name: options[name] for name in ("objective", "tolerance", "class_weight", "n_jobs", "gap")} | {"box": 1.5}
+    }
+    plain, whole, seen = (
+        train(network, X, names[y], postprocess=when, **options) for when in ("none", "all", "end")
+    )
+    shared = {
+        name: options[name] for name in ("objective", "tolerance", "class_weight", "n_jobs", "gap")
+    } | {"box": 1.5}
     by_hand = postprocess(plain.network, X, names[y], **shared)
     assert _bytes(whole.network) == _bytes(by_hand) != _bytes(plain.network)
     assert whole.network.decision == by_hand.decision
@@ -248,7 +295,9 @@ def test_a_layer_without_parameters_is_left_alone() -> None:
     rng = np.random.default_rng(0)
     network = Network([Block.dense(3, 4, seed=1), Block.mean2d(2, 2, 1)])
     for objective in ("l1", "margin"):
-        found = postprocess(network, rng.random((20, 3)), np.arange(20) % 4, objective=objective, n_jobs=1)
+        found = postprocess(
+            network, rng.random((20, 3)), np.arange(20) % 4, objective=objective, n_jobs=1
+        )
         assert _bytes(found) == _bytes(network)
 
 
@@ -300,16 +349,25 @@ def test_class_weights_that_are_taken(weight: Any) -> None:
 @pytest.mark.parametrize(
     ("weight", "shown"),
     [
-        (0, "0"), (-1.5, r"-1\.5"), (np.inf, "inf"), (float("nan"), "nan"), (True, "True"), ("rare", "'rare'"),
-        ({0: -1.0}, r"-1\.0"), ({0: 1.0, 1: "balanced"}, "'balanced'"), ({0: False}, "False"),
+        (0, "0"),
+        (-1.5, r"-1\.5"),
+        (np.inf, "inf"),
+        (float("nan"), "nan"),
+        (True, "True"),
+        ("rare", "'rare'"),
+        ({0: -1.0}, r"-1\.0"),
+        ({0: 1.0, 1: "balanced"}, "'balanced'"),
+        ({0: False}, "False"),
     ],
-)  # fmt: skip
+)
 def test_class_weights_that_are_refused(weight: Any, shown: str) -> None:
     with pytest.raises(OptionError, match=f"class_weight is {shown}; it must be balanced"):
         check_class_weight(weight)
 
 
-@pytest.mark.parametrize("weight", [[1.0, 2.0], np.array([1.0, 2.0]), {0: None}, {0: [1.0]}], ids=repr)
+@pytest.mark.parametrize(
+    "weight", [[1.0, 2.0], np.array([1.0, 2.0]), {0: None}, {0: [1.0]}], ids=repr
+)
 def test_class_weights_of_other_types_are_refused(weight: Any) -> None:
     with pytest.raises(OptionError, match="class_weight is"):
         check_class_weight(weight)
@@ -318,7 +376,11 @@ def test_class_weights_of_other_types_are_refused(weight: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"X": np.ones((4, 3))}, DataError, r"takes 5 inputs, but the training data have shape \(4, 3\)"),
+        (
+            {"X": np.ones((4, 3))},
+            DataError,
+            r"takes 5 inputs, but the training data have shape \(4, 3\)",
+        ),
         ({"X": -np.ones((4, 5))}, DataError, "training sample 0 has the value -1"),
         ({"X": np.full((4, 5), np.nan)}, DataError, "has the value nan"),
         ({"X": np.ones((3, 5))}, DataError, "3 training samples and 4 labels"),
@@ -332,14 +394,20 @@ def test_class_weights_of_other_types_are_refused(weight: Any) -> None:
         ({"box": np.inf}, OptionError, "box is inf"),
         ({"class_weight": 0.0}, OptionError, r"class_weight is 0\.0"),
         ({"class_weight": {5: 1.0}}, DataError, "label .*5"),
-        ({"class_weight": 2.0, "objective": "margin"}, OptionError, "class_weight is for the objective l1, not margin"),
+        (
+            {"class_weight": 2.0, "objective": "margin"},
+            OptionError,
+            "class_weight is for the objective l1, not margin",
+        ),
         ({"solver": "scip"}, OptionError, "'scip' is unknown"),
         ({"gap": -1.0}, OptionError, r"gap is -1\.0"),
         ({"time_limit": 0.0}, OptionError, r"time_limit is 0\.0"),
         ({"n_jobs": 0}, OptionError, "n_jobs is 0"),
     ],
 )
-def test_bad_input_is_named(changes: dict[str, Any], error: type[LayermilpError], words: str) -> None:
+def test_bad_input_is_named(
+    changes: dict[str, Any], error: type[LayermilpError], words: str
+) -> None:
     arguments: dict[str, Any] = {"X": np.ones((4, 5)), "y": [0, 1, 2, 0], "n_jobs": 1, **changes}
     with pytest.raises(error, match=words) as caught:
         postprocess(Network.dense([5, 3]), **arguments)

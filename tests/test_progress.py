@@ -1,4 +1,5 @@
-"""What is shown while a command works: on a terminal a live line with the time left, elsewhere plain lines."""
+"""What is shown while a command works: on a terminal a live line with the time left, elsewhere
+plain lines."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ def seen_on_a_terminal(words: list[str], folder: Path) -> str:
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "150"}
     command = [sys.executable, "-m", "layermilp", *words]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, cwd=folder, env=environment)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=theirs, cwd=folder, env=environment
+    )
     os.close(theirs)
     found = b""
     try:
@@ -33,7 +36,18 @@ def seen_on_a_terminal(words: list[str], folder: Path) -> str:
     return found.decode(errors="replace")
 
 
-COMMITTEE = ["--net", "64-4-10", "--batches", "2", "--epochs", "2", "--committee", "2", "--jobs", "1"]
+COMMITTEE = [
+    "--net",
+    "64-4-10",
+    "--batches",
+    "2",
+    "--epochs",
+    "2",
+    "--committee",
+    "2",
+    "--jobs",
+    "1",
+]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +59,14 @@ COMMITTEE = ["--net", "64-4-10", "--batches", "2", "--epochs", "2", "--committee
         ),
         (COMMITTEE, r"passed.* · member [12]/2"),
         (["--method", "smt", "--net", "64-3-10", "--time-limit", "3"], "at most 0:0"),
-        (["--method", "integer", "--samples", "40", "--hidden", "3", "--time-limit", "2"], "at most 0:0"),
-        (["--method", "hybrid", "--rounds", "2", "--epochs", "3"], r"round [12]/2 · (gradient|solver)"),
+        (
+            ["--method", "integer", "--samples", "40", "--hidden", "3", "--time-limit", "2"],
+            "at most 0:0",
+        ),
+        (
+            ["--method", "hybrid", "--rounds", "2", "--epochs", "3"],
+            r"round [12]/2 · (gradient|solver)",
+        ),
     ],
 )
 def test_long_commands_say_what_they_do(words: list[str], line: str, tmp_path: Path) -> None:
@@ -57,13 +77,29 @@ def test_long_commands_say_what_they_do(words: list[str], line: str, tmp_path: P
 def test_postprocessing_says_how_many_programs_are_left(tmp_path: Path) -> None:
     run = str(tmp_path / "run")
     assert main(["train", *COMMITTEE, "--data", "digits", "--quiet", "--out", run]) == 0
-    words = ["postprocess", f"{run}/model.npz", "--data", "digits", "--objective", "l1", "--jobs", "1", "--out", "new.npz"]
+    words = [
+        "postprocess",
+        f"{run}/model.npz",
+        "--data",
+        "digits",
+        "--objective",
+        "l1",
+        "--jobs",
+        "1",
+        "--out",
+        "new.npz",
+    ]
     text = seen_on_a_terminal(words, tmp_path)
     assert re.search(r" passed.* · member [12]/2 · program \d+/10", text)
 
 
-def test_elsewhere_there_are_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "--net", "64-3-10", "--batches", "2", "--epochs", "1", "--data", "digits"]) == 0
+def test_elsewhere_there_are_plain_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["train", "--net", "64-3-10", "--batches", "2", "--epochs", "1", "--data", "digits"])
+        == 0
+    )
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines[-2:]] == ["batch 1/2", "batch 2/2"]
     assert "\x1b" not in "".join(lines) and lines[-1].endswith("0:00 left")
@@ -82,14 +118,21 @@ def test_the_time_left_follows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> 
     assert progress._line().plain == "0:30 passed, about 0:00 left · half"
 
 
-def test_a_resumed_run_counts_its_own_batches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_run_counts_its_own_batches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Half of ten batches were done before: what is left is judged by the time of the others."""
     from types import SimpleNamespace
 
     progress = Progress(10)
     progress.began -= 100.0
     state = SimpleNamespace(
-        batch=6, batch_ended=True, records=(), tally=SimpleNamespace(programs=1), test_accuracy=None, batch_accuracy=1.0,
+        batch=6,
+        batch_ended=True,
+        records=(),
+        tally=SimpleNamespace(programs=1),
+        test_accuracy=None,
+        batch_accuracy=1.0,
         seen_accuracy=1.0,
     )
     progress.on_state(state)  # type: ignore[arg-type]

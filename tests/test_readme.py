@@ -17,11 +17,18 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("number", "words"), [(0, "Status.OPTIMAL"), (1, "{'hidden_layer_sizes': (")])
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "Status.OPTIMAL"), (1, "{'hidden_layer_sizes': (")]
+)
 def test_python_example_runs(number: int, words: str, tmp_path: Path) -> None:
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[number]
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert words in done.stdout
@@ -45,19 +52,38 @@ def test_options_in_the_table_exist(method: str, header: str, fewest: int) -> No
     assert options <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
-@pytest.mark.parametrize("script", ["adapters", "bulk", "epochs", "exchange", "proposals", "scaling", "train", "workers"])
+@pytest.mark.parametrize(
+    "script", ["adapters", "bulk", "epochs", "exchange", "proposals", "scaling", "train", "workers"]
+)
 def test_benches_run(script: str, tmp_path: Path) -> None:
-    words = [sys.executable, str(ROOT / "bench" / f"{script}.py"), "--quick", "--json", str(tmp_path / "out.json")]
+    words = [
+        sys.executable,
+        str(ROOT / "bench" / f"{script}.py"),
+        "--quick",
+        "--json",
+        str(tmp_path / "out.json"),
+    ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.json").is_file()
 
 
 def test_the_formulations_are_compared(tmp_path: Path) -> None:
-    """Every seventh recorded program, with a second for each solve: equal optima, and both means."""
+    """Every seventh recorded program, with a second for each solve: equal optima, and both
+    means."""
     out = tmp_path / "out.json"
-    words = [sys.executable, str(ROOT / "bench" / "formulations.py"), "--quick", "--time-limit", "1", "--solver", "highs"]
-    done = subprocess.run([*words, "--json", str(out)], capture_output=True, text=True, timeout=300, check=False)
+    words = [
+        sys.executable,
+        str(ROOT / "bench" / "formulations.py"),
+        "--quick",
+        "--time-limit",
+        "1",
+        "--solver",
+        "highs",
+    ]
+    done = subprocess.run(
+        [*words, "--json", str(out)], capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
     assert found["geometric_mean"] > 0.0 and not found["different"]
@@ -65,7 +91,9 @@ def test_the_formulations_are_compared(tmp_path: Path) -> None:
     for row in found["instances"]:
         assert {"name", "rows", "columns", "paper_seconds", "reduced_seconds"} <= row.keys()
         if row["paper_finished"] and row["reduced_finished"]:
-            assert row["paper_objective"] == pytest.approx(row["reduced_objective"], rel=1e-6, abs=1e-6)
+            assert row["paper_objective"] == pytest.approx(
+                row["reduced_objective"], rel=1e-6, abs=1e-6
+            )
 
 
 def test_the_recorded_programs_are_many_and_small() -> None:
@@ -73,14 +101,35 @@ def test_the_recorded_programs_are_many_and_small() -> None:
     with np.load(path) as file:
         names = {key.removesuffix("/matrix") for key in file.files if key.endswith("/matrix")}
     assert len(names) >= 60 and path.stat().st_size < 1_000_000
-    for words in ("dense", "conv", "-50-", "-100-", "-300-", "batch1", "batch3", "layer1", "layer2", "layer3"):
+    for words in (
+        "dense",
+        "conv",
+        "-50-",
+        "-100-",
+        "-300-",
+        "batch1",
+        "batch3",
+        "layer1",
+        "layer2",
+        "layer3",
+    ):
         assert any(words in name for name in names)
 
 
 def test_the_reports_experiments_run(tmp_path: Path) -> None:
-    """The digits, one seed, few batches: every experiment in every setting, with table and figures."""
+    """The digits, one seed, few batches: every experiment in every setting, with table and
+    figures."""
     script = str(ROOT / "bench" / "goebbels2021.py")
-    words = [sys.executable, script, "--quick", "--out", str(tmp_path), "--only", "first100", "batches"]
+    words = [
+        sys.executable,
+        script,
+        "--quick",
+        "--out",
+        str(tmp_path),
+        "--only",
+        "first100",
+        "batches",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())["experiments"]
@@ -96,24 +145,43 @@ def test_the_reports_experiments_run(tmp_path: Path) -> None:
 
 
 def test_the_integer_experiments_run(tmp_path: Path) -> None:
-    """Two classes of the digits, one seed: every experiment, with tables and figures; baselines and majority beside them."""
+    """Two classes of the digits, one seed: every experiment, with tables and figures; baselines and
+    majority beside them."""
     script = str(ROOT / "bench" / "thorbjarnarson.py")
     words = [sys.executable, script, "--quick", "--out", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())["experiments"]
-    assert set(results) == {"objectives", "bounds", "plain", "starts", "neurons", "proofs", "batches"}
-    assert {row["method"] for row in results["objectives"]} >= {"sat-margin", "min-hinge", "max-correct", "logistic regression"}
+    assert set(results) == {
+        "objectives",
+        "bounds",
+        "plain",
+        "starts",
+        "neurons",
+        "proofs",
+        "batches",
+    }
+    assert {row["method"] for row in results["objectives"]} >= {
+        "sat-margin",
+        "min-hinge",
+        "max-correct",
+        "logistic regression",
+    }
     for row in itertools.chain.from_iterable(results.values()):
         if not row["method"].startswith("plain model"):  # which may find nothing in two seconds
             assert row["test_accuracy"] > 0.0
-        assert row["test_accuracy"] <= 1.0 and 0.5 <= row["test_majority"] < 1.0 and row["seconds"] > 0.0
+        assert (
+            row["test_accuracy"] <= 1.0
+            and 0.5 <= row["test_majority"] < 1.0
+            and row["seconds"] > 0.0
+        )
         assert row["method"] in done.stdout
     assert {path.name for path in tmp_path.glob("*.png")} == {f"figure{k}.png" for k in range(1, 7)}
 
 
 def test_the_hybrid_experiments_run(tmp_path: Path) -> None:
-    """A seed, two functions, 100 digits: every method, with tables and figures; without PyTorch it says what is missing."""
+    """A seed, two functions, 100 digits: every method, with tables and figures; without PyTorch it
+    says what is missing."""
     script = str(ROOT / "bench" / "gdsolver.py")
     words = [sys.executable, script, "--quick", "--out", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
@@ -125,7 +193,9 @@ def test_the_hybrid_experiments_run(tmp_path: Path) -> None:
     assert set(results) == {"regression", "mnist"}
     for name, score in (("regression", "mse"), ("mnist", "accuracy")):
         methods = {row["method"] for row in results[name]}
-        assert methods >= {"SGD", "SGD with schedule", "Adam", "Adam with schedule"} and any("GDSolver" in m for m in methods)
+        assert methods >= {"SGD", "SGD with schedule", "Adam", "Adam with schedule"} and any(
+            "GDSolver" in m for m in methods
+        )
         assert all(row[score] > 0.0 and row["seconds"] > 0.0 for row in results[name])
         assert all(method in done.stdout for method in methods)
     assert {path.name for path in tmp_path.glob("*.png")} == {"regression.png", "mnist.png"}
@@ -133,7 +203,21 @@ def test_the_hybrid_experiments_run(tmp_path: Path) -> None:
 
 def test_the_choice_of_defaults_runs(tmp_path: Path) -> None:
     script = str(ROOT / "bench" / "defaults.py")
-    words = [sys.executable, script, "--quick", "--seeds", "1", "--out", str(tmp_path), "--only", "defaults", "ridge=0.1"]
+    words = [
+        sys.executable,
+        script,
+        "--quick",
+        "--seeds",
+        "1",
+        "--out",
+        str(tmp_path),
+        "--only",
+        "defaults",
+        "ridge=0.1",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]] == ["| nothing", "| ridge=0.1"]
+    assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]] == [
+        "| nothing",
+        "| ridge=0.1",
+    ]

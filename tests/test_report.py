@@ -22,9 +22,42 @@ from layermilp.report.reported import names_of
 
 QUIET = ["--data", "digits", "--quiet"]
 RUNS = {
-    "dense": ["--net", "64-4-10", "--batches", "2", "--epochs", "2", "--max-sweeps", "2", "--jobs", "1"],
-    "conv": ["--net", "8x8-mean2-conv2-10", "--init", "positive", "--batches", "1", "--epochs", "1", "--jobs", "1"],
-    "committee": ["--net", "64-4-10", "--batches", "2", "--epochs", "1", "--committee", "2", "--jobs", "1"],
+    "dense": [
+        "--net",
+        "64-4-10",
+        "--batches",
+        "2",
+        "--epochs",
+        "2",
+        "--max-sweeps",
+        "2",
+        "--jobs",
+        "1",
+    ],
+    "conv": [
+        "--net",
+        "8x8-mean2-conv2-10",
+        "--init",
+        "positive",
+        "--batches",
+        "1",
+        "--epochs",
+        "1",
+        "--jobs",
+        "1",
+    ],
+    "committee": [
+        "--net",
+        "64-4-10",
+        "--batches",
+        "2",
+        "--epochs",
+        "1",
+        "--committee",
+        "2",
+        "--jobs",
+        "1",
+    ],
     "integer": ["--method", "integer", "--samples", "60", "--hidden", "3", "--jobs", "1"],
     "hybrid": ["--method", "hybrid", "--samples", "80", "--rounds", "1", "--epochs", "2"],
     "smt": ["--method", "smt", "--samples", "50", "--net", "64-8-10"],
@@ -57,10 +90,14 @@ class Page(HTMLParser):
         found = dict(attrs)
         if tag not in ("meta", "img", "link", "br"):
             self.open.append(tag)
-        self.addresses += [value for name, value in found.items() if name in ("src", "href") and value]
+        self.addresses += [
+            value for name, value in found.items() if name in ("src", "href") and value
+        ]
         if tag == "img":
             assert found["alt"]
-            self.images.append((str(found["alt"]), base64.b64decode(str(found["src"]).partition("base64,")[2])))
+            self.images.append(
+                (str(found["alt"]), base64.b64decode(str(found["src"]).partition("base64,")[2]))
+            )
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -91,7 +128,9 @@ def page_of(folder: Path) -> Page:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_has_its_figures_on_one_page(name: str, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_has_its_figures_on_one_page(
+    name: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["report", str(runs / name)]) == 0
     out = runs / name / "report"
     assert str(out / "report.html") in capsys.readouterr().out
@@ -109,7 +148,9 @@ def test_a_run_has_its_figures_on_one_page(name: str, runs: Path, capsys: pytest
     assert cells["net"] == summary["net"] and cells["seed"] == "0"
 
 
-def test_several_runs_stand_side_by_side(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_runs_stand_side_by_side(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["report", *(str(runs / name) for name in RUNS)]) == 0
     page = page_of(tmp_path / "report")
@@ -132,7 +173,9 @@ def test_what_a_file_says_stays_text(runs: Path, tmp_path: Path) -> None:
     for name in ("model.npz", "history.jsonl"):
         (folder / name).write_bytes((runs / "dense" / name).read_bytes())
     summary = json.loads((runs / "dense" / "summary.json").read_text())
-    (folder / "summary.json").write_text(json.dumps(summary | {"init": "<script>alert(1)</script>"}))
+    (folder / "summary.json").write_text(
+        json.dumps(summary | {"init": "<script>alert(1)</script>"})
+    )
     assert main(["report", str(folder), "--out", str(tmp_path / "out")]) == 0
     page = page_of(tmp_path / "out")
     assert "<script" not in page.text and "<b>" not in page.text
@@ -143,21 +186,44 @@ def test_without_its_data_a_run_is_reported_too(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert main(["report", str(runs / "dense"), "--data", str(tmp_path / "gone.csv"), "--out", str(out)]) == 0
+    assert (
+        main(
+            ["report", str(runs / "dense"), "--data", str(tmp_path / "gone.csv"), "--out", str(out)]
+        )
+        == 0
+    )
     assert "there is no file" in capsys.readouterr().err
     assert "gone.csv" in page_of(out).text
-    assert {path.stem for path in out.glob("*.png")} - {"accuracy"} == LAYERWISE - {"confusion", "mistakes"}
+    assert {path.stem for path in out.glob("*.png")} - {"accuracy"} == LAYERWISE - {
+        "confusion",
+        "mistakes",
+    }
 
 
 def test_data_of_a_run_are_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From another directory, and with a label column of another name."""
     data = load("digits")
     lines = [",".join([*(f"p{i}" for i in range(64)), "digit"])]
-    lines += [",".join(map(str, [*row, label])) for row, label in zip(data.X_train[:100], data.y_train[:100], strict=True)]
+    lines += [
+        ",".join(map(str, [*row, label]))
+        for row, label in zip(data.X_train[:100], data.y_train[:100], strict=True)
+    ]
     (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path)
-    words = ["--net", "64-3-10", "--batches", "1", "--epochs", "1", "--jobs", "1", "--quiet", "--out", "run"]
+    words = [
+        "--net",
+        "64-3-10",
+        "--batches",
+        "1",
+        "--epochs",
+        "1",
+        "--jobs",
+        "1",
+        "--quiet",
+        "--out",
+        "run",
+    ]
     assert main(["train", "--data", "own.csv", "--label-column", "digit", *words]) == 0
     monkeypatch.chdir(tmp_path / "other")
     assert main(["verify", "../run"]) == 0
@@ -175,14 +241,21 @@ def test_data_of_a_run_are_found_again(tmp_path: Path, monkeypatch: pytest.Monke
     ],
 )
 def test_damage_is_named_in_one_line(
-    name: str, content: str, words: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    content: str,
+    words: str,
+    runs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for file in ("model.npz", "history.jsonl", "summary.json"):
         (tmp_path / file).write_bytes((runs / "dense" / file).read_bytes())
     (tmp_path / name).write_text(content)
     assert main(["report", str(tmp_path)]) == 2
     error = capsys.readouterr().err.strip()
-    assert words in error and "\n" not in error and not (tmp_path / "report" / "report.html").exists()
+    assert (
+        words in error and "\n" not in error and not (tmp_path / "report" / "report.html").exists()
+    )
 
 
 def test_no_directory_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,6 +283,10 @@ def test_only_mistakes_are_mistakes(runs: Path) -> None:
     run = Reported.read(runs / "dense", "dense")
     assert run.model is not None
     judged = Judged.of(run.model, load("digits"))
-    assert judged.part == "test" and np.all(judged.predicted[judged.wrong] != judged.labels[judged.wrong])
-    assert len(judged.labels) - judged.wrong.size == round(run.summary["test_accuracy"] * len(judged.labels))
+    assert judged.part == "test" and np.all(
+        judged.predicted[judged.wrong] != judged.labels[judged.wrong]
+    )
+    assert len(judged.labels) - judged.wrong.size == round(
+        run.summary["test_accuracy"] * len(judged.labels)
+    )
     assert len({drawing.key for drawing in FIGURES}) == len(FIGURES)

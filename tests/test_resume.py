@@ -1,4 +1,5 @@
-"""Runs that are killed and resumed: the same weights to the byte, and nothing lost to a damaged checkpoint."""
+"""Runs that are killed and resumed: the same weights to the byte, and nothing lost to a damaged
+checkpoint."""
 
 from __future__ import annotations
 
@@ -27,14 +28,42 @@ from layermilp.network import Network
 from layermilp.parallel import Workers
 from layermilp.runs import RunDirectory
 
-RUN = ["train", "--net", "64-5-10", "--data", "digits", "--batches", "8", "--epochs", "5", "--jobs", "1", "--quiet"]
-COMMITTEE = [*RUN[:5], "--batches", "2", "--epochs", "2", "--committee", "3", "--init-trials", "2", "--jobs", "1", "--quiet"]
+RUN = [
+    "train",
+    "--net",
+    "64-5-10",
+    "--data",
+    "digits",
+    "--batches",
+    "8",
+    "--epochs",
+    "5",
+    "--jobs",
+    "1",
+    "--quiet",
+]
+COMMITTEE = [
+    *RUN[:5],
+    "--batches",
+    "2",
+    "--epochs",
+    "2",
+    "--committee",
+    "3",
+    "--init-trials",
+    "2",
+    "--jobs",
+    "1",
+    "--quiet",
+]
 FILES = ("checkpoint.npz", "checkpoint-before.npz")
 
 
 def killed(words: list[str], seconds: float) -> bool:
     """Run a command and kill it after a while; say whether it was still running."""
-    process = subprocess.Popen([sys.executable, "-m", "layermilp", *words], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "layermilp", *words], stdout=subprocess.DEVNULL
+    )
     try:
         assert process.wait(seconds) == 0
         return False
@@ -52,19 +81,29 @@ def test_a_run_killed_at_twenty_moments_ends_with_the_same_weights(tmp_path: Pat
     moments = random.Random(0)
     out = tmp_path / "killed"
     for kill in range(20):
-        words = ["train", "--resume", str(out)] if (out / "command.json").exists() else [*RUN, "--out", str(out)]
+        words = (
+            ["train", "--resume", str(out)]
+            if (out / "command.json").exists()
+            else [*RUN, "--out", str(out)]
+        )
         if not killed(words, seconds * moments.uniform(0.4, 0.9)):
             # It ended before the moment came: the next kills hit a run from its first batch on.
             assert (out / "model.npz").read_bytes() == whole, kill
             shutil.rmtree(out)
-    words = ["train", "--resume", str(out)] if (out / "command.json").exists() else [*RUN, "--out", str(out)]
+    words = (
+        ["train", "--resume", str(out)]
+        if (out / "command.json").exists()
+        else [*RUN, "--out", str(out)]
+    )
     assert main(words) == 0
     assert (out / "model.npz").read_bytes() == whole
     records = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert [record["batch"] for record in records] == list(range(1, 41))
 
 
-def test_a_committee_goes_on_with_the_next_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_committee_goes_on_with_the_next_member(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, out = tmp_path / "whole", tmp_path / "parts"
     assert main([*COMMITTEE, "--out", str(whole)]) == 0
     write = RunDirectory.checkpoint
@@ -78,11 +117,15 @@ def test_a_committee_goes_on_with_the_next_member(tmp_path: Path, monkeypatch: p
         assert main([*COMMITTEE, "--out", str(out)]) == 130
     assert main(["train", "--resume", str(out)]) == 0
     assert (out / "model.npz").read_bytes() == (whole / "model.npz").read_bytes()
-    scores = [json.loads((path / "summary.json").read_text())["init_scores"] for path in (whole, out)]
+    scores = [
+        json.loads((path / "summary.json").read_text())["init_scores"] for path in (whole, out)
+    ]
     assert scores[0] == scores[1] and len(scores[0]) == 3
 
 
-def test_a_damaged_checkpoint_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_checkpoint_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, words = tmp_path / "run", [word for word in RUN if word != "--quiet"]
     assert main([*words, "--out", str(out)]) == 0
     whole = (out / "model.npz").read_bytes()
@@ -100,9 +143,27 @@ def test_a_damaged_checkpoint_is_left_out(tmp_path: Path, capsys: pytest.Capture
     assert (out / "model.npz").read_bytes() == whole
 
 
-def test_what_cannot_be_resumed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_resumed_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
-    assert main([*RUN[:5], "--batches", "2", "--epochs", "1", "--jobs", "1", "--quiet", "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                *RUN[:5],
+                "--batches",
+                "2",
+                "--epochs",
+                "1",
+                "--jobs",
+                "1",
+                "--quiet",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     command = out / "command.json"
     refusals = {
         "is not the directory of a run": lambda: command.rename(tmp_path / "away"),
@@ -124,7 +185,20 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path, capsys: pytest.Captur
 
 def test_methods_without_batches_begin_anew(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = ["train", "--method", "integer", "--data", "digits", "--samples", "60", "--hidden", "3", "--jobs", "1", "--quiet"]
+    words = [
+        "train",
+        "--method",
+        "integer",
+        "--data",
+        "digits",
+        "--samples",
+        "60",
+        "--hidden",
+        "3",
+        "--jobs",
+        "1",
+        "--quiet",
+    ]
     assert main([*words, "--out", str(out)]) == 0
     model = (out / "model.npz").read_bytes()
     assert main(["train", "--resume", str(out)]) == 0
@@ -147,12 +221,17 @@ def _states() -> tuple[Network, list[State]]:
     options = Settings(batches=3, batch_size=20, epochs=2)
     with Workers(1) as workers:
         states = [
-            state for state in training(network, TrainingData.of(network, X, y), options, workers) if state.batch_ended
+            state
+            for state in training(network, TrainingData.of(network, X, y), options, workers)
+            if state.batch_ended
         ]
         for state in states:
             arrays = Checkpoint("digest", (state,)).arrays()
             again = Checkpoint.from_file(_file(arrays), states[-1].network).states[0]
-            *_, last = (state, *training(network, TrainingData.of(network, X, y), options, workers, begin=again))
+            *_, last = (
+                state,
+                *training(network, TrainingData.of(network, X, y), options, workers, begin=again),
+            )
             for found, wanted in zip(last.network.blocks, states[-1].network.blocks, strict=True):
                 np.testing.assert_array_equal(found.theta, wanted.theta)
     return network, states
@@ -161,7 +240,9 @@ def _states() -> tuple[Network, list[State]]:
 def _file(arrays: object) -> object:
     from layermilp.modelfiles import ModelFile
 
-    return ModelFile(Path("checkpoint.npz"), {"format": np.array(FORMAT), "version": np.array(VERSION), **arrays})  # type: ignore[dict-item]
+    return ModelFile(
+        Path("checkpoint.npz"), {"format": np.array(FORMAT), "version": np.array(VERSION), **arrays}
+    )  # type: ignore[dict-item]
 
 
 def test_training_goes_on_after_every_batch() -> None:
@@ -169,15 +250,23 @@ def test_training_goes_on_after_every_batch() -> None:
     assert [state.batch for state in states] == [1, 2, 3, 4, 5, 6]
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_no_damage_is_taken_for_a_checkpoint(tmp_path: Path, data: st.DataObject) -> None:
-    """Bytes that are changed or missing give an error of this library or the same checkpoint, and nothing else."""
+    """Bytes that are changed or missing give an error of this library or the same checkpoint, and
+    nothing else."""
     path, network = tmp_path / "checkpoint.npz", Network.dense((2, 2), seed=0)
     if not path.exists():
         X, y = np.eye(2).repeat(5, axis=0), np.arange(2).repeat(5)
         with Workers(1) as workers:
-            *_, state = training(network, TrainingData.of(network, X, y), Settings(batches=1, batch_size=10, epochs=1), workers)
+            *_, state = training(
+                network,
+                TrainingData.of(network, X, y),
+                Settings(batches=1, batch_size=10, epochs=1),
+                workers,
+            )
         write_model_file(path, FORMAT, VERSION, Checkpoint("digest", (state,)).arrays())
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):

@@ -27,7 +27,9 @@ def problem_of(seed: int, samples: int, inputs: int, reach: float = 1.0) -> Relu
     targets = np.where(rng.random(samples) < 0.3, 0.0, rng.random(samples))
     start = reach * rng.uniform(-0.5, 0.5, inputs + 1)
     offsets = rng.choice([0.0, 0.2], samples)
-    return ReluRegression(sparse.csr_array(h), offsets, -box, box, start, targets=targets, big_m=20.0)
+    return ReluRegression(
+        sparse.csr_array(h), offsets, -box, box, start, targets=targets, big_m=20.0
+    )
 
 
 def objective(problem: ReluRegression, ridge: float, decay: float, theta: np.ndarray) -> float:
@@ -76,7 +78,9 @@ def test_both_ways_to_the_optimum_agree_where_either_is_used(samples: int) -> No
     theta = fit_ridge(problem, 0.3, 0.1)
     wide = replace(
         problem,
-        coefficients=sparse.csr_array(np.column_stack([problem.coefficients.toarray(), np.zeros(samples)])),
+        coefficients=sparse.csr_array(
+            np.column_stack([problem.coefficients.toarray(), np.zeros(samples)])
+        ),
         **{name: np.append(getattr(problem, name), 0.0) for name in ("lower", "upper", "start")},
     )
     other = fit_ridge(wide, 0.3, 0.1)
@@ -98,7 +102,8 @@ def test_a_fit_takes_no_solver_and_says_what_it_reached(monkeypatch: pytest.Monk
 def test_a_point_that_is_not_the_optimum_is_not_taken(
     samples: int, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the quadratic solver says is recomputed: a point a little off, and no answer, leave the start."""
+    """What the quadratic solver says is recomputed: a point a little off, and no answer, leave the
+    start."""
     problem, setup = problem_of(1, samples, 8), Setup(ridge=0.3, weight_decay=0.1)
     right = fit_ridge(problem, 0.3, 0.1)
     assert right is not None
@@ -113,19 +118,27 @@ def test_inputs_that_no_sample_has_decay_too() -> None:
     problem = problem_of(4, 4, 8)
     h = problem.coefficients.toarray()
     h[:, 2] = 0.0
-    fit = solve_relu(replace(problem, coefficients=sparse.csr_array(h)), Setup(ridge=0.3, weight_decay=0.25))
+    fit = solve_relu(
+        replace(problem, coefficients=sparse.csr_array(h)), Setup(ridge=0.3, weight_decay=0.25)
+    )
     assert fit.parameters[2] == pytest.approx(0.75 * problem.start[2])
 
 
 def test_a_start_that_meets_its_targets_stays() -> None:
     problem = problem_of(5, 6, 3)
     met = replace(problem, targets=np.maximum(problem.preactivation(problem.start), 0.0))
-    assert solve_relu(met, Setup(ridge=0.3, weight_decay=0.1)).parameters.tolist() == problem.start.tolist()
+    assert (
+        solve_relu(met, Setup(ridge=0.3, weight_decay=0.1)).parameters.tolist()
+        == problem.start.tolist()
+    )
 
 
 def test_the_reference_form_has_no_ridge() -> None:
     problem = problem_of(6, 6, 2)
-    plain, ridged = solve_relu(problem, Setup("paper")), solve_relu(problem, Setup("paper", ridge=0.3))
+    plain, ridged = (
+        solve_relu(problem, Setup("paper")),
+        solve_relu(problem, Setup("paper", ridge=0.3)),
+    )
     assert plain.parameters.tolist() == ridged.parameters.tolist()
 
 

@@ -1,4 +1,5 @@
-"""Which of several optima: projections, the rules of the tie-break, and the fit that meets every target exactly."""
+"""Which of several optima: projections, the rules of the tie-break, and the fit that meets every
+target exactly."""
 
 from __future__ import annotations
 
@@ -25,9 +26,13 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def _polyhedron(seed: int, n: int, m: int, *, is_feasible: bool) -> tuple[np.ndarray, ...]:
-    """Return a point, rows with bounds of every kind, and a box; feasible ones hold a known point of the box."""
+    """Return a point, rows with bounds of every kind, and a box; feasible ones hold a known point
+    of the box."""
     rng = np.random.default_rng(seed)
-    point, matrix = rng.uniform(-2.0, 2.0, n), rng.choice([0.0, 1.0, 1.0, 1.0], (m, n)) * rng.normal(size=(m, n))
+    point, matrix = (
+        rng.uniform(-2.0, 2.0, n),
+        rng.choice([0.0, 1.0, 1.0, 1.0], (m, n)) * rng.normal(size=(m, n)),
+    )
     lower, upper = -rng.random(n), rng.random(n)
     at = matrix @ rng.uniform(lower, upper) if is_feasible else 4.0 * rng.normal(size=m)
     kinds = rng.integers(0, 4, m)
@@ -48,9 +53,13 @@ def test_projection_is_the_nearest_point(seed: int, n: int, m: int) -> None:
     # x is the nearest point of a convex set if no point z of it has (p - x) . (z - x) > 0: an LP.
     is_upper, is_lower = np.isfinite(row_upper), np.isfinite(row_lower)
     left = np.vstack([matrix[is_upper], -matrix[is_lower]])
-    right = np.concatenate([np.maximum(row_upper, rows)[is_upper], -np.minimum(row_lower, rows)[is_lower]])
+    right = np.concatenate(
+        [np.maximum(row_upper, rows)[is_upper], -np.minimum(row_lower, rows)[is_lower]]
+    )
     toward = point - found
-    answer = linprog(-toward, left, right, bounds=list(zip(lower, upper, strict=True)), method="highs")
+    answer = linprog(
+        -toward, left, right, bounds=list(zip(lower, upper, strict=True)), method="highs"
+    )
     assert answer.status == 0
     assert toward @ (answer.x - found) <= 1e-6
 
@@ -85,7 +94,12 @@ def test_projection_onto_nothing_is_none(seed: int, n: int, m: int) -> None:
     point, matrix, row_lower, row_upper, lower, upper = _polyhedron(seed, n, m, is_feasible=False)
     is_upper, is_lower = np.isfinite(row_upper), np.isfinite(row_lower)
     # The least violation, by an LP.
-    left = np.column_stack([np.vstack([matrix[is_upper], -matrix[is_lower]]), -np.ones(is_upper.sum() + is_lower.sum())])
+    left = np.column_stack(
+        [
+            np.vstack([matrix[is_upper], -matrix[is_lower]]),
+            -np.ones(is_upper.sum() + is_lower.sum()),
+        ]
+    )
     right = np.concatenate([row_upper[is_upper], -row_lower[is_lower]])
     ends = [*zip(lower, upper, strict=True), (0.0, None)]
     violation = linprog(np.append(np.zeros(n), 1.0), left, right, bounds=ends, method="highs").fun
@@ -112,7 +126,9 @@ def _relu(seed: int, samples: int = 4, inputs: int = 8) -> ReluRegression:
     h = sparse.csr_array(np.column_stack([rng.random((samples, inputs)), np.ones(samples)]))
     size, targets = inputs + 1, np.where(rng.random(samples) < 0.3, 0.0, rng.random(samples))
     start = rng.uniform(-0.5, 0.5, size)
-    return ReluRegression(h, np.zeros(samples), -np.ones(size), np.ones(size), start, targets=targets, big_m=20.0)
+    return ReluRegression(
+        h, np.zeros(samples), -np.ones(size), np.ones(size), start, targets=targets, big_m=20.0
+    )
 
 
 def _tight(seed: int) -> ReluRegression:
@@ -145,7 +161,11 @@ MAKERS = {"relu": _relu, "relu without exact fit": _tight, "hinge": _hinge, "mar
 
 def _solved(problem: Any, tie_break: str) -> Any:
     setup = Setup(tie_break=tie_break)
-    return solve_relu(problem, setup) if isinstance(problem, ReluRegression) else solve_linear(problem, setup)
+    return (
+        solve_relu(problem, setup)
+        if isinstance(problem, ReluRegression)
+        else solve_linear(problem, setup)
+    )
 
 
 def test_rules_by_name() -> None:
@@ -157,7 +177,10 @@ def test_rules_by_name() -> None:
 def test_each_rule_is_optimal_and_the_nearest_in_its_norm(make: str, seed: int) -> None:
     problem = MAKERS[make](seed)
     fits = {name: _solved(problem, name) for name in TIE_BREAKS}
-    far = {name: {p: np.linalg.norm(fit.parameters - problem.start, p) for p in (1, 2)} for name, fit in fits.items()}
+    far = {
+        name: {p: np.linalg.norm(fit.parameters - problem.start, p) for p in (1, 2)}
+        for name, fit in fits.items()
+    }
     for fit in fits.values():
         assert fit.status is Status.OPTIMAL
         assert fit.objective == pytest.approx(fits["none"].objective, abs=1e-6)
@@ -182,14 +205,20 @@ def test_each_rule_is_a_projection_onto_what_is_as_good(make: str, norm: int) ->
     low, high = problem.level(theta)
     a = problem.preactivation(found)
     assert np.all(a >= low - 1e-6) and np.all(a <= high + 1e-6)
-    assert np.linalg.norm(found - problem.start, norm) <= np.linalg.norm(theta - problem.start, norm) + 1e-9
+    assert (
+        np.linalg.norm(found - problem.start, norm)
+        <= np.linalg.norm(theta - problem.start, norm) + 1e-9
+    )
     # No random point of the same level between the two is nearer.
     rng = np.random.default_rng(0)
     for _ in range(200):
         other = np.clip(found + 0.1 * rng.normal(size=found.size), problem.lower, problem.upper)
         at = problem.preactivation(other)
         if np.all(at >= low) and np.all(at <= high):
-            assert np.linalg.norm(other - problem.start, norm) >= np.linalg.norm(found - problem.start, norm) - 1e-6
+            assert (
+                np.linalg.norm(other - problem.start, norm)
+                >= np.linalg.norm(found - problem.start, norm) - 1e-6
+            )
 
 
 def test_without_a_rule_the_solution_is_that_of_the_solver() -> None:
@@ -216,25 +245,36 @@ def _forbidden(*arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_targets_that_can_be_met_are_met_by_the_nearest_weights(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_that_can_be_met_are_met_by_the_nearest_weights(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     problem = _relu(seed)
     vertex = _solved(problem, "none")
     assert vertex.objective <= 1e-9
     monkeypatch.setattr(solving, "solve", _forbidden)
     fit = _solved(problem, "l2")
-    assert fit.status is Status.OPTIMAL and fit.objective <= 1e-7 and not sum(fit.solver_calls.values())
+    assert (
+        fit.status is Status.OPTIMAL
+        and fit.objective <= 1e-7
+        and not sum(fit.solver_calls.values())
+    )
     outputs = np.maximum(problem.coefficients @ fit.parameters, 0.0)
     np.testing.assert_allclose(outputs, problem.targets, atol=1e-7)
     low = np.where(problem.targets > 0.0, problem.targets, -np.inf)
     expected = project_onto(problem, low, problem.targets)
     np.testing.assert_allclose(fit.parameters, expected, atol=1e-8)
-    assert np.linalg.norm(fit.parameters - problem.start) <= np.linalg.norm(vertex.parameters - problem.start) + 1e-7
+    assert (
+        np.linalg.norm(fit.parameters - problem.start)
+        <= np.linalg.norm(vertex.parameters - problem.start) + 1e-7
+    )
 
 
 def test_silent_targets_may_be_met_from_below() -> None:
     h = sparse.csr_array(np.array([[1.0, 0.0], [0.0, 1.0]]))
     box = np.ones(2)
-    problem = ReluRegression(h, np.zeros(2), -box, box, np.array([-0.75, 0.5]), targets=np.array([0.0, 0.25]), big_m=5.0)
+    problem = ReluRegression(
+        h, np.zeros(2), -box, box, np.array([-0.75, 0.5]), targets=np.array([0.0, 0.25]), big_m=5.0
+    )
     fit = _solved(problem, "l2")
     np.testing.assert_allclose(fit.parameters, [-0.75, 0.25], atol=1e-8)
 
@@ -263,5 +303,10 @@ def test_equal_inputs_do_not_change_what_is_nearest(tie_break: str, norm: int) -
     problem = ReluRegression(h, np.zeros(1), -box, box, start, targets=np.array([0.6]), big_m=5.0)
     fit = _solved(problem, tie_break)
     assert fit.objective == pytest.approx(0.0, abs=1e-7)
-    expected = TIE_BREAKS[tie_break](problem, fit.parameters, lambda program: solving.solve(program).x)
-    assert np.linalg.norm(fit.parameters - start, norm) <= np.linalg.norm(expected - start, norm) + 1e-6
+    expected = TIE_BREAKS[tie_break](
+        problem, fit.parameters, lambda program: solving.solve(program).x
+    )
+    assert (
+        np.linalg.norm(fit.parameters - start, norm)
+        <= np.linalg.norm(expected - start, norm) + 1e-6
+    )

@@ -80,16 +80,26 @@ def tiny(**changes: Any) -> Settings:
 
 def fast(**changes: Any) -> dict[str, Any]:
     """Return options of `train` for the same in one process."""
-    return {**FEW, "target_gap": 0.01, "node_limit": 50, "tie_break": "l1", "n_jobs": 1} | REGULARIZED | changes
+    return (
+        {**FEW, "target_gap": 0.01, "node_limit": 50, "tie_break": "l1", "n_jobs": 1}
+        | REGULARIZED
+        | changes
+    )
 
 
 def states(
-    network: Network, X: np.ndarray, y: np.ndarray, settings: Settings, watch: list[Step] | None = None
+    network: Network,
+    X: np.ndarray,
+    y: np.ndarray,
+    settings: Settings,
+    watch: list[Step] | None = None,
 ) -> list[State]:
     """Train in this process; return every state, and append every step to `watch`."""
     seen: list[Step] = [] if watch is None else watch
     with Workers(1) as workers:
-        return list(training(network, TrainingData.of(network, X, y), settings, workers, seen.append))
+        return list(
+            training(network, TrainingData.of(network, X, y), settings, workers, seen.append)
+        )
 
 
 def weights(network: Network) -> list[bytes]:
@@ -99,7 +109,9 @@ def weights(network: Network) -> list[bytes]:
 
 def same_records(one: Trained, other: Trained) -> bool:
     """Whether two runs solved the same programs with the same results."""
-    records, others = ([replace(record, seconds=0.0) for record in trained.history] for trained in (one, other))
+    records, others = (
+        [replace(record, seconds=0.0) for record in trained.history] for trained in (one, other)
+    )
     return records == others
 
 
@@ -109,7 +121,14 @@ objectives = pytest.mark.parametrize("objective", ["l1", "margin"])
 @pytest.fixture(scope="module", params=["l1", "margin"])
 def on_digits(request: pytest.FixtureRequest) -> Trained:
     X, y = digits()
-    options = fast(batches=2, batch_size=30, objective=request.param, postprocess="end", target_gap=0.05, node_limit=20)
+    options = fast(
+        batches=2,
+        batch_size=30,
+        objective=request.param,
+        postprocess="end",
+        target_gap=0.05,
+        node_limit=20,
+    )
     return train(Network.dense([64, 4, 10], seed=1), X, y, **options)
 
 
@@ -139,7 +158,11 @@ def test_history_describes_every_sweep(on_digits: Trained) -> None:
         assert sum(record.solver_calls.values()) > 0
         assert record.seconds > 0.0
         phases = record.phases[:3]
-        assert [(phase.layer, phase.kind) for phase in phases] == [(2, "weights"), (2, "inputs"), (1, "weights")]
+        assert [(phase.layer, phase.kind) for phase in phases] == [
+            (2, "weights"),
+            (2, "inputs"),
+            (1, "weights"),
+        ]
         assert [phase.programs for phase in phases] == [last, 30, 4]
         assert record.optimal == sum(phase.optimal for phase in phases)
         assert record.largest_gap == max(phase.largest_gap for phase in phases)
@@ -147,7 +170,11 @@ def test_history_describes_every_sweep(on_digits: Trained) -> None:
     *others, final = history
     assert all(len(record.phases) == 3 for record in others)
     (after,) = final.phases[3:]
-    assert (after.layer, after.kind, after.programs) == (2, "post-processing", last) and after.seconds > 0.0
+    assert (after.layer, after.kind, after.programs) == (
+        2,
+        "post-processing",
+        last,
+    ) and after.seconds > 0.0
     assert on_digits.tally.programs == (34 + last) * len(history) + last
     assert on_digits.seconds >= sum(record.seconds for record in history)
 
@@ -171,7 +198,9 @@ def test_training_starts_from_a_network_it_does_not_change() -> None:
 @pytest.mark.parametrize("formulation", ["reduced", "paper"])
 def test_both_formulations_learn_separable_data(formulation: str, objective: str) -> None:
     X, y = blobs()
-    options = fast(batches=1, batch_size=10, formulation=formulation, objective=objective, postprocess="end")
+    options = fast(
+        batches=1, batch_size=10, formulation=formulation, objective=objective, postprocess="end"
+    )
     trained = train(Network.dense([2, 2, 2], seed=3), X, y, **options)
     assert trained.history[-1].failed == 0
     assert trained.network.accuracy(X, y) > 0.9
@@ -211,7 +240,9 @@ def test_sweeps_go_on_while_the_accuracy_rises() -> None:
     for state in states(Network.dense([64, 2, 10], seed=2), X, y, tiny(batches=2, batch_size=20)):
         if not state.batch_ended:
             continue
-        shares = [0.0] + [record.batch_accuracy for record in state.records if record.batch == state.batch]
+        shares = [0.0] + [
+            record.batch_accuracy for record in state.records if record.batch == state.batch
+        ]
         rises = [before < after for before, after in pairwise(shares)]
         assert all(rises[:-1])
         assert not rises[-1] or shares[-1] == 1.0 or len(rises) == 4
@@ -223,7 +254,9 @@ def test_a_state_per_sweep_and_one_per_batch() -> None:
     assert sum(state.batch_ended for state in found) == 3
     assert len(found) == 3 + len(found[-1].records)
     assert [state.batch for state in found if state.batch_ended] == [1, 2, 3]
-    assert [len(state.records) for state in found if not state.batch_ended] == list(range(1, len(found) - 2))
+    assert [len(state.records) for state in found if not state.batch_ended] == list(
+        range(1, len(found) - 2)
+    )
     assert found[-1].batch_ended and found[-1].batch == 3
     programs = [state.tally.programs for state in found]
     assert programs == sorted(programs)
@@ -245,7 +278,9 @@ def test_interrupted_training_keeps_the_last_state() -> None:
         for state in training(network, data, settings, workers, watch):
             kept.append(state)
     assert kept[-1].batch_ended and kept[-1].batch == 1
-    assert [weights(state.network) for state in kept] == [weights(state.network) for state in whole[: len(kept)]]
+    assert [weights(state.network) for state in kept] == [
+        weights(state.network) for state in whole[: len(kept)]
+    ]
     with Workers(1) as workers:
         steps = training(network, data, settings, workers)
         first = next(steps)
@@ -260,7 +295,15 @@ def test_the_same_seed_gives_the_same_weights_for_any_number_of_workers(
 ) -> None:
     X, y = make()
     network = Network.dense([X.shape[1], 3, 2], seed=4)
-    options = fast(batches=4, seed=5, max_sweeps=3, objective=objective, tie_break=tie_break, average=0.5, postprocess="end")
+    options = fast(
+        batches=4,
+        seed=5,
+        max_sweeps=3,
+        objective=objective,
+        tie_break=tie_break,
+        average=0.5,
+        postprocess="end",
+    )
     runs = [train(network, X, y, **options | {"n_jobs": n_jobs}) for n_jobs in (1, 1, 2)]
     for other in runs[1:]:
         assert weights(other.network) == weights(runs[0].network)
@@ -289,13 +332,20 @@ def test_convolutions_keep_their_ties_and_zeros() -> None:
 
 def test_first_batch_stays_in_the_box_and_later_ones_near_their_start() -> None:
     X, y = bars()
-    for network in (Network.dense([16, 3, 2], seed=2), Network([Block.conv2d(4, 4, 2, seed=1), Block.dense(9, 2)])):
+    for network in (
+        Network.dense([16, 3, 2], seed=2),
+        Network([Block.conv2d(4, 4, 2, seed=1), Block.dense(9, 2)]),
+    ):
         before = network
-        for state in states(network, X, y, tiny(postprocess="batch", trust_factor=0.6, trust_offset=0.01)):
+        for state in states(
+            network, X, y, tiny(postprocess="batch", trust_factor=0.6, trust_offset=0.01)
+        ):
             for old, new in zip(before.blocks, state.network.blocks, strict=True):
                 assert np.all(np.abs(new.theta) <= 1.0)
                 if state.batch > 1:
-                    assert np.all(np.abs(new.theta - old.theta) <= 0.6 * np.abs(old.theta) + 0.01 + 1e-12)
+                    assert np.all(
+                        np.abs(new.theta - old.theta) <= 0.6 * np.abs(old.theta) + 0.01 + 1e-12
+                    )
             if state.batch_ended:
                 before = state.network
 
@@ -317,7 +367,9 @@ def test_trust_box_is_that_of_the_report(values: list[float], box: float, first:
     for value, low, high in zip(values, found.lower, found.upper, strict=True):
         inside = min(max(value, -box), box)
         reach = np.inf if first else 0.6 * abs(inside) + 0.01
-        assert low == pytest.approx(max(inside - reach, -box)) and high == pytest.approx(min(inside + reach, box))
+        assert low == pytest.approx(max(inside - reach, -box)) and high == pytest.approx(
+            min(inside + reach, box)
+        )
         assert low <= inside <= high
 
 
@@ -330,10 +382,15 @@ def _postprocessing(steps: list[Step]) -> list[int]:
 def test_postprocessing_runs_when_it_is_asked_for(postprocess: str, objective: str) -> None:
     X, y = digits()
     steps: list[Step] = []
-    settings = tiny(batches=3, batch_size=20, max_sweeps=1, postprocess=postprocess, objective=objective)
+    settings = tiny(
+        batches=3, batch_size=20, max_sweeps=1, postprocess=postprocess, objective=objective
+    )
     found = states(Network.dense([64, 2, 10], seed=2), X, y, settings, steps)
     assert all(record.batch_accuracy < 1.0 for record in found[-1].records)
-    assert _postprocessing(steps) == {"batch": [1, 2, 3], "end": [3], "all": [3], "none": []}[postprocess]
+    assert (
+        _postprocessing(steps)
+        == {"batch": [1, 2, 3], "end": [3], "all": [3], "none": []}[postprocess]
+    )
     extra = found[-1].tally.programs - sum(record.programs for record in found[-1].records)
     programs = 10 if objective == "l1" else 1
     assert extra == programs * len(_postprocessing(steps))
@@ -344,7 +401,9 @@ def test_postprocessing_runs_when_it_is_asked_for(postprocess: str, objective: s
 def test_postprocessing_leaves_a_learned_batch_alone() -> None:
     X, y = blobs()
     steps: list[Step] = []
-    found = states(Network.dense([2, 2, 2], seed=3), X, y, tiny(postprocess="batch", max_sweeps=10), steps)
+    found = states(
+        Network.dense([2, 2, 2], seed=3), X, y, tiny(postprocess="batch", max_sweeps=10), steps
+    )
     learned = {record.batch for record in found[-1].records if record.batch_accuracy == 1.0}
     assert learned
     assert not learned & set(_postprocessing(steps))
@@ -354,7 +413,9 @@ def test_postprocessing_lowers_the_loss_with_the_dead_zone() -> None:
     X, y = digits()
     settings = tiny(batches=2, batch_size=30, max_sweeps=1)
     before = states(Network.dense([64, 4, 10], seed=2), X, y, settings)[-1].network
-    after = states(Network.dense([64, 4, 10], seed=2), X, y, replace(settings, postprocess="end"))[-1].network
+    after = states(Network.dense([64, 4, 10], seed=2), X, y, replace(settings, postprocess="end"))[
+        -1
+    ].network
     assert weights(before)[0] == weights(after)[0]
     losses = []
     for network in (before, after):
@@ -371,7 +432,9 @@ def test_batches_take_the_samples_in_order_and_then_in_reshuffled_passes(
 ) -> None:
     settings = tiny(batches=batches, batch_size=batch_size, seed=seed)
     if batch_size > samples:
-        with pytest.raises(DataError, match=f"batch of {batch_size} needs more than the {samples} training samples"):
+        with pytest.raises(
+            DataError, match=f"batch of {batch_size} needs more than the {samples} training samples"
+        ):
             sample_order(samples, settings)
         return
     order = sample_order(samples, settings)
@@ -389,7 +452,10 @@ def test_batches_take_the_samples_in_order_and_then_in_reshuffled_passes(
 def test_passes_are_reshuffled() -> None:
     order = sample_order(20, tiny(batches=3, batch_size=20, seed=1)).reshape(3, 20)
     assert not np.array_equal(order[0], order[1]) and not np.array_equal(order[1], order[2])
-    assert order[1].tolist() != sample_order(20, tiny(batches=3, batch_size=20, seed=2))[20:40].tolist()
+    assert (
+        order[1].tolist()
+        != sample_order(20, tiny(batches=3, batch_size=20, seed=2))[20:40].tolist()
+    )
 
 
 def test_training_runs_on_into_another_pass() -> None:
@@ -399,14 +465,23 @@ def test_training_runs_on_into_another_pass() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(2, 30), st.integers(1, 4), st.integers(1, 8), st.integers(1, 4), st.integers(0, 70), st.integers(0, 5))
+@given(
+    st.integers(2, 30),
+    st.integers(1, 4),
+    st.integers(1, 8),
+    st.integers(1, 4),
+    st.integers(0, 70),
+    st.integers(0, 5),
+)
 def test_epochs_hold_the_same_samples_and_shift_with_the_first(
     samples: int, batches: int, batch_size: int, epochs: int, first: int, seed: int
 ) -> None:
     per_epoch = batches * batch_size
     if per_epoch > samples:
         samples = per_epoch
-    options = tiny(batches=batches, batch_size=batch_size, epochs=epochs, first_sample=first, seed=seed)
+    options = tiny(
+        batches=batches, batch_size=batch_size, epochs=epochs, first_sample=first, seed=seed
+    )
     order = sample_order(samples, options)
     passes = order.reshape(epochs, per_epoch)
     assert passes[0].tolist() == [(first + k) % samples for k in range(per_epoch)]
@@ -418,7 +493,9 @@ def test_epochs_hold_the_same_samples_and_shift_with_the_first(
 
 
 def test_every_epoch_is_reshuffled_anew() -> None:
-    passes = sample_order(50, tiny(batches=4, batch_size=10, epochs=3, seed=1)).reshape(3, 40).tolist()
+    passes = (
+        sample_order(50, tiny(batches=4, batch_size=10, epochs=3, seed=1)).reshape(3, 40).tolist()
+    )
     assert passes[0] == list(range(40))
     assert len({tuple(order) for order in passes}) == 3
     other = sample_order(50, tiny(batches=4, batch_size=10, epochs=3, seed=2)).tolist()
@@ -427,8 +504,15 @@ def test_every_epoch_is_reshuffled_anew() -> None:
 
 def test_training_runs_through_all_epochs() -> None:
     X, y = blobs(20)
-    trained = train(Network.dense([2, 2, 2], seed=2), X, y, **fast(batches=2, batch_size=6, epochs=3, first_sample=15))
-    assert [record.batch for record in trained.history] == sorted(record.batch for record in trained.history)
+    trained = train(
+        Network.dense([2, 2, 2], seed=2),
+        X,
+        y,
+        **fast(batches=2, batch_size=6, epochs=3, first_sample=15),
+    )
+    assert [record.batch for record in trained.history] == sorted(
+        record.batch for record in trained.history
+    )
     assert {record.batch for record in trained.history} == {1, 2, 3, 4, 5, 6}
 
 
@@ -437,7 +521,9 @@ def test_training_runs_through_all_epochs() -> None:
 def test_average_is_the_sum_written_out(steps: int, factor: float, seed: int) -> None:
     network = Network.dense([2, 3, 2])
     rng = np.random.default_rng(seed)
-    thetas = [[rng.uniform(-1, 1, block.theta.size) for block in network.blocks] for _ in range(steps)]
+    thetas = [
+        [rng.uniform(-1, 1, block.theta.size) for block in network.blocks] for _ in range(steps)
+    ]
     mean = WeightAverage(factor)
     for theta in thetas:
         iterate = network
@@ -448,7 +534,9 @@ def test_average_is_the_sum_written_out(steps: int, factor: float, seed: int) ->
     factors = [factor ** (steps - 1 - t) for t in range(steps)]
     found = mean.of(network)
     for i, block in enumerate(found.blocks):
-        expected = sum(f * theta[i] for f, theta in zip(factors, thetas, strict=True)) / sum(factors)
+        expected = sum(f * theta[i] for f, theta in zip(factors, thetas, strict=True)) / sum(
+            factors
+        )
         np.testing.assert_allclose(block.theta, expected, atol=1e-12)
         assert factor > 0.0 or block.theta.tobytes() == thetas[-1][i].tobytes()
 
@@ -458,13 +546,16 @@ def test_average_is_returned_and_the_weights_go_on(objective: str) -> None:
     X, y = bars()
     network = Network.dense([16, 3, 2], seed=4)
     settings = tiny(batches=4, objective=objective)
-    plain, averaged = (states(network, X, y, replace(settings, average=factor)) for factor in (0.0, 0.9))
+    plain, averaged = (
+        states(network, X, y, replace(settings, average=factor)) for factor in (0.0, 0.9)
+    )
     assert len(plain) == len(averaged)
     for one, other in zip(plain, averaged, strict=True):
         assert weights(one.iterate) == weights(one.network) == weights(other.iterate)
         # Only the accuracies of what a run returns differ.
         of_one, of_other = (
-            [replace(record, seconds=0.0, seen_accuracy=0.0) for record in state.records] for state in (one, other)
+            [replace(record, seconds=0.0, seen_accuracy=0.0) for record in state.records]
+            for state in (one, other)
         )
         assert of_one == of_other
     ended = [state.iterate for state in plain if state.batch_ended]
@@ -483,7 +574,10 @@ def test_average_is_returned_and_the_weights_go_on(objective: str) -> None:
 
 def test_average_of_one_batch_is_its_weights() -> None:
     X, y = blobs()
-    runs = [train(Network.dense([2, 2, 2], seed=3), X, y, **fast(batches=1, average=f)) for f in (0.0, 0.7)]
+    runs = [
+        train(Network.dense([2, 2, 2], seed=3), X, y, **fast(batches=1, average=f))
+        for f in (0.0, 0.7)
+    ]
     for one, other in zip(runs[0].network.blocks, runs[1].network.blocks, strict=True):
         np.testing.assert_allclose(one.theta, other.theta, rtol=1e-15)
 
@@ -500,12 +594,18 @@ def tiles(samples: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @objectives
 @pytest.mark.parametrize("tie_break", ["l2", "none"])
-@pytest.mark.parametrize("notation", ["6x6-mean2-conv2-3", "6x6-mean2-conv2b-3", "6x6-conv3-mean2-3"])
-def test_fixed_means_and_tied_kernels_are_kept_exactly(notation: str, tie_break: str, objective: str) -> None:
+@pytest.mark.parametrize(
+    "notation", ["6x6-mean2-conv2-3", "6x6-mean2-conv2b-3", "6x6-conv3-mean2-3"]
+)
+def test_fixed_means_and_tied_kernels_are_kept_exactly(
+    notation: str, tie_break: str, objective: str
+) -> None:
     X, y = tiles()
     network = Network.from_notation(notation, init="positive", seed=3)
     setup = Setup(limits=Limits(node_limit=20), target_gap=0.01, tie_break=tie_break)
-    settings = tiny(batches=2, batch_size=12, objective=objective, setup=setup, max_sweeps=2, postprocess="end")
+    settings = tiny(
+        batches=2, batch_size=12, objective=objective, setup=setup, max_sweeps=2, postprocess="end"
+    )
     found = states(network, X, y, settings)
     for state in found:
         assert state.network.notation == notation
@@ -524,7 +624,9 @@ def test_fixed_blocks_below_the_first_trained_one_take_no_programs(objective: st
     X, y = tiles()
     network = Network.from_notation("6x6-mean2-conv2-3", init="positive", seed=3)
     steps: list[Step] = []
-    found = states(network, X, y, tiny(batches=1, batch_size=12, max_sweeps=1, objective=objective), steps)
+    found = states(
+        network, X, y, tiny(batches=1, batch_size=12, max_sweeps=1, objective=objective), steps
+    )
     (record,) = found[-1].records
     # The last layer, the inputs of the last layer, the kernel.
     assert record.programs == (1 if objective == "margin" else 3) + 12 + 1
@@ -539,7 +641,9 @@ def test_class_weights_decide_what_rare_classes_cost() -> None:
     X = np.clip(rng.normal([0.4, 0.6], 0.12, (60, 2)) + 0.12 * y[:, None] * [1, -1], 0, None)
     network = Network.dense([2, 2], seed=0)
     plain, weighted = (
-        train(network, X, y, **fast(batches=1, batch_size=60, max_sweeps=1, class_weight=class_weight))
+        train(
+            network, X, y, **fast(batches=1, batch_size=60, max_sweeps=1, class_weight=class_weight)
+        )
         for class_weight in (None, {1: 30.0})
     )
     assert weights(plain.network) != weights(weighted.network)
@@ -571,14 +675,21 @@ def test_trials_choose_by_samples_outside_the_first_batch() -> None:
     networks, data, settings = _trial_data()
     told: list[tuple[int, float]] = []
     with Workers(1) as workers:
-        trials = choose_initialization(networks, data, settings, workers, lambda *told_of: told.append(told_of))
+        trials = choose_initialization(
+            networks, data, settings, workers, lambda *told_of: told.append(told_of)
+        )
         again = choose_initialization(networks, data, settings, workers)
     with Workers(2) as workers:
         parallel = choose_initialization(networks, data, settings, workers)
     rest = np.r_[0:10, 30:60]
     expected = []
     for network in networks:
-        trained = train(network, data.X, data.y, **fast(batches=1, batch_size=20, first_sample=10, objective="margin"))
+        trained = train(
+            network,
+            data.X,
+            data.y,
+            **fast(batches=1, batch_size=20, first_sample=10, objective="margin"),
+        )
         expected.append(share_right(trained.network, data.X[rest], data.y[rest]))
     assert trials.scores == again.scores == parallel.scores == tuple(expected)
     assert len(set(expected)) > 1
@@ -605,11 +716,20 @@ def test_trials_need_networks_and_samples_to_judge_by() -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 5), st.integers(0, 9), st.integers(0, 3), st.integers(1, 3))
+@given(
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.integers(0, 9),
+    st.integers(0, 3),
+    st.integers(1, 3),
+)
 def test_members_have_images_and_a_seed_of_their_own(
     members: int, batches: int, batch_size: int, seed: int, first: int, epochs: int
 ) -> None:
-    settings = tiny(batches=batches, batch_size=batch_size, seed=seed, first_sample=first, epochs=epochs)
+    settings = tiny(
+        batches=batches, batch_size=batch_size, seed=seed, first_sample=first, epochs=epochs
+    )
     found = [member_settings(settings, member) for member in range(members)]
     assert found[0] == settings
     assert len({own.seed for own in found}) == members
@@ -617,7 +737,9 @@ def test_members_have_images_and_a_seed_of_their_own(
     samples = first + members * batches * batch_size
     seen = np.concatenate([np.unique(sample_order(samples, own)) for own in found])
     assert sorted(seen) == list(range(first, samples))
-    assert derived_seed(seed, 0) == seed and derived_seed(seed, 1) == derived_seed(seed, 1) != derived_seed(seed, 2)
+    assert derived_seed(seed, 0) == seed and derived_seed(seed, 1) == derived_seed(
+        seed, 1
+    ) != derived_seed(seed, 2)
 
 
 @objectives
@@ -625,16 +747,23 @@ def test_members_are_runs_of_their_own(objective: str) -> None:
     X, y = bars(40)
     networks = [Network.dense([16, 2, 2], seed=seed) for seed in (5, 6, 7)]
     data = TrainingData.of(networks[0], X, y)
-    settings = tiny(batches=1, batch_size=10, max_sweeps=2, objective=objective, postprocess="end", average=0.5)
+    settings = tiny(
+        batches=1, batch_size=10, max_sweeps=2, objective=objective, postprocess="end", average=0.5
+    )
     own = [member_settings(settings, member) for member in range(3)]
     found = []
     for n_jobs in (1, 2):
         with Workers(n_jobs) as workers:
             found.append(list(train_members(networks, data, own, workers)))
     with Workers(1) as workers:
-        alone = [run(network, data, of_member, workers) for network, of_member in zip(networks, own, strict=True)]
+        alone = [
+            run(network, data, of_member, workers)
+            for network, of_member in zip(networks, own, strict=True)
+        ]
     for trained in found:
-        assert [weights(member.network) for member in trained] == [weights(member.network) for member in alone]
+        assert [weights(member.network) for member in trained] == [
+            weights(member.network) for member in alone
+        ]
         assert all(same_records(one, other) for one, other in zip(trained, alone, strict=True))
     assert len({b"".join(weights(member.network)) for member in alone}) == 3
 
@@ -644,17 +773,28 @@ def test_presets_are_options_of_training() -> None:
     chosen = preset("goebbels2021")
     options = {**dict(chosen.options), "batches": 2, "batch_size": 8, "n_jobs": 1, "node_limit": 50}
     trained = train(Network.dense([2, 2, 2], init=chosen.init, seed=3), X, y, **options)
-    assert trained.network.decision == "nearest" and {record.batch for record in trained.history} == {1, 2}
+    assert trained.network.decision == "nearest" and {
+        record.batch for record in trained.history
+    } == {1, 2}
     assert chosen is PRESETS["goebbels2021"] and chosen.init == "uniform"
-    expected = {"objective": "l1", "class_weight": None, "tie_break": "none", "average": 0.0, "postprocess": "batch"}
+    expected = {
+        "objective": "l1",
+        "class_weight": None,
+        "tie_break": "none",
+        "average": 0.0,
+        "postprocess": "batch",
+    }
     expected |= {"ridge": 0.0, "weight_decay": 0.0, "trust_offset": 0.01}
     assert expected.items() <= chosen.options.items()
 
 
 @pytest.mark.parametrize(
-    ("batches", "epochs", "decay"), [(1, 20, 0.1), (10, 20, 0.1), (20, 10, 0.05), (150, 1, 0.01), (600, 1, 0.01)]
+    ("batches", "epochs", "decay"),
+    [(1, 20, 0.1), (10, 20, 0.1), (20, 10, 0.05), (150, 1, 0.01), (600, 1, 0.01)],
 )
-def test_the_number_of_batches_decides_epochs_and_decay(batches: int, epochs: int, decay: float) -> None:
+def test_the_number_of_batches_decides_epochs_and_decay(
+    batches: int, epochs: int, decay: float
+) -> None:
     settings = Settings(batches=batches)
     assert (settings.n_epochs, settings.total_batches) == (epochs, epochs * batches)
     assert settings.decay == settings.regularized_setup.weight_decay == pytest.approx(decay)
@@ -680,7 +820,9 @@ def test_one_class_is_learned_by_l1_alone() -> None:
 @objectives
 def test_networks_decide_as_they_were_trained(objective: str) -> None:
     X, y = blobs()
-    trained = train(Network.dense([2, 2, 2], seed=3), X, y, **fast(objective=objective, postprocess="end"))
+    trained = train(
+        Network.dense([2, 2, 2], seed=3), X, y, **fast(objective=objective, postprocess="end")
+    )
     assert trained.network.decision == {"l1": "nearest", "margin": "largest"}[objective]
     assert trained.network.accuracy(X, y) > 0.9
 
@@ -697,15 +839,35 @@ GOOD_X, GOOD_Y = blobs(8)
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"X": _with(GOOD_X, 3, 1, np.nan)}, DataError, "training sample 3 has the value nan at input 1"),
-        ({"X": _with(GOOD_X, 3, 1, np.inf)}, DataError, "training sample 3 has the value inf at input 1"),
-        ({"X": _with(GOOD_X, 2, 0, -0.5)}, DataError, r"training sample 2 has the value -0\.5 at input 0.*scale"),
-        ({"X": GOOD_X[:, :1]}, DataError, r"takes 2 inputs, but the training data have shape \(8, 1\)"),
+        (
+            {"X": _with(GOOD_X, 3, 1, np.nan)},
+            DataError,
+            "training sample 3 has the value nan at input 1",
+        ),
+        (
+            {"X": _with(GOOD_X, 3, 1, np.inf)},
+            DataError,
+            "training sample 3 has the value inf at input 1",
+        ),
+        (
+            {"X": _with(GOOD_X, 2, 0, -0.5)},
+            DataError,
+            r"training sample 2 has the value -0\.5 at input 0.*scale",
+        ),
+        (
+            {"X": GOOD_X[:, :1]},
+            DataError,
+            r"takes 2 inputs, but the training data have shape \(8, 1\)",
+        ),
         ({"X": GOOD_X[0]}, DataError, "takes 2 inputs"),
         ({"X": np.zeros((0, 2)), "y": []}, DataError, "0 training samples and 0 labels"),
         ({"X": []}, DataError, r"shape \(0,\)"),
         ({"X": GOOD_X[:5]}, DataError, "5 training samples and 8 labels"),
-        ({"y": np.append(GOOD_Y[:-1], 7)}, DataError, "label .*7.* is none of the network's 2 classes"),
+        (
+            {"y": np.append(GOOD_Y[:-1], 7)},
+            DataError,
+            "label .*7.* is none of the network's 2 classes",
+        ),
         ({"y": np.array(["0"] * 8)}, DataError, "label"),
         ({"X_test": GOOD_X}, DataError, "test data need both samples and labels"),
         ({"y_test": GOOD_Y}, DataError, "test data need both samples and labels"),
@@ -726,8 +888,16 @@ GOOD_X, GOOD_Y = blobs(8)
         ({"trust_factor": -0.1}, OptionError, r"trust_factor is -0\.1"),
         ({"trust_offset": np.nan}, OptionError, "trust_offset is nan"),
         ({"tolerance": -1.0}, OptionError, r"tolerance is -1\.0"),
-        ({"postprocess": "x"}, OptionError, "postprocess 'x' is unknown; choose none, batch, end, all"),
-        ({"tie_break": "nearest"}, OptionError, "tie_break 'nearest' is unknown; choose l2, l1, none"),
+        (
+            {"postprocess": "x"},
+            OptionError,
+            "postprocess 'x' is unknown; choose none, batch, end, all",
+        ),
+        (
+            {"tie_break": "nearest"},
+            OptionError,
+            "tie_break 'nearest' is unknown; choose l2, l1, none",
+        ),
         ({"objective": "hinge"}, OptionError, "objective 'hinge' is unknown; choose l1, margin"),
         ({"epochs": 0}, OptionError, "epochs is 0"),
         ({"epochs": True}, OptionError, "epochs is True"),
@@ -746,8 +916,16 @@ GOOD_X, GOOD_Y = blobs(8)
         ({"class_weight": {0: 1.0, 1: 0.0}}, OptionError, r"class_weight is 0\.0"),
         ({"class_weight": {0: "2"}}, OptionError, "class_weight is '2'"),
         ({"class_weight": {7: 2.0}}, DataError, "label .*7.* is none of the network's 2 classes"),
-        ({"class_weight": "balanced", "objective": "margin"}, OptionError, "class_weight is for the objective l1, not margin"),
-        ({"class_weight": 2.0, "objective": "margin"}, OptionError, "class_weight is for the objective l1, not margin"),
+        (
+            {"class_weight": "balanced", "objective": "margin"},
+            OptionError,
+            "class_weight is for the objective l1, not margin",
+        ),
+        (
+            {"class_weight": 2.0, "objective": "margin"},
+            OptionError,
+            "class_weight is for the objective l1, not margin",
+        ),
         ({"formulation": "tight"}, OptionError, "'tight' is unknown"),
         ({"solver": "scip"}, OptionError, "'scip' is unknown"),
         ({"time_limit": 0.0}, OptionError, "time_limit"),
@@ -756,11 +934,21 @@ GOOD_X, GOOD_Y = blobs(8)
         ({"target_gap": -1.0}, OptionError, r"target_gap is -1\.0"),
         ({"ridge": -0.1}, OptionError, r"ridge is -0\.1"),
         ({"ridge": float("nan")}, OptionError, "ridge is nan"),
-        ({"weight_decay": 0.1, "ridge": 0.0}, OptionError, r"weight_decay is 0\.1, but the ridge it belongs to is 0"),
-        ({"weight_decay": 1.5}, OptionError, r"weight_decay is 1\.5; it must be a number from 0 to 1"),
+        (
+            {"weight_decay": 0.1, "ridge": 0.0},
+            OptionError,
+            r"weight_decay is 0\.1, but the ridge it belongs to is 0",
+        ),
+        (
+            {"weight_decay": 1.5},
+            OptionError,
+            r"weight_decay is 1\.5; it must be a number from 0 to 1",
+        ),
     ],
 )
-def test_bad_input_is_named(changes: dict[str, Any], error: type[LayermilpError], words: str) -> None:
+def test_bad_input_is_named(
+    changes: dict[str, Any], error: type[LayermilpError], words: str
+) -> None:
     arguments = fast(**{"X": GOOD_X, "y": GOOD_Y, "batches": 1, "batch_size": 4, **changes})
     with pytest.raises(error, match=words) as caught:
         train(Network.dense([2, 2, 2], seed=1), **arguments)

@@ -1,4 +1,5 @@
-"""Envelopes, their linear programs, and the tree search, against brute force and against the solvers' own search."""
+"""Envelopes, their linear programs, and the tree search, against brute force and against the
+solvers' own search."""
 
 from __future__ import annotations
 
@@ -16,7 +17,16 @@ from scipy import sparse
 
 from layermilp import Status
 from layermilp.formulations import ReluRegression
-from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, EnvelopeLp, PrimalLp, envelope_lp
+from layermilp.formulations.envelope import (
+    FIRES,
+    OPEN,
+    SILENT,
+    DualLp,
+    Envelope,
+    EnvelopeLp,
+    PrimalLp,
+    envelope_lp,
+)
 from layermilp.layerwise import solve as solving
 from layermilp.layerwise import tree as trees
 from layermilp.layerwise.solve import Setup, _Search, solve_relu
@@ -66,10 +76,14 @@ def _random(seed: int, samples: int, inputs: int, reach: float = 1.0) -> ReluReg
 
 @settings(deadline=None, max_examples=200)
 @given(relu_problems(), SEEDS)
-def test_an_open_row_is_underestimated_and_a_decided_one_is_not(problem: ReluRegression, seed: int) -> None:
+def test_an_open_row_is_underestimated_and_a_decided_one_is_not(
+    problem: ReluRegression, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     decided = _decisions(problem, rng)
-    envelope = Envelope.of(problem.targets, problem.interval[0], decided, price=float(rng.choice([1.0, 10.0])))
+    envelope = Envelope.of(
+        problem.targets, problem.interval[0], decided, price=float(rng.choice([1.0, 10.0]))
+    )
     for theta in _points(problem, rng):
         a, losses = problem.preactivation(theta), problem.losses(theta)
         values = envelope.at(a)
@@ -82,12 +96,16 @@ def test_an_open_row_is_underestimated_and_a_decided_one_is_not(problem: ReluReg
         low, high = problem.interval
         for r in np.flatnonzero(is_open & (problem.targets > 0.0) & (high > 0.0)):
             t = problem.targets[r]
-            assert values[r] == pytest.approx(max(t * (t - a[r]) / (t - min(low[r], 0.0)), a[r] - t), abs=1e-9)
+            assert values[r] == pytest.approx(
+                max(t * (t - a[r]) / (t - min(low[r], 0.0)), a[r] - t), abs=1e-9
+            )
 
 
 @settings(deadline=None, max_examples=100)
 @given(relu_problems(), SEEDS)
-def test_a_pattern_is_no_less_than_the_loss_and_equals_it_where_it_holds(problem: ReluRegression, seed: int) -> None:
+def test_a_pattern_is_no_less_than_the_loss_and_equals_it_where_it_holds(
+    problem: ReluRegression, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     pattern = rng.random(problem.n_rows) < 0.5
     envelope = Envelope.of_pattern(problem.targets, pattern)
@@ -102,7 +120,9 @@ def test_a_pattern_is_no_less_than_the_loss_and_equals_it_where_it_holds(problem
 @given(relu_problems(), SEEDS)
 def test_any_multipliers_give_a_linear_function_below(problem: ReluRegression, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    envelope = Envelope.of(problem.targets, problem.interval[0], _decisions(problem, rng), price=3.0)
+    envelope = Envelope.of(
+        problem.targets, problem.interval[0], _decisions(problem, rng), price=3.0
+    )
     multipliers = envelope.clipped(rng.normal(0.0, 2.0, problem.n_rows))
     constant = envelope.constants_of(multipliers, problem.constants).sum()
     slopes = multipliers @ problem.coefficients.toarray()
@@ -119,7 +139,9 @@ def test_both_programs_have_the_minimum_and_prove_it(problem: ReluRegression, se
     solvers = [WarmLp(program.matrix) for program in programs]
     # The second turn starts from the basis of the first.
     for _ in range(2):
-        envelope = Envelope.of(problem.targets, problem.interval[0], _decisions(problem, rng), price=2.0)
+        envelope = Envelope.of(
+            problem.targets, problem.interval[0], _decisions(problem, rng), price=2.0
+        )
         for program, solver in zip(programs, solvers, strict=True):
             answer = solver.solve(*program.numbers(envelope, problem.lower, problem.upper))
             assert answer is not None
@@ -127,7 +149,9 @@ def test_both_programs_have_the_minimum_and_prove_it(problem: ReluRegression, se
             slopes = multipliers @ h
             least = np.minimum(problem.lower * slopes, problem.upper * slopes).sum()
             bound = envelope.constants_of(multipliers, g).sum() + least
-            value = envelope.at(problem.preactivation(np.clip(theta, problem.lower, problem.upper))).sum()
+            value = envelope.at(
+                problem.preactivation(np.clip(theta, problem.lower, problem.upper))
+            ).sum()
             assert is_close(bound, value), (type(program), bound, value)
 
 
@@ -139,7 +163,9 @@ def test_the_program_with_fewer_rows_is_taken() -> None:
 @pytest.mark.parametrize("tie_break", ["l2", "none"])
 @settings(deadline=None, max_examples=60)
 @given(problem=relu_problems())
-def test_the_search_finds_the_optimum_of_brute_force(tie_break: str, problem: ReluRegression) -> None:
+def test_the_search_finds_the_optimum_of_brute_force(
+    tie_break: str, problem: ReluRegression
+) -> None:
     fit = solve_relu(problem, Setup(solver="highs", tie_break=tie_break))
     assert fit.status is Status.OPTIMAL
     assert is_close(fit.objective, brute_force(problem))
@@ -150,7 +176,9 @@ def test_the_search_finds_the_optimum_of_brute_force(tie_break: str, problem: Re
     ("seed", "samples", "inputs", "reach"),
     [(0, 30, 3, 1.0), (1, 60, 4, 0.5), (2, 12, 20, 0.2), (3, 60, 8, 0.3), (4, 15, 40, 0.05)],
 )
-def test_the_search_agrees_with_the_reference_form(seed: int, samples: int, inputs: int, reach: float) -> None:
+def test_the_search_agrees_with_the_reference_form(
+    seed: int, samples: int, inputs: int, reach: float
+) -> None:
     problem = _random(seed, samples, inputs, reach)
     found, plain = solve_relu(problem, Setup(solver="highs")), solve_relu(problem, Setup("paper"))
     assert found.status is Status.OPTIMAL and plain.status is Status.OPTIMAL
@@ -158,8 +186,11 @@ def test_the_search_agrees_with_the_reference_form(seed: int, samples: int, inpu
     assert is_close(found.objective, plain.objective)
 
 
-def test_the_search_agrees_with_the_solvers_on_recorded_programs(recorded: dict[str, ReluRegression]) -> None:
-    """Those of 50 samples in trust regions, and of a convolution, where the reduced program takes seconds at most."""
+def test_the_search_agrees_with_the_solvers_on_recorded_programs(
+    recorded: dict[str, ReluRegression],
+) -> None:
+    """Those of 50 samples in trust regions, and of a convolution, where the reduced program takes
+    seconds at most."""
     names = [name for name in recorded if "-50-batch3-" in name]
     assert len(names) >= 10
     for name in names:
@@ -171,7 +202,9 @@ def test_the_search_agrees_with_the_solvers_on_recorded_programs(recorded: dict[
 
 @settings(deadline=None, max_examples=60)
 @given(relu_problems(), SEEDS)
-def test_the_interior_point_method_finds_the_optimum_of_a_step(problem: ReluRegression, seed: int) -> None:
+def test_the_interior_point_method_finds_the_optimum_of_a_step(
+    problem: ReluRegression, seed: int
+) -> None:
     tree = Tree(problem, _Search(problem, Setup()))
     assume(tree.n_rows > 0)
     firing = np.random.default_rng(seed).random(tree.n_rows) < 0.5
@@ -185,7 +218,9 @@ def test_the_interior_point_method_finds_the_optimum_of_a_step(problem: ReluRegr
     assert abs(envelope.at(tree.h @ theta + tree.g).sum() - small) <= 1e-6 * max(1.0, small)
 
 
-def test_a_large_program_is_only_descended_within_a_node_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_program_is_only_descended_within_a_node_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     problem = _random(3, 60, 8)
     monkeypatch.setattr(trees, "LARGE", 0)
     limited = solve_relu(problem, Setup(solver="highs", limits=Limits(node_limit=5)))
@@ -195,17 +230,24 @@ def test_a_large_program_is_only_descended_within_a_node_limit(monkeypatch: pyte
 
 def test_a_node_limit_ends_the_search_with_a_bound() -> None:
     problem = _random(3, 60, 8)
-    limited = [solve_relu(problem, Setup(solver="highs", limits=Limits(node_limit=n))) for n in (1, 5, 5)]
+    limited = [
+        solve_relu(problem, Setup(solver="highs", limits=Limits(node_limit=n))) for n in (1, 5, 5)
+    ]
     assert [fit.status for fit in limited] == [Status.FEASIBLE_AT_LIMIT] * 3
     assert limited[0].nodes == solving.TREE_NODES and limited[1].nodes == 5 * solving.TREE_NODES
     assert limited[0].bound < limited[1].bound < limited[1].objective <= limited[0].objective
     # Repeatable.
-    assert np.array_equal(limited[1].parameters, limited[2].parameters) and limited[1].bound == limited[2].bound
+    assert (
+        np.array_equal(limited[1].parameters, limited[2].parameters)
+        and limited[1].bound == limited[2].bound
+    )
 
 
 def test_a_gap_ends_the_search() -> None:
     problem = _random(1, 60, 4, 0.5)
-    wide, proven = (solve_relu(problem, Setup(solver="highs", limits=Limits(gap=gap))) for gap in (0.3, None))
+    wide, proven = (
+        solve_relu(problem, Setup(solver="highs", limits=Limits(gap=gap))) for gap in (0.3, None)
+    )
     assert wide.status is Status.OPTIMAL_WITHIN_GAP and proven.status is Status.OPTIMAL
     assert wide.nodes < proven.nodes and wide.bound <= proven.objective + 1e-9
     assert wide.objective <= wide.bound / 0.7 + 1e-9
@@ -215,10 +257,14 @@ def test_the_solver_takes_over_where_the_search_is_long(monkeypatch: pytest.Monk
     problem, programs = _random(1, 60, 4, 0.5), []
     expected = solve_relu(problem, Setup(solver="highs")).objective
     monkeypatch.setattr(solving, "MOST_TREE_NODES", 3)
-    monkeypatch.setattr(solving, "solve", lambda program, *rest: programs.append(program) or solve(program, *rest))
+    monkeypatch.setattr(
+        solving, "solve", lambda program, *rest: programs.append(program) or solve(program, *rest)
+    )
     fit = solve_relu(problem, Setup(solver="highs", tie_break="none"))
     assert fit.status is Status.OPTIMAL and is_close(fit.objective, expected)
-    assert programs[0].is_mip and is_close(check(programs[0], programs[0].start).objective, problem.loss(programs[0].start[:5]))
+    assert programs[0].is_mip and is_close(
+        check(programs[0], programs[0].start).objective, problem.loss(programs[0].start[:5])
+    )
 
 
 def test_a_program_that_fails_is_left_to_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,14 +275,18 @@ def test_a_program_that_fails_is_left_to_the_solver(monkeypatch: pytest.MonkeyPa
     assert asked and fit.status is Status.OPTIMAL and is_close(fit.objective, expected)
 
 
-@pytest.mark.parametrize("solver", [name for name in ("highs", "cplex", "gurobi") if missing(name) is None])
+@pytest.mark.parametrize(
+    "solver", [name for name in ("highs", "cplex", "gurobi") if missing(name) is None]
+)
 @pytest.mark.parametrize("formulation", ["reduced", "paper"])
 def test_an_objective_target_ends_the_search(solver: str, formulation: str) -> None:
     problem = _random(1, 40, 4, 0.5)
     best = solve_relu(problem, Setup()).objective
     target = 1.02 * best
     assert problem.loss(problem.start) > target
-    fit = solve_relu(problem, Setup(formulation, solver, Limits(objective_target=target), tie_break="none"))
+    fit = solve_relu(
+        problem, Setup(formulation, solver, Limits(objective_target=target), tie_break="none")
+    )
     assert fit.status is Status.FEASIBLE_AT_LIMIT
     assert best - 1e-6 <= fit.objective <= target + 1e-9
     assert fit.bound <= best + 1e-6

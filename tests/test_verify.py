@@ -12,7 +12,18 @@ from layermilp.cli import main
 QUIET = ["--data", "digits", "--quiet"]
 RUNS = {
     "layerwise": ["--net", "64-4-10", "--batches", "2", "--epochs", "2", "--jobs", "1"],
-    "committee": ["--net", "64-4-10", "--batches", "2", "--epochs", "1", "--committee", "3", "--jobs", "1"],
+    "committee": [
+        "--net",
+        "64-4-10",
+        "--batches",
+        "2",
+        "--epochs",
+        "1",
+        "--committee",
+        "3",
+        "--jobs",
+        "1",
+    ],
     "integer": ["--method", "integer", "--samples", "60", "--hidden", "3", "--jobs", "1"],
     "hybrid": ["--method", "hybrid", "--samples", "80", "--rounds", "1", "--epochs", "2"],
     "smt": ["--method", "smt", "--samples", "50", "--net", "64-8-10"],
@@ -20,7 +31,9 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_what_a_run_claims_holds(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_run_claims_holds(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     assert main(["train", *RUNS[name], *QUIET, "--out", str(out)]) == 0
     summary = json.loads((out / "summary.json").read_text())
@@ -28,7 +41,11 @@ def test_what_a_run_claims_holds(name: str, tmp_path: Path, capsys: pytest.Captu
     assert main(["verify", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "all claims hold" in printed
-    claims = [key for key in summary if key.endswith("accuracy") and key not in ("start_accuracy", "stop_accuracy")]
+    claims = [
+        key
+        for key in summary
+        if key.endswith("accuracy") and key not in ("start_accuracy", "stop_accuracy")
+    ]
     assert len(claims) >= 2 and all(f"{claim} " in printed for claim in claims)
 
 
@@ -43,7 +60,11 @@ def test_what_does_not_hold_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line.endswith(": differs")] == ["test_accuracy"]
     assert lines[-1] == "1 of 4 claims do not hold"
-    for content, words in (("{", "is damaged"), ("[]", "holds no JSON object"), ("{}", "is not the summary of")):
+    for content, words in (
+        ("{", "is damaged"),
+        ("[]", "holds no JSON object"),
+        ("{}", "is not the summary of"),
+    ):
         path.write_text(content)
         assert main(["verify", str(out), "--data", "digits"]) == 2
         assert words in capsys.readouterr().err

@@ -1,4 +1,5 @@
-"""The directive ``command-help``: what ``layermilp WORDS --help`` prints when the pages are built."""
+"""The directive ``command-help``: what ``layermilp WORDS --help`` prints when the pages are
+built."""
 
 from __future__ import annotations
 
@@ -27,13 +28,19 @@ class CommandHelp(SphinxDirective):
         """Return the text."""
         words = [*(self.arguments[0].split() if self.arguments else []), "--help"]
         text = help_of(words)
-        return [nodes.literal_block(text, f"$ layermilp {' '.join(words)}\n\n{text}", language="none")]
+        return [
+            nodes.literal_block(text, f"$ layermilp {' '.join(words)}\n\n{text}", language="none")
+        ]
 
 
 def help_of(words: list[str]) -> str:
-    """Return what the command line prints for words with ``--help`` among them, as on a terminal of a fixed width."""
+    """Return what the command line prints for words with ``--help`` among them, as on a terminal of
+    a fixed width."""
     out = io.StringIO()
-    with mock.patch.dict(os.environ, {"COLUMNS": WIDTH, "NO_COLOR": "1"}), contextlib.redirect_stdout(out):
+    with (
+        mock.patch.dict(os.environ, {"COLUMNS": WIDTH, "NO_COLOR": "1"}),
+        contextlib.redirect_stdout(out),
+    ):
         with contextlib.suppress(SystemExit):
             main(words)
     return out.getvalue()

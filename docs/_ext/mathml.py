@@ -1,8 +1,8 @@
-"""Formulas as MathML, made when the pages are built: they need no internet, no script and no font of their own.
+"""Formulas as MathML, made when the pages are built: they need no internet, no script and no font
+of their own.
 
-A formula may end with ``\\tag{...}``, which becomes its number on the right. What docutils cannot translate is a warning that
-names the formula, and so an error where warnings are.
-"""
+A formula may end with ``\\tag{...}``, which becomes its number on the right. What docutils cannot
+translate is a warning that names the formula, and so an error where warnings are."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
     """Write a formula of its own, with its number."""
     number = TAG.search(node.astext())
     right = f'<span class="number">({html.escape(number[1])})</span>' if number else ""
-    translator.body.append(f'<div class="formula"><div>{_translated(node, as_block=True)}</div>{right}</div>\n')
+    translator.body.append(
+        f'<div class="formula"><div>{_translated(node, as_block=True)}</div>{right}</div>\n'
+    )
     raise nodes.SkipNode
 
 
@@ -42,12 +44,19 @@ def _translated(node: nodes.Element, as_block: bool) -> str:
     except MathError as error:
         logger.warning("%s in the formula %s", error, formula, location=node)
         return f"<code>{html.escape(formula)}</code>"
-    # Browsers stretch these to the height of their line, unless they are told not to; docutils tells them of brackets.
-    return re.sub(r"<mo(?: class=\"math(?:open|close)\")?>([{}‖])</mo>", r'<mo stretchy="false">\1</mo>', mathml)
+    # Browsers stretch these to the height of their line, unless they are told not to; docutils
+    # tells them of brackets.
+    return re.sub(
+        r"<mo(?: class=\"math(?:open|close)\")?>([{}‖])</mo>",
+        r'<mo stretchy="false">\1</mo>',
+        mathml,
+    )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the renderer, and take it."""
-    app.add_html_math_renderer("mathml", inline_renderers=(visit_inline, None), block_renderers=(visit_block, None))
+    app.add_html_math_renderer(
+        "mathml", inline_renderers=(visit_inline, None), block_renderers=(visit_block, None)
+    )
     app.config.html_math_renderer = "mathml"
     return {"parallel_read_safe": True, "parallel_write_safe": True}

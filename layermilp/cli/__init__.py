@@ -1,4 +1,5 @@
-"""The command line. Every command only translates arguments into library calls and prints what comes back."""
+"""The command line. Every command only translates arguments into library calls and prints what
+comes back."""
 
 from __future__ import annotations
 
@@ -25,9 +26,18 @@ TRAINERS: dict[str, options.Command] = {
 """What trains, by ``--method``."""
 
 COMMANDS: dict[str, tuple[options.Command, str]] = {
-    "train": (lambda arguments: TRAINERS[arguments.method](arguments), "train a network or a committee"),
-    "dump-programs": (dump_programs, "write the programs of a training run as files for other solvers"),
-    "postprocess": (models.postprocess, "fit the last layer of a saved network to a complete training set"),
+    "train": (
+        lambda arguments: TRAINERS[arguments.method](arguments),
+        "train a network or a committee",
+    ),
+    "dump-programs": (
+        dump_programs,
+        "write the programs of a training run as files for other solvers",
+    ),
+    "postprocess": (
+        models.postprocess,
+        "fit the last layer of a saved network to a complete training set",
+    ),
     "evaluate": (models.evaluate, "print the accuracy of a saved network"),
     "verify": (verify, "recompute what a run claims, and say where it differs"),
     "report": (report, "write a page with figures on one run or several"),
@@ -41,7 +51,8 @@ COMMANDS: dict[str, tuple[options.Command, str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0, 1 without an answer, 2 for a refused input, 130 when interrupted."""
+    """Run the command line; return the exit code: 0, 1 without an answer, 2 for a refused input,
+    130 when interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         resumed = options.resumed(words)
@@ -52,7 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LayermilpError as error:
         return _refused(str(error), error)
     except MemoryError as error:
-        return _refused(f"not enough memory{f': {error}' if str(error) else ''}; use a smaller net or batch", error)
+        return _refused(
+            f"not enough memory{f': {error}' if str(error) else ''}; use a smaller net or batch",
+            error,
+        )
     except BrokenPipeError:
         # Whoever read the output has gone; there is nobody to tell.
         sys.stderr.close()

@@ -19,7 +19,10 @@ def export(arguments: argparse.Namespace) -> int:
     title = format_of(arguments.out).title
     model = load_model(arguments.model)
     path = export_model(model, arguments.out, dtype=arguments.dtype)
-    print(f"net             {model.notation}\nformat          {title}, {arguments.dtype}\nwritten         {path}")
+    print(
+        f"net             {model.notation}\nformat          {title}, {arguments.dtype}\nwritten   "
+        f"      {path}"
+    )
     return 0
 
 
@@ -34,16 +37,25 @@ def import_(arguments: argparse.Namespace) -> int:
         net=arguments.net,
     )
     path = network.save(arguments.out)
-    shown = ", ".join(map(str, network.classes[:10].tolist())) + (", ..." if network.n_outputs > 10 else "")
-    print(f"net             {network.notation}\nclasses         {shown}\ndecision        {network.decision}")
+    shown = ", ".join(map(str, network.classes[:10].tolist())) + (
+        ", ..." if network.n_outputs > 10 else ""
+    )
+    print(
+        f"net             {network.notation}\nclasses         {shown}\ndecision        "
+        f"{network.decision}"
+    )
     print(f"written         {path}")
     return 0
 
 
 def labels(texts: list[str] | None) -> NDArray[Any] | None:
-    """Return labels as numbers if all of them are whole numbers as they are written by default, else as texts."""
+    """Return labels as numbers if all of them are whole numbers as they are written by default,
+    else as texts."""
     if texts is None:
         return None
-    if all(text.removeprefix("-").isdecimal() and len(text) < 19 and str(int(text)) == text for text in texts):
+    if all(
+        text.removeprefix("-").isdecimal() and len(text) < 19 and str(int(text)) == text
+        for text in texts
+    ):
         return np.array([int(text) for text in texts])
     return np.array(texts)

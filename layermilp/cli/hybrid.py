@@ -1,4 +1,5 @@
-"""The command ``train --method hybrid``: a network of scikit-learn's, trained by turns of gradient descent and solver."""
+"""The command ``train --method hybrid``: a network of scikit-learn's, trained by turns of gradient
+descent and solver."""
 
 from __future__ import annotations
 
@@ -70,7 +71,12 @@ class _Run:
         chosen: IntArray,
         directory: RunDirectory | None,
     ) -> None:
-        self.arguments, self.settings, self.data, self.directory = arguments, settings, data, directory
+        self.arguments, self.settings, self.data, self.directory = (
+            arguments,
+            settings,
+            data,
+            directory,
+        )
         self.X, self.y = data.X_train[chosen], data.classes[data.y_train[chosen]]
         self.trainee = SklearnTrainee(model, self.y)
         self.records: list[Record] = []
@@ -82,7 +88,9 @@ class _Run:
             # One thread for linear algebra, whose rounding may depend on their number.
             with terminated_like_interrupted(), Workers(1):
                 progress.show(f"round 1/{self.settings.rounds} · gradient")
-                for record in training(self.trainee, Data.of(self.X, self.y, None, self.settings.seed), self.settings):
+                for record in training(
+                    self.trainee, Data.of(self.X, self.y, None, self.settings.seed), self.settings
+                ):
                     self.records.append(record)
                     progress.note(_line(record))
                     begun, follows = divmod(len(self.records), len(KINDS))
@@ -96,7 +104,9 @@ class _Run:
     def write(self, interrupted: bool) -> None:
         """Write what was learned so far, if there is something, and a directory for it."""
         if self.directory is not None and self.records:
-            self.directory.write(self.trainee.network(), map(asdict, self.records), self.summary(interrupted))
+            self.directory.write(
+                self.trainee.network(), map(asdict, self.records), self.summary(interrupted)
+            )
 
     @property
     def kept(self) -> str:
@@ -129,7 +139,9 @@ class _Run:
 def model_of(arguments: argparse.Namespace, seed: int) -> MLPClassifier:
     """Return the network, not yet trained."""
     if arguments.optimizer not in OPTIMIZERS:
-        raise OptionError(f"optimizer {arguments.optimizer!r} is unknown; choose {', '.join(OPTIMIZERS)}")
+        raise OptionError(
+            f"optimizer {arguments.optimizer!r} is unknown; choose {', '.join(OPTIMIZERS)}"
+        )
     rate, size = arguments.learning_rate, arguments.batch_size
     if not is_number(rate) or rate <= 0.0:
         raise OptionError(f"learning_rate is {rate!r}; it must be a number above 0")
@@ -137,17 +149,26 @@ def model_of(arguments: argparse.Namespace, seed: int) -> MLPClassifier:
     for value in arguments.hidden:
         check_whole("hidden", value, 1)
     return MLPClassifier(
-        arguments.hidden, solver=arguments.optimizer, learning_rate_init=rate, batch_size=size, random_state=seed
+        arguments.hidden,
+        solver=arguments.optimizer,
+        learning_rate_init=rate,
+        batch_size=size,
+        random_state=seed,
     )
 
 
 def _line(record: Record) -> str:
     """Return a line about a stage."""
-    judged = f"validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
+    judged = (
+        f"validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
+    )
     if record.kind == "gradient":
         return f"round {record.round}: {record.epochs} epochs of gradient descent, {judged}"
     undone = ", worse on the validation samples and undone" if record.undone else f", {judged}"
-    return f"round {record.round}: solver, {record.start_objective:g} to {record.objective:g} samples wrong{undone}"
+    return (
+        f"round {record.round}: solver, {record.start_objective:g} to {record.objective:g} "
+        f"samples wrong{undone}"
+    )
 
 
 def report(summary: dict[str, Any]) -> str:
@@ -155,9 +176,11 @@ def report(summary: dict[str, Any]) -> str:
     test = "none" if summary["test_accuracy"] is None else f"{summary['test_accuracy']:.4f}"
     lines = [
         f"net             {summary['net']} on {summary['samples']:,} samples of {summary['data']}",
-        f"train accuracy  {summary['train_accuracy']:.4f} (samples used {summary['seen_accuracy']:.4f})",
+        f"train accuracy  {summary['train_accuracy']:.4f} (samples used "
+        f"{summary['seen_accuracy']:.4f})",
         f"test accuracy   {test}",
-        f"rounds          {summary['rounds_done']} of the solver, {summary['rounds_undone']} undone; "
+        f"rounds          {summary['rounds_done']} of the solver, {summary['rounds_undone']} "
+        "undone; "
         f"{summary['epochs_done']} epochs of gradient descent",
         f"wall time       {summary['wall_seconds']:.1f} s",
     ]

@@ -27,7 +27,9 @@ def train_integer(arguments: argparse.Namespace) -> int:
     settings = Settings(**{name: getattr(arguments, name) for name in OPTIONS})
     workers = Workers(arguments.jobs, arguments.backend, arguments.address)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
-    with Progress(quiet=arguments.quiet, verbose=arguments.verbose, limit=settings.time_limit) as progress:
+    with Progress(
+        quiet=arguments.quiet, verbose=arguments.verbose, limit=settings.time_limit
+    ) as progress:
         data = load(arguments, None, progress.note)
         progress.note(f"data: {data.source}")
         chosen = chosen_samples(data, arguments.samples, settings.seed)
@@ -67,7 +69,10 @@ class _Run:
             with terminated_like_interrupted(), workers:
                 for trained in training(X, y, self.settings, workers):
                     self.trained = trained
-                    line = f"{trained.programs} programs, accuracy {trained.accuracy:.3f}, objective {trained.objective:g}"
+                    line = (
+                        f"{trained.programs} programs, accuracy {trained.accuracy:.3f}, objective "
+                        f"{trained.objective:g}"
+                    )
                     self.progress.show(line, trained.share)
                     if self.arguments.verbose:
                         self.progress.note(line)
@@ -78,7 +83,9 @@ class _Run:
     def write(self, interrupted: bool) -> None:
         """Write what was learned so far, if there is something, and a directory for it."""
         if self.directory is not None and self.trained is not None:
-            self.directory.write(self.trained.network, map(asdict, self.trained.history), self.summary(interrupted))
+            self.directory.write(
+                self.trained.network, map(asdict, self.trained.history), self.summary(interrupted)
+            )
 
     @property
     def kept(self) -> str:
@@ -88,11 +95,18 @@ class _Run:
     def summary(self, interrupted: bool) -> dict[str, Any]:
         """Return the content of ``summary.json``."""
         assert self.trained is not None  # there is one if there is a summary
-        return summary(self.arguments, self.settings, self.data, self.chosen, self.trained, interrupted)
+        return summary(
+            self.arguments, self.settings, self.data, self.chosen, self.trained, interrupted
+        )
 
 
 def summary(
-    arguments: argparse.Namespace, settings: Settings, data: Dataset, chosen: IntArray, trained: Trained, interrupted: bool
+    arguments: argparse.Namespace,
+    settings: Settings,
+    data: Dataset,
+    chosen: IntArray,
+    trained: Trained,
+    interrupted: bool,
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``."""
     network = trained.network
@@ -133,9 +147,12 @@ def report(found: dict[str, Any], trained: Trained) -> str:
         test = f"{found['test_accuracy']:.4f} (majority class {found['test_majority']:.4f})"
     proof = "the optimum" if found["proven_optimal"] else f"bound {found['objective_bound']:g}"
     lines = [
-        f"net             {found['net']} on {found['samples']:,} samples of {found['data']}, weights from "
-        f"-{found['bound']} to {found['bound']} in {found['bytes']:,} bytes ({found['weight_type']})",
-        f"train accuracy  {found['train_accuracy']:.4f} (majority class {found['train_majority']:.4f})",
+        f"net             {found['net']} on {found['samples']:,} samples of {found['data']}, "
+        "weights from "
+        f"-{found['bound']} to {found['bound']} in {found['bytes']:,} bytes "
+        f"({found['weight_type']})",
+        f"train accuracy  {found['train_accuracy']:.4f} (majority class "
+        f"{found['train_majority']:.4f})",
         f"test accuracy   {test}",
         f"{found['objective']:15} {found['objective_value']:g} ({proof})",
         f"programs        {found['programs_solved']:,} solved, {found['nodes']:,} nodes",
@@ -143,7 +160,11 @@ def report(found: dict[str, Any], trained: Trained) -> str:
     ]
     if trained.least_neurons is not None:
         count = trained.network.n_hidden
-        proof = "the fewest" if count == trained.least_neurons else f"at least {trained.least_neurons} are needed"
+        proof = (
+            "the fewest"
+            if count == trained.least_neurons
+            else f"at least {trained.least_neurons} are needed"
+        )
         lines.insert(3, f"neurons         {count} ({proof})")
     if found["interrupted"]:
         lines.append("interrupted: these are the best weights so far")

@@ -27,7 +27,10 @@ def postprocess(arguments: argparse.Namespace) -> int:
     """Fit the last layer anew on the complete training set, and write the model."""
     model = load_model(arguments.model)
     if isinstance(model, IntegerNetwork):
-        raise NetworkError(f"{arguments.model} holds an integer network; post-processing is for networks of ReLU blocks")
+        raise NetworkError(
+            f"{arguments.model} holds an integer network; post-processing is for networks of ReLU "
+            "blocks"
+        )
     require_writable(Path(arguments.out))
     data = load(arguments, model.n_inputs, to_stderr)
     to_stderr(f"data: {data.source}")
@@ -38,14 +41,18 @@ def postprocess(arguments: argparse.Namespace) -> int:
 
         def watch(done: int, total: int) -> None:
             of = f"member {len(fitted) + 1}/{len(members)} · " if len(members) > 1 else ""
-            progress.show(f"{of}program {done}/{total}", (len(fitted) + done / total) / len(members))
+            progress.show(
+                f"{of}program {done}/{total}", (len(fitted) + done / total) / len(members)
+            )
 
         for member in members:
             fitted.append(_fitted(member, data, arguments, watch))
     model = Committee(fitted) if isinstance(model, Committee) else fitted[0]
     seconds, after = time.perf_counter() - began, accuracies(model, data)
     path = model.save(arguments.out)
-    print(f"net             {model.notation} on {data.name}, {len(data.X_train):,} training samples")
+    print(
+        f"net             {model.notation} on {data.name}, {len(data.X_train):,} training samples"
+    )
     for part in before:
         if before[part] is not None:
             print(f"{part + ' accuracy':16}{before[part]:.4f} before, {after[part]:.4f} after")
@@ -54,7 +61,10 @@ def postprocess(arguments: argparse.Namespace) -> int:
 
 
 def _fitted(
-    network: Network, data: Dataset, arguments: argparse.Namespace, watch: Callable[[int, int], None]
+    network: Network,
+    data: Dataset,
+    arguments: argparse.Namespace,
+    watch: Callable[[int, int], None],
 ) -> Network:
     return fit_again(
         network,
@@ -74,7 +84,8 @@ def _fitted(
 
 
 def accuracies(model: Model, data: Dataset) -> dict[str, float | None]:
-    """Return the accuracy on the training part, and on the test part where there is one, else None."""
+    """Return the accuracy on the training part, and on the test part where there is one, else
+    None."""
     found: dict[str, float | None] = {}
     for name, X, y in (("train", data.X_train, data.y_train), ("test", data.X_test, data.y_test)):
         found[name] = None
@@ -91,8 +102,14 @@ def evaluate(arguments: argparse.Namespace) -> int:
     data = load(arguments, model.n_inputs, to_stderr)
     found = accuracies(model, data)
     if arguments.json:
-        result: dict[str, Any] = {"model": str(arguments.model), "net": model.notation, "data": data.name}
-        print(json.dumps(result | {f"{part}_accuracy": accuracy for part, accuracy in found.items()}))
+        result: dict[str, Any] = {
+            "model": str(arguments.model),
+            "net": model.notation,
+            "data": data.name,
+        }
+        print(
+            json.dumps(result | {f"{part}_accuracy": accuracy for part, accuracy in found.items()})
+        )
         return 0
     print(f"{model.notation} on {data.source}")
     for part, X in (("train", data.X_train), ("test", data.X_test)):

@@ -40,23 +40,37 @@ Described = tuple[str, dict[str, Any], Program]
 def dump_programs(arguments: argparse.Namespace) -> int:
     """Write the programs and their index."""
     if arguments.method not in METHODS:
-        raise OptionError(f"dump-programs is for the methods {', '.join(METHODS)}, not {arguments.method}")
+        raise OptionError(
+            f"dump-programs is for the methods {', '.join(METHODS)}, not {arguments.method}"
+        )
     if arguments.format not in WRITERS:
         raise OptionError(f"format {arguments.format!r} is unknown; choose {', '.join(WRITERS)}")
     directory = empty_directory(Path(arguments.out))
-    with Progress(getattr(arguments, "batch", 1), quiet=arguments.quiet, verbose=arguments.verbose) as progress:
+    with Progress(
+        getattr(arguments, "batch", 1), quiet=arguments.quiet, verbose=arguments.verbose
+    ) as progress:
         with terminated_like_interrupted():
             properties, programs = METHODS[arguments.method](arguments, progress)
             entries = [_written(directory, arguments.format, *described) for described in programs]
-    index = {"method": arguments.method, **properties, "layermilp_version": __version__, "programs": entries}
+    index = {
+        "method": arguments.method,
+        **properties,
+        "layermilp_version": __version__,
+        "programs": entries,
+    }
     text = json.dumps(index, indent=2, allow_nan=False) + "\n"
     write_atomically(directory / INDEX, lambda file: file.write(text.encode()))
     integers = sum(entry["integers"] > 0 for entry in entries)
-    print(f"written         {directory}/: {INDEX} and {len(entries):,} programs, {integers:,} of them mixed-integer")
+    print(
+        f"written         {directory}/: {INDEX} and {len(entries):,} programs, {integers:,} of "
+        "them mixed-integer"
+    )
     return 0
 
 
-def _written(directory: Path, suffix: str, name: str, properties: dict[str, Any], program: Program) -> dict[str, Any]:
+def _written(
+    directory: Path, suffix: str, name: str, properties: dict[str, Any], program: Program
+) -> dict[str, Any]:
     """Write a program; return its entry of the index."""
     path = WRITERS[suffix](program, directory / f"{name}.{suffix}")
     return {
@@ -66,17 +80,26 @@ def _written(directory: Path, suffix: str, name: str, properties: dict[str, Any]
         "columns": program.n_columns,
         "integers": int(program.integrality.sum()),
         "nonzeros": int(program.matrix.nnz),
-        "start_objective": None if program.start is None else check(program, program.start).objective,
+        "start_objective": None
+        if program.start is None
+        else check(program, program.start).objective,
     }
 
 
-def _layerwise(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[str, Any], Iterator[Described]]:
+def _layerwise(
+    arguments: argparse.Namespace, progress: Progress
+) -> tuple[dict[str, Any], Iterator[Described]]:
     """Return what is known of the run, and the programs of one of its sweeps."""
     for option in ("committee", "init_trials"):
         if getattr(arguments, option) != 1:
-            raise OptionError(f"{option} is {getattr(arguments, option)}; dump-programs trains one network, leave it out")
+            raise OptionError(
+                f"{option} is {getattr(arguments, option)}; dump-programs trains one network, "
+                "leave it out"
+            )
     settings = settings_of(arguments)
-    selection = Selection(arguments.batch, arguments.sweep, arguments.kind, arguments.layer, arguments.input_samples)
+    selection = Selection(
+        arguments.batch, arguments.sweep, arguments.kind, arguments.layer, arguments.input_samples
+    )
     network = Network.from_notation(arguments.net, init=arguments.init, seed=settings.seed)
     selection.check(network, settings)
     data = load(arguments, network.n_inputs, progress.note)
@@ -86,14 +109,21 @@ def _layerwise(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[
     is_reference = FORMULATIONS[settings.setup.formulation].is_reference
     if settings.ridge and not is_reference:
         progress.note(
-            f"the run fits hidden layers by ridge regression (ridge {settings.ridge:g}); written are the mixed-integer "
+            f"the run fits hidden layers by ridge regression (ridge {settings.ridge:g}); written "
+            "are the mixed-integer "
             "programs of the same regressions, which --ridge 0 solves"
         )
 
     def programs() -> Iterator[Described]:
         with Workers(arguments.jobs, arguments.backend, arguments.address) as workers:
-            for found in sweep_programs(network, checked, settings, selection, workers, progress.on_step):
-                yield f"layer{found.layer}-{found.kind}-{found.number}", _properties(found), found.program
+            for found in sweep_programs(
+                network, checked, settings, selection, workers, progress.on_step
+            ):
+                yield (
+                    f"layer{found.layer}-{found.kind}-{found.number}",
+                    _properties(found),
+                    found.program,
+                )
 
     return {
         "data": data.name,
@@ -116,12 +146,19 @@ def _properties(found: SweepProgram) -> dict[str, Any]:
     return {**common, "neurons": list(found.neurons)}
 
 
-def _integer(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[str, Any], Iterator[Described]]:
+def _integer(
+    arguments: argparse.Namespace, progress: Progress
+) -> tuple[dict[str, Any], Iterator[Described]]:
     """Return what is known of the whole network's program, and the program."""
-    settings = integer.Settings(**{name: getattr(arguments, name) for name in ("hidden", "bound", "objective", "seed")})
+    settings = integer.Settings(
+        **{name: getattr(arguments, name) for name in ("hidden", "bound", "objective", "seed")}
+    )
     for name in ("neurons", "batch_size"):
         if getattr(arguments, name) != getattr(settings, name):
-            raise OptionError(f"{name} is {getattr(arguments, name)}; one program is of all neurons and samples, leave it out")
+            raise OptionError(
+                f"{name} is {getattr(arguments, name)}; one program is of all neurons and "
+                "samples, leave it out"
+            )
     data = load(arguments, None, progress.note)
     progress.note(f"data: {data.source}")
     chosen = chosen_samples(data, arguments.samples, settings.seed)
@@ -137,7 +174,9 @@ def _integer(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[st
     }, iter([("network", {"kind": "network"}, program)])
 
 
-def _hybrid(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[str, Any], Iterator[Described]]:
+def _hybrid(
+    arguments: argparse.Namespace, progress: Progress
+) -> tuple[dict[str, Any], Iterator[Described]]:
     """Return what is known of the run, and the last layer's program of one of its rounds."""
     settings = hybrid.Settings(**{name: getattr(arguments, name) for name in cli_hybrid.OPTIONS})
     model = cli_hybrid.model_of(arguments, settings.seed)
@@ -147,7 +186,10 @@ def _hybrid(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[str
     X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
     with Workers(1):
         program = hybrid.round_program(
-            SklearnTrainee(model, y), hybrid.Data.of(X, y, None, settings.seed), settings, arguments.round
+            SklearnTrainee(model, y),
+            hybrid.Data.of(X, y, None, settings.seed),
+            settings,
+            arguments.round,
         )
     return {
         "data": data.name,
@@ -159,7 +201,9 @@ def _hybrid(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[str
     }, iter([("last-layer", {"kind": "last-layer"}, program)])
 
 
-METHODS: dict[str, Callable[[argparse.Namespace, Progress], tuple[dict[str, Any], Iterator[Described]]]] = {
+METHODS: dict[
+    str, Callable[[argparse.Namespace, Progress], tuple[dict[str, Any], Iterator[Described]]]
+] = {
     "layerwise": _layerwise,
     "integer": _integer,
     "hybrid": _hybrid,

@@ -33,4 +33,6 @@ def _judged(run: Reported, arguments: argparse.Namespace) -> Reported:
         return replace(run, judged=Judged.of(run.model, data))
     except DataError as error:
         to_stderr(f"{run.name}: {error}; its page shows no predictions")
-        return replace(run, note=f"its data were not to be had, so no predictions are shown: {error}")
+        return replace(
+            run, note=f"its data were not to be had, so no predictions are shown: {error}"
+        )

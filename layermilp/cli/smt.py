@@ -30,7 +30,9 @@ def train_smt(arguments: argparse.Namespace) -> int:
     settings = Settings(**{name: getattr(arguments, name) for name in OPTIONS})
     network = None if arguments.net is None else Network.from_notation(arguments.net)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
-    with Progress(quiet=arguments.quiet, verbose=arguments.verbose, limit=settings.time_limit) as progress:
+    with Progress(
+        quiet=arguments.quiet, verbose=arguments.verbose, limit=settings.time_limit
+    ) as progress:
         data = load(arguments, None if network is None else network.n_inputs, progress.note)
         progress.note(f"data: {data.source}")
         network = network or Network.dense([data.n_inputs, 8, data.n_classes])
@@ -40,7 +42,9 @@ def train_smt(arguments: argparse.Namespace) -> int:
             directory.begin(arguments.argv)
         X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
         with terminated_like_interrupted():
-            outcome = run(network, X, y, settings, watch=lambda stage: progress.show(f"stage {stage}"))
+            outcome = run(
+                network, X, y, settings, watch=lambda stage: progress.show(f"stage {stage}")
+            )
         for stage in outcome.stages if arguments.verbose else ():
             progress.note(f"{stage.name}: {stage.said}, {stage.seconds:.1f} s")
     found = summary(arguments, settings, network, data, chosen, outcome)
@@ -83,7 +87,9 @@ def summary(
     }
     if outcome.network is None:
         return found
-    found["train_accuracy"] = outcome.network.accuracy(data.X_train[chosen], data.classes[data.y_train[chosen]])
+    found["train_accuracy"] = outcome.network.accuracy(
+        data.X_train[chosen], data.classes[data.y_train[chosen]]
+    )
     if data.X_test is not None and data.y_test is not None:
         found["test_accuracy"] = outcome.network.accuracy(data.X_test, data.classes[data.y_test])
         found["test_majority"] = float(np.bincount(data.y_test).max() / len(data.y_test))
@@ -93,14 +99,18 @@ def summary(
 def report(found: dict[str, Any]) -> str:
     """Return what is printed at the end."""
     lines = [
-        f"net             {found['net']} on {found['samples']:,} samples of {found['data']}, {found['n_weights']:,} weights",
+        f"net             {found['net']} on {found['samples']:,} samples of {found['data']}, "
+        f"{found['n_weights']:,} weights",
         f"verdict         {found['verdict']}{_by(found)}",
     ]
     if found["train_accuracy"] is not None:
         test = "none"
         if found["test_accuracy"] is not None:
             test = f"{found['test_accuracy']:.4f} (majority class {found['test_majority']:.4f})"
-        exactly = f"majority class {found['train_majority']:.4f}; least lead {found['least_lead']:.3g}, exact"
+        exactly = (
+            f"majority class {found['train_majority']:.4f}; least lead {found['least_lead']:.3g}, "
+            "exact"
+        )
         lines += [
             f"train accuracy  {found['train_accuracy']:.4f} ({exactly})",
             f"test accuracy   {test}",

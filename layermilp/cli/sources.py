@@ -1,4 +1,5 @@
-"""The commands ``solvers`` and ``data``: what programs are solved with, and what they are made from."""
+"""The commands ``solvers`` and ``data``: what programs are solved with, and what they are made
+from."""
 
 from __future__ import annotations
 
@@ -38,13 +39,16 @@ def data(arguments: argparse.Namespace) -> int:
     found = load(arguments, None, to_stderr)
     n_test = 0 if found.X_test is None else len(found.X_test)
     print(
-        f"{found.source}\n{len(found.X_train):,} training and {n_test:,} test samples, {found.n_inputs} inputs, "
+        f"{found.source}\n{len(found.X_train):,} training and {n_test:,} test samples, "
+        f"{found.n_inputs} inputs, "
         f"{found.n_classes} classes"
     )
     return 0
 
 
-def load(arguments: argparse.Namespace, n_inputs: int | None, report: Callable[[str], None]) -> Dataset:
+def load(
+    arguments: argparse.Namespace, n_inputs: int | None, report: Callable[[str], None]
+) -> Dataset:
     """Load the data that the arguments name."""
     return datasets.load(
         arguments.data,
@@ -56,24 +60,35 @@ def load(arguments: argparse.Namespace, n_inputs: int | None, report: Callable[[
 
 
 def origin(arguments: argparse.Namespace, data: Dataset) -> dict[str, Any]:
-    """Return what a summary says of the data: name and source for people, and what `load_again` finds them by."""
+    """Return what a summary says of the data: name and source for people, and what `load_again`
+    finds them by."""
     named = arguments.data
     if named == "auto":
         named = "mnist" if data.name == "mnist" else "digits"
     elif named not in datasets.NAMES:
         named = str(Path(named).expanduser().resolve())
-    directory = None if arguments.data_dir is None else str(Path(arguments.data_dir).expanduser().resolve())
+    directory = (
+        None if arguments.data_dir is None else str(Path(arguments.data_dir).expanduser().resolve())
+    )
     found = {"data": named, "data_dir": directory, "label_column": arguments.label_column}
     return {"data": data.name, "data_source": data.source, "data_options": found}
 
 
 def load_again(
-    arguments: argparse.Namespace, summary: Mapping[str, Any], n_inputs: int | None, report: Callable[[str], None]
+    arguments: argparse.Namespace,
+    summary: Mapping[str, Any],
+    n_inputs: int | None,
+    report: Callable[[str], None],
 ) -> Dataset:
     """Load the data of a run by its summary; what the arguments name wins."""
     kept = summary.get("data_options")
-    found = {"data": summary.get("data"), "data_dir": None, "label_column": "label"} | (kept if isinstance(kept, dict) else {})
-    named = {name: getattr(arguments, name) or found[name] for name in ("data", "data_dir", "label_column")}
+    found = {"data": summary.get("data"), "data_dir": None, "label_column": "label"} | (
+        kept if isinstance(kept, dict) else {}
+    )
+    named = {
+        name: getattr(arguments, name) or found[name]
+        for name in ("data", "data_dir", "label_column")
+    }
     if not all(value is None or isinstance(value, str) for value in named.values()):
         raise DataError(f"the summary names no data but {named}; name them with --data")
     return load(argparse.Namespace(**named), n_inputs, report)

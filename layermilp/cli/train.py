@@ -47,9 +47,12 @@ MOST_MEMBERS = 10_000
 """Of a committee, and most initializations to try."""
 
 SECONDS_BETWEEN_WRITES = 2.0
-"""What a run that is killed may lose: a summary takes the accuracy on all images, longer than many a batch."""
+"""What a run that is killed may lose: a summary takes the accuracy on all images, longer than many
+a batch."""
 
-OPTIONS = tuple(entry.name for entry in fields(Settings) if entry.name not in ("setup", "first_sample"))
+OPTIONS = tuple(
+    entry.name for entry in fields(Settings) if entry.name not in ("setup", "first_sample")
+)
 """Settings that are options of the command line under their own names."""
 
 
@@ -60,10 +63,16 @@ def train(arguments: argparse.Namespace) -> int:
         check_whole(option, getattr(arguments, option), 1, MOST_MEMBERS)
     network = Network.from_notation(arguments.net, init=arguments.init, seed=settings.seed)
     n_weights = sum(block.parameters.index.size for block in network.blocks)
-    check_size(len(network.blocks), n_weights * max(arguments.committee, arguments.init_trials), "the committee")
+    check_size(
+        len(network.blocks),
+        n_weights * max(arguments.committee, arguments.init_trials),
+        "the committee",
+    )
     workers = Workers(arguments.jobs, arguments.backend, arguments.address)
     directory = RunDirectory(arguments.out) if arguments.out is not None else None
-    with Progress(settings.total_batches, quiet=arguments.quiet, verbose=arguments.verbose) as progress:
+    with Progress(
+        settings.total_batches, quiet=arguments.quiet, verbose=arguments.verbose
+    ) as progress:
         data = load(arguments, network.n_inputs, progress.note)
         progress.note(f"data: {data.source}")
         classes = output_classes(network, data)
@@ -135,11 +144,17 @@ class _Run:
         """Take up the newest checkpoint of a resumed run."""
         if self.directory is None:
             return
-        template = self._candidate(0).with_decision(self.settings.objective_for(self._candidate(0), data.y).decision)
-        self.digest = digest_of([member_settings(self.settings, i) for i in range(self.size)], template, data)
+        template = self._candidate(0).with_decision(
+            self.settings.objective_for(self._candidate(0), data.y).decision
+        )
+        self.digest = digest_of(
+            [member_settings(self.settings, i) for i in range(self.size)], template, data
+        )
         if not self.arguments.is_resumed:
             return
-        found = self.directory.restored(lambda file: Checkpoint.from_file(file, template), self.progress.note)
+        found = self.directory.restored(
+            lambda file: Checkpoint.from_file(file, template), self.progress.note
+        )
         if found is None:
             self.progress.note("no batch was over; the run begins anew")
             return
@@ -150,7 +165,8 @@ class _Run:
         self.progress.note(f"goes on after batch {sum(state.batch for state in self.states)}")
 
     def _keep(self) -> None:
-        """Write a checkpoint; the first one of a new run takes the place of what the directory had."""
+        """Write a checkpoint; the first one of a new run takes the place of what the directory
+        had."""
         if self.directory is not None:
             seconds = time.perf_counter() - self.began
             checkpoint = Checkpoint(self.digest, tuple(self.states), tuple(self.scores), seconds)
@@ -174,7 +190,9 @@ class _Run:
     def _initial(self, member: int, data: TrainingData, workers: Workers) -> Network:
         """Return the initial network of a member, chosen among trials if these are asked for."""
         settings, n_trials = member_settings(self.settings, member), self.arguments.init_trials
-        candidates = [self._candidate(derived_seed(settings.seed, trial)) for trial in range(n_trials)]
+        candidates = [
+            self._candidate(derived_seed(settings.seed, trial)) for trial in range(n_trials)
+        ]
         if n_trials == 1:
             return candidates[0]
         trials = choose_initialization(
@@ -182,7 +200,9 @@ class _Run:
             data,
             settings,
             workers,
-            lambda number, score: self.progress.note(f"initialization {number}/{n_trials}: accuracy {score:.3f}"),
+            lambda number, score: self.progress.note(
+                f"initialization {number}/{n_trials}: accuracy {score:.3f}"
+            ),
         )
         self.scores.append(tuple(trials.scores))
         self.progress.note(f"initialization {trials.chosen + 1} of {n_trials} goes on")
@@ -190,7 +210,9 @@ class _Run:
 
     def _candidate(self, seed: int) -> Network:
         """Return an initial network."""
-        return Network.from_notation(self.arguments.net, init=self.arguments.init, seed=seed).with_classes(self.classes)
+        return Network.from_notation(
+            self.arguments.net, init=self.arguments.init, seed=seed
+        ).with_classes(self.classes)
 
     def _train_one(self, data: TrainingData, workers: Workers) -> None:
         begin = self.states[0] if self.states else None
@@ -215,7 +237,9 @@ class _Run:
         self.progress.show(f"member {done + 1}/{self.size}")
         for trained in train_members(networks, alone, settings, workers):
             self.members.append(
-                _Member(trained.network, trained.history, trained.tally, self.settings.total_batches)
+                _Member(
+                    trained.network, trained.history, trained.tally, self.settings.total_batches
+                )
             )
             self.states.append(self._ended(trained))
             self._keep()
@@ -226,7 +250,10 @@ class _Run:
             )
             ended = len(self.members)
             self.progress.note(f"member {ended}/{self.size}{scores}, {trained.seconds:.1f} s")
-            self.progress.show(f"member {min(ended + 1, self.size)}/{self.size}", (ended - done) / (self.size - done))
+            self.progress.show(
+                f"member {min(ended + 1, self.size)}/{self.size}",
+                (ended - done) / (self.size - done),
+            )
             if len(self.members) < self.size:
                 self.write(interrupted=True)
 
@@ -235,7 +262,16 @@ class _Run:
         last = trained.history[-1]
         accuracies = last.batch_accuracy, last.seen_accuracy, last.test_accuracy
         mean, total = WeightAverage(self.settings.average), self.settings.total_batches
-        return State(trained.network, trained.network, total, True, mean, trained.history, trained.tally, *accuracies)
+        return State(
+            trained.network,
+            trained.network,
+            total,
+            True,
+            mean,
+            trained.history,
+            trained.tally,
+            *accuracies,
+        )
 
     @property
     def model(self) -> Model:
@@ -292,7 +328,9 @@ class _Run:
             "epochs": settings.n_epochs,
             "weight_decay": settings.decay,
             "solver": setup.solver,
-            "solver_version": ", ".join(f"{SOLVERS[name].title} {SOLVERS[name].version()}" for name in calls),
+            "solver_version": ", ".join(
+                f"{SOLVERS[name].title} {SOLVERS[name].version()}" for name in calls
+            ),
             "solver_calls": calls,
             "formulation": setup.formulation,
             "tie_break": setup.tie_break,
@@ -304,7 +342,12 @@ class _Run:
             "interrupted": interrupted,
             "sweeps": sum(len(member.records) for member in self.members),
             "batch_accuracy": float(
-                np.mean([self._accuracy(m.network, batch) for m, batch in zip(self.members, batches, strict=True)])
+                np.mean(
+                    [
+                        self._accuracy(m.network, batch)
+                        for m, batch in zip(self.members, batches, strict=True)
+                    ]
+                )
             ),
             "seen_accuracy": self._accuracy(self.model, seen),
             "train_accuracy": found["train"],
@@ -322,22 +365,32 @@ class _Run:
         """Return what is printed at the end."""
         summary = self.summary(interrupted)
         test = "none" if summary["test_accuracy"] is None else f"{summary['test_accuracy']:.4f}"
-        calls = ", ".join(f"{name} {count:,}" for name, count in summary["solver_calls"].items()) or "none"
+        calls = (
+            ", ".join(f"{name} {count:,}" for name, count in summary["solver_calls"].items())
+            or "none"
+        )
         lines = [
             f"net             {summary['net']} on {summary['data']}",
-            f"train accuracy  {summary['train_accuracy']:.4f} (last batch {summary['batch_accuracy']:.4f}, "
+            f"train accuracy  {summary['train_accuracy']:.4f} (last batch "
+            f"{summary['batch_accuracy']:.4f}, "
             f"all images seen {summary['seen_accuracy']:.4f})",
             f"test accuracy   {test}",
-            f"programs        {summary['programs_solved']:,} solved: {summary['programs_optimal']:,} optimal within the gap, "
+            f"programs        {summary['programs_solved']:,} solved: "
+            f"{summary['programs_optimal']:,} optimal within the gap, "
             f"{summary['programs_at_limit']:,} at a limit, largest gap {summary['largest_gap']:.2g}"
             + (f", {summary['programs_failed']:,} failed" if summary["programs_failed"] else ""),
             f"solver calls    {calls}",
-            f"wall time       {summary['wall_seconds']:.1f} s, {summary['sweeps']} sweeps in {summary['batches_done']} batches",
+            f"wall time       {summary['wall_seconds']:.1f} s, {summary['sweeps']} sweeps in "
+            f"{summary['batches_done']} batches",
         ]
         if self.settings.setup.limits.time_limit is not None and summary["programs_at_limit"]:
-            lines.append("repeatable      not for certain: programs were stopped, and a time limit was set")
+            lines.append(
+                "repeatable      not for certain: programs were stopped, and a time limit was set"
+            )
         if self.directory is not None:
-            lines.append(f"written         {self.directory.path}/: model.npz, history.jsonl, summary.json")
+            lines.append(
+                f"written         {self.directory.path}/: model.npz, history.jsonl, summary.json"
+            )
         if interrupted:
             lines.append("interrupted: these are the best weights so far")
         return "\n".join(lines)
@@ -356,7 +409,8 @@ class Keeper(Protocol):
 
 @contextmanager
 def keeping(run: Keeper) -> Iterator[None]:
-    """Where an error ends a run, write what was learned so far, and say in a note to the error what is left."""
+    """Where an error ends a run, write what was learned so far, and say in a note to the error what
+    is left."""
     try:
         yield
     except (LayermilpError, MemoryError, OSError) as error:
@@ -369,10 +423,15 @@ def keeping(run: Keeper) -> Iterator[None]:
 
 
 def kept_model(directory: RunDirectory | None, has_learned: bool) -> str:
-    """Return what is left of a run without checkpoints, in words; nothing if nothing was learned."""
+    """Return what is left of a run without checkpoints, in words; nothing if nothing was
+    learned."""
     if not has_learned:
         return ""
-    return "without --out nothing is kept" if directory is None else f"{directory.model} holds what was learned so far"
+    return (
+        "without --out nothing is kept"
+        if directory is None
+        else f"{directory.model} holds what was learned so far"
+    )
 
 
 @contextmanager
@@ -385,7 +444,9 @@ def terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler)
 
 
-def used_samples(n_samples: int, settings: Settings, last_batches: Sequence[int]) -> tuple[list[IntArray], IntArray]:
+def used_samples(
+    n_samples: int, settings: Settings, last_batches: Sequence[int]
+) -> tuple[list[IntArray], IntArray]:
     """Return the samples of every member's last batch, and all that any member has seen.
 
     Parameters
@@ -406,13 +467,15 @@ def used_samples(n_samples: int, settings: Settings, last_batches: Sequence[int]
 
 
 def output_classes(network: Network, data: Dataset) -> Any:
-    """Return the labels of the network's outputs: 0, 1, ... where that holds all labels of the data, else these."""
+    """Return the labels of the network's outputs: 0, 1, ... where that holds all labels of the
+    data, else these."""
     numbers = np.arange(network.n_outputs)
     if data.classes.dtype.kind in "iu" and np.isin(data.classes, numbers).all():
         return numbers
     if len(data.classes) != network.n_outputs:
         raise NetworkError(
-            f"the net {network.notation} has {network.n_outputs} outputs, but {data.name} has {len(data.classes)} classes; "
+            f"the net {network.notation} has {network.n_outputs} outputs, but {data.name} has "
+            f"{len(data.classes)} classes; "
             f"end --net with {len(data.classes)}"
         )
     return data.classes

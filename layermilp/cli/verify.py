@@ -1,4 +1,5 @@
-"""The command ``verify``: what a run claims in ``summary.json``, recomputed from its model and the data."""
+"""The command ``verify``: what a run claims in ``summary.json``, recomputed from its model and the
+data."""
 
 from __future__ import annotations
 
@@ -41,17 +42,24 @@ def verify(arguments: argparse.Namespace) -> int:
         claims = {name: _number(summary[name]) for name in found}
     except DAMAGE as error:
         told = shortened(error)
-        raise ModelFileError(f"{path.with_name('summary.json')} is not the summary of {path}: {told}") from error
+        raise ModelFileError(
+            f"{path.with_name('summary.json')} is not the summary of {path}: {told}"
+        ) from error
     different = 0
     for name, value in found.items():
         holds = _equal(claims[name], value)
         different += not holds
-        print(f"{name:16} {_shown(claims[name])} claimed, {_shown(value)} recomputed{'' if holds else ': differs'}")
+        print(
+            f"{name:16} {_shown(claims[name])} claimed, {_shown(value)} "
+            f"recomputed{'' if holds else ': differs'}"
+        )
     print("all claims hold" if not different else f"{different} of {len(found)} claims do not hold")
     return DIFFERENT if different else 0
 
 
-def recomputed(summary: dict[str, Any], last_batches: list[int], model: Model, data: Dataset) -> dict[str, float | None]:
+def recomputed(
+    summary: dict[str, Any], last_batches: list[int], model: Model, data: Dataset
+) -> dict[str, float | None]:
     """Return what the claims of a summary should be.
 
     Parameters
@@ -71,7 +79,9 @@ def recomputed(summary: dict[str, Any], last_batches: list[int], model: Model, d
     if method == "layerwise":
         return found | _of_batches(summary, last_batches, model, data)
     count = int(summary["samples"])
-    chosen = chosen_samples(data, None if count == len(data.X_train) else count, int(summary["seed"]))
+    chosen = chosen_samples(
+        data, None if count == len(data.X_train) else count, int(summary["seed"])
+    )
     X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
     if method == "hybrid":
         return found | {"seen_accuracy": model.accuracy(X, y)}
@@ -87,7 +97,9 @@ def recomputed(summary: dict[str, Any], last_batches: list[int], model: Model, d
     return found
 
 
-def _of_batches(summary: dict[str, Any], last_batches: list[int], model: Model, data: Dataset) -> dict[str, float | None]:
+def _of_batches(
+    summary: dict[str, Any], last_batches: list[int], model: Model, data: Dataset
+) -> dict[str, float | None]:
     settings = Settings(
         batches=int(summary["batches"]),
         batch_size=int(summary["batch_size"]),

@@ -1,4 +1,5 @@
-"""Adult, the census data of Kohavi and Becker (1996) from UCI: does a person earn more than 50,000 a year?"""
+"""Adult, the census data of Kohavi and Becker (1996) from UCI: does a person earn more than 50,000
+a year?"""
 
 from __future__ import annotations
 
@@ -11,7 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from layermilp.datasets.dataset import Dataset, FloatArray, Part, assemble
-from layermilp.datasets.remote import ENVIRONMENT_VARIABLE, Download, Remote, Report, fetch, named_directory
+from layermilp.datasets.remote import (
+    ENVIRONMENT_VARIABLE,
+    Download,
+    Remote,
+    Report,
+    fetch,
+    named_directory,
+)
 from layermilp.errors import ChecksumError, DataError
 
 ADULT = Remote(
@@ -19,7 +27,10 @@ ADULT = Remote(
     title="Adult",
     size="6 MB",
     mirrors=("https://archive.ics.uci.edu/ml/machine-learning-databases/adult/",),
-    advice=f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has adult.data and adult.test",
+    advice=(
+        f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has adult.data "
+        "and adult.test"
+    ),
 )
 
 TRAIN, TEST = "adult.data", "adult.test"
@@ -74,8 +85,9 @@ def load_adult(
 ) -> Dataset:
     """Load Adult from where it is at hand, else download it into the cache.
 
-    The 8 categorical attributes become one input for every value that the training part has (a missing value, ``?``, is one
-    too), the 6 numeric ones are scaled to [0, 1] by their range in the training part; test values beyond it are cut.
+    The 8 categorical attributes become one input for every value that the training part has (a
+    missing value, ``?``, is one too), the 6 numeric ones are scaled to [0, 1] by their range in the
+    training part; test values beyond it are cut.
 
     Parameters
     ----------
@@ -91,7 +103,8 @@ def load_adult(
     Returns
     -------
     Dataset
-        32,561 training and 16,281 test samples, 108 inputs: numeric first, then the others attribute by attribute.
+        32,561 training and 16,281 test samples, 108 inputs: numeric first, then the others
+        attribute by attribute.
 
     Raises
     ------
@@ -105,7 +118,9 @@ def load_adult(
     directory, note = find(data_dir), ""
     if directory is None:
         directory, note = ADULT.cache(), " (downloaded now)"
-        fetch(ADULT, {name: pin.sha256 for name, pin in pinned.items()}, directory, download, report)
+        fetch(
+            ADULT, {name: pin.sha256 for name, pin in pinned.items()}, directory, download, report
+        )
     train, test = (_read(directory / name, pinned[name].content_sha256) for name in (TRAIN, TEST))
     encoding = _Encoding(train)
     parts = [encoding.part(rows, directory / name) for name, rows in ((TRAIN, train), (TEST, test))]
@@ -120,7 +135,9 @@ def find(data_dir: Path | None) -> Path | None:
     if data_dir is not None:
         found = _with_both(data_dir)
         if found is None:
-            raise DataError(f"{data_dir} has no files {TRAIN} and {TEST}, nor has its subfolder {ADULT.name}")
+            raise DataError(
+                f"{data_dir} has no files {TRAIN} and {TEST}, nor has its subfolder {ADULT.name}"
+            )
         return found
     named = named_directory()
     return (None if named is None else _with_both(named)) or _with_both(ADULT.cache())
@@ -145,7 +162,8 @@ def _read(path: Path, sha256: str) -> list[list[str]]:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise ChecksumError(
-            f"{path} is not the file of Adult: its content has the SHA-256 {found[:12]}..., expected {sha256[:12]}..."
+            f"{path} is not the file of Adult: its content has the SHA-256 {found[:12]}..., "
+            f"expected {sha256[:12]}..."
         )
     lines = content.decode("ascii").splitlines()
     return [row for row in csv.reader(lines, skipinitialspace=True) if row]
@@ -162,9 +180,12 @@ class _Encoding:
         self.values = [np.unique([row[i] for row in rows]) for i in self.categorical]
 
     def part(self, rows: list[list[str]], path: Path) -> Part:
-        """Return the rows of a file with their labels; those of the test file end in a full stop."""
+        """Return the rows of a file with their labels; those of the test file end in a full
+        stop."""
         labels = np.array([row[-1].rstrip(".") for row in rows])
-        return Part(self.inputs(rows), labels, str(path), lambda row, column: f"{path}: sample {row}")
+        return Part(
+            self.inputs(rows), labels, str(path), lambda row, column: f"{path}: sample {row}"
+        )
 
     def inputs(self, rows: list[list[str]]) -> FloatArray:
         """Return the inputs, shape ``(n, 108)``."""

@@ -1,4 +1,5 @@
-"""What a data set is, and the one way in which arrays from any source become one: checked, with labels encoded."""
+"""What a data set is, and the one way in which arrays from any source become one: checked, with
+labels encoded."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ IntArray = NDArray[np.int64]
 AnyArray = NDArray[Any]
 
 Place = Callable[[int, int | None], str]
-"""Words for a place in the source, given the sample's index and the feature's index (None: its label)."""
+"""Words for a place in the source, given the sample's index and the feature's index (None: its
+label)."""
 
 _EXACT_FLOATS = 2.0**53
 """From here on a float may stand for several whole numbers."""
@@ -52,7 +54,8 @@ class Dataset:
 
     @property
     def n_inputs(self) -> int:
-        """Number of features of a sample, which is the number of inputs that a network for these data has."""
+        """Number of features of a sample, which is the number of inputs that a network for these
+        data has."""
         return int(self.X_train.shape[1])
 
     @property
@@ -98,12 +101,18 @@ def assemble(name: str, source: str, train: Part, test: Part | None = None) -> D
     test_samples, test_labels = _checked(test)
     present, wanted = test_samples.shape[1], samples.shape[1]
     if present != wanted:
-        raise DataError(f"{test.title} has {present} features where {train.title} has {wanted}; both need the same")
-    return Dataset(name, samples, indices, test_samples, _encoded(test, test_labels, classes), classes, source)
+        raise DataError(
+            f"{test.title} has {present} features where {train.title} has {wanted}; both need the "
+            "same"
+        )
+    return Dataset(
+        name, samples, indices, test_samples, _encoded(test, test_labels, classes), classes, source
+    )
 
 
 def require_inputs(name: str, present: int, wanted: int | None) -> None:
-    """Raise `DataError` unless the data's number of features is what the network wants (None: anything)."""
+    """Raise `DataError` unless the data's number of features is what the network wants (None:
+    anything)."""
     if wanted is not None and wanted != present:
         raise DataError(f"the network wants {wanted} inputs, but {name} has {present}")
 
@@ -113,7 +122,8 @@ def _checked(part: Part) -> tuple[FloatArray, AnyArray]:
     labels = _plain_labels(part)
     if samples.shape[0] != labels.size:
         raise DataError(
-            f"{part.title} has {samples.shape[0]} samples but {labels.size} labels; it needs as many of both"
+            f"{part.title} has {samples.shape[0]} samples but {labels.size} labels; it needs as "
+            "many of both"
         )
     return samples, labels
 
@@ -121,26 +131,36 @@ def _checked(part: Part) -> tuple[FloatArray, AnyArray]:
 def _finite_samples(part: Part) -> FloatArray:
     samples = part.samples
     if samples.dtype.kind not in "biuf":
-        raise DataError(f"{part.title} holds values of type {samples.dtype}, which are not real numbers")
+        raise DataError(
+            f"{part.title} holds values of type {samples.dtype}, which are not real numbers"
+        )
     if samples.ndim < 2:
         raise DataError(
-            f"{part.title} needs a 2-D array with one sample a row; this one has {samples.ndim} dimension(s)"
+            f"{part.title} needs a 2-D array with one sample a row; this one has {samples.ndim} "
+            "dimension(s)"
         )
     if samples.size == 0:
         raise DataError(f"{part.title} is empty: its array has the shape {samples.shape}")
-    with np.errstate(over="ignore"):  # a long double too large for float64 becomes inf, which is refused below
+    with np.errstate(
+        over="ignore"
+    ):  # a long double too large for float64 becomes inf, which is refused below
         flat = samples.reshape(samples.shape[0], -1).astype(np.float64, copy=False)
     if not np.isfinite(flat).all():
         row, column = (int(index) for index in np.argwhere(~np.isfinite(flat))[0])
-        raise DataError(f"{part.place(row, column)} is {flat[row, column]}; every value must be a finite number")
+        raise DataError(
+            f"{part.place(row, column)} is {flat[row, column]}; every value must be a finite number"
+        )
     return flat
 
 
 def _plain_labels(part: Part) -> AnyArray:
-    """Return the labels as int64 or str, whichever type of whole numbers or text the source holds them in."""
+    """Return the labels as int64 or str, whichever type of whole numbers or text the source holds
+    them in."""
     labels = part.labels
     if labels.ndim != 1:
-        raise DataError(f"the labels of {part.title} need a 1-D array; this one has the shape {labels.shape}")
+        raise DataError(
+            f"the labels of {part.title} need a 1-D array; this one has the shape {labels.shape}"
+        )
     kind = labels.dtype.kind
     if kind == "U":
         return labels
@@ -148,13 +168,17 @@ def _plain_labels(part: Part) -> AnyArray:
         try:
             return np.char.decode(labels, "utf-8")
         except UnicodeDecodeError:
-            raise DataError(f"the labels of {part.title} are bytes that are not UTF-8 text") from None
+            raise DataError(
+                f"the labels of {part.title} are bytes that are not UTF-8 text"
+            ) from None
     if kind == "f":
         _require_whole(part)
     elif kind == "u":
         _require_no_overflow(part)
     elif kind not in "bi":
-        raise DataError(f"the labels of {part.title} have the type {labels.dtype}; use whole numbers or text")
+        raise DataError(
+            f"the labels of {part.title} have the type {labels.dtype}; use whole numbers or text"
+        )
     return labels.astype(np.int64)
 
 
@@ -164,27 +188,34 @@ def _require_whole(part: Part) -> None:
         wrong = ~((np.abs(labels) < _EXACT_FLOATS) & (labels == np.floor(labels)))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise DataError(f"{part.place(row, None)} is {labels[row]}; a label must be a whole number or text")
+        raise DataError(
+            f"{part.place(row, None)} is {labels[row]}; a label must be a whole number or text"
+        )
 
 
 def _require_no_overflow(part: Part) -> None:
     wrong = part.labels > np.uint64(np.iinfo(np.int64).max)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise DataError(f"{part.place(row, None)} is {part.labels[row]}, which is too large for a label (2^63 or more)")
+        raise DataError(
+            f"{part.place(row, None)} is {part.labels[row]}, which is too large for a label (2^63 "
+            "or more)"
+        )
 
 
 def _encoded(test: Part, labels: AnyArray, classes: AnyArray) -> IntArray:
     if labels.dtype.kind != classes.dtype.kind:
         raise DataError(
-            f"the labels of {test.title} are {_kind(labels)}, but those of the training part {_kind(classes)}"
+            f"the labels of {test.title} are {_kind(labels)}, but those of the training part "
+            f"{_kind(classes)}"
         )
     indices = np.minimum(np.searchsorted(classes, labels), classes.size - 1)
     unknown = classes[indices] != labels
     if unknown.any():
         row = int(np.argmax(unknown))
         raise DataError(
-            f"{test.place(row, None)} is {labels[row].item()!r}, a class that the training part does not have"
+            f"{test.place(row, None)} is {labels[row].item()!r}, a class that the training part "
+            "does not have"
         )
     return indices.astype(np.int64)
 

@@ -14,7 +14,8 @@ SMALL, LARGE = 64, 784
 
 
 def load_digits(n_inputs: int | None = None, note: str = "") -> Dataset:
-    """Load the digits at their own size of 8 x 8 (64 inputs, or None), or enlarged to MNIST's 28 x 28 (784 inputs).
+    """Load the digits at their own size of 8 x 8 (64 inputs, or None), or enlarged to MNIST's 28 x
+    28 (784 inputs).
 
     Parameters
     ----------
@@ -30,7 +31,8 @@ def load_digits(n_inputs: int | None = None, note: str = "") -> Dataset:
     """
     if n_inputs not in (None, SMALL, LARGE):
         raise DataError(
-            f"the network wants {n_inputs} inputs, but digits has {SMALL} (or {LARGE}, enlarged to 28 x 28)"
+            f"the network wants {n_inputs} inputs, but digits has {SMALL} (or {LARGE}, enlarged "
+            "to 28 x 28)"
         )
     from sklearn.datasets import load_digits as load_embedded
 
@@ -46,7 +48,8 @@ def load_digits(n_inputs: int | None = None, note: str = "") -> Dataset:
 
 
 def _enlarged(images: FloatArray) -> FloatArray:
-    """Draw every pixel as 3 x 3 pixels, within an empty frame of 2 pixels, as MNIST's digits have one too."""
+    """Draw every pixel as 3 x 3 pixels, within an empty frame of 2 pixels, as MNIST's digits have
+    one too."""
     drawn = np.kron(images.reshape(-1, 8, 8), np.ones((1, 3, 3)))
     return np.pad(drawn, ((0, 0), (2, 2), (2, 2))).reshape(-1, LARGE)
 

@@ -1,8 +1,8 @@
 """Reader for IDX files, the format of MNIST and its kin, raw or compressed with gzip.
 
-An IDX file is two zero bytes, one byte for the type of the values (8: unsigned bytes, the only type read here), one for
-the number of dimensions, the dimensions as big-endian 32-bit numbers, and the values.
-"""
+An IDX file is two zero bytes, one byte for the type of the values (8: unsigned bytes, the only type
+read here), one for the number of dimensions, the dimensions as big-endian 32-bit numbers, and the
+values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ TEST_LABELS = "t10k-labels-idx1-ubyte"
 FILE_NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 MAX_BYTES = 2**30
-"""Largest content that is read: more than any known data set in this format, less than a machine's memory."""
+"""Largest content that is read: more than any known data set in this format, less than a machine's
+memory."""
 
 _UNSIGNED_BYTES = 8
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -40,7 +41,8 @@ _CHUNK = 2**20
 
 
 def locate(directory: Path) -> dict[str, Path]:
-    """Return those of the four files that are in `directory`, raw or with ``.gz`` appended, by their raw names."""
+    """Return those of the four files that are in `directory`, raw or with ``.gz`` appended, by
+    their raw names."""
     found: dict[str, Path] = {}
     for name in FILE_NAMES:
         for candidate in (directory / name, directory / f"{name}.gz"):
@@ -66,18 +68,23 @@ def read_four(paths: Mapping[str, Path]) -> dict[str, ByteArray]:
     Raises
     ------
     DataError
-        If a file is damaged, or the numbers of images and labels, or the sizes of the images, differ.
+        If a file is damaged, or the numbers of images and labels, or the sizes of the images,
+        differ.
     """
     arrays = {name: read_idx(paths[name], 3 if "images" in name else 1) for name in FILE_NAMES}
     for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
         if len(arrays[images]) != len(arrays[labels]):
             raise _corrupt(
                 paths[labels],
-                f"it holds {len(arrays[labels])} labels for {len(arrays[images])} images in {paths[images]}",
+                f"it holds {len(arrays[labels])} labels for {len(arrays[images])} images in "
+                f"{paths[images]}",
             )
     train_size, test_size = arrays[TRAIN_IMAGES].shape[1:], arrays[TEST_IMAGES].shape[1:]
     if train_size != test_size:
-        raise _corrupt(paths[TEST_IMAGES], f"its images have the size {test_size}, those for training {train_size}")
+        raise _corrupt(
+            paths[TEST_IMAGES],
+            f"its images have the size {test_size}, those for training {train_size}",
+        )
     return arrays
 
 
@@ -99,7 +106,8 @@ def read_idx(path: Path, n_dimensions: int) -> ByteArray:
     Raises
     ------
     DataError
-        If the file cannot be read, or is not exactly such a file. No more memory is taken than its true content needs.
+        If the file cannot be read, or is not exactly such a file. No more memory is taken than its
+        true content needs.
     """
     try:
         with path.open("rb") as file:
@@ -117,8 +125,11 @@ def read_idx(path: Path, n_dimensions: int) -> ByteArray:
 
 def content_sha256(array: ByteArray) -> str:
     """Return the SHA-256 of the uncompressed IDX file that holds `array`."""
-    # The parser accepts one header for one shape and nothing after the values, so the array tells the whole content.
-    header = bytes([0, 0, _UNSIGNED_BYTES, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    # The parser accepts one header for one shape and nothing after the values, so the array tells
+    # the whole content.
+    header = bytes([0, 0, _UNSIGNED_BYTES, array.ndim]) + struct.pack(
+        f">{array.ndim}I", *array.shape
+    )
     digest = hashlib.sha256(header)
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
@@ -147,7 +158,9 @@ def _parse(content: BinaryIO, path: Path, n_dimensions: int) -> ByteArray:
     found = content.read(4)
     if found != magic:
         raise _corrupt(
-            path, f"it starts with {found.hex() or 'nothing'} instead of {magic.hex()}{_meaning(found, magic)}"
+            path,
+            f"it starts with {found.hex() or 'nothing'} instead of "
+            f"{magic.hex()}{_meaning(found, magic)}",
         )
     header = content.read(4 * n_dimensions)
     if len(header) < 4 * n_dimensions:
@@ -157,12 +170,17 @@ def _parse(content: BinaryIO, path: Path, n_dimensions: int) -> ByteArray:
     if size == 0:
         raise _corrupt(path, f"it has the dimensions {_times(shape)}, so it holds nothing")
     if size > MAX_BYTES:
-        raise _corrupt(path, f"it claims the dimensions {_times(shape)}, more than the {MAX_BYTES} bytes that are read")
+        raise _corrupt(
+            path,
+            f"it claims the dimensions {_times(shape)}, more than the {MAX_BYTES} bytes that are "
+            "read",
+        )
     memory = memory_bytes()
     if size * BYTES_PER_NUMBER > SHARE * memory:
         needed = size * BYTES_PER_NUMBER / 2**30
         raise DataError(
-            f"{path} claims the dimensions {_times(shape)}, which take {needed:,.1f} GiB as numbers; that is more than "
+            f"{path} claims the dimensions {_times(shape)}, which take {needed:,.1f} GiB as "
+            "numbers; that is more than "
             f"{SHARE:.0%} of the {memory / 2**30:,.1f} GiB of memory"
         )
     return np.frombuffer(_read_exactly(content, size, path), dtype=np.uint8).reshape(shape)
@@ -178,8 +196,9 @@ def _meaning(found: bytes, magic: bytes) -> str:
 
 
 def _read_exactly(content: BinaryIO, size: int, path: Path) -> bytearray:
-    # In pieces, so that a header that lies about the size costs no memory; and one byte beyond the end is asked for,
-    # so that a file that is too long is noticed, a bomb is not unpacked, and gzip verifies its checksum at the end.
+    # In pieces, so that a header that lies about the size costs no memory; and one byte beyond the
+    # end is asked for, so that a file that is too long is noticed, a bomb is not unpacked, and gzip
+    # verifies its checksum at the end.
     values = bytearray()
     while len(values) <= size:
         piece = content.read(min(_CHUNK, size + 1 - len(values)))
@@ -187,9 +206,14 @@ def _read_exactly(content: BinaryIO, size: int, path: Path) -> bytearray:
             break
         values += piece
     if len(values) < size:
-        raise _corrupt(path, f"it is truncated: {len(values)} bytes of values where its header announces {size}")
+        raise _corrupt(
+            path,
+            f"it is truncated: {len(values)} bytes of values where its header announces {size}",
+        )
     if len(values) > size:
-        raise _corrupt(path, f"it goes on after the {size} bytes of values that its header announces")
+        raise _corrupt(
+            path, f"it goes on after the {size} bytes of values that its header announces"
+        )
     return values
 
 

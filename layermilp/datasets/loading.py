@@ -15,7 +15,10 @@ from layermilp.errors import DataError
 NAMES = ("auto", "mnist", "adult", "digits")
 """What is no path."""
 
-_CHOICES = "auto, mnist, adult, digits, a .csv or .npz file, or a directory with four IDX files under MNIST's names"
+_CHOICES = (
+    "auto, mnist, adult, digits, a .csv or .npz file, or a directory with four IDX files under "
+    "MNIST's names"
+)
 
 
 def load(
@@ -32,21 +35,25 @@ def load(
     Parameters
     ----------
     name : str or path
-        ``"mnist"``; ``"adult"``, the census data of UCI; ``"digits"``, scikit-learn's embedded digits; ``"auto"``, which is
-        MNIST where it is at hand or can be downloaded and else the digits; or a path: of a ``.csv`` file with a header line,
-        a column of labels and numbers in all others; of an ``.npz`` file with arrays X and y, and X_test and y_test where
-        there is a test part; or of a directory with any data in four IDX files under MNIST's names, each raw or with ``.gz``
-        appended.
-        Pixels from IDX files and digits are scaled to [0, 1]; tables and arrays are taken as they are.
+        ``"mnist"``; ``"adult"``, the census data of UCI; ``"digits"``, scikit-learn's embedded
+        digits; ``"auto"``, which is MNIST where it is at hand or can be downloaded and else the
+        digits; or a path: of a ``.csv`` file with a header line, a column of labels and numbers in
+        all others; of an ``.npz`` file with arrays X and y, and X_test and y_test where there is a
+        test part; or of a directory with any data in four IDX files under MNIST's names, each raw
+        or with ``.gz`` appended. Pixels from IDX files and digits are scaled to [0, 1]; tables and
+        arrays are taken as they are.
     n_inputs : int, optional
-        The number of features that the data must have. The digits have 64, and are enlarged where 784 are wanted.
+        The number of features that the data must have. The digits have 64, and are enlarged where
+        784 are wanted.
     data_dir : path, optional
-        Where the files of MNIST or Adult are (there or in a subfolder ``mnist`` or ``adult``). Without it they are looked
-        for in the directory that the environment variable ``LAYERMILP_DATA`` names, then in the cache.
+        Where the files of MNIST or Adult are (there or in a subfolder ``mnist`` or ``adult``).
+        Without it they are looked for in the directory that the environment variable
+        ``LAYERMILP_DATA`` names, then in the cache.
     label_column : str
         The column of a ``.csv`` file that holds the labels.
     download : Download or None
-        How these are downloaded into the cache; None forbids it. Nothing is ever downloaded into `data_dir`.
+        How these are downloaded into the cache; None forbids it. Nothing is ever downloaded into
+        `data_dir`.
     report : callable, optional
         Is called with one line of text when a download starts.
 
@@ -80,7 +87,8 @@ def load(
 
 
 def load_samples(path: str | os.PathLike[str], *, label_column: str = "label") -> FloatArray:
-    """Load samples to predict, shape ``(n, d)``, from a ``.csv`` or ``.npz`` file; labels may be missing and are ignored.
+    """Load samples to predict, shape ``(n, d)``, from a ``.csv`` or ``.npz`` file; labels may be
+    missing and are ignored.
 
     Raises
     ------
@@ -106,7 +114,8 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[tuple[str,
     Returns
     -------
     list of (str, str, str)
-        Name, status (``"at hand"``, ``"not at hand"`` or ``"embedded"``), and where the data are or would come from.
+        Name, status (``"at hand"``, ``"not at hand"`` or ``"embedded"``), and where the data are or
+        would come from.
     """
     directory = None if data_dir is None else Path(data_dir).expanduser()
     listed = []
@@ -115,20 +124,28 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[tuple[str,
     return [*listed, ("digits", "embedded", "in scikit-learn")]
 
 
-def _status(remote: Remote, find: Callable[[Path | None], Path | None], data_dir: Path | None) -> tuple[str, str]:
+def _status(
+    remote: Remote, find: Callable[[Path | None], Path | None], data_dir: Path | None
+) -> tuple[str, str]:
     """Return whether a data set is at hand, and where it is or would be."""
     try:
         found = find(data_dir)
     except DataError as error:
         return "not at hand", str(error)
-    return ("not at hand", f"would be downloaded to {remote.cache()}") if found is None else ("at hand", str(found))
+    return (
+        ("not at hand", f"would be downloaded to {remote.cache()}")
+        if found is None
+        else ("at hand", str(found))
+    )
 
 
 def _load_auto(
     n_inputs: int | None, data_dir: Path | None, download: Download | None, report: Report | None
 ) -> Dataset:
     if n_inputs not in (None, mnist.N_INPUTS):
-        return load_digits(n_inputs, f" (MNIST has {mnist.N_INPUTS} inputs where {n_inputs} are wanted)")
+        return load_digits(
+            n_inputs, f" (MNIST has {mnist.N_INPUTS} inputs where {n_inputs} are wanted)"
+        )
     try:
         return mnist.load_mnist(data_dir, download, report)
     except Unavailable as error:  # not ChecksumError and the like: damage at hand must be seen

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from layermilp.datasets import idx
 from layermilp.datasets.dataset import Dataset
-from layermilp.datasets.remote import ENVIRONMENT_VARIABLE, Download, Remote, Report, fetch, named_directory
+from layermilp.datasets.remote import (
+    ENVIRONMENT_VARIABLE,
+    Download,
+    Remote,
+    Report,
+    fetch,
+    named_directory,
+)
 from layermilp.errors import ChecksumError, DataError
 
 N_INPUTS = 784
@@ -21,7 +28,10 @@ MNIST = Remote(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
-    advice=f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has the files, or use `--data digits`",
+    advice=(
+        f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has the files, "
+        "or use `--data digits`"
+    ),
 )
 
 
@@ -86,7 +96,9 @@ def load_mnist(
     if directory is None:
         directory = MNIST.cache()
         present = idx.locate(directory)
-        wanted = {f"{name}.gz": pinned[name].gz_sha256 for name in idx.FILE_NAMES if name not in present}
+        wanted = {
+            f"{name}.gz": pinned[name].gz_sha256 for name in idx.FILE_NAMES if name not in present
+        }
         fetch(MNIST, wanted, directory, download, report)
         note = " (downloaded now)"
     paths = idx.locate(directory)
@@ -97,10 +109,11 @@ def load_mnist(
 
 
 def find(data_dir: Path | None) -> Path | None:
-    """Return the directory that has MNIST's four files, or None if they would have to be downloaded.
+    """Return the directory that has MNIST's four files, or None if they would have to be
+    downloaded.
 
-    Raises `DataError` if `data_dir` is given and lacks one, or if a directory named by the environment has only some.
-    """
+    Raises `DataError` if `data_dir` is given and lacks one, or if a directory named by the
+    environment has only some."""
     if data_dir is not None:
         return require_four(_directory_or_subfolder(data_dir))
     named = named_directory()
@@ -120,14 +133,17 @@ def require_four(directory: Path) -> Path:
     found = idx.locate(directory)
     missing = [name for name in idx.FILE_NAMES if name not in found]
     if missing:
-        raise DataError(f"{directory} has no file {missing[0]} (nor {missing[0]}.gz)" + _and_others(missing[1:]))
+        raise DataError(
+            f"{directory} has no file {missing[0]} (nor {missing[0]}.gz)" + _and_others(missing[1:])
+        )
     return directory
 
 
 def _verify(path: Path, found: str, expected: str) -> None:
     if found != expected:
         raise ChecksumError(
-            f"{path} is not the MNIST file: its content has the SHA-256 {found[:12]}..., expected {expected[:12]}...; "
+            f"{path} is not the MNIST file: its content has the SHA-256 {found[:12]}..., expected "
+            f"{expected[:12]}...; "
             "use `--data DIR` for other data in IDX files"
         )
 

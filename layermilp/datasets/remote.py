@@ -1,4 +1,5 @@
-"""Data sets that are downloaded: where their files are looked for, and how they come into the cache, complete and verified."""
+"""Data sets that are downloaded: where their files are looked for, and how they come into the
+cache, complete and verified."""
 
 from __future__ import annotations
 
@@ -26,10 +27,11 @@ class Download:
     Attributes
     ----------
     mirrors : tuple of str, optional
-        Addresses of directories, each ending in a slash; None for those of the data set. The first one to answer is used first.
+        Addresses of directories, each ending in a slash; None for those of the data set. The first
+        one to answer is used first.
     deadline : float
-        Seconds within which one mirror must have answered; otherwise there is no network. This includes the look-up of
-        the mirrors' names.
+        Seconds within which one mirror must have answered; otherwise there is no network. This
+        includes the look-up of the mirrors' names.
     timeout : float
         Seconds without a byte after which a download is given up.
     """
@@ -43,7 +45,8 @@ DEFAULT_DOWNLOAD = Download()
 
 
 class Unavailable(DataError):
-    """A data set that is not at hand and cannot be downloaded, so that other data may stand in for it."""
+    """A data set that is not at hand and cannot be downloaded, so that other data may stand in for
+    it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,9 @@ class Remote:
     def not_at_hand(self) -> str:
         """Return where it was looked for, in words."""
         named = named_directory()
-        places = ([f"{named} ({ENVIRONMENT_VARIABLE})"] if named else []) + [f"the cache {self.cache()}"]
+        places = ([f"{named} ({ENVIRONMENT_VARIABLE})"] if named else []) + [
+            f"the cache {self.cache()}"
+        ]
         return f"{self.title} is not at hand (looked in {' and '.join(places)})"
 
 
@@ -90,7 +95,11 @@ def named_directory() -> Path | None:
 
 
 def fetch(
-    remote: Remote, files: Mapping[str, str], directory: Path, download: Download | None, report: Report | None = None
+    remote: Remote,
+    files: Mapping[str, str],
+    directory: Path,
+    download: Download | None,
+    report: Report | None = None,
 ) -> None:
     """Download files into a directory; each appears there only complete and verified.
 
@@ -119,7 +128,10 @@ def fetch(
     candidates = remote.mirrors if download.mirrors is None else download.mirrors
     mirrors, failures = _reachable(candidates, next(iter(files)), download.deadline)
     if not mirrors:
-        raise Unavailable(f"{remote.not_at_hand()} and could not be downloaded: {_listed(failures)}; {remote.advice}")
+        raise Unavailable(
+            f"{remote.not_at_hand()} and could not be downloaded: {_listed(failures)}; "
+            f"{remote.advice}"
+        )
     if report is not None:
         report(f"downloading {remote.title} ({remote.size}) to {directory}")
     for name, sha256 in files.items():
@@ -135,12 +147,16 @@ def _fetch_file(
     sha256: str,
     timeout: float,
 ) -> None:
-    """Download one file from the first mirror that has it; mirrors that fail are dropped from the list."""
+    """Download one file from the first mirror that has it; mirrors that fail are dropped from the
+    list."""
     import pooch
     import requests
 
-    # Without this header a server may wrap the file in a second compression, or take the file's own one away.
-    downloader = pooch.HTTPDownloader(timeout=timeout, chunk_size=2**16, headers={"Accept-Encoding": "identity"})
+    # Without this header a server may wrap the file in a second compression, or take the file's own
+    # one away.
+    downloader = pooch.HTTPDownloader(
+        timeout=timeout, chunk_size=2**16, headers={"Accept-Encoding": "identity"}
+    )
     while mirrors:
         url = mirrors[0] + name
         try:
@@ -151,15 +167,20 @@ def _fetch_file(
             failures[mirrors.pop(0)] = error
         except OSError as error:
             raise Unavailable(
-                f"{remote.title} could not be downloaded: cannot write to {directory} ({error.strerror or error}); "
+                f"{remote.title} could not be downloaded: cannot write to {directory} "
+                f"({error.strerror or error}); "
                 f"{remote.advice}"
             ) from None
         except ValueError as error:  # pooch: the hash differs
-            failures[mirrors.pop(0)] = ChecksumError(f"{url}: {error} (Nothing was kept; {remote.advice})")
+            failures[mirrors.pop(0)] = ChecksumError(
+                f"{url}: {error} (Nothing was kept; {remote.advice})"
+            )
     for failure in failures.values():
         if isinstance(failure, ChecksumError):
             raise failure
-    raise Unavailable(f"{remote.title} could not be downloaded: {_listed(failures)}; {remote.advice}")
+    raise Unavailable(
+        f"{remote.title} could not be downloaded: {_listed(failures)}; {remote.advice}"
+    )
 
 
 def _reachable(
@@ -167,12 +188,14 @@ def _reachable(
 ) -> tuple[list[str], dict[str, Exception]]:
     """Return the mirrors to try, the first one that answered in front, and why the others failed.
 
-    Name look-ups know no timeout and may hang for a minute, so every mirror is asked in a thread of its own that can be
-    left behind. Mirrors that were not heard of yet stay on the list once another one has answered.
-    """
+    Name look-ups know no timeout and may hang for a minute, so every mirror is asked in a thread of
+    its own that can be left behind. Mirrors that were not heard of yet stay on the list once
+    another one has answered."""
     answers: queue.SimpleQueue[tuple[str, Exception | None]] = queue.SimpleQueue()
     for mirror in candidates:
-        threading.Thread(target=_probe, args=(mirror + probed, mirror, deadline, answers), daemon=True).start()
+        threading.Thread(
+            target=_probe, args=(mirror + probed, mirror, deadline, answers), daemon=True
+        ).start()
     failures: dict[str, Exception] = {}
     end = time.monotonic() + deadline
     while len(failures) < len(candidates):
@@ -188,14 +211,19 @@ def _reachable(
     return [], failures
 
 
-def _probe(url: str, mirror: str, timeout: float, answers: queue.SimpleQueue[tuple[str, Exception | None]]) -> None:
+def _probe(
+    url: str, mirror: str, timeout: float, answers: queue.SimpleQueue[tuple[str, Exception | None]]
+) -> None:
     import requests
 
     try:
         with requests.head(url, timeout=timeout, allow_redirects=True) as response:
             response.raise_for_status()
         answers.put((mirror, None))
-    except (OSError, ValueError) as error:  # requests' own exceptions are OSErrors, those of bad addresses ValueErrors
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # requests' own exceptions are OSErrors, those of bad addresses ValueErrors
         answers.put((mirror, error))
 
 
@@ -213,7 +241,10 @@ def _silent_pooch() -> Iterator[None]:
 
 
 def _listed(failures: Mapping[str, Exception]) -> str:
-    return "; ".join(f"{mirror}: {_in_short(error)}" for mirror, error in failures.items()) or "there is no mirror"
+    return (
+        "; ".join(f"{mirror}: {_in_short(error)}" for mirror, error in failures.items())
+        or "there is no mirror"
+    )
 
 
 def _in_short(error: Exception) -> str:
@@ -229,6 +260,7 @@ def _in_short(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return "timed out"
     if isinstance(error, requests.ConnectionError):
-        # requests reports a silence within a body as a ConnectionError that names the timeout only in its text
+        # requests reports a silence within a body as a ConnectionError that names the timeout only
+        # in its text
         return "timed out" if "timed out" in str(error).lower() else "no connection"
     return str(error)

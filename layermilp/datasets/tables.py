@@ -26,14 +26,15 @@ LONGEST_LABEL = 1000
 def load_npz(path: Path) -> Dataset:
     """Load ``X`` and ``y``, and ``X_test`` and ``y_test`` where present, from an ``.npz`` file.
 
-    Values are taken as they are, not scaled; images (n, h, w) are flattened. Pickled objects are refused.
-    """
+    Values are taken as they are, not scaled; images (n, h, w) are flattened. Pickled objects are
+    refused."""
     arrays = _read_npz(path)
     present = ", ".join(sorted(arrays)) or "none"
     for name in ("X", "y"):
         if name not in arrays:
             raise DataError(
-                f"{path} has no array {name}; it needs X and y, and may have X_test and y_test (found: {present})"
+                f"{path} has no array {name}; it needs X and y, and may have X_test and y_test "
+                f"(found: {present})"
             )
     if ("X_test" in arrays) != ("y_test" in arrays):
         raise DataError(f"{path} needs both X_test and y_test, or neither (found: {present})")
@@ -42,7 +43,8 @@ def load_npz(path: Path) -> Dataset:
 
 
 def load_csv(path: Path, label_column: str = "label") -> Dataset:
-    """Load a table with a header line from a UTF-8 ``.csv`` file: one column of labels, all others numbers."""
+    """Load a table with a header line from a UTF-8 ``.csv`` file: one column of labels, all others
+    numbers."""
     return _load_csv(path, label_column, needs_labels=True)
 
 
@@ -58,30 +60,43 @@ def _load_csv(path: Path, label_column: str, needs_labels: bool) -> Dataset:
 
 
 def load_samples(path: Path, label_column: str = "label") -> FloatArray:
-    """Load samples without labels, shape ``(n, d)``: ``X`` of an ``.npz``, or all columns but the labels of a ``.csv``."""
+    """Load samples without labels, shape ``(n, d)``: ``X`` of an ``.npz``, or all columns but the
+    labels of a ``.csv``."""
     if path.suffix.lower() == ".npz":
         arrays = _read_npz(path)
         if "X" not in arrays:
             raise DataError(f"{path} has no array X")
-        arrays["y"] = np.zeros(len(arrays["X"]), dtype=np.int64) if arrays["X"].ndim else np.zeros(0, dtype=np.int64)
+        arrays["y"] = (
+            np.zeros(len(arrays["X"]), dtype=np.int64)
+            if arrays["X"].ndim
+            else np.zeros(0, dtype=np.int64)
+        )
         return assemble(path.name, "", _npz_part(path, arrays, "")).X_train
     return _load_csv(path, label_column, needs_labels=False).X_train
 
 
 def _read_npz(path: Path) -> dict[str, AnyArray]:
-    """Read the arrays that are of use; of others there is only the name, for messages that list what was found."""
+    """Read the arrays that are of use; of others there is only the name, for messages that list
+    what was found."""
     try:
         with path.open("rb") as file:
             is_array = file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX
         if is_array:
-            raise DataError(f"{path} is a single array; save X and y with numpy.savez({path.name!r}, X=..., y=...)")
+            raise DataError(
+                f"{path} is a single array; save X and y with numpy.savez({path.name!r}, X=..., "
+                "y=...)"
+            )
         arrays = read_arrays(path, lambda name: name in _NPZ_NAMES)
     except DataError:
         raise
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:  # damaged bytes surface as whatever numpy, zipfile or zlib happen to trip over
-        raise DataError(f"{path} is no readable .npz file without pickled objects ({error})") from None
+    except (
+        Exception
+    ) as error:  # damaged bytes surface as whatever numpy, zipfile or zlib happen to trip over
+        raise DataError(
+            f"{path} is no readable .npz file without pickled objects ({error})"
+        ) from None
     return {name: np.empty(0) if array is None else array for name, array in arrays.items()}
 
 
@@ -98,22 +113,35 @@ def _npz_part(path: Path, arrays: dict[str, AnyArray], suffix: str) -> Part:
     return Part(samples, labels, f"X{suffix} with y{suffix} of {path}", place)
 
 
-def _read_csv(reader: Iterator[list[str]], path: Path, label_column: str, needs_labels: bool) -> Part:
+def _read_csv(
+    reader: Iterator[list[str]], path: Path, label_column: str, needs_labels: bool
+) -> Part:
     header = _header(reader, path)
     # Samples to predict may come without labels: every one then gets the same.
     has_labels = needs_labels or label_column in header
     columns = header if has_labels else [*header, label_column]
     at = _label_position(columns, path, label_column)
     features = columns[:at] + columns[at + 1 :]
-    values, labels, lines = array("d"), [], array("q")  # arrays of machine numbers: a tenth of a list's memory
+    values, labels, lines = (
+        array("d"),
+        [],
+        array("q"),
+    )  # arrays of machine numbers: a tenth of a list's memory
     for line, cells in _numbered(reader, path):
         if len(cells) != len(header):
-            raise DataError(f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)} columns")
+            raise DataError(
+                f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)} columns"
+            )
         label = cells.pop(at).strip() if has_labels else "0"
         if not label:
-            raise DataError(f"{path}, line {line}: column {label_column!r} is empty; every sample needs a label")
+            raise DataError(
+                f"{path}, line {line}: column {label_column!r} is empty; every sample needs a label"
+            )
         if len(label) > LONGEST_LABEL:
-            raise DataError(f"{path}, line {line}: the label has {len(label):,} characters; at most {LONGEST_LABEL} are taken")
+            raise DataError(
+                f"{path}, line {line}: the label has {len(label):,} characters; at most "
+                f"{LONGEST_LABEL} are taken"
+            )
         try:
             values.extend(map(float, cells))
         except ValueError:
@@ -123,7 +151,9 @@ def _read_csv(reader: Iterator[list[str]], path: Path, label_column: str, needs_
     if not labels:
         raise DataError(f"{path} has a header but no samples")
     samples = np.frombuffer(values, dtype=np.float64).reshape(len(labels), len(features))
-    return Part(samples, _typed_labels(labels), str(path), _csv_place(path, lines, features, label_column))
+    return Part(
+        samples, _typed_labels(labels), str(path), _csv_place(path, lines, features, label_column)
+    )
 
 
 def _header(reader: Iterator[list[str]], path: Path) -> list[str]:
@@ -149,14 +179,24 @@ def _label_position(header: list[str], path: Path, label_column: str) -> int:
         if len(header) == 1:
             hint = "; columns must be separated by commas"
         elif all(_is_number(name) for name in header):
-            hint = "; its first line looks like a sample, but must be a header with the names of the columns"
-        raise DataError(f"{path} has no column {label_column!r} for the labels (columns: {_shortened(header)}){hint}")
+            hint = (
+                "; its first line looks like a sample, but must be a header with the names of the "
+                "columns"
+            )
+        raise DataError(
+            f"{path} has no column {label_column!r} for the labels (columns: "
+            f"{_shortened(header)}){hint}"
+        )
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
-        raise DataError(f"{path} has more than one column of the name {_shortened(repeated)}; names must be unique")
+        raise DataError(
+            f"{path} has more than one column of the name {_shortened(repeated)}; names must be "
+            "unique"
+        )
     if "" in header:
         raise DataError(
-            f"{path}: column {header.index('') + 1} has no name; name it, or leave it out if it is an index of rows"
+            f"{path}: column {header.index('') + 1} has no name; name it, or leave it out if it "
+            "is an index of rows"
         )
     if len(header) == 1:
         raise DataError(f"{path} has no column besides the labels in {label_column!r}")

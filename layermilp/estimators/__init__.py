@@ -5,4 +5,10 @@ from layermilp.estimators.integer import IntegerNetClassifier
 from layermilp.estimators.layerwise import LayerwiseClassifier
 from layermilp.estimators.smt import SMTClassifier
 
-__all__ = ["HybridClassifier", "HybridRegressor", "IntegerNetClassifier", "LayerwiseClassifier", "SMTClassifier"]
+__all__ = [
+    "HybridClassifier",
+    "HybridRegressor",
+    "IntegerNetClassifier",
+    "LayerwiseClassifier",
+    "SMTClassifier",
+]

@@ -15,7 +15,8 @@ from layermilp.errors import DataError, OptionError
 from layermilp.program import FloatArray, IntArray
 
 SCALES = ("minmax", None)
-"""How inputs are scaled: each from its least to its largest value in training to 0 to 1, or not at all."""
+"""How inputs are scaled: each from its least to its largest value in training to 0 to 1, or not at
+all."""
 
 
 def seed_of(random_state: Any) -> int:
@@ -41,7 +42,8 @@ def classes_of(labels: NDArray[Any]) -> NDArray[Any]:
 
 
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier whose network stands in ``network_``; its outputs, 0, 1, ..., stand for ``classes_``."""
+    """A classifier whose network stands in ``network_``; its outputs, 0, 1, ..., stand for
+    ``classes_``."""
 
     scale: str | None
     classes_: NDArray[Any]
@@ -54,7 +56,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.classes_[self.network_.predict(inputs)])
 
     def _samples(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, IntArray]:
-        """Check training data; learn the classes and the scale of the inputs; return scaled inputs and outputs."""
+        """Check training data; learn the classes and the scale of the inputs; return scaled inputs
+        and outputs."""
         if self.scale not in SCALES:
             raise OptionError(f"scale {self.scale!r} is unknown; choose 'minmax' or None")
         inputs, labels = validate_data(self, X, y, dtype=np.float64)

@@ -30,7 +30,8 @@ class _Hybrid(BaseEstimator):  # type: ignore[misc]
         Its first step size.
     batch_size : int
         Samples of a step of gradient descent.
-    rounds, epochs, patience, desired_loss, solver_samples, keep, radius, epsilon, exact, solver, time_limit, node_limit
+    rounds, epochs, patience, desired_loss, solver_samples, keep, radius, epsilon, exact, solver,
+    time_limit, node_limit
         As for `layermilp.hybrid.train`.
     random_state : int, RandomState or None
         Seed of the initial weights, the order of the samples, and the solver's samples.
@@ -89,9 +90,13 @@ class _Hybrid(BaseEstimator):  # type: ignore[misc]
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the classes or the values of samples."""
         check_is_fitted(self)
-        return np.asarray(self.model_.predict(validate_data(self, X, dtype=np.float64, reset=False)))
+        return np.asarray(
+            self.model_.predict(validate_data(self, X, dtype=np.float64, reset=False))
+        )
 
-    def _train(self, kind: type[MLPClassifier | MLPRegressor], X: FloatArray, y: NDArray[Any]) -> None:
+    def _train(
+        self, kind: type[MLPClassifier | MLPRegressor], X: FloatArray, y: NDArray[Any]
+    ) -> None:
         seed = seed_of(self.random_state)
         settings = Settings(
             rounds=self.rounds,
@@ -122,7 +127,10 @@ class _Hybrid(BaseEstimator):  # type: ignore[misc]
             for record in training(trainee, data, settings):
                 records.append(record)
                 if self.verbose:
-                    print(f"{type(self).__name__}: round {record.round}, {record.kind}, loss {record.validation_loss:.4f}")
+                    print(
+                        f"{type(self).__name__}: round {record.round}, {record.kind}, loss "
+                        f"{record.validation_loss:.4f}"
+                    )
         self.model_, self.history_ = model, tuple(records)
         self.n_iter_ = sum(record.epochs for record in records)
 
@@ -148,7 +156,9 @@ class HybridClassifier(ClassifierMixin, _Hybrid):  # type: ignore[misc]
     def predict_proba(self, X: ArrayLike) -> FloatArray:
         """Return the probabilities of the classes, shape ``(m, n_classes)``."""
         check_is_fitted(self)
-        return np.asarray(self.model_.predict_proba(validate_data(self, X, dtype=np.float64, reset=False)))
+        return np.asarray(
+            self.model_.predict_proba(validate_data(self, X, dtype=np.float64, reset=False))
+        )
 
 
 class HybridRegressor(RegressorMixin, MultiOutputMixin, _Hybrid):  # type: ignore[misc]
@@ -164,6 +174,8 @@ class HybridRegressor(RegressorMixin, MultiOutputMixin, _Hybrid):  # type: ignor
         y : (m,) or (m, n_outputs) array
             What the outputs are to be.
         """
-        inputs, targets = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        inputs, targets = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
+        )
         self._train(MLPRegressor, inputs, np.asarray(targets, dtype=np.float64))
         return self

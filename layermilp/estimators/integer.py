@@ -12,7 +12,8 @@ from layermilp.parallel import Workers
 
 
 class IntegerNetClassifier(Classifier):
-    """A network of integer weights and sign activations; see `layermilp.integer.train` for what the options mean.
+    """A network of integer weights and sign activations; see `layermilp.integer.train` for what the
+    options mean.
 
     Parameters
     ----------
@@ -20,7 +21,8 @@ class IntegerNetClassifier(Classifier):
         Neurons of the hidden layers.
     bound : int
         Weights are whole numbers from ``-bound`` to ``bound``.
-    objective, start, neurons, stop_accuracy, solver, node_limit, time_limit, batch_size, epochs, prove
+    objective, start, neurons, stop_accuracy, solver, node_limit, time_limit, batch_size, epochs,
+    prove
         As for `layermilp.integer.train`.
     scale : {"minmax", None}
         Inputs are scaled to [0, 1] by their range in training, or must lie there.
@@ -106,7 +108,10 @@ class IntegerNetClassifier(Classifier):
         )
         with Workers(self.n_jobs) as workers:
             for trained in training(inputs, outputs, settings, workers):
-                self._say(f"{trained.programs} programs, accuracy {trained.accuracy:.3f}, objective {trained.objective:g}")
+                self._say(
+                    f"{trained.programs} programs, accuracy {trained.accuracy:.3f}, objective "
+                    f"{trained.objective:g}"
+                )
         self.network_ = trained.network
         self.objective_, self.objective_bound_ = trained.objective, trained.bound
         return self

@@ -21,24 +21,28 @@ from layermilp.program import FloatArray, IntArray, Limits
 
 
 class LayerwiseClassifier(Classifier):
-    """A ReLU network trained by Goebbels' backward sweep; see `layermilp.train` for what the options mean.
+    """A ReLU network trained by Goebbels' backward sweep; see `layermilp.train` for what the
+    options mean.
 
     Parameters
     ----------
     hidden_layer_sizes : tuple of int
         Neurons of the hidden layers.
     net : str, optional
-        The whole network in the notation of `layermilp.notation`, such as ``28x28-mean4-conv3-10``, instead.
+        The whole network in the notation of `layermilp.notation`, such as ``28x28-mean4-conv3-10``,
+        instead.
     batches : int, optional
         Batches of an epoch. Default: as many as the samples fill.
     batch_size : int
         Samples per batch; all of them if there are fewer.
-    epochs, objective, ridge, weight_decay, postprocess, max_sweeps, average, solver, node_limit, time_limit
+    epochs, objective, ridge, weight_decay, postprocess, max_sweeps, average, solver, node_limit,
+    time_limit
         As for `layermilp.train`.
     init : str
         Rule of the initial weights, see `layermilp.Network.dense`.
     scale : {"minmax", None}
-        Inputs are scaled to [0, 1] by their range in training, or taken as they are and must not be negative.
+        Inputs are scaled to [0, 1] by their range in training, or taken as they are and must not be
+        negative.
     n_jobs : int
         Worker processes; the result does not depend on it.
     random_state : int, RandomState or None
@@ -123,14 +127,16 @@ class LayerwiseClassifier(Classifier):
         return self
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
-        """Train on one batch more, within the trust region of the weights so far; the average of the weights goes on.
+        """Train on one batch more, within the trust region of the weights so far; the average of
+        the weights goes on.
 
         Parameters
         ----------
         X, y
             The batch.
         classes : array, optional
-            All labels there will be; needed in the first call. The first batch also decides the scale of the inputs.
+            All labels there will be; needed in the first call. The first batch also decides the
+            scale of the inputs.
         """
         first = not hasattr(self, "state_")
         inputs, labels = validate_data(self, X, y, dtype=np.float64, reset=first)
@@ -139,9 +145,16 @@ class LayerwiseClassifier(Classifier):
             self._begin(inputs, labels, classes)
         unknown = np.setdiff1d(labels, self.classes_)
         if unknown.size:
-            raise DataError(f"the label {unknown[0]} is not among the classes {self.classes_.tolist()} of the first call")
+            raise DataError(
+                f"the label {unknown[0]} is not among the classes {self.classes_.tolist()} of the "
+                "first call"
+            )
         self.n_batches_ += 1
-        decay = Settings(batches=self.n_batches_).decay if self.weight_decay is None and self.ridge else self.weight_decay
+        decay = (
+            Settings(batches=self.n_batches_).decay
+            if self.weight_decay is None and self.ridge
+            else self.weight_decay
+        )
         settings = self._settings(batches=1, batch_size=len(inputs), epochs=1)
         settings = replace(settings, weight_decay=decay, postprocess="none")
         outputs = np.searchsorted(self.classes_, labels)
@@ -163,7 +176,10 @@ class LayerwiseClassifier(Classifier):
             sizes = (self.n_features_in_, *self.hidden_layer_sizes, len(self.classes_))
             network = Network.dense(sizes, init=self.init, seed=self.seed_)
         if network.n_outputs != len(self.classes_):
-            raise OptionError(f"net {self.net} has {network.n_outputs} outputs, but there are {len(self.classes_)} classes")
+            raise OptionError(
+                f"net {self.net} has {network.n_outputs} outputs, but there are "
+                f"{len(self.classes_)} classes"
+            )
         return network
 
     def _settings(self, *, batches: int, batch_size: int, epochs: int | None) -> Settings:
@@ -183,7 +199,12 @@ class LayerwiseClassifier(Classifier):
         )
 
     def _train(
-        self, network: Network, inputs: FloatArray, outputs: IntArray, settings: Settings, begin: State | None
+        self,
+        network: Network,
+        inputs: FloatArray,
+        outputs: IntArray,
+        settings: Settings,
+        begin: State | None,
     ) -> None:
         """Train, after the batches of `begin` if there are any, and keep what was learned."""
         data = TrainingData.of(network, inputs, outputs)
@@ -191,5 +212,8 @@ class LayerwiseClassifier(Classifier):
         with Workers(self.n_jobs) as workers:
             for state in training(network, data, settings, workers, begin=begin):
                 if state.batch_ended:
-                    self._say(f"batch {state.batch}/{settings.total_batches}, accuracy {state.batch_accuracy:.3f}")
+                    self._say(
+                        f"batch {state.batch}/{settings.total_batches}, accuracy "
+                        f"{state.batch_accuracy:.3f}"
+                    )
         self.network_, self.state_, self.history_ = state.network, state, state.records

@@ -14,7 +14,8 @@ from layermilp.smt.trainer import Settings, train
 
 
 class SMTClassifier(Classifier):
-    """A ReLU network that has every training sample right; see `layermilp.smt.train` for what the options mean.
+    """A ReLU network that has every training sample right; see `layermilp.smt.train` for what the
+    options mean.
 
     Parameters
     ----------
@@ -79,7 +80,9 @@ class SMTClassifier(Classifier):
         """
         inputs, outputs = self._samples(X, y)
         seed = seed_of(self.random_state)
-        network = Network.dense((inputs.shape[1], *self.hidden_layer_sizes, len(self.classes_)), seed=seed)
+        network = Network.dense(
+            (inputs.shape[1], *self.hidden_layer_sizes, len(self.classes_)), seed=seed
+        )
         outcome = train(
             network,
             inputs,
@@ -94,6 +97,8 @@ class SMTClassifier(Classifier):
         for stage in outcome.stages:
             self._say(f"{stage.name}: {stage.said}, {stage.seconds:.2f} s")
         if outcome.network is None:
-            raise SolverError(f"no network has all samples right: {outcome.verdict.value}, {outcome.reason}")
+            raise SolverError(
+                f"no network has all samples right: {outcome.verdict.value}, {outcome.reason}"
+            )
         self.network_, self.outcome_ = outcome.network, outcome
         return self

@@ -1,4 +1,5 @@
-"""Networks for other tools, and from them: ONNX and PyTorch. To add a format, write its module and put it into `FORMATS`."""
+"""Networks for other tools, and from them: ONNX and PyTorch. To add a format, write its module and
+put it into `FORMATS`."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its name, what writes a network to a path in a type of numbers, and what reads one."""
+    """A file format: its name, what writes a network to a path in a type of numbers, and what reads
+    one."""
 
     title: str
     write: Callable[..., Path]
@@ -57,9 +59,11 @@ def export_model(model: Model, path: str | Path, *, dtype: str = "float64") -> P
     model : Network
         What to write.
     path : str or Path
-        File; its suffix says the format: ``.onnx`` for ONNX, ``.pt`` or ``.pth`` for a PyTorch ``state_dict``.
+        File; its suffix says the format: ``.onnx`` for ONNX, ``.pt`` or ``.pth`` for a PyTorch
+        ``state_dict``.
     dtype : {"float64", "float32"}
-        Type of the numbers; sums of float32 numbers differ from the network's own outputs by their rounding.
+        Type of the numbers; sums of float32 numbers differ from the network's own outputs by their
+        rounding.
 
     Raises
     ------
@@ -92,10 +96,11 @@ def import_model(
     classes : array of int or str, optional
         Label of each output. Default: those that the file names, else 0, 1, ...
     decision : {"nearest", "largest"}, optional
-        How the class is read from the outputs, see `Network`. Default: "nearest" if a ReLU comes last in the file and
-        "largest" if not.
+        How the class is read from the outputs, see `Network`. Default: "nearest" if a ReLU comes
+        last in the file and "largest" if not.
     image : sequence of int, optional
-        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for files that do not say it.
+        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for files that do
+        not say it.
     net : str, optional
         Network in the notation of `layermilp.notation`, for files of weights alone.
 

@@ -9,9 +9,12 @@ from layermilp.errors import ModelFileError, PackageNotAvailable
 
 
 def require_package(module: str, extra: str) -> None:
-    """Raise `PackageNotAvailable` if a module is not installed; the message names the extra that brings it."""
+    """Raise `PackageNotAvailable` if a module is not installed; the message names the extra that
+    brings it."""
     if importlib.util.find_spec(module) is None:
-        raise PackageNotAvailable(f"the package {module} is not installed; `pip install 'layermilp[{extra}]'` brings it")
+        raise PackageNotAvailable(
+            f"the package {module} is not installed; `pip install 'layermilp[{extra}]'` brings it"
+        )
 
 
 def sized(path: Path, largest: float = float("inf")) -> int:

@@ -1,7 +1,7 @@
 """Networks from layers, and layers from networks.
 
-`to_network` puts a block together from each linear layer and the ReLU behind it, `to_layers` does the reverse.
-"""
+`to_network` puts a block together from each linear layer and the ReLU behind it, `to_layers` does
+the reverse."""
 
 from __future__ import annotations
 
@@ -15,7 +15,19 @@ from numpy.typing import ArrayLike
 
 from layermilp import notation
 from layermilp.errors import NetworkError
-from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Linear, Mean, Relu, Reshape, Shape, Tied, require_room
+from layermilp.exchange.layers import (
+    FLAT,
+    Convolution,
+    Dense,
+    Layer,
+    Linear,
+    Mean,
+    Relu,
+    Reshape,
+    Shape,
+    Tied,
+    require_room,
+)
 from layermilp.network import Block, Network
 from layermilp.parameters import layer_size
 from layermilp.windows import Window
@@ -38,33 +50,43 @@ class _Assembly:
             self.shape = layer.outputs(self.shape)
         elif isinstance(layer, Relu):
             if not self.blocks:
-                raise NetworkError(f"{layer.name} is put on the inputs; a network begins with a linear layer")
+                raise NetworkError(
+                    f"{layer.name} is put on the inputs; a network begins with a linear layer"
+                )
             self.waiting = None
         else:
             self._require_relu(layer)
             block, self.shape = layer.block(self.shape)
             self.blocks.append(block)
-            # Each block is within the limit; so must all of them be that are made from fewer numbers.
+            # Each block is within the limit; so must all of them be that are made from fewer
+            # numbers.
             self.entries += block.parameters.index.size - block.theta.size
             require_room(self.entries, "the network")
             self.waiting = layer.name
 
     def _require_relu(self, following: Linear) -> None:
-        """Refuse a second linear layer without a ReLU between, unless a ReLU there would change nothing."""
+        """Refuse a second linear layer without a ReLU between, unless a ReLU there would change
+        nothing."""
         if self.waiting is None or (len(self.blocks) > 1 and _keeps_signs(self.blocks[-1])):
             return
         reason = "between them, and a block cannot be without"
         if _keeps_signs(self.blocks[-1]):
             reason = "between them; it changes nothing if no input is negative: then add one"
-        raise NetworkError(f"{self.waiting} and {following.name} follow each other; there is no ReLU {reason}")
+        raise NetworkError(
+            f"{self.waiting} and {following.name} follow each other; there is no ReLU {reason}"
+        )
 
 
 def to_network(
-    layers: Iterable[Layer], shape: Shape, classes: ArrayLike | None = None, decision: str | None = None
+    layers: Iterable[Layer],
+    shape: Shape,
+    classes: ArrayLike | None = None,
+    decision: str | None = None,
 ) -> Network:
     """Return the network of layers for samples of a shape.
 
-    A fixed layer of means needs no ReLU behind it where its inputs are those of a ReLU, which it leaves as they are.
+    A fixed layer of means needs no ReLU behind it where its inputs are those of a ReLU, which it
+    leaves as they are.
 
     Parameters
     ----------
@@ -98,10 +120,12 @@ def to_layers(network: Network, *, with_images: bool) -> list[Layer]:
     network : Network
         What to write.
     with_images : bool
-        Whether blocks that the notation has as convolutions and means are `Convolution` and `Mean`, with `Reshape` where it
-        is needed. Otherwise they are `Tied`.
+        Whether blocks that the notation has as convolutions and means are `Convolution` and `Mean`,
+        with `Reshape` where it is needed. Otherwise they are `Tied`.
     """
-    found = (notation.layers([block.parameters for block in network.blocks]) if with_images else None) or ()
+    found = (
+        notation.layers([block.parameters for block in network.blocks]) if with_images else None
+    ) or ()
     readings = dict(enumerate(found))
     shape: Shape = (network.n_inputs,)
     layers: list[Layer] = []
@@ -127,7 +151,9 @@ def _linear(block: Block, reading: notation.Layer | None, name: str) -> Linear:
     if reading is not None and reading.prefix == "conv":
         size = reading.size**2
         bias = block.theta[size:] if reading.suffix else None
-        return Convolution(block.theta[:size].reshape(1, 1, reading.size, reading.size), bias, name=name)
+        return Convolution(
+            block.theta[:size].reshape(1, 1, reading.size, reading.size), bias, name=name
+        )
     return _as_dense(block, name) or _as_tied(block, name)
 
 
@@ -174,11 +200,15 @@ def first_shape(layers: Iterable[Layer]) -> Shape:
             return (math.prod(layer.sides),)
         if not isinstance(layer, Reshape):
             break
-    raise NetworkError("nothing says the shape of a sample; give it as image, such as (1, 28, 28), or (28, 28) for one channel")
+    raise NetworkError(
+        "nothing says the shape of a sample; give it as image, such as (1, 28, 28), or (28, 28) "
+        "for one channel"
+    )
 
 
 def image_shape(image: Sequence[int]) -> Shape:
-    """Return ``(channels, height, width)`` of an image that is given so, or by height and width alone.
+    """Return ``(channels, height, width)`` of an image that is given so, or by height and width
+    alone.
 
     Raises
     ------
@@ -187,7 +217,9 @@ def image_shape(image: Sequence[int]) -> Shape:
     """
     sides = tuple(layer_size(side) for side in image)
     if len(sides) not in (2, 3):
-        raise NetworkError(f"image is {tuple(image)}; give channels, height and width, or height and width")
+        raise NetworkError(
+            f"image is {tuple(image)}; give channels, height and width, or height and width"
+        )
     return (1, *sides)[-3:]
 
 
@@ -214,5 +246,11 @@ def require_network(model: Any) -> Network:
     """
     if isinstance(model, Network):
         return model
-    hint = "; export its members, `committee.networks`, one by one" if hasattr(model, "networks") else ""
-    raise NetworkError(f"{type(model).__name__} cannot be exported, only networks of ReLU blocks{hint}")
+    hint = (
+        "; export its members, `committee.networks`, one by one"
+        if hasattr(model, "networks")
+        else ""
+    )
+    raise NetworkError(
+        f"{type(model).__name__} cannot be exported, only networks of ReLU blocks{hint}"
+    )

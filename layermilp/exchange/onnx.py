@@ -1,9 +1,10 @@
-"""ONNX: networks as graphs of Gemm, Conv, AveragePool and Relu nodes, and graphs of them as networks.
+"""ONNX: networks as graphs of Gemm, Conv, AveragePool and Relu nodes, and graphs of them as
+networks.
 
-In float32 convolutions and means are Conv and AveragePool nodes. For float64 onnxruntime has neither, so there, as where
-weights are tied in another way, they are a Gemm whose weights are a Gather from the vector of parameters, which onnxruntime
-computes once. A negative number in it, counted from the end as ONNX does, marks a fixed value.
-"""
+In float32 convolutions and means are Conv and AveragePool nodes. For float64 onnxruntime has
+neither, so there, as where weights are tied in another way, they are a Gemm whose weights are a
+Gather from the vector of parameters, which onnxruntime computes once. A negative number in it,
+counted from the end as ONNX does, marks a fixed value."""
 
 from __future__ import annotations
 
@@ -36,20 +37,23 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
     network : Network
         What to translate.
     dtype : {"float64", "float32"}
-        Type of inputs, weights and outputs. Sums of float32 numbers differ from the network's own outputs by their rounding.
+        Type of inputs, weights and outputs. Sums of float32 numbers differ from the network's own
+        outputs by their rounding.
 
     Returns
     -------
     onnx.ModelProto
-        With the input ``inputs`` of shape ``(samples, n_inputs)``, and the outputs ``outputs`` of shape
-        ``(samples, n_outputs)`` and ``labels`` of shape ``(samples,)``. Metadata keep the classes.
+        With the input ``inputs`` of shape ``(samples, n_inputs)``, and the outputs ``outputs`` of
+        shape ``(samples, n_outputs)`` and ``labels`` of shape ``(samples,)``. Metadata keep the
+        classes.
 
     Raises
     ------
     PackageNotAvailable
         If onnx is not installed.
     NetworkError
-        If it is no network of ReLU blocks, the type is unknown, or the model is larger than ONNX allows.
+        If it is no network of ReLU blocks, the type is unknown, or the model is larger than ONNX
+        allows.
     """
     _require_onnx()
     require_network(network)
@@ -65,9 +69,9 @@ def from_onnx(
 ) -> Network:
     """Return the network that an ONNX model is.
 
-    The graph is a chain of Gemm, MatMul, Add, Conv, AveragePool, GlobalAveragePool, Relu, Flatten, Reshape, Identity and
-    Dropout nodes; a Softmax at its end is left out, which changes no class. Tied weights stay tied, and a layer without
-    offset keeps none.
+    The graph is a chain of Gemm, MatMul, Add, Conv, AveragePool, GlobalAveragePool, Relu, Flatten,
+    Reshape, Identity and Dropout nodes; a Softmax at its end is left out, which changes no class.
+    Tied weights stay tied, and a layer without offset keeps none.
 
     Parameters
     ----------
@@ -76,10 +80,12 @@ def from_onnx(
     classes : array of int or str, optional
         Label of each output. Default: those that the model was exported with, else 0, 1, ...
     decision : {"nearest", "largest"}, optional
-        How the class is read from the outputs, see `Network`. Default: "nearest" if a Relu comes last and "largest" if not,
-        as in the models that `to_onnx` writes. With "largest" a last Relu is left out.
+        How the class is read from the outputs, see `Network`. Default: "nearest" if a Relu comes
+        last and "largest" if not, as in the models that `to_onnx` writes. With "largest" a last
+        Relu is left out.
     image : sequence of int, optional
-        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for models that do not say it.
+        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for models that do
+        not say it.
 
     Returns
     -------
@@ -91,7 +97,8 @@ def from_onnx(
     PackageNotAvailable
         If onnx is not installed.
     ModelFileError
-        If the file is missing, damaged, or keeps its weights in other files, which are not read. Nothing in it is executed.
+        If the file is missing, damaged, or keeps its weights in other files, which are not read.
+        Nothing in it is executed.
     NetworkError
         If the model is no network of ReLU blocks; the message names the node.
     """
@@ -106,17 +113,26 @@ def from_onnx(
 
 
 def write_onnx(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
-    """Write a network to an ``.onnx`` file, atomically; return the path. Errors as in `to_onnx`, and `OutputError`."""
+    """Write a network to an ``.onnx`` file, atomically; return the path. Errors as in `to_onnx`,
+    and `OutputError`."""
     content = to_onnx(network, dtype=dtype).SerializeToString()
     return write_atomically(Path(path), lambda file: file.write(content))
 
 
 def read_onnx(
-    path: Path, *, classes: ArrayLike | None, decision: str | None, image: Sequence[int] | None, net: str | None
+    path: Path,
+    *,
+    classes: ArrayLike | None,
+    decision: str | None,
+    image: Sequence[int] | None,
+    net: str | None,
 ) -> Network:
-    """Read an ``.onnx`` file; see `from_onnx`, whose options these are. There is no `net`: the graph says it."""
+    """Read an ``.onnx`` file; see `from_onnx`, whose options these are. There is no `net`: the
+    graph says it."""
     if net is not None:
-        raise OptionError(f"net is {net!r}, but an ONNX file says itself what its layers are; leave it out")
+        raise OptionError(
+            f"net is {net!r}, but an ONNX file says itself what its layers are; leave it out"
+        )
     return from_onnx(path, classes=classes, decision=decision, image=image)
 
 

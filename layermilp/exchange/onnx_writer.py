@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET, IR_VERSION = 17, 8
-"""What files are written in: old enough for every onnxruntime since 1.12, and for what converts from ONNX."""
+"""What files are written in: old enough for every onnxruntime since 1.12, and for what converts
+from ONNX."""
 
 LARGEST_FILE = 2**31 - 2**20
 """Bytes of numbers in a file: those that protobuf can hold, but for some room for names."""
@@ -55,10 +56,17 @@ class Writer:
         ]
         graph = helper.make_graph(self.nodes, "network", values[:1], values[1:], self.constants)
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="layermilp", producer_version=__version__
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            producer_name="layermilp",
+            producer_version=__version__,
         )
         model.ir_version = IR_VERSION
-        kept = {"classes": json.dumps(network.classes.tolist()), "decision": network.decision, "notation": network.notation}
+        kept = {
+            "classes": json.dumps(network.classes.tolist()),
+            "decision": network.decision,
+            "notation": network.notation,
+        }
         helper.set_model_props(model, {METADATA + name: text for name, text in kept.items()})
         checker.check_model(model, full_check=True)
         return model
@@ -67,23 +75,53 @@ class Writer:
         """Add the nodes of a layer."""
         name = layer.name
         if isinstance(layer, Dense):
-            operands = [self.weights(f"{name}.weight", layer.weights), *self.offset(name, layer.bias)]
+            operands = [
+                self.weights(f"{name}.weight", layer.weights),
+                *self.offset(name, layer.bias),
+            ]
             self.node("Gemm", name, operands, transB=1)
         elif isinstance(layer, Tied):
             values = self.weights(f"{name}.values", layer.values)
             parts = {"weight": layer.index[:, :-1], "bias": layer.index[:, -1]}
-            numbers = {part: self.constant(f"{name}.{part}.index", index.astype(np.int32)) for part, index in parts.items()}
-            tied = [self.plain_node("Gather", f"{name}.{part}", [values, numbers[part]]) for part in parts]
+            numbers = {
+                part: self.constant(f"{name}.{part}.index", index.astype(np.int32))
+                for part, index in parts.items()
+            }
+            tied = [
+                self.plain_node("Gather", f"{name}.{part}", [values, numbers[part]])
+                for part in parts
+            ]
             self.node("Gemm", name, tied, transB=1)
         elif isinstance(layer, Convolution):
-            operands = [self.weights(f"{name}.weight", layer.kernels), *self.offset(name, layer.bias)]
-            window = Window((layer.kernels.shape[2], layer.kernels.shape[3]), layer.strides, layer.padding, layer.dilations)
-            self.node("Conv", name, operands, **_geometry(window), dilations=window.dilations, group=layer.groups)
+            operands = [
+                self.weights(f"{name}.weight", layer.kernels),
+                *self.offset(name, layer.bias),
+            ]
+            window = Window(
+                (layer.kernels.shape[2], layer.kernels.shape[3]),
+                layer.strides,
+                layer.padding,
+                layer.dilations,
+            )
+            self.node(
+                "Conv",
+                name,
+                operands,
+                **_geometry(window),
+                dilations=window.dilations,
+                group=layer.groups,
+            )
         elif isinstance(layer, Mean):
             if layer.window is None:
                 self.node("GlobalAveragePool", name, [])
             else:
-                self.node("AveragePool", name, [], **_geometry(layer.window), count_include_pad=int(layer.counts_padding))
+                self.node(
+                    "AveragePool",
+                    name,
+                    [],
+                    **_geometry(layer.window),
+                    count_include_pad=int(layer.counts_padding),
+                )
         elif isinstance(layer, Relu):
             self.node("Relu", name, [])
         elif layer.sides == FLAT.sides:
@@ -100,16 +138,23 @@ class Writer:
         if classes.dtype.kind == "U":
             for label in classes.tolist():
                 if any("\ud800" <= letter <= "\udfff" for letter in label):
-                    raise NetworkError(f"label {label!r} is no text that ONNX can hold; choose others by `with_classes`")
+                    raise NetworkError(
+                        f"label {label!r} is no text that ONNX can hold; choose others by "
+                        "`with_classes`"
+                    )
             classes, kind = classes.astype(object), TensorProto.STRING
         else:
             classes, kind = np.array(classes.tolist()), TensorProto.INT64
             if classes.dtype != np.int64:
-                raise NetworkError(f"label {classes.max()} is too large for ONNX; choose others by `with_classes`")
+                raise NetworkError(
+                    f"label {classes.max()} is too large for ONNX; choose others by `with_classes`"
+                )
         if network.decision == "largest":
             chosen = self.plain_node("ArgMax", "chosen", ["outputs"], axis=1, keepdims=0)
         else:
-            distance = self.plain_node("Sub", "difference", ["outputs", self.weights("one", np.array(1.0))])
+            distance = self.plain_node(
+                "Sub", "difference", ["outputs", self.weights("one", np.array(1.0))]
+            )
             distance = self.plain_node("Abs", "distance", [distance])
             chosen = self.plain_node("ArgMin", "chosen", [distance], axis=1, keepdims=0)
         self.plain_node("Gather", "labels", [self.constant("classes", classes), chosen])
@@ -134,7 +179,10 @@ class Writer:
         with np.errstate(over="ignore"):
             written = values.astype(self.dtype)
         if not np.all(np.isfinite(written)):
-            raise NetworkError(f"{name} has the value {np.abs(values).max():g}, which is beyond {self.dtype}; use float64")
+            raise NetworkError(
+                f"{name} has the value {np.abs(values).max():g}, which is beyond {self.dtype}; "
+                "use float64"
+            )
         return self.constant(name, written)
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
@@ -142,7 +190,9 @@ class Writer:
 
         self.size += values.nbytes
         if self.size > LARGEST_FILE:
-            raise NetworkError("the network is too large for an ONNX model, which has two gigabytes at most")
+            raise NetworkError(
+                "the network is too large for an ONNX model, which has two gigabytes at most"
+            )
         self.constants.append(numpy_helper.from_array(values, name))
         return name
 

@@ -1,4 +1,5 @@
-"""Mappings of names to arrays, as the ``state_dict`` of a PyTorch `Sequential` is, without PyTorch."""
+"""Mappings of names to arrays, as the ``state_dict`` of a PyTorch `Sequential` is, without
+PyTorch."""
 
 from __future__ import annotations
 
@@ -11,7 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import NetworkError
 from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Relu, Reshape, Tied
-from layermilp.exchange.networks import first_shape, image_shape, require_dtype, require_network, to_layers, to_network
+from layermilp.exchange.networks import (
+    first_shape,
+    image_shape,
+    require_dtype,
+    require_network,
+    to_layers,
+    to_network,
+)
 from layermilp.network import Network
 from layermilp.program import FloatArray
 
@@ -22,33 +30,37 @@ Weights = list[tuple[str, FloatArray, FloatArray | None]]
 def to_state_dict(
     network: Network, *, like: Mapping[str, Any] | None = None, dtype: str = "float64"
 ) -> dict[str, NDArray[Any]]:
-    """Return the weights of a network in the names of the ``state_dict`` of `to_torch`, such as ``0.weight``.
+    """Return the weights of a network in the names of the ``state_dict`` of `to_torch`, such as
+    ``0.weight``.
 
     Parameters
     ----------
     network : Network
         What to translate.
     like : mapping of str to array or tensor, optional
-        The ``state_dict`` that the network was made from: names and shapes are those of this one, so that convolutions of
-        several channels and maps return to their module after training.
+        The ``state_dict`` that the network was made from: names and shapes are those of this one,
+        so that convolutions of several channels and maps return to their module after training.
     dtype : {"float64", "float32"}
         Type of the arrays.
 
     Returns
     -------
     dict of str to array
-        In the order of the layers. ``weight`` has shape ``(n, d)`` for a dense layer and ``(1, 1, k, k)`` for a convolution;
-        ``bias`` is there where a layer has a free one. Means have nothing.
+        In the order of the layers. ``weight`` has shape ``(n, d)`` for a dense layer and ``(1, 1,
+        k, k)`` for a convolution; ``bias`` is there where a layer has a free one. Means have
+        nothing.
 
     Raises
     ------
     NetworkError
-        If it is no network of ReLU blocks, the type is unknown, a weight is beyond it, or the weights are not as many as
-        those of `like`.
+        If it is no network of ReLU blocks, the type is unknown, a weight is beyond it, or the
+        weights are not as many as those of `like`.
     """
     require_dtype(dtype)
     if like is not None:
-        return {name: _as_type(array, dtype) for name, array in _like(require_network(network), like)}
+        return {
+            name: _as_type(array, dtype) for name, array in _like(require_network(network), like)
+        }
     found = {}
     for number, layer in enumerate(module_layers(network)):
         if isinstance(layer, Dense | Convolution):
@@ -69,17 +81,21 @@ def from_state_dict(
     classes: ArrayLike | None = None,
     decision: str = "largest",
 ) -> Network:
-    """Return the network whose weights are those of a PyTorch ``state_dict``, with ReLUs between the layers.
+    """Return the network whose weights are those of a PyTorch ``state_dict``, with ReLUs between
+    the layers.
 
     Parameters
     ----------
     mapping : mapping of str to array or tensor
-        Names that end with ``weight`` or ``bias``, in the order of the layers: `Linear` layers, whose weights have two
-        dimensions, and `Conv2d` layers, whose weights have four. Groups follow from the number of channels.
+        Names that end with ``weight`` or ``bias``, in the order of the layers: `Linear` layers,
+        whose weights have two dimensions, and `Conv2d` layers, whose weights have four. Groups
+        follow from the number of channels.
     image : sequence of int, optional
-        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``; needed where a `Conv2d` comes first.
+        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``; needed where a
+        `Conv2d` comes first.
     net : str, optional
-        Network in the notation of `layermilp.notation`, whose weights they are; for networks with means, which have none.
+        Network in the notation of `layermilp.notation`, whose weights they are; for networks with
+        means, which have none.
     strides, padding : int or sequence of int
         Of every `Conv2d`, or of each in their order; not with `net`.
     classes : array of int or str, optional
@@ -90,7 +106,8 @@ def from_state_dict(
     Raises
     ------
     NetworkError
-        If there are other arrays, or they do not fit together, the image or the net; the message names them.
+        If there are other arrays, or they do not fit together, the image or the net; the message
+        names them.
     """
     weights = _weights(mapping)
     if net is not None:
@@ -127,16 +144,29 @@ def _like(network: Network, like: Mapping[str, Any]) -> Iterator[tuple[str, Floa
     """Weights of the blocks that have parameters, in the names and shapes of a mapping."""
     blocks, layers = [block for block in network.blocks if block.theta.size], _weights(like)
     if len(blocks) != len(layers):
-        raise NetworkError(f"{network} has {len(blocks)} layers with weights, but what it shall be like has {len(layers)}")
+        raise NetworkError(
+            f"{network} has {len(blocks)} layers with weights, but what it shall be like has "
+            f"{len(layers)}"
+        )
     for block, (name, weight, bias) in zip(blocks, layers, strict=True):
         prefix = f"{name}." if name else ""
         size = 0 if bias is None else bias.size
-        if weight.ndim == 2 and block.weights.shape == weight.shape and (bias is not None or not block.bias.any()):
+        if (
+            weight.ndim == 2
+            and block.weights.shape == weight.shape
+            and (bias is not None or not block.bias.any())
+        ):
             weights, offset = block.weights, block.bias
         elif weight.ndim == 4 and block.theta.size == weight.size + size:
-            weights, offset = block.theta[: weight.size].reshape(weight.shape), block.theta[weight.size :]
+            weights, offset = (
+                block.theta[: weight.size].reshape(weight.shape),
+                block.theta[weight.size :],
+            )
         else:
-            raise NetworkError(f"a layer of {block.theta.size} parameters is not like {name[:60]!r} of shape {weight.shape}")
+            raise NetworkError(
+                f"a layer of {block.theta.size} parameters is not like {name[:60]!r} of shape "
+                f"{weight.shape}"
+            )
         yield f"{prefix}weight", weights
         if bias is not None:
             yield f"{prefix}bias", offset
@@ -148,7 +178,10 @@ def _weights(mapping: Mapping[str, Any]) -> Weights:
     for name, value in mapping.items():
         prefix, _, part = str(name).rpartition(".")
         if part not in ("weight", "bias"):
-            raise NetworkError(f"{str(name)[:60]!r} is neither a weight nor a bias; Linear and Conv2d layers have no others")
+            raise NetworkError(
+                f"{str(name)[:60]!r} is neither a weight nor a bias; Linear and Conv2d layers "
+                "have no others"
+            )
         layers.setdefault(prefix, {})[part] = as_float64(name, value)
     found: Weights = []
     for prefix, parts in layers.items():
@@ -156,7 +189,9 @@ def _weights(mapping: Mapping[str, Any]) -> Weights:
         is_layer = weight is not None and weight.ndim in (2, 4) and weight.size > 0
         if weight is None or not is_layer or (bias is not None and bias.shape != weight.shape[:1]):
             shapes = ", ".join(f"{part} of shape {array.shape}" for part, array in parts.items())
-            raise NetworkError(f"{prefix[:60]!r} has {shapes}; it is neither a Linear nor a Conv2d layer")
+            raise NetworkError(
+                f"{prefix[:60]!r} has {shapes}; it is neither a Linear nor a Conv2d layer"
+            )
         found.append((prefix, weight, bias))
     if not found:
         raise NetworkError("there are no weights")
@@ -167,16 +202,27 @@ def as_float64(name: str, value: Any) -> FloatArray:
     """Return an array or tensor as float64."""
     kind = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
     if kind not in ("float32", "float64"):
-        raise NetworkError(f"{str(name)[:60]!r} is of type {kind}; float32 and float64 are supported")
-    return np.array(value.detach().cpu().numpy() if hasattr(value, "detach") else value, dtype=np.float64)
+        raise NetworkError(
+            f"{str(name)[:60]!r} is of type {kind}; float32 and float64 are supported"
+        )
+    return np.array(
+        value.detach().cpu().numpy() if hasattr(value, "detach") else value, dtype=np.float64
+    )
 
 
 def _layers(
-    weights: Weights, image: Sequence[int] | None, strides: int | Sequence[int], padding: int | Sequence[int]
+    weights: Weights,
+    image: Sequence[int] | None,
+    strides: int | Sequence[int],
+    padding: int | Sequence[int],
 ) -> Iterator[Layer]:
     """Layers of a ``state_dict``, with ReLUs between them."""
     n_convolutions = sum(weight.ndim == 4 for _, weight, _ in weights)
-    steps = zip(_each("strides", strides, n_convolutions), _each("padding", padding, n_convolutions), strict=True)
+    steps = zip(
+        _each("strides", strides, n_convolutions),
+        _each("padding", padding, n_convolutions),
+        strict=True,
+    )
     channels = None if image is None else image_shape(image)[0]
     for i, (name, weight, bias) in enumerate(weights):
         if i:
@@ -187,7 +233,14 @@ def _layers(
             continue
         step, pad = next(steps)
         groups = max((channels or 0) // weight.shape[1], 1)
-        yield Convolution(weight, bias, (step, step), (pad, pad, pad, pad), groups=groups, name=f"Conv2d {name[:60]!r}")
+        yield Convolution(
+            weight,
+            bias,
+            (step, step),
+            (pad, pad, pad, pad),
+            groups=groups,
+            name=f"Conv2d {name[:60]!r}",
+        )
         channels = len(weight)
 
 
@@ -195,7 +248,10 @@ def _each(what: str, value: int | Sequence[int], count: int) -> list[int]:
     """Return a number for each convolution."""
     found = [value] * count if isinstance(value, int) else list(value)
     if len(found) != count or not all(isinstance(number, int) for number in found):
-        raise NetworkError(f"{what} is {value}; give one whole number, or one for each of the {count} Conv2d layers")
+        raise NetworkError(
+            f"{what} is {value}; give one whole number, or one for each of the {count} Conv2d "
+            "layers"
+        )
     return found
 
 
@@ -203,21 +259,27 @@ def _filled(layers: Sequence[Layer], weights: Weights, net: str) -> list[Layer]:
     """Put weights into the layers of a net."""
     places = [i for i, layer in enumerate(layers) if isinstance(layer, Dense | Convolution)]
     if len(places) != len(weights):
-        raise NetworkError(f"there are weights of {len(weights)} layers, but net {net!r} has {len(places)} layers with weights")
+        raise NetworkError(
+            f"there are weights of {len(weights)} layers, but net {net!r} has {len(places)} "
+            "layers with weights"
+        )
     filled = list(layers)
     for i, entry in zip(places, weights, strict=True):
         filled[i] = _with_weights(layers[i], entry, net)
     return filled
 
 
-def _with_weights(layer: Layer, entry: tuple[str, FloatArray, FloatArray | None], net: str) -> Layer:
+def _with_weights(
+    layer: Layer, entry: tuple[str, FloatArray, FloatArray | None], net: str
+) -> Layer:
     name, weight, bias = entry
     assert isinstance(layer, Dense | Convolution)
     wanted = layer.weights.shape if isinstance(layer, Dense) else layer.kernels.shape
     if weight.shape != wanted or (bias is None) != (layer.bias is None):
         offset = "no bias" if layer.bias is None else "a bias"
         raise NetworkError(
-            f"net {net!r} has weights of shape {wanted} and {offset} where {name[:60]!r} has shape {weight.shape} and "
+            f"net {net!r} has weights of shape {wanted} and {offset} where {name[:60]!r} has "
+            f"shape {weight.shape} and "
             f"{'no bias' if bias is None else 'a bias'}"
         )
     if isinstance(layer, Dense):

@@ -38,8 +38,9 @@ def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
     Returns
     -------
     nn.Sequential
-        Of `Linear`, `ReLU`, and for images `Unflatten`, `Conv2d`, `AvgPool2d` and `Flatten`; samples are rows, as for the
-        network. Blocks whose ties are those of no such layer are `Linear` layers in which nothing is tied.
+        Of `Linear`, `ReLU`, and for images `Unflatten`, `Conv2d`, `AvgPool2d` and `Flatten`;
+        samples are rows, as for the network. Blocks whose ties are those of no such layer are
+        `Linear` layers in which nothing is tied.
 
     Raises
     ------
@@ -51,8 +52,12 @@ def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
     require_package("torch", "torch")
     import torch
 
-    module = torch.nn.Sequential(*map(_module, module_layers(network))).to(getattr(torch, require_dtype(dtype)))
-    module.load_state_dict({name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()})
+    module = torch.nn.Sequential(*map(_module, module_layers(network))).to(
+        getattr(torch, require_dtype(dtype))
+    )
+    module.load_state_dict(
+        {name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()}
+    )
     return module.eval()
 
 
@@ -68,28 +73,33 @@ def from_torch(
     Parameters
     ----------
     module : nn.Sequential
-        Of `Linear`, `Conv2d`, `AvgPool2d`, `AdaptiveAvgPool2d` to one pixel, `ReLU`, `Flatten`, `Unflatten`, `Identity` and
-        `Dropout` layers, and such modules.
+        Of `Linear`, `Conv2d`, `AvgPool2d`, `AdaptiveAvgPool2d` to one pixel, `ReLU`, `Flatten`,
+        `Unflatten`, `Identity` and `Dropout` layers, and such modules.
     image : sequence of int, optional
-        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, where a `Conv2d` or pooling comes first.
+        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, where a `Conv2d` or
+        pooling comes first.
     classes : array of int or str, optional
         Label of each output. Default: 0, 1, ...
     decision : {"nearest", "largest"}, optional
-        How the class is read from the outputs, see `Network`. Default: "nearest" if a ReLU comes last, else "largest". With
-        "largest" a last ReLU is left out.
+        How the class is read from the outputs, see `Network`. Default: "nearest" if a ReLU comes
+        last, else "largest". With "largest" a last ReLU is left out.
 
     Returns
     -------
     Network
-        Its inputs are the values of a sample, channels before rows before columns. Weights stay tied as they are.
+        Its inputs are the values of a sample, channels before rows before columns. Weights stay
+        tied as they are.
 
     Raises
     ------
     NetworkError
-        If a layer is of another kind or does not fit, or a ReLU is missing; the message names the layer.
+        If a layer is of another kind or does not fit, or a ReLU is missing; the message names the
+        layer.
     """
     layers = [layer for number, part in _parts(module) for layer in _read(number, part)]
-    return to_network(layers, first_shape(layers) if image is None else image_shape(image), classes, decision)
+    return to_network(
+        layers, first_shape(layers) if image is None else image_shape(image), classes, decision
+    )
 
 
 def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
@@ -105,7 +115,9 @@ def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -
     require_package("torch", "torch")
     import torch
 
-    tensors = {name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()}
+    tensors = {
+        name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()
+    }
     return write_atomically(Path(path), lambda file: torch.save(tensors, file))
 
 
@@ -117,7 +129,8 @@ def read_torch(
     image: Sequence[int] | None = None,
     net: str | None = None,
 ) -> Network:
-    """Read a ``.pt`` file of a ``state_dict``; nothing in it is executed. Options are those of `from_state_dict`.
+    """Read a ``.pt`` file of a ``state_dict``; nothing in it is executed. Options are those of
+    `from_state_dict`.
 
     Raises
     ------
@@ -130,7 +143,9 @@ def read_torch(
     """
     mapping = _loaded(Path(path))
     with damage(str(path), LayermilpError):
-        return from_state_dict(mapping, image=image, net=net, classes=classes, decision=decision or "largest")
+        return from_state_dict(
+            mapping, image=image, net=net, classes=classes, decision=decision or "largest"
+        )
 
 
 def _module(layer: Layer) -> Any:
@@ -138,7 +153,9 @@ def _module(layer: Layer) -> Any:
     from torch import nn
 
     if isinstance(layer, Dense):
-        return nn.Linear(layer.weights.shape[1], layer.weights.shape[0], bias=layer.bias is not None)
+        return nn.Linear(
+            layer.weights.shape[1], layer.weights.shape[0], bias=layer.bias is not None
+        )
     if isinstance(layer, Convolution):
         maps, channels, *size = layer.kernels.shape
         return nn.Conv2d(channels, maps, tuple(size), bias=layer.bias is not None)
@@ -155,7 +172,10 @@ def _parts(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     from torch import nn
 
     if type(module) is not nn.Sequential:
-        raise NetworkError(f"a network is read from a Sequential, not from {type(module).__name__}; else go by its state_dict")
+        raise NetworkError(
+            f"a network is read from a Sequential, not from {type(module).__name__}; else go by "
+            "its state_dict"
+        )
     for name, part in module.named_children():
         if isinstance(part, nn.Sequential):
             yield from _parts(part, f"{prefix}{name}.")
@@ -169,7 +189,9 @@ def _read(number: str, part: Any) -> Iterator[Layer]:
     reader = READERS.get(kind)
     # Subclasses may do anything, whatever their names.
     if reader is None or not type(part).__module__.startswith("torch.nn.modules."):
-        raise NetworkError(f"{kind} {number!r} is not supported; a network is made of {', '.join(READERS)}")
+        raise NetworkError(
+            f"{kind} {number!r} is not supported; a network is made of {', '.join(READERS)}"
+        )
     layer = reader(part, f"{kind} {number!r}")
     if layer is not None:
         yield layer
@@ -196,7 +218,9 @@ def _conv2d(part: Any, name: str) -> Layer:
 def _avg_pool2d(part: Any, name: str) -> Layer:
     if part.ceil_mode or part.divisor_override:
         raise NetworkError(f"{name} has ceil_mode or divisor_override, which are not supported")
-    size, strides, padding = (_pair(value) for value in (part.kernel_size, part.stride, part.padding))
+    size, strides, padding = (
+        _pair(value) for value in (part.kernel_size, part.stride, part.padding)
+    )
     return Mean(Window(size, strides, (*padding, *padding)), part.count_include_pad, name)
 
 
@@ -208,7 +232,9 @@ def _adaptive_avg_pool2d(part: Any, name: str) -> Layer:
 
 def _flatten(part: Any, name: str) -> Layer:
     if (part.start_dim, part.end_dim) != (1, -1):
-        raise NetworkError(f"{name} does not flatten all of a sample; start_dim must be 1 and end_dim -1")
+        raise NetworkError(
+            f"{name} does not flatten all of a sample; start_dim must be 1 and end_dim -1"
+        )
     return Reshape(FLAT.sides, name)
 
 
@@ -240,7 +266,9 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _parameters(part: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
-    return as_float64(f"{name} weight", part.weight), None if part.bias is None else as_float64(f"{name} bias", part.bias)
+    return as_float64(f"{name} weight", part.weight), None if part.bias is None else as_float64(
+        f"{name} bias", part.bias
+    )
 
 
 def _loaded(path: Path) -> Mapping[str, Any]:
@@ -251,18 +279,28 @@ def _loaded(path: Path) -> Mapping[str, Any]:
     size = sized(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            is_plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+            is_plain = all(
+                entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist()
+            )
             is_plain = is_plain and sum(entry.file_size for entry in archive.infolist()) <= size
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what a damaged file claims to be
             found = torch.load(path, map_location="cpu", weights_only=True) if is_plain else None
     except Exception as error:  # zipfile, pickle and PyTorch raise a dozen types on damaged files
         raise ModelFileError(
-            f"{path} is damaged or holds more than tensors; write it by torch.save(module.state_dict(), path)"
+            f"{path} is damaged or holds more than tensors; write it by "
+            "torch.save(module.state_dict(), path)"
         ) from error
-    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise ModelFileError(f"{path} holds no mapping of names to tensors; write it by torch.save(module.state_dict(), path)")
-    if any(value.layout is not torch.strided or value.device.type != "cpu" for value in found.values()):
+    if not isinstance(found, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in found.values()
+    ):
+        raise ModelFileError(
+            f"{path} holds no mapping of names to tensors; write it by "
+            "torch.save(module.state_dict(), path)"
+        )
+    if any(
+        value.layout is not torch.strided or value.device.type != "cpu" for value in found.values()
+    ):
         raise ModelFileError(f"{path} holds tensors without their numbers")
     if sum(value.numel() * value.element_size() for value in found.values()) > size:
         raise ModelFileError(f"{path} holds tensors that share numbers; save copies of them")

@@ -21,13 +21,13 @@ _LONGEST_NAME = 40
 def write_lp(program: Program, path: str | Path) -> Path:
     """Write a program as an LP file, atomically.
 
-    Numbers are written with all the digits that tell one double from the next. A row with two different finite bounds
-    becomes two, the second with ``_lower`` behind its name, because not every reader takes such rows; rows without any bound
-    are left out. A constant of the objective is the price of a last column ``constant``, which is fixed to one: readers
-    differ on constants.
+    Numbers are written with all the digits that tell one double from the next. A row with two
+    different finite bounds becomes two, the second with ``_lower`` behind its name, because not
+    every reader takes such rows; rows without any bound are left out. A constant of the objective
+    is the price of a last column ``constant``, which is fixed to one: readers differ on constants.
 
-    Columns are named as in `Program.column_names`, with ``_`` before names that begin like a number; where one would still be
-    misread, all are named ``x_0, x_1, ...``.
+    Columns are named as in `Program.column_names`, with ``_`` before names that begin like a
+    number; where one would still be misread, all are named ``x_0, x_1, ...``.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def _sections(program: Program) -> Iterator[list[str]]:
     if has_constant:
         columns, costs = [*columns, _CONSTANT], [*costs, program.offset]
     yield [f"\\ {' '.join(program.name.split())}", "Minimize"]
-    # The costs are written even where they are zero, so that every column is named, in the program's order.
+    # The costs are written even where they are zero, so that every column is named, in the
+    # program's order.
     yield _sum(OBJECTIVE, costs, columns)
     yield ["Subject To"]
     yield from _rows(program, columns)
@@ -69,23 +70,41 @@ def _sections(program: Program) -> Iterator[list[str]]:
 
 
 def _names(names: list[str]) -> list[str]:
-    """Return names that no reader takes for numbers, words of the format, or parts of expressions."""
+    """Return names that no reader takes for numbers, words of the format, or parts of
+    expressions."""
     # A number may be followed by an exponent; infinite ones are numbers too.
-    safe = [f"_{name}" if re.match(r"\d|e|inf|nan", name, re.IGNORECASE) else name for name in names]
-    is_readable = all(re.fullmatch(r"\w+", name, re.ASCII) and len(name) <= _LONGEST_NAME for name in safe)
-    return safe if is_readable and len(set(safe)) == len(safe) else [f"x_{j}" for j in range(len(names))]
+    safe = [
+        f"_{name}" if re.match(r"\d|e|inf|nan", name, re.IGNORECASE) else name for name in names
+    ]
+    is_readable = all(
+        re.fullmatch(r"\w+", name, re.ASCII) and len(name) <= _LONGEST_NAME for name in safe
+    )
+    return (
+        safe
+        if is_readable and len(set(safe)) == len(safe)
+        else [f"x_{j}" for j in range(len(names))]
+    )
 
 
 def _sum(name: str, values: Sequence[float], columns: Sequence[str], end: str = "") -> list[str]:
     """Return the lines of a named sum, and what it is compared with at the end."""
-    terms = [f" {'-' if value < 0.0 else '+'} {abs(value)!r} {column}" for value, column in zip(values, columns, strict=True)]
+    terms = [
+        f" {'-' if value < 0.0 else '+'} {abs(value)!r} {column}"
+        for value, column in zip(values, columns, strict=True)
+    ]
     lines = ["".join(terms[i : i + _TERMS_PER_LINE]) for i in range(0, len(terms), _TERMS_PER_LINE)]
     return [f" {name}:{lines[0]}", *lines[1:], *([end] if end else [])]
 
 
 def _rows(program: Program, columns: list[str]) -> Iterator[list[str]]:
-    starts, indices, values = program.matrix.indptr.tolist(), program.matrix.indices.tolist(), program.matrix.data.tolist()
-    bounds = zip(program.row_names(), program.row_lower.tolist(), program.row_upper.tolist(), strict=True)
+    starts, indices, values = (
+        program.matrix.indptr.tolist(),
+        program.matrix.indices.tolist(),
+        program.matrix.data.tolist(),
+    )
+    bounds = zip(
+        program.row_names(), program.row_lower.tolist(), program.row_upper.tolist(), strict=True
+    )
     for i, (name, lower, upper) in enumerate(bounds):
         cells = slice(starts[i], starts[i + 1])
         # No reader takes an empty sum.
@@ -103,7 +122,8 @@ def _ends(lower: float, upper: float) -> list[tuple[str, str]]:
 
 
 def _bounds(program: Program, columns: list[str]) -> list[str]:
-    """Return a line for each column, because readers differ on what a missing one means for integers."""
+    """Return a line for each column, because readers differ on what a missing one means for
+    integers."""
     ends = zip(columns, program.col_lower.tolist(), program.col_upper.tolist(), strict=False)
     return [f" {_bound(name, lower, upper)}" for name, lower, upper in ends]
 

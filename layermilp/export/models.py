@@ -28,8 +28,8 @@ def to_docplex(program: Program) -> docplex.mp.model.Model:
     Returns
     -------
     docplex.mp.model.Model
-        With variables and constraints named and ordered as the program's columns and rows, and its start as a MIP
-        start. Rows without any bound are left out.
+        With variables and constraints named and ordered as the program's columns and rows, and its
+        start as a MIP start. Rows without any bound are left out.
 
     Raises
     ------
@@ -40,7 +40,8 @@ def to_docplex(program: Program) -> docplex.mp.model.Model:
     from docplex.mp.advmodel import AdvModel
     from docplex.mp.constants import WriteLevel
 
-    # The matrix calls take a quarter of the time of sums over expressions; only `AdvModel` has them.
+    # The matrix calls take a quarter of the time of sums over expressions; only `AdvModel` has
+    # them.
     model = AdvModel(name=program.name)
     variables = _docplex_variables(model, program)
     rows, kinds = _docplex_rows(model, program, variables), row_kinds(program)
@@ -51,8 +52,11 @@ def to_docplex(program: Program) -> docplex.mp.model.Model:
     model.minimize(model.scal_prod(variables, program.costs.tolist()) + program.offset)
     if program.start is not None and program.is_mip:
         point = dict(zip(variables, program.start.tolist(), strict=True))
-        # By default docplex drops the continuous variables, and zeros in any case that is not complete.
-        model.add_mip_start(model.new_solution(point), write_level=WriteLevel.AllVars, complete_vars=True)
+        # By default docplex drops the continuous variables, and zeros in any case that is not
+        # complete.
+        model.add_mip_start(
+            model.new_solution(point), write_level=WriteLevel.AllVars, complete_vars=True
+        )
     return model
 
 
@@ -82,7 +86,13 @@ def _docplex_rows(model: Any, program: Program, variables: list[Any]) -> list[An
             _place(rows, which, made)
     which = np.flatnonzero(two_sided)
     if which.size:
-        _place(rows, which, model.matrix_ranges(program.matrix[which].tocoo(), variables, lower[which], upper[which]))
+        _place(
+            rows,
+            which,
+            model.matrix_ranges(
+                program.matrix[which].tocoo(), variables, lower[which], upper[which]
+            ),
+        )
     return rows
 
 
@@ -102,8 +112,9 @@ def to_pulp(program: Program) -> pulp.LpProblem:
     Returns
     -------
     pulp.LpProblem
-        With variables named as the program's columns, which hold the start if there is one. A row with two different
-        bounds becomes two constraints, the second with ``_lower`` behind its name; rows without any are left out.
+        With variables named as the program's columns, which hold the start if there is one. A row
+        with two different bounds becomes two constraints, the second with ``_lower`` behind its
+        name; rows without any are left out.
 
     Raises
     ------
@@ -119,7 +130,9 @@ def to_pulp(program: Program) -> pulp.LpProblem:
     problem += pulp.LpAffineExpression(list(costs), constant=program.offset)
     matrix = program.matrix
     starts, indices, values = matrix.indptr.tolist(), matrix.indices.tolist(), matrix.data.tolist()
-    bounds = zip(program.row_names(), program.row_lower.tolist(), program.row_upper.tolist(), strict=True)
+    bounds = zip(
+        program.row_names(), program.row_lower.tolist(), program.row_upper.tolist(), strict=True
+    )
     for i, (name, lower, upper) in enumerate(bounds):
         cells = range(starts[i], starts[i + 1])
         row = pulp.LpAffineExpression([(variables[indices[k]], values[k]) for k in cells])
@@ -132,7 +145,9 @@ def _pulp_variables(problem: Any, program: Program) -> list[Any]:
 
     # Newer versions let the problem make its variables, and older ones only the class.
     make = getattr(problem, "add_variable", pulp.LpVariable)
-    bounds = zip(program.column_names(), program.col_lower.tolist(), program.col_upper.tolist(), strict=True)
+    bounds = zip(
+        program.column_names(), program.col_lower.tolist(), program.col_upper.tolist(), strict=True
+    )
     variables = [
         make(
             name,

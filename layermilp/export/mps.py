@@ -16,9 +16,10 @@ from layermilp.program import FloatArray, Program
 def write_mps(program: Program, path: str | Path) -> Path:
     """Write a program as a free-format MPS file, atomically.
 
-    Numbers are written with all the digits that tell one double from the next. Only the second bound of a row with two
-    different finite bounds may be off in its last digit, because MPS states the width of such a row instead. Rows
-    without any bound become ``N`` rows, which most readers drop.
+    Numbers are written with all the digits that tell one double from the next. Only the second
+    bound of a row with two different finite bounds may be off in its last digit, because MPS states
+    the width of such a row instead. Rows without any bound become ``N`` rows, which most readers
+    drop.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ def _sections(program: Program) -> Iterator[list[str]]:
     columns, rows = program.column_names(), program.row_names()
     kinds = row_kinds(program)
     name = "_".join(program.name.split()) or "program"
-    # FREE is for CBC, which otherwise guesses the format and may guess wrong at a bound without a value.
+    # FREE is for CBC, which otherwise guesses the format and may guess wrong at a bound without a
+    # value.
     yield [f"NAME {name} FREE", "ROWS", f" N {OBJECTIVE}"]
     yield [f" {kind} {row}" for kind, row in zip(kinds.tolist(), rows, strict=True)] or ["*"]
     yield ["COLUMNS"]
@@ -56,7 +58,8 @@ def _sections(program: Program) -> Iterator[list[str]]:
 
 
 def _column_section(program: Program, columns: list[str], rows: list[str]) -> Iterator[list[str]]:
-    # The costs are written even where they are zero, so that every column is named, in the program's order.
+    # The costs are written even where they are zero, so that every column is named, in the
+    # program's order.
     n = program.n_columns
     costs = sparse.csr_array((program.costs, np.arange(n), [0, n]), shape=(1, n))
     matrix = sparse.vstack([costs, program.matrix]).tocsc()
@@ -94,14 +97,23 @@ def _nonzero(values: FloatArray) -> Iterator[tuple[int, float]]:
 
 def _bound_section(program: Program, columns: list[str]) -> list[str]:
     lines = ["BOUNDS"]
-    bounds = zip(columns, program.col_lower.tolist(), program.col_upper.tolist(), program.integrality, strict=True)
+    bounds = zip(
+        columns,
+        program.col_lower.tolist(),
+        program.col_upper.tolist(),
+        program.integrality,
+        strict=True,
+    )
     for name, lower, upper, integer in bounds:
-        lines += [f" {kind} BND {name}{value}" for kind, value in _bounds(lower, upper, bool(integer))]
+        lines += [
+            f" {kind} BND {name}{value}" for kind, value in _bounds(lower, upper, bool(integer))
+        ]
     return lines
 
 
 def _bounds(lower: float, upper: float, integer: bool) -> list[tuple[str, str]]:
-    """Return the bound lines of a column: always all of them, because readers differ on what a missing one means."""
+    """Return the bound lines of a column: always all of them, because readers differ on what a
+    missing one means."""
     if lower == upper:
         return [("FX", f" {lower!r}")]
     if lower == -np.inf and upper == np.inf:

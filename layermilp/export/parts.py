@@ -18,7 +18,8 @@ OBJECTIVE = "cost"
 
 
 def row_kinds(program: Program) -> NDArray[np.str_]:
-    """Return the kind of each row, as MPS names it: ``L`` where there is an upper bound, be there a lower one or not."""
+    """Return the kind of each row, as MPS names it: ``L`` where there is an upper bound, be there a
+    lower one or not."""
     has_lower, has_upper = np.isfinite(program.row_lower), np.isfinite(program.row_upper)
     equal = program.row_lower == program.row_upper
     return np.select([equal, has_upper, has_lower], ["E", "L", "G"], "N")
@@ -28,7 +29,11 @@ def runs(program: Program) -> list[tuple[int, int, bool]]:
     """Return first column, end and integrality of each run of columns of one type."""
     mask = program.integrality
     edges = [0, *(np.flatnonzero(mask[1:] != mask[:-1]) + 1).tolist(), mask.size]
-    return [(first, last, bool(mask[first])) for first, last in itertools.pairwise(edges) if first < last]
+    return [
+        (first, last, bool(mask[first]))
+        for first, last in itertools.pairwise(edges)
+        if first < last
+    ]
 
 
 def write_sections(path: str | Path, sections: Iterable[list[str]]) -> Path:

@@ -3,7 +3,13 @@
 from layermilp.formulations.margin import margin
 from layermilp.formulations.neuron import FORMULATIONS, paper, reduced
 from layermilp.formulations.output import output
-from layermilp.formulations.regression import HingeRegression, LinearRegression, MarginRegression, ReluRegression, Rows
+from layermilp.formulations.regression import (
+    HingeRegression,
+    LinearRegression,
+    MarginRegression,
+    ReluRegression,
+    Rows,
+)
 from layermilp.program import Program
 
 __all__ = [

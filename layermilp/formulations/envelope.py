@@ -1,23 +1,23 @@
 """Convex underestimates of a `ReluRegression`, as linear programs whose matrix never changes.
 
-With `H`, `g` and `t` as in the regression, and the firing of some rows decided, every row has a convex piecewise linear
-function ``f_r`` of its preactivation with three slopes ``s0 <= s1 <= s2`` that change at the kinks ``k1 <= k2``::
+With `H`, `g` and `t` as in the regression, and the firing of some rows decided, every row has a
+convex piecewise linear function ``f_r`` of its preactivation with three slopes ``s0 <= s1 <= s2``
+that change at the kinks ``k1 <= k2``::
 
-    row                     s0           s1   s2    k1   k2   f at k1
-    t = 0                   0            0    1     0    0    0
-    t > 0, open             -c           -c   1     t    t    0          c = t / (t - min(A-, 0)), see `neuron.reduced`
-    t > 0, decided: a >= 0  -1 - price   -1   1     0    t    t
-    t > 0, decided: a <= 0  0            0    price 0    0    t
-    t > 0, taken to fire    -1           -1   1     t    t    0
-    t > 0, taken to be off  0            0    1     2 t  2 t  t
+    row                     s0           s1   s2    k1   k2   f at k1 t = 0                   0
+    0    1     0    0    0 t > 0, open             -c           -c   1     t    t    0          c =
+    t / (t - min(A-, 0)), see `neuron.reduced` t > 0, decided: a >= 0  -1 - price   -1   1     0
+    t    t t > 0, decided: a <= 0  0            0    price 0    0    t t > 0, taken to fire    -1
+    -1   1     t    t    0 t > 0, taken to be off  0            0    1     2 t  2 t  t
 
-A decided row may be on the wrong side, at a price. From a price of 1 on, ``f`` is nowhere below the loss of a decided row, so
-that with all rows decided the minimum of ``sum_r f_r(a_r)`` is attained where the loss is no larger. The last two lines are
-those of the reduced form with its binaries fixed, also nowhere below the loss: steps of a descent.
+A decided row may be on the wrong side, at a price. From a price of 1 on, ``f`` is nowhere below the
+loss of a decided row, so that with all rows decided the minimum of ``sum_r f_r(a_r)`` is attained
+where the loss is no larger. The last two lines are those of the reduced form with its binaries
+fixed, also nowhere below the loss: steps of a descent.
 
-The minimum over a box is a linear program with a row for each row of the regression, and its dual has a row for each unknown:
-the one with fewer rows is solved faster. A decision changes costs, bounds and right-hand sides, never a coefficient.
-"""
+The minimum over a box is a linear program with a row for each row of the regression, and its dual
+has a row for each unknown: the one with fewer rows is solved faster. A decision changes costs,
+bounds and right-hand sides, never a coefficient."""
 
 from __future__ import annotations
 
@@ -34,20 +34,25 @@ OPEN, FIRES, SILENT = 0, 1, -1
 
 
 PRICE = 10.0
-"""Price of a decided row on the wrong side. Any of at least 1 is exact; a small one bounds less, a large one is ill-scaled."""
+"""Price of a decided row on the wrong side. Any of at least 1 is exact; a small one bounds less, a
+large one is ill-scaled."""
 
 
 @dataclass(frozen=True, eq=False)
 class Envelope:
-    """The functions ``f_r`` of all rows: slopes ``(R, 3)``, kinks ``(R, 2)``, and values ``(R,)`` at the first kinks."""
+    """The functions ``f_r`` of all rows: slopes ``(R, 3)``, kinks ``(R, 2)``, and values ``(R,)``
+    at the first kinks."""
 
     slopes: FloatArray
     kinks: FloatArray
     values: FloatArray
 
     @classmethod
-    def of(cls, targets: FloatArray, low: FloatArray, decided: IntArray, price: float = PRICE) -> Envelope:
-        """Build the functions from targets, smallest preactivations and decisions, all of shape ``(R,)``."""
+    def of(
+        cls, targets: FloatArray, low: FloatArray, decided: IntArray, price: float = PRICE
+    ) -> Envelope:
+        """Build the functions from targets, smallest preactivations and decisions, all of shape
+        ``(R,)``."""
         positive, zero = targets > 0.0, np.zeros_like(targets)
         below = np.minimum(low, 0.0)
         chord = np.divide(targets, targets - below, out=zero.copy(), where=positive)
@@ -57,35 +62,44 @@ class Envelope:
         third = np.where(silent, price, 1.0)
         return cls(
             slopes=np.column_stack([first, second, third]),
-            kinks=np.column_stack([np.where(fires | silent, 0.0, targets), np.where(silent, 0.0, targets)]),
+            kinks=np.column_stack(
+                [np.where(fires | silent, 0.0, targets), np.where(silent, 0.0, targets)]
+            ),
             values=np.where(fires | silent, targets, 0.0),
         )
 
     @classmethod
     def of_pattern(cls, targets: FloatArray, fires: BoolArray) -> Envelope:
-        """Build the functions that equal the loss where the rows fire as given, and are no less elsewhere."""
+        """Build the functions that equal the loss where the rows fire as given, and are no less
+        elsewhere."""
         positive, zero = targets > 0.0, np.zeros_like(targets)
         off = positive & ~fires
         first = np.where(positive & fires, -1.0, 0.0)
         kink = np.where(off, 2.0 * targets, targets)
-        return cls(np.column_stack([first, first, zero + 1.0]), np.column_stack([kink, kink]), np.where(off, targets, 0.0))
+        return cls(
+            np.column_stack([first, first, zero + 1.0]),
+            np.column_stack([kink, kink]),
+            np.where(off, targets, 0.0),
+        )
 
     def at(self, a: FloatArray) -> FloatArray:
         """Return ``f_r(a_r)``, shape ``(R,)``."""
         (first, second, third), (k1, k2) = self.slopes.T, self.kinks.T
         left, right = np.minimum(a - k1, 0.0), np.maximum(a - k2, 0.0)
-        return np.asarray(self.values + first * left + second * np.clip(a - k1, 0.0, k2 - k1) + third * right)
+        return np.asarray(
+            self.values + first * left + second * np.clip(a - k1, 0.0, k2 - k1) + third * right
+        )
 
     def clipped(self, multipliers: FloatArray) -> FloatArray:
         """Return multipliers within the slopes, for which `constants_of` is finite."""
         return np.clip(multipliers, self.slopes[:, 0], self.slopes[:, 2])
 
     def constants_of(self, multipliers: FloatArray, g: FloatArray) -> FloatArray:
-        """Return ``min_a (f_r(a) - pi_r a) + pi_r g_r`` of every row, for multipliers ``pi`` within the slopes.
+        """Return ``min_a (f_r(a) - pi_r a) + pi_r g_r`` of every row, for multipliers ``pi`` within
+        the slopes.
 
-        With ``q = H' pi`` the sum is the constant of a linear function below the sum of all rows everywhere,
-        ``constant + q . theta``.
-        """
+        With ``q = H' pi`` the sum is the constant of a linear function below the sum of all rows
+        everywhere, ``constant + q . theta``."""
         second, (k1, k2) = self.slopes[:, 1], self.kinks.T
         upper = np.maximum(multipliers - second, 0.0)
         lower = multipliers - upper
@@ -102,15 +116,17 @@ class EnvelopeLp(Protocol):
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return costs, right-hand side, lower and upper bounds of ``min c . x, A x = b``."""
 
-    def multipliers(self, envelope: Envelope, x: FloatArray, duals: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def multipliers(
+        self, envelope: Envelope, x: FloatArray, duals: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """Return the multipliers ``pi`` of the rows of the regression, and `theta`."""
 
 
 class PrimalLp:
     """A row for each row of the regression: ``H theta + u - m - v = k1 - g``.
 
-    The columns are `theta` and three parts of ``a - k1``: below the first kink, between the kinks, above the second.
-    """
+    The columns are `theta` and three parts of ``a - k1``: below the first kink, between the kinks,
+    above the second."""
 
     def __init__(self, h: FloatArray | sparse.csr_array, g: FloatArray) -> None:
         self.g, self.n_unknowns = g, h.shape[1]
@@ -130,7 +146,9 @@ class PrimalLp:
             np.concatenate([upper, infinite, k2 - k1, infinite]),
         )
 
-    def multipliers(self, envelope: Envelope, x: FloatArray, duals: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def multipliers(
+        self, envelope: Envelope, x: FloatArray, duals: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """See `EnvelopeLp`."""
         return envelope.clipped(-duals), x[: self.n_unknowns]
 
@@ -138,9 +156,8 @@ class PrimalLp:
 class DualLp:
     """A row for each unknown: ``H' (x1 + x2) - p + n = -H' s0``, where ``pi = s0 + x1 + x2``.
 
-    The columns are the parts ``x1 <= s1 - s0`` and ``x2 <= s2 - s1`` of the multipliers, and the prices `p` and `n` of the
-    lower and upper bounds of the unknowns.
-    """
+    The columns are the parts ``x1 <= s1 - s0`` and ``x2 <= s2 - s1`` of the multipliers, and the
+    prices `p` and `n` of the lower and upper bounds of the unknowns."""
 
     def __init__(self, h: FloatArray, g: FloatArray) -> None:
         self.h, self.g = h, g
@@ -160,7 +177,9 @@ class DualLp:
             np.concatenate([second - first, third - second, infinite]),
         )
 
-    def multipliers(self, envelope: Envelope, x: FloatArray, duals: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def multipliers(
+        self, envelope: Envelope, x: FloatArray, duals: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """See `EnvelopeLp`."""
         n_rows = self.g.size
         return envelope.clipped(envelope.slopes[:, 0] + x[:n_rows] + x[n_rows : 2 * n_rows]), duals

@@ -1,12 +1,14 @@
-"""Programs of the last layer of any network, around its present weights (GDSolver, Ashok et al. 2022).
+"""Programs of the last layer of any network, around its present weights (GDSolver, Ashok et al.
+2022).
 
-With the features ``h_t`` of sample `t`, which the layers below give, the outputs are ``o_tj = s(W_j h_t + b_j)`` with `s` the
-identity or the ReLU. Unknown are ``theta = (W, b)``, each within an interval around its present value: constraints (1) and (2)
-of the paper's Figure 2, (8) and (9) of its Figure 3.
+With the features ``h_t`` of sample `t`, which the layers below give, the outputs are ``o_tj = s(W_j
+h_t + b_j)`` with `s` the identity or the ReLU. Unknown are ``theta = (W, b)``, each within an
+interval around its present value: constraints (1) and (2) of the paper's Figure 2, (8) and (9) of
+its Figure 3.
 
-The paper spends a binary on every ReLU (4), (5), (13), (14). Hardly any is needed. A sample is classified by a ReLU only if
-its own sum is positive and above the others; an error that must not grow bounds the sum itself; and a total error is the least
-absolute deviation that `reduced` has.
+The paper spends a binary on every ReLU (4), (5), (13), (14). Hardly any is needed. A sample is
+classified by a ReLU only if its own sum is positive and above the others; an error that must not
+grow bounds the sum itself; and a total error is the least absolute deviation that `reduced` has.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ OUTPUTS = ("identity", "relu")
 
 
 EDGE = 1e-7
-"""Relative room of an error that may not grow: with many samples the present weights are the only ones that have none."""
+"""Relative room of an error that may not grow: with many samples the present weights are the only
+ones that have none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +81,11 @@ class LastLayer:
         return np.abs(self.outputs(theta) - targets)
 
 
-def regression(layer: LastLayer, targets: FloatArray, j: int, *, each: bool, total: bool) -> Program:
-    """Return the program of output `j`; the outputs share nothing. Its first columns are ``theta_j``.
+def regression(
+    layer: LastLayer, targets: FloatArray, j: int, *, each: bool, total: bool
+) -> Program:
+    """Return the program of output `j`; the outputs share nothing. Its first columns are
+    ``theta_j``.
 
     Parameters
     ----------
@@ -92,7 +98,8 @@ def regression(layer: LastLayer, targets: FloatArray, j: int, *, each: bool, tot
     each : bool
         Whether no sample's error may exceed the present one, constraint (6).
     total : bool
-        Whether the sum of the errors is minimized. If not, any feasible point is as good, as in the paper.
+        Whether the sum of the errors is minimized. If not, any feasible point is as good, as in the
+        paper.
     """
     h, y, theta = layer.extended, targets[:, j], layer.theta[j]
     is_relu = layer.output == "relu"
@@ -111,7 +118,9 @@ def regression(layer: LastLayer, targets: FloatArray, j: int, *, each: bool, tot
     )
     program = reduced(problem) if total else _any_point(problem)
     # No output of a ReLU is below zero: what a negative target lacks is a constant.
-    program = replace(program, offset=program.offset + float(np.maximum(-y - shift, 0.0).sum()) * total)
+    program = replace(
+        program, offset=program.offset + float(np.maximum(-y - shift, 0.0).sum()) * total
+    )
     if not each:
         return program
     errors = layer.errors(layer.theta, targets)[:, j]
@@ -147,7 +156,8 @@ def _any_point(problem: ReluRegression) -> Program:
 
 @dataclass(frozen=True, eq=False)
 class Leads:
-    """By how much the output of a sample's own class exceeds its rivals: ``rows @ theta``, theta flat, row by row.
+    """By how much the output of a sample's own class exceeds its rivals: ``rows @ theta``, theta
+    flat, row by row.
 
     Parameters
     ----------
@@ -161,7 +171,8 @@ class Leads:
     samples: IntArray
 
     def is_right(self, theta: FloatArray, epsilon: float) -> BoolArray:
-        """Return whether every sample leads all its rivals by at least `epsilon`, shape ``(m,)``."""
+        """Return whether every sample leads all its rivals by at least `epsilon`, shape
+        ``(m,)``."""
         right = np.ones(int(self.samples.max(initial=-1)) + 1, dtype=bool)
         np.logical_and.at(right, self.samples, self.rows @ theta.reshape(-1) >= epsilon)
         return right
@@ -170,8 +181,9 @@ class Leads:
 def leads(layer: LastLayer, labels: IntArray) -> Leads:
     """Return the leads of all samples.
 
-    A single output tells two classes apart by its sign: it leads by itself for class 1, by its opposite for class 0. The
-    outputs of ReLUs have one more rival, zero: only an output above it is itself.
+    A single output tells two classes apart by its sign: it leads by itself for class 1, by its
+    opposite for class 0. The outputs of ReLUs have one more rival, zero: only an output above it is
+    itself.
 
     Parameters
     ----------
@@ -183,27 +195,39 @@ def leads(layer: LastLayer, labels: IntArray) -> Leads:
     if n == 1:
         return Leads(sparse.csr_array(h * np.where(labels == 1, 1.0, -1.0)[:, None]), each)
     samples = np.repeat(each, n - 1)
-    rows = _placed(h, samples, labels[samples], n) - _placed(h, samples, rivals(labels, n).reshape(-1), n)
+    rows = _placed(h, samples, labels[samples], n) - _placed(
+        h, samples, rivals(labels, n).reshape(-1), n
+    )
     if layer.output == "relu":
-        rows, samples = sparse.vstack([rows, _placed(h, each, labels, n)]), np.concatenate([samples, each])
+        rows, samples = (
+            sparse.vstack([rows, _placed(h, each, labels, n)]),
+            np.concatenate([samples, each]),
+        )
     return Leads(sparse.csr_array(rows), samples)
 
 
-def _placed(h: FloatArray, samples: IntArray, outputs: IntArray, n_outputs: int) -> sparse.csr_array:
-    """Return a row for every pair of sample and output: the sample's features in the columns of the output."""
+def _placed(
+    h: FloatArray, samples: IntArray, outputs: IntArray, n_outputs: int
+) -> sparse.csr_array:
+    """Return a row for every pair of sample and output: the sample's features in the columns of the
+    output."""
     count, p = samples.size, h.shape[1]
     columns = outputs[:, None] * p + np.arange(p)
     ends = np.arange(count + 1) * p
-    return sparse.csr_array((h[samples].reshape(-1), columns.reshape(-1), ends), shape=(count, n_outputs * p))
+    return sparse.csr_array(
+        (h[samples].reshape(-1), columns.reshape(-1), ends), shape=(count, n_outputs * p)
+    )
 
 
 def classification(layer: LastLayer, found: Leads, epsilon: float, start: FloatArray) -> Program:
-    """Return the program of as few samples as possible that do not lead all their rivals by `epsilon`.
+    """Return the program of as few samples as possible that do not lead all their rivals by
+    `epsilon`.
 
-    minimize ``sum_t e_t`` subject to ``lead_r >= epsilon - M_r e_t`` for every row `r` of sample `t`, `M_r` the largest
-    shortfall within the box, and ``sum_t e_t`` no larger than at the start: (7), (15) and (16) with ``c = 1 - e``.
-    There is a row only where the box leaves it open, and a binary only for samples that have one; samples that no point of the
-    box makes right are a constant. Columns are `theta` and the binaries.
+    minimize ``sum_t e_t`` subject to ``lead_r >= epsilon - M_r e_t`` for every row `r` of sample
+    `t`, `M_r` the largest shortfall within the box, and ``sum_t e_t`` no larger than at the start:
+    (7), (15) and (16) with ``c = 1 - e``. There is a row only where the box leaves it open, and a
+    binary only for samples that have one; samples that no point of the box makes right are a
+    constant. Columns are `theta` and the binaries.
 
     Parameters
     ----------
@@ -223,7 +247,9 @@ def classification(layer: LastLayer, found: Leads, epsilon: float, start: FloatA
     hopeless[found.samples[high < epsilon]] = True
     kept = np.flatnonzero((low < epsilon) & ~hopeless[found.samples])
     opened, place = np.unique(found.samples[kept], return_inverse=True)
-    big_m = sparse.csr_array((epsilon - low[kept], (np.arange(kept.size), place)), shape=(kept.size, opened.size))
+    big_m = sparse.csr_array(
+        (epsilon - low[kept], (np.arange(kept.size), place)), shape=(kept.size, opened.size)
+    )
     wrong = ~found.is_right(start, epsilon)[opened]
     p, n_open = theta.size, opened.size
     count = [sparse.csr_array((1, p)), sparse.csr_array(np.ones((1, n_open)))]
@@ -243,10 +269,12 @@ def classification(layer: LastLayer, found: Leads, epsilon: float, start: FloatA
 
 
 def nearest(layer: LastLayer, found: Leads, right: BoolArray, epsilon: float) -> Program:
-    """LP for the weights nearest to the present ones, in the l1 norm, at which some samples are right.
+    """LP for the weights nearest to the present ones, in the l1 norm, at which some samples are
+    right.
 
-    Of many weights that make the same samples right a solver returns a vertex, far from what gradient descent had learned.
-    Columns are ``theta = start + plus - minus``, as `plus` and then `minus`.
+    Of many weights that make the same samples right a solver returns a vertex, far from what
+    gradient descent had learned. Columns are ``theta = start + plus - minus``, as `plus` and then
+    `minus`.
 
     Parameters
     ----------

@@ -11,11 +11,12 @@ from layermilp.program import FloatArray, IntArray, Program
 
 
 def margin(problem: MarginRegression) -> Program:
-    """LP for ``min sum_k xi_k + mu |theta - start|_1`` with ``o_y - o_j >= 1 - xi_k`` for all rivals `j` of every sample.
+    """LP for ``min sum_k xi_k + mu |theta - start|_1`` with ``o_y - o_j >= 1 - xi_k`` for all
+    rivals `j` of every sample.
 
-    With one column ``xi >= 0`` per sample. Where the price `mu` of a change is positive, one more column per unknown holds
-    its decrease: ``|theta - start| = theta - start + 2 minus`` for the smallest ``minus >= start - theta``.
-    """
+    With one column ``xi >= 0`` per sample. Where the price `mu` of a change is positive, one more
+    column per unknown holds its decrease: ``|theta - start| = theta - start + 2 minus`` for the
+    smallest ``minus >= start - theta``."""
     n_samples, size = problem.n_rows // problem.n_rivals, problem.n_unknowns
     priced = size if problem.penalty else 0
     slack = sparse.kron(sparse.eye_array(n_samples), np.ones((problem.n_rivals, 1)), format="csr")
@@ -33,7 +34,9 @@ def margin(problem: MarginRegression) -> Program:
         row_lower=np.concatenate(row_lower),
         row_upper=np.full(n_rows, np.inf),
         col_lower=np.concatenate([problem.lower, np.zeros(n_samples + priced)]),
-        col_upper=np.concatenate([problem.upper, np.full(n_samples, np.inf), (problem.start - problem.lower)[:priced]]),
+        col_upper=np.concatenate(
+            [problem.upper, np.full(n_samples, np.inf), (problem.start - problem.lower)[:priced]]
+        ),
         start=np.concatenate([problem.start, problem.losses(problem.start), np.zeros(priced)]),
         name="margin",
         column_groups=(("theta", size), ("xi", n_samples), ("minus", priced)),
@@ -41,7 +44,8 @@ def margin(problem: MarginRegression) -> Program:
 
 
 def weight_leads(pieces: MarginPieces) -> tuple[sparse.csr_array, FloatArray]:
-    """Return `H` and `g` of the leads ``a_kj = o_y - o_j = H_kj . theta + g_kj`` in the parameters of the last block.
+    """Return `H` and `g` of the leads ``a_kj = o_y - o_j = H_kj . theta + g_kj`` in the parameters
+    of the last block.
 
     A lead is one less the piece of its rival.
 
@@ -61,15 +65,19 @@ def weight_leads(pieces: MarginPieces) -> tuple[sparse.csr_array, FloatArray]:
     return -pieces.coefficients(sample, rival), 1.0 - pieces.constants(sample, rival)
 
 
-def input_leads(weights: FloatArray, bias: FloatArray, labels: IntArray) -> tuple[sparse.csr_array, FloatArray]:
-    """Return `H` and `g` of the leads in the inputs of the last layer: unknown ``k d + i`` is input `i` of sample `k`."""
+def input_leads(
+    weights: FloatArray, bias: FloatArray, labels: IntArray
+) -> tuple[sparse.csr_array, FloatArray]:
+    """Return `H` and `g` of the leads in the inputs of the last layer: unknown ``k d + i`` is input
+    `i` of sample `k`."""
     n = len(weights)
     own, rival = np.repeat(labels, n - 1), rivals(labels, n).reshape(-1)
     blocks = (weights[own] - weights[rival]).reshape(len(labels), n - 1, -1)
     rows, d = own.size, weights.shape[1]
     columns = np.arange(len(labels) * d).reshape(len(labels), 1, d).repeat(n - 1, axis=1)
     coefficients = sparse.csr_array(
-        (blocks.reshape(-1), columns.reshape(-1), np.arange(rows + 1) * d), shape=(rows, len(labels) * d)
+        (blocks.reshape(-1), columns.reshape(-1), np.arange(rows + 1) * d),
+        shape=(rows, len(labels) * d),
     )
     return coefficients, bias[own] - bias[rival]
 

@@ -12,12 +12,13 @@ from layermilp.program import FloatArray, Program
 def nearest(problem: ReluRegression | LinearRegression, theta: FloatArray) -> Program:
     """LP for the point nearest to `problem.start` at which no row loses more than at `theta`.
 
-    minimize ``sum_i |theta'_i - start_i|`` over the box with ``low_r <= a_r <= high_r``, the piece of the row's loss on
-    which `theta` lies (`ReluRegression.level`). With more weights than samples the optimum of a weight program is rarely
-    unique; a solver returns a vertex that may lie far from the present weights, which forgets what these had learned.
+    minimize ``sum_i |theta'_i - start_i|`` over the box with ``low_r <= a_r <= high_r``, the piece
+    of the row's loss on which `theta` lies (`ReluRegression.level`). With more weights than samples
+    the optimum of a weight program is rarely unique; a solver returns a vertex that may lie far
+    from the present weights, which forgets what these had learned.
 
-    The columns are ``theta' = start + plus - minus``, as `plus` and then `minus`; see `nearest_point`.
-    """
+    The columns are ``theta' = start + plus - minus``, as `plus` and then `minus`; see
+    `nearest_point`."""
     low, high = problem.level(theta)
     at_start = problem.preactivation(problem.start)
     h, size = problem.coefficients, problem.n_unknowns

@@ -1,8 +1,8 @@
-"""Weight programs of ReLU neurons: the report's reference form and a reduced form with the same optimum.
+"""Weight programs of ReLU neurons: the report's reference form and a reduced form with the same
+optimum.
 
-A formulation is a pure function from a `ReluRegression` to a `Program` whose first columns are the unknowns. To add one:
-write the function and put it into `FORMULATIONS`.
-"""
+A formulation is a pure function from a `ReluRegression` to a `Program` whose first columns are the
+unknowns. To add one: write the function and put it into `FORMULATIONS`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ from layermilp.program import FloatArray, IntArray, Program
 def paper(problem: ReluRegression) -> Program:
     """Reference form: objective (2) under (1) and (3) to (6) of Goebbels 2021.
 
-    The columns are the unknowns and, for every row, the preactivation ``a``, the output ``o``, the binary ``b`` that says
-    whether the neuron fires, and the deviations ``d+`` and ``d-``; `M` is the same for all rows::
+    The columns are the unknowns and, for every row, the preactivation ``a``, the output ``o``, the
+    binary ``b`` that says whether the neuron fires, and the deviations ``d+`` and ``d-``; `M` is
+    the same for all rows::
 
         (1)  o - d+ + d-  =  t                 (5)  o - a + M b <=  M
         (3)  a - H theta  =  g                      o - a - M b >= -M
         (4)  -M <= a - M b <= 0                (6)  o - M b <= 0,   0 <= o <= M
 
-    (4) is the report's ``-M (1 - b) <= a <= M b`` as one row. The start is the point that `problem.start` implies.
-    """
+    (4) is the report's ``-M (1 - b) <= a <= M b`` as one row. The start is the point that
+    `problem.start` implies."""
     n_rows, big_m = problem.n_rows, problem.big_m
-    eye, big_eye = sparse.eye_array(n_rows, format="csr"), big_m * sparse.eye_array(n_rows, format="csr")
+    eye, big_eye = (
+        sparse.eye_array(n_rows, format="csr"),
+        big_m * sparse.eye_array(n_rows, format="csr"),
+    )
     matrix = sparse.block_array(
         [
             # theta, a, o, b, d+, d-
@@ -53,31 +57,44 @@ def paper(problem: ReluRegression) -> Program:
         row_upper=np.concatenate([t, g, zero, big, inf, zero]),
         col_lower=np.concatenate([problem.lower, -big, zero, zero, zero, zero]),
         col_upper=np.concatenate([problem.upper, big, big, np.ones(n_rows), inf, inf]),
-        integrality=np.repeat([False, True, False], [problem.n_unknowns + 2 * n_rows, n_rows, 2 * n_rows]),
-        start=np.concatenate([problem.start, a, o, a > 0.0, np.maximum(o - t, 0.0), np.maximum(t - o, 0.0)]),
+        integrality=np.repeat(
+            [False, True, False], [problem.n_unknowns + 2 * n_rows, n_rows, 2 * n_rows]
+        ),
+        start=np.concatenate(
+            [problem.start, a, o, a > 0.0, np.maximum(o - t, 0.0), np.maximum(t - o, 0.0)]
+        ),
         name="neuron_paper",
-        column_groups=(("theta", problem.n_unknowns), *((name, n_rows) for name in ("a", "o", "b", "dp", "dm"))),
+        column_groups=(
+            ("theta", problem.n_unknowns),
+            *((name, n_rows) for name in ("a", "o", "b", "dp", "dm")),
+        ),
     )
 
 
 def reduced(problem: ReluRegression) -> Program:
-    """Reduced form: the same optimum with a binary only where the box leaves open which piece of the loss applies.
+    """Reduced form: the same optimum with a binary only where the box leaves open which piece of
+    the loss applies.
 
     With interval bounds ``A- <= a <= A+`` of every row and one loss column ``z >= 0``::
 
-        t = 0                    z >= a                                                      (convex)
-        t > 0,  A- >= 0          z >= a - t,   z >= t - a                                    (convex)
-        t > 0,  A+ <= 0          the loss is the constant t, the row goes
-        t > 0,  A- < 0 < A+      z >= a - t,   z >= t (1 - b),   z >= t - a + A- (1 - b)
+        t = 0                    z >= a
+        (convex) t > 0,  A- >= 0          z >= a - t,   z >= t - a
+        (convex) t > 0,  A+ <= 0          the loss is the constant t, the row goes t > 0,  A- < 0 <
+        A+      z >= a - t,   z >= t (1 - b),   z >= t - a + A- (1 - b)
 
-    In the last case ``b = 1`` gives ``|a - t|`` and ``b = 0`` gives ``max(t, a - t)``; both are at least the loss, and one
-    of them equals it for every `a`. Its relaxation is the convex envelope of the loss between ``A-`` and `t`, so no
-    formulation of one row alone is tighter. The start is the point that `problem.start` implies.
-    """
+    In the last case ``b = 1`` gives ``|a - t|`` and ``b = 0`` gives ``max(t, a - t)``; both are at
+    least the loss, and one of them equals it for every `a`. Its relaxation is the convex envelope
+    of the loss between ``A-`` and `t`, so no formulation of one row alone is tighter. The start is
+    the point that `problem.start` implies."""
     low, high = problem.interval
     t, g, h = problem.targets, problem.constants, problem.coefficients
-    opened, decided, convex = open_rows(problem), np.flatnonzero((t > 0.0) & (low >= 0.0)), np.flatnonzero(t == 0.0)
-    # With the rows in this order every selection of loss columns below is a leading part of the identity.
+    opened, decided, convex = (
+        open_rows(problem),
+        np.flatnonzero((t > 0.0) & (low >= 0.0)),
+        np.flatnonzero(t == 0.0),
+    )
+    # With the rows in this order every selection of loss columns below is a leading part of the
+    # identity.
     two_sided = np.concatenate([opened, decided])
     kept = np.concatenate([two_sided, convex[high[convex] > 0.0]])
     n_open, n_two_sided, n_kept = opened.size, two_sided.size, kept.size
@@ -135,7 +152,8 @@ class Formulation:
     is_reference : bool
         Whether the program is solved as it stands, with none of the library's shortcuts.
     is_envelope : bool
-        Whether its relaxation is the convex envelope of every row, as in `envelope`, so that a search by those may replace it.
+        Whether its relaxation is the convex envelope of every row, as in `envelope`, so that a
+        search by those may replace it.
     """
 
     build: Callable[[ReluRegression], Program]

@@ -10,7 +10,8 @@ from layermilp.program import Program
 
 
 def output(problem: HingeRegression) -> Program:
-    """The LP (7) and (8) of Goebbels 2021, and that of its section 2.3 where the tolerance `s` is positive.
+    """The LP (7) and (8) of Goebbels 2021, and that of its section 2.3 where the tolerance `s` is
+    positive.
 
     With one loss column ``z >= 0`` per row::
 
@@ -23,7 +24,11 @@ def output(problem: HingeRegression) -> Program:
     kept = np.concatenate([ones, np.flatnonzero(~problem.is_target)])
     h, g, s = problem.coefficients, problem.constants, problem.tolerance
     matrix = sparse.block_array(
-        [[-h[kept], sparse.eye_array(kept.size)], [h[ones], sparse.eye_array(ones.size, kept.size)]], format="csr"
+        [
+            [-h[kept], sparse.eye_array(kept.size)],
+            [h[ones], sparse.eye_array(ones.size, kept.size)],
+        ],
+        format="csr",
     )
     row_lower = np.concatenate([g[kept] - problem.is_target[kept] - s, 1.0 - g[ones] - s])
     return Program(
@@ -33,7 +38,9 @@ def output(problem: HingeRegression) -> Program:
         row_upper=np.full(row_lower.size, np.inf),
         col_lower=np.concatenate([problem.lower, np.zeros(kept.size)]),
         col_upper=np.concatenate([problem.upper, np.full(kept.size, np.inf)]),
-        start=np.concatenate([problem.start, (problem.losses(problem.start) / problem.weights)[kept]]),
+        start=np.concatenate(
+            [problem.start, (problem.losses(problem.start) / problem.weights)[kept]]
+        ),
         name="output",
         column_groups=(("theta", problem.n_unknowns), ("z", kept.size)),
     )

@@ -1,11 +1,13 @@
-"""Convex piecewise linear sums with many rows and few unknowns, and the linear programs of parts of their pieces.
+"""Convex piecewise linear sums with many rows and few unknowns, and the linear programs of parts of
+their pieces.
 
-    minimize  f(theta) = sum_r w_r max_p v_rp(theta),   v_rp(theta) = G_rp . theta + h_rp,   theta in a box
+    minimize  f(theta) = sum_r w_r max_p v_rp(theta),   v_rp(theta) = G_rp . theta + h_rp,   theta
+    in a box
 
-Every post-processing of the output layer is such a sum: one row per sample, at most as many pieces as there are outputs.
-With some of its pieces left out a row is underestimated, and with one piece it is linear. So the optimum of any
-`working_program` is a lower bound of `f`, and few rows of it need constraints of their own.
-"""
+Every post-processing of the output layer is such a sum: one row per sample, at most as many pieces
+as there are outputs. With some of its pieces left out a row is underestimated, and with one piece
+it is linear. So the optimum of any `working_program` is a lower bound of `f`, and few rows of it
+need constraints of their own."""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ _POSITIVE = 1e-9
 
 
 class Pieces(ABC):
-    """A sum of `R` losses, each the weighted maximum of at most `P` functions linear in `p` unknowns, and never negative.
+    """A sum of `R` losses, each the weighted maximum of at most `P` functions linear in `p`
+    unknowns, and never negative.
 
     Attributes
     ----------
@@ -67,18 +70,20 @@ class Pieces(ABC):
 
     @abstractmethod
     def linear(self, theta: FloatArray) -> FloatArray:
-        """Return ``G_rp . theta`` of all pieces, shape ``(R, P)``; anything finite where a row has no such piece."""
+        """Return ``G_rp . theta`` of all pieces, shape ``(R, P)``; anything finite where a row has
+        no such piece."""
 
     @abstractmethod
     def adjoint(self, multipliers: FloatArray) -> FloatArray:
-        """Return ``sum_rp lam_rp G_rp``, shape ``(p,)``, for multipliers of shape ``(R, P)``, zero where there is no piece."""
+        """Return ``sum_rp lam_rp G_rp``, shape ``(p,)``, for multipliers of shape ``(R, P)``, zero
+        where there is no piece."""
 
     @abstractmethod
     def curvature(self, weights: FloatArray) -> FloatArray:
         """Return ``sum_r G_r' (diag(D_r) - D_r D_r' / sum D_r) G_r``, shape ``(p, p)``.
 
-        `weights` are ``D``, of shape ``(R, P)``, zero where a row has no such piece, with a positive sum in every row.
-        """
+        `weights` are ``D``, of shape ``(R, P)``, zero where a row has no such piece, with a
+        positive sum in every row."""
 
     @abstractmethod
     def coefficients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
@@ -86,11 +91,13 @@ class Pieces(ABC):
 
     @abstractmethod
     def constants(self, rows: IntArray, pieces: IntArray) -> FloatArray:
-        """Return ``h_rp`` of `N` pairs of row and piece, shape ``(N,)``; ``-inf`` where the row has no such piece."""
+        """Return ``h_rp`` of `N` pairs of row and piece, shape ``(N,)``; ``-inf`` where the row has
+        no such piece."""
 
     @abstractmethod
     def combinations(self, rows: IntArray, choices: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return `K` linear functions: for each choice of pieces the weighted sum ``sum_r w_r v_rp`` over `N` rows.
+        """Return `K` linear functions: for each choice of pieces the weighted sum ``sum_r w_r
+        v_rp`` over `N` rows.
 
         Parameters
         ----------
@@ -120,10 +127,11 @@ class Pieces(ABC):
 
 @dataclass(frozen=True, eq=False)
 class HingePieces(Pieces):
-    """One output fitted to zeros and ones with a dead zone `s`: section 2.3 of Goebbels 2021, (7) and (8) for ``s = 0``.
+    """One output fitted to zeros and ones with a dead zone `s`: section 2.3 of Goebbels 2021, (7)
+    and (8) for ``s = 0``.
 
-    With ``a = H theta + g`` the pieces of a row are ``0`` and ``a - s`` where the target is zero, and ``0``,
-    ``a - 1 - s`` and ``1 - a - s`` where it is one.
+    With ``a = H theta + g`` the pieces of a row are ``0`` and ``a - s`` where the target is zero,
+    and ``0``, ``a - 1 - s`` and ``1 - a - s`` where it is one.
 
     Parameters
     ----------
@@ -172,7 +180,8 @@ class HingePieces(Pieces):
         return np.asarray((multipliers[:, 1] - multipliers[:, 2]) @ self.matrix)
 
     def curvature(self, weights: FloatArray) -> FloatArray:
-        """Return ``H' diag(k) H``, where `k` sums ``D_p D_q / sum D`` times the squared difference of the pieces' signs."""
+        """Return ``H' diag(k) H``, where `k` sums ``D_p D_q / sum D`` times the squared difference
+        of the pieces' signs."""
         none, above, below = weights.T
         k = (none * above + none * below + 4.0 * above * below) / weights.sum(axis=1)
         return np.asarray((self.matrix * k[:, None]).T @ self.matrix)
@@ -190,7 +199,9 @@ class HingePieces(Pieces):
     def combinations(self, rows: IntArray, choices: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return `K` weighted sums of pieces, by one product with the rows of `H`."""
         weights = self.row_weights[rows]
-        return (weights * _signs(choices)) @ self.matrix[rows], self.constants(rows, choices) @ weights
+        return (weights * _signs(choices)) @ self.matrix[rows], self.constants(
+            rows, choices
+        ) @ weights
 
     def part(self, rows: IntArray) -> Self:
         """Return the sum over some of the rows."""
@@ -211,8 +222,8 @@ def _signs(pieces: IntArray) -> FloatArray:
 class MarginPieces(Pieces):
     """All outputs jointly with a margin: the multi-class hinge loss of Crammer and Singer (2001).
 
-    With ``o = W x + c`` the pieces of a sample of class `y` are ``[j != y] + o_j - o_y`` for every output `j`; that of
-    ``j = y`` is 0.
+    With ``o = W x + c`` the pieces of a sample of class `y` are ``[j != y] + o_j - o_y`` for every
+    output `j`; that of ``j = y`` is 0.
 
     Parameters
     ----------
@@ -266,10 +277,11 @@ class MarginPieces(Pieces):
         return np.asarray(self._gathered @ (signed.T @ self.extended).reshape(-1))
 
     def curvature(self, weights: FloatArray) -> FloatArray:
-        """Return the sum over pairs of outputs `j` and `k` of ``(e_j - e_k) (e_j - e_k)'`` times ``X' diag(c_jk) X``.
+        """Return the sum over pairs of outputs `j` and `k` of ``(e_j - e_k) (e_j - e_k)'`` times
+        ``X' diag(c_jk) X``.
 
-        With ``c_jk = D_j D_k / sum D``; the output of the sample's class, which all pieces subtract, cancels.
-        """
+        With ``c_jk = D_j D_k / sum D``; the output of the sample's class, which all pieces
+        subtract, cancels."""
         n, x, d = self.parameters.n_outputs, self.extended, self.extended.shape[1]
         total, blocks = weights.sum(axis=1), np.zeros((n, d, n, d))
         for j in range(n):
@@ -291,7 +303,8 @@ class MarginPieces(Pieces):
         return sparse.csr_array((np.ones(entries.size), (unknowns, entries)), shape=shape)
 
     def coefficients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
-        """Return the gradients, shape ``(N, p)``: the inputs at the weights of output `j`, their negatives at those of `y`."""
+        """Return the gradients, shape ``(N, p)``: the inputs at the weights of output `j`, their
+        negatives at those of `y`."""
         own = self.labels[rows]
         x = np.where(pieces == own, 0.0, 1.0)[:, None] * self.extended[rows]
         index = np.hstack([self.parameters.index[pieces], self.parameters.index[own]])
@@ -301,12 +314,15 @@ class MarginPieces(Pieces):
         return sparse.csr_array((values[pair, entry], (pair, index[pair, entry])), shape=shape)
 
     def constants(self, rows: IntArray, pieces: IntArray) -> FloatArray:
-        """Return ``h_rp``, shape ``(N,)``: the margin, and the difference of the outputs' fixed parts."""
+        """Return ``h_rp``, shape ``(N,)``: the margin, and the difference of the outputs' fixed
+        parts."""
         own, fixed = self.labels[rows], self.parameters.fixed
         margins: FloatArray = (pieces != own).astype(np.float64)
         if not fixed.any():
             return margins
-        return np.asarray(margins + np.einsum("nd,nd->n", self.extended[rows], fixed[pieces] - fixed[own]))
+        return np.asarray(
+            margins + np.einsum("nd,nd->n", self.extended[rows], fixed[pieces] - fixed[own])
+        )
 
     def combinations(self, rows: IntArray, choices: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return `K` weighted sums of pieces, by one product with the inputs for each."""
@@ -321,7 +337,12 @@ class MarginPieces(Pieces):
 
     def part(self, rows: IntArray) -> Self:
         """Return the sum over some of the rows."""
-        return replace(self, inputs=self.inputs[rows], labels=self.labels[rows], row_weights=self.row_weights[rows])
+        return replace(
+            self,
+            inputs=self.inputs[rows],
+            labels=self.labels[rows],
+            row_weights=self.row_weights[rows],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -356,11 +377,13 @@ class Cut:
 def working_program(
     problem: Pieces, kept: BoolArray, cuts: Sequence[Cut], lower: FloatArray, upper: FloatArray
 ) -> Program:
-    """LP that underestimates the sum: some rows by some of their pieces, all others jointly by cuts.
+    """LP that underestimates the sum: some rows by some of their pieces, all others jointly by
+    cuts.
 
-    The first kept piece `b` of a row goes into the costs, every other one is a constraint on a column ``z_r >= 0``, by
-    which the row exceeds that piece. For the rows without a kept piece the first cut `C_0` goes into the costs, and every
-    other one is a constraint on a column ``e >= 0``; each cut is taken without the rows that have kept pieces::
+    The first kept piece `b` of a row goes into the costs, every other one is a constraint on a
+    column ``z_r >= 0``, by which the row exceeds that piece. For the rows without a kept piece the
+    first cut `C_0` goes into the costs, and every other one is a constraint on a column ``e >= 0``;
+    each cut is taken without the rows that have kept pieces::
 
         minimize  sum_r w_r (v_rb(theta) + z_r) + C_0(theta) + e
         subject to  z_r >= v_rp(theta) - v_rb(theta),   e >= C_i(theta) - C_0(theta)
@@ -381,7 +404,8 @@ def working_program(
     Returns
     -------
     Program
-        With columns `theta`, `z` and `e`. Its optimum is at most the minimum of the sum over the box.
+        With columns `theta`, `z` and `e`. Its optimum is at most the minimum of the sum over the
+        box.
     """
     bent = np.flatnonzero(kept.any(axis=1))
     bases = kept[bent].argmax(axis=1)
@@ -391,7 +415,9 @@ def working_program(
     rows, base = bent[place], bases[place]
     costs, constants = problem.combinations(bent, bases[None])
     slopes = problem.coefficients(rows, pieces) - problem.coefficients(rows, base)
-    excess = sparse.csr_array((np.ones(rows.size), (np.arange(rows.size), place)), shape=(rows.size, bent.size))
+    excess = sparse.csr_array(
+        (np.ones(rows.size), (np.arange(rows.size), place)), shape=(rows.size, bent.size)
+    )
     blocks = [[-slopes, excess, None]]
     row_lower = [problem.constants(rows, pieces) - problem.constants(rows, base)]
     n_joint = int(len(cuts) > 1)
@@ -401,7 +427,13 @@ def working_program(
         # A cut adds up thousands of rows: its constraint is scaled to the size of theirs.
         size = np.maximum(np.abs(joint[1:] - joint[0]).max(axis=1, initial=0.0), 1.0)[:, None]
         if n_joint:
-            blocks.append([sparse.csr_array((joint[0] - joint[1:]) / size), None, sparse.csr_array(1.0 / size)])
+            blocks.append(
+                [
+                    sparse.csr_array((joint[0] - joint[1:]) / size),
+                    None,
+                    sparse.csr_array(1.0 / size),
+                ]
+            )
             row_lower.append((joint_constants[1:] - joint_constants[0]) / size[:, 0])
     bounds = np.concatenate(row_lower)
     return Program(
@@ -420,7 +452,9 @@ def working_program(
 def _without(problem: Pieces, cuts: Sequence[Cut], rows: IntArray) -> tuple[FloatArray, FloatArray]:
     """Coefficients ``(K, p)`` and constants ``(K,)`` of the cuts less some rows."""
     costs, constants = problem.combinations(rows, np.stack([cut.choice[rows] for cut in cuts]))
-    return np.stack([cut.costs for cut in cuts]) - costs, np.array([cut.constant for cut in cuts]) - constants
+    return np.stack([cut.costs for cut in cuts]) - costs, np.array(
+        [cut.constant for cut in cuts]
+    ) - constants
 
 
 def complete_program(problem: Pieces) -> Program:
@@ -430,28 +464,36 @@ def complete_program(problem: Pieces) -> Program:
 
 
 def dual_program(program: Program) -> Program:
-    """Dual of a working program, which has as few equations as there are unknowns besides bounds of short sums.
+    """Dual of a working program, which has as few equations as there are unknowns besides bounds of
+    short sums.
 
-    For ``min c . theta + w . z + offset`` subject to ``A theta + B z >= b``, theta in [l, u] and ``z >= 0``::
+    For ``min c . theta + w . z + offset`` subject to ``A theta + B z >= b``, theta in [l, u] and
+    ``z >= 0``::
 
-        minimize  -b . y - l . s + u . t - offset   subject to  A' y + s - t = c,  B' y <= w,  y, s, t >= 0
+        minimize  -b . y - l . s + u . t - offset   subject to  A' y + s - t = c,  B' y <= w,  y, s,
+        t >= 0
 
     Its optimum is minus that of the program.
 
     Returns
     -------
     Program
-        With columns `y`, `s` and `t`; minus the objective of any point of it is a lower bound of the program.
+        With columns `y`, `s` and `t`; minus the objective of any point of it is a lower bound of
+        the program.
     """
     size = program.column_groups[0][1]
     transposed = sparse.csr_array(program.matrix.T)
     eye = sparse.eye_array(size, format="csr")
-    matrix = sparse.block_array([[transposed[:size], eye, -eye], [transposed[size:], None, None]], format="csr")
+    matrix = sparse.block_array(
+        [[transposed[:size], eye, -eye], [transposed[size:], None, None]], format="csr"
+    )
     n_columns = program.n_rows + 2 * size
     row_lower = program.costs.copy()
     row_lower[size:] = -np.inf
     return Program(
-        costs=np.concatenate([-program.row_lower, -program.col_lower[:size], program.col_upper[:size]]),
+        costs=np.concatenate(
+            [-program.row_lower, -program.col_lower[:size], program.col_upper[:size]]
+        ),
         offset=-program.offset,
         matrix=matrix,
         row_lower=row_lower,
@@ -466,9 +508,10 @@ def dual_program(program: Program) -> Program:
 def recover(program: Program, dual: FloatArray) -> FloatArray:
     """Return the point of a working program that is complementary to a vertex of its dual.
 
-    Constraints with ``y > 0`` hold with equality, unknowns with ``s > 0`` or ``t > 0`` lie on their bounds, and columns `z`
-    whose dual constraint is slack are zero. Where the vertex is not degenerate these equations have one solution; else
-    what is returned need not be optimal, and its objective tells.
+    Constraints with ``y > 0`` hold with equality, unknowns with ``s > 0`` or ``t > 0`` lie on their
+    bounds, and columns `z` whose dual constraint is slack are zero. Where the vertex is not
+    degenerate these equations have one solution; else what is returned need not be optimal, and its
+    objective tells.
 
     Parameters
     ----------
@@ -486,7 +529,8 @@ def recover(program: Program, dual: FloatArray) -> FloatArray:
     slopes, excess = program.matrix[:, :size], program.matrix[:, size:]
     y, s, t = np.split(dual, [program.n_rows, program.n_rows + size])
     tight = np.flatnonzero(y > _POSITIVE * program.costs[size:][excess.indices] / excess.data)
-    # One column z in every constraint. Where it is not zero, it is eliminated by the first tight constraint of its own.
+    # One column z in every constraint. Where it is not zero, it is eliminated by the first tight
+    # constraint of its own.
     column = excess.indices[tight]
     is_zero = excess.T @ y < program.costs[size:] * (1.0 - _POSITIVE)
     first = np.full(excess.shape[1], -1)

@@ -1,9 +1,8 @@
 """The two problems behind all programs of the layerwise method, as data with their loss in numpy.
 
-Rows ``r`` are samples (weight programs: the parameters are the unknowns) or pairs of sample and neuron (tied weights; input
-proposals: the inputs are the unknowns). In every case the preactivations are linear in the unknowns,
-``a = H theta + g`` with `theta` in a box.
-"""
+Rows ``r`` are samples (weight programs: the parameters are the unknowns) or pairs of sample and
+neuron (tied weights; input proposals: the inputs are the unknowns). In every case the
+preactivations are linear in the unknowns, ``a = H theta + g`` with `theta` in a box."""
 
 from __future__ import annotations
 
@@ -54,7 +53,8 @@ class Rows:
 
     @cached_property
     def interval(self) -> tuple[FloatArray, FloatArray]:
-        """Smallest and largest preactivation of every row over the box, by interval arithmetic (exact for one row)."""
+        """Smallest and largest preactivation of every row over the box, by interval arithmetic
+        (exact for one row)."""
         positive, negative = self.coefficients.maximum(0.0), self.coefficients.minimum(0.0)
         low = positive @ self.lower + negative @ self.upper + self.constants
         high = positive @ self.upper + negative @ self.lower + self.constants
@@ -101,7 +101,8 @@ class Merger:
         return sums
 
     def spread(self, sums: FloatArray, rows: Rows) -> FloatArray:
-        """Return unknowns with the given sums: every one moves from its start by the same share of its room in the box.
+        """Return unknowns with the given sums: every one moves from its start by the same share of
+        its room in the box.
 
         Among the points with these sums it is one of the nearest to the start in the l1 norm.
         """
@@ -144,11 +145,11 @@ class ReluRegression(Rows):
         return float(self.losses(theta).sum())
 
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Interval of every preactivation that holds its value at `theta` and in which its loss is no larger than there.
+        """Interval of every preactivation that holds its value at `theta` and in which its loss is
+        no larger than there.
 
-        Where the neuron fires, ``max(0, t - e) <= a <= t + e`` with the loss `e`; where it does not and ``t > 0``,
-        ``a <= 0``; where ``t = 0``, ``a <= e``.
-        """
+        Where the neuron fires, ``max(0, t - e) <= a <= t + e`` with the loss `e`; where it does not
+        and ``t > 0``, ``a <= 0``; where ``t = 0``, ``a <= e``."""
         a, t, e = self.preactivation(theta), self.targets, self.losses(theta)
         fires = (t > 0.0) & (a > 0.0)
         low = np.where(fires, np.maximum(t - e, 0.0), -np.inf)
@@ -161,14 +162,16 @@ class ReluRegression(Rows):
         return replace(
             self,
             coefficients=self.coefficients[:, np.flatnonzero(unknowns)],
-            constants=self.constants + self.coefficients[:, np.flatnonzero(rest)] @ self.start[rest],
+            constants=self.constants
+            + self.coefficients[:, np.flatnonzero(rest)] @ self.start[rest],
             lower=self.lower[unknowns],
             upper=self.upper[unknowns],
             start=self.start[unknowns],
         )
 
     def merged(self, merger: Merger) -> ReluRegression:
-        """Return the problem in the sums of unknowns with equal columns; it has the same optimum."""
+        """Return the problem in the sums of unknowns with equal columns; it has the same
+        optimum."""
         return replace(
             self,
             coefficients=self.coefficients[:, merger.firsts],
@@ -179,14 +182,16 @@ class ReluRegression(Rows):
 
 
 def reference_big_m(inputs: FloatArray, weights: FloatArray) -> float:
-    """Return the report's ``M = d (1.1 max |x| + 0.1) + 1``, which bounds every output of a layer with `d` inputs.
+    """Return the report's ``M = d (1.1 max |x| + 0.1) + 1``, which bounds every output of a layer
+    with `d` inputs.
 
     Parameters
     ----------
     inputs : (m, d) array
         Inputs of the layer.
     weights : array
-        Weights and biases, or the ends of their box. The report has them in [-1, 1]; beyond it `M` grows with them.
+        Weights and biases, or the ends of their box. The report has them in [-1, 1]; beyond it `M`
+        grows with them.
     """
     largest = float(np.abs(inputs).max(initial=0.0))
     scale = max(1.0, float(np.abs(weights).max(initial=0.0)))
@@ -197,8 +202,9 @@ def reference_big_m(inputs: FloatArray, weights: FloatArray) -> float:
 class HingeRegression(Rows):
     """The last layer: ReLU replaced by the identity, with a dead zone.
 
-    minimize ``sum_r max(0, a_r - s)`` over the rows with target zero plus ``sum_r max(0, |a_r - 1| - s)`` over those with
-    target one: (7) and (8) of Goebbels 2021 for ``s = 0``, its section 2.3 for ``s = 0.49``.
+    minimize ``sum_r max(0, a_r - s)`` over the rows with target zero plus ``sum_r max(0, |a_r - 1|
+    - s)`` over those with target one: (7) and (8) of Goebbels 2021 for ``s = 0``, its section 2.3
+    for ``s = 0.49``.
 
     Parameters
     ----------
@@ -239,7 +245,8 @@ class HingeRegression(Rows):
         return float(self.losses(theta).sum())
 
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Interval of every preactivation that holds its value at `theta` and in which its loss is no larger than there."""
+        """Interval of every preactivation that holds its value at `theta` and in which its loss is
+        no larger than there."""
         a, reach = self.preactivation(theta), self.tolerance + self._excess(theta)
         low = np.where(self.is_target, 1.0 - reach, -np.inf)
         return np.minimum(low, a), np.maximum(self.is_target + reach, a)
@@ -249,9 +256,10 @@ class HingeRegression(Rows):
 class MarginRegression(Rows):
     """The last layer with a margin: every sample's own output shall exceed all others by one.
 
-    minimize ``sum_k max(0, 1 - min_j a_kj) + mu |theta - start|_1``, where ``a_kj = o_y - o_j`` is the lead of the sample's
-    own output `y` over its rival `j`, linear in `theta` because the outputs are read before their ReLU. It is the loss of
-    Crammer and Singer's multi-class support vector machine (JMLR 2, 2001). Rows are pairs ``(k, j)``, sample by sample.
+    minimize ``sum_k max(0, 1 - min_j a_kj) + mu |theta - start|_1``, where ``a_kj = o_y - o_j`` is
+    the lead of the sample's own output `y` over its rival `j`, linear in `theta` because the
+    outputs are read before their ReLU. It is the loss of Crammer and Singer's multi-class support
+    vector machine (JMLR 2, 2001). Rows are pairs ``(k, j)``, sample by sample.
 
     Parameters
     ----------
@@ -271,16 +279,23 @@ class MarginRegression(Rows):
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every sample, shape ``(R / n_rivals,)``."""
-        return np.asarray(np.maximum(1.0 - self.preactivation(theta).reshape(-1, self.n_rivals).min(axis=1), 0.0))
+        return np.asarray(
+            np.maximum(1.0 - self.preactivation(theta).reshape(-1, self.n_rivals).min(axis=1), 0.0)
+        )
 
     def loss(self, theta: FloatArray) -> float:
         """The objective at `theta`, the price of the change included."""
-        return float(self.losses(theta).sum()) + self.penalty * float(np.abs(theta - self.start).sum())
+        return float(self.losses(theta).sum()) + self.penalty * float(
+            np.abs(theta - self.start).sum()
+        )
 
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Interval of every lead that holds its value at `theta` and in which its sample's loss is no larger than there."""
+        """Interval of every lead that holds its value at `theta` and in which its sample's loss is
+        no larger than there."""
         a = self.preactivation(theta)
-        return np.minimum(1.0 - np.repeat(self.losses(theta), self.n_rivals), a), np.full(a.size, np.inf)
+        return np.minimum(1.0 - np.repeat(self.losses(theta), self.n_rivals), a), np.full(
+            a.size, np.inf
+        )
 
 
 LinearRegression = HingeRegression | MarginRegression

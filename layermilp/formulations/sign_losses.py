@@ -1,9 +1,10 @@
-"""What integer networks with sign activations are trained for (Thorbjarnarson and Yorke-Smith 2020), as losses of samples.
+"""What integer networks with sign activations are trained for (Thorbjarnarson and Yorke-Smith
+2020), as losses of samples.
 
-All take the sums of the output layer, whole numbers `a`, and the labels; labels are +1 for the own output and -1 for all
-others, and the outputs of (1) are ``2 a / (P (N + 1))`` with `N` neurons in the last hidden layer. Equation (1) is read with
-the bias inside the sum that is scaled, as "approximately between -1 and 1" demands.
-"""
+All take the sums of the output layer, whole numbers `a`, and the labels; labels are +1 for the own
+output and -1 for all others, and the outputs of (1) are ``2 a / (P (N + 1))`` with `N` neurons in
+the last hidden layer. Equation (1) is read with the bias inside the sum that is scaled, as
+"approximately between -1 and 1" demands."""
 
 from __future__ import annotations
 
@@ -62,11 +63,13 @@ class Objective(ABC):
 
     @abstractmethod
     def targets(self, own: BoolArray) -> FloatArray:
-        """Return for every sample the ``a y`` from which on an output costs it nothing; `own`: whether it is the label's."""
+        """Return for every sample the ``a y`` from which on an output costs it nothing; `own`:
+        whether it is the label's."""
 
     @abstractmethod
     def least_loss_of_group(self, weights: IntArray, most: int, own: BoolArray) -> float:
-        """Return a lower bound of the loss of samples by one output, of which ``sum_i weights_i a_i y_i`` is at most `most`.
+        """Return a lower bound of the loss of samples by one output, of which ``sum_i weights_i a_i
+        y_i`` is at most `most`.
 
         Parameters
         ----------
@@ -83,10 +86,15 @@ class Objective(ABC):
         """Return the paper's objective for a loss summed over samples."""
 
     def _least_misses(self, weights: IntArray, most: int, own: BoolArray) -> int:
-        """Return how many of the samples do not reach their targets: each costs the sum its way down from the target."""
+        """Return how many of the samples do not reach their targets: each costs the sum its way
+        down from the target."""
         missing = float(weights @ self.targets(own)) - most
         worst = weights * (self.targets(own) + self.bound * (self.n_last + 1))
-        return int(np.searchsorted(np.cumsum(np.sort(worst)[::-1]), missing - 1e-6)) + 1 if missing > 1e-6 else 0
+        return (
+            int(np.searchsorted(np.cumsum(np.sort(worst)[::-1]), missing - 1e-6)) + 1
+            if missing > 1e-6
+            else 0
+        )
 
     def signed(self, sums: FloatArray, labels: IntArray) -> FloatArray:
         """Return ``a y``, shape ``(m, n_outputs)``, where `y` is +1 for the own output, else -1."""
@@ -97,10 +105,9 @@ class Objective(ABC):
 class MaxCorrect(Objective):
     """(13) to (17): the number of samples whose own output, and no other, is at least zero.
 
-    Constraint (16) as printed sums over the samples, for every output; it is read as the sum over outputs, for every sample,
-    as its text says: one positive output per sample. A sample that breaks it counts as wrong here; the program of
-    the whole network forbids it.
-    """
+    Constraint (16) as printed sums over the samples, for every output; it is read as the sum over
+    outputs, for every sample, as its text says: one positive output per sample. A sample that
+    breaks it counts as wrong here; the program of the whole network forbids it."""
 
     name = "max-correct"
     is_shared = True
@@ -129,7 +136,8 @@ class MaxCorrect(Objective):
 
 
 class SatMargin(Objective):
-    """(20) to (24): the number of outputs, over all samples, with ``y`` times the output at least one half."""
+    """(20) to (24): the number of outputs, over all samples, with ``y`` times the output at least
+    one half."""
 
     name = "sat-margin"
 
@@ -161,19 +169,22 @@ class SatMargin(Objective):
 
 
 class MinHinge(Objective):
-    """(18) and (19): the squared hinge ``max(0, 1/2 - y output)^2``, piecewise linear between the break points."""
+    """(18) and (19): the squared hinge ``max(0, 1/2 - y output)^2``, piecewise linear between the
+    break points."""
 
     name = "min-hinge"
     N_PIECES: ClassVar[int] = 10
 
     @property
     def breaks(self) -> FloatArray:
-        """Break points of ``y`` times the output: evenly from its least value -2 to one half, where the loss becomes zero."""
+        """Break points of ``y`` times the output: evenly from its least value -2 to one half, where
+        the loss becomes zero."""
         return np.linspace(-2.0, MARGIN, self.N_PIECES + 1)
 
     @property
     def pieces(self) -> tuple[FloatArray, FloatArray]:
-        """Slopes and intercepts in units of ``a y``; the loss is their maximum, and at least zero."""
+        """Slopes and intercepts in units of ``a y``; the loss is their maximum, and at least
+        zero."""
         at = self.breaks
         values = (MARGIN - at) ** 2
         slopes = np.diff(values) / np.diff(at)
@@ -189,7 +200,8 @@ class MinHinge(Objective):
         return np.interp(outputs, at, (MARGIN - at) ** 2, right=0.0)
 
     def least_loss(self, counts: IntArray) -> float:
-        """For every output the least sum of a convex piecewise linear function, which lies at one of its break points."""
+        """For every output the least sum of a convex piecewise linear function, which lies at one
+        of its break points."""
         others = counts.sum(axis=1, keepdims=True) - counts
         at = np.concatenate([self.breaks, -self.breaks])
         sums = counts[..., None] * self._loss(at) + others[..., None] * self._loss(-at)
@@ -200,13 +212,16 @@ class MinHinge(Objective):
         return np.full(own.size, MARGIN / self.scale)
 
     def least_loss_of_group(self, weights: IntArray, most: int, own: BoolArray) -> float:
-        """Return ``max_p sum_i min_t (s(t) + p w_i t) - p most``: concave in `p`, linear between slopes of `s` over weights."""
+        """Return ``max_p sum_i min_t (s(t) + p w_i t) - p most``: concave in `p`, linear between
+        slopes of `s` over weights."""
         slopes, _ = self.pieces
         at = np.append(self.breaks, -self.breaks[0]) / self.scale
         losses = self._loss(at * self.scale)
         prices = np.unique(-slopes[:, None] / weights)
         prices = prices[prices * weights.max() <= -slopes.min() * (1.0 + 1e-12)]
-        least = (losses + prices[:, None, None] * weights[:, None] * at).min(axis=2).sum(axis=1) - prices * most
+        least = (losses + prices[:, None, None] * weights[:, None] * at).min(axis=2).sum(
+            axis=1
+        ) - prices * most
         return max(0.0, float(least.max(initial=0.0)))
 
     def reported(self, loss: float, n_samples: int) -> float:
@@ -214,5 +229,7 @@ class MinHinge(Objective):
         return loss
 
 
-OBJECTIVES: dict[str, type[Objective]] = {kind.name: kind for kind in (SatMargin, MinHinge, MaxCorrect)}
+OBJECTIVES: dict[str, type[Objective]] = {
+    kind.name: kind for kind in (SatMargin, MinHinge, MaxCorrect)
+}
 """Objectives by name, the default first."""

@@ -1,16 +1,16 @@
 """A whole network of integer weights and sign activations as one program.
 
-The source is Thorbjarnarson and Yorke-Smith 2020, equations (1) to (24). For every sample `k` and hidden neuron `j` a binary
-`u` says whether the neuron fires, and in layers after the first a column `c` for every connection is the weight with the sign
-of the activation before it::
+The source is Thorbjarnarson and Yorke-Smith 2020, equations (1) to (24). For every sample `k` and
+hidden neuron `j` a binary `u` says whether the neuron fires, and in layers after the first a column
+`c` for every connection is the weight with the sign of the activation before it::
 
-    (2)  a >= -A (1 - u)            A is the largest |a| for weights in -P..P; the paper has indicator constraints instead
-    (3)  a <= -step + (A + step) u
-    (5) to (8)  c = (2 u - 1) w     by four inequalities with 2 P
+    (2)  a >= -A (1 - u)            A is the largest |a| for weights in -P..P; the paper has
+    indicator constraints instead (3)  a <= -step + (A + step) u (5) to (8)  c = (2 u - 1) w     by
+    four inequalities with 2 P
 
-Biases are those of all layers; (9) as printed has only those of the last. With `switches` a binary for every hidden neuron
-switches its weights off, at a price: the number of neurons is optimized while training, as in the paper of 2023.
-"""
+Biases are those of all layers; (9) as printed has only those of the last. With `switches` a binary
+for every hidden neuron switches its weights off, at a price: the number of neurons is optimized
+while training, as in the paper of 2023."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class SignNetwork:
     objective : Objective
         What is minimized: the losses of the samples.
     steps : tuple of float
-        For every layer by how much a sum that is not to be at least zero (or its threshold) stays below: the paper's
-        1e-5, or the distance of the sums' possible values.
+        For every layer by how much a sum that is not to be at least zero (or its threshold) stays
+        below: the paper's 1e-5, or the distance of the sums' possible values.
     switches : float
         Price of a hidden neuron that is not switched off; 0 for no switches.
     """
@@ -71,7 +71,9 @@ class _Columns:
         self.upper: list[FloatArray] = []
         self.integer: list[IntArray] = []
 
-    def add(self, name: str, shape: tuple[int, ...], lower: float, upper: float, integer: bool) -> IntArray:
+    def add(
+        self, name: str, shape: tuple[int, ...], lower: float, upper: float, integer: bool
+    ) -> IntArray:
         count = int(np.prod(shape))
         index = np.arange(self.size, self.size + count).reshape(shape)
         self.size += count
@@ -90,7 +92,9 @@ class _Rows:
         self.entries: list[tuple[IntArray, IntArray, FloatArray]] = []
         self.lower: list[FloatArray] = []
 
-    def add(self, terms: list[tuple[IntArray, FloatArray | float]], lower: FloatArray | float) -> None:
+    def add(
+        self, terms: list[tuple[IntArray, FloatArray | float]], lower: FloatArray | float
+    ) -> None:
         """Add as many rows as the index arrays, shape ``(r,)`` or ``(r, t)``, have."""
         count = len(terms[0][0])
         rows = np.arange(self.size, self.size + count)
@@ -99,16 +103,19 @@ class _Rows:
             by_row = np.asarray(values, dtype=np.float64)
             full = np.broadcast_to(by_row[:, None] if by_row.ndim == 1 else by_row, columns.shape)
             keep = full != 0.0
-            self.entries.append((np.broadcast_to(rows[:, None], columns.shape)[keep], columns[keep], full[keep]))
+            self.entries.append(
+                (np.broadcast_to(rows[:, None], columns.shape)[keep], columns[keep], full[keep])
+            )
         self.lower.append(np.broadcast_to(np.asarray(lower, dtype=np.float64), (count,)))
         self.size += count
 
 
 def plain(problem: SignNetwork) -> Program:
-    """Return the program as the paper has it, with big-M for its indicator constraints; it minimizes the loss.
+    """Return the program as the paper has it, with big-M for its indicator constraints; it
+    minimizes the loss.
 
-    Columns are weights and bias of every neuron, layer by layer, then `u` and `c`, then those of the objective.
-    """
+    Columns are weights and bias of every neuron, layer by layer, then `u` and `c`, then those of
+    the objective."""
     return _Builder(problem).build()
 
 
@@ -133,14 +140,19 @@ class _Builder:
             self._switches()
         return self._program()
 
-    def _sums(self, i: int, samples: IntArray, neurons: IntArray) -> tuple[list[tuple[IntArray, FloatArray]], FloatArray]:
+    def _sums(
+        self, i: int, samples: IntArray, neurons: IntArray
+    ) -> tuple[list[tuple[IntArray, FloatArray]], FloatArray]:
         """Return the terms of some sums of layer `i` and their largest absolute values."""
         theta, p = self.theta[i][neurons], float(self.problem.bound)
         if i == 0:
             x = np.column_stack([self.problem.inputs[samples], np.ones(samples.size)])
             return [(theta, x)], p * np.abs(x).sum(axis=1)
         connections = self.c[i - 1][samples, neurons]
-        terms = [(connections, np.ones(connections.shape)), (theta[:, -1:], np.ones((samples.size, 1)))]
+        terms = [
+            (connections, np.ones(connections.shape)),
+            (theta[:, -1:], np.ones((samples.size, 1))),
+        ]
         return terms, np.full(samples.size, p * (connections.shape[1] + 1))
 
     def _activations(self, i: int) -> None:
@@ -148,7 +160,9 @@ class _Builder:
         m, n = self.u[i].shape
         samples, neurons = (index.reshape(-1) for index in np.indices((m, n)))
         terms, most = self._sums(i, samples, neurons)
-        self._decided(terms, self.u[i].reshape(-1), most, np.zeros(samples.size), self.problem.steps[i])
+        self._decided(
+            terms, self.u[i].reshape(-1), most, np.zeros(samples.size), self.problem.steps[i]
+        )
 
     def _decided(
         self,
@@ -176,7 +190,9 @@ class _Builder:
             (1.0, 1.0, 2.0 * p, 0.0),  # (8)
         ):
             ones = np.ones(columns.size)
-            self.rows.add([(columns, c_sign * ones), (w, w_sign * ones), (fires, u_value * ones)], lower)
+            self.rows.add(
+                [(columns, c_sign * ones), (w, w_sign * ones), (fires, u_value * ones)], lower
+            )
 
     def _objective(self) -> None:
         problem, objective = self.problem, self.problem.objective
@@ -196,7 +212,13 @@ class _Builder:
         if isinstance(objective, SatMargin):
             signs = np.where(own, 1.0, -1.0)
             signed = [(columns, signs[:, None] * values) for columns, values in terms]
-            self._decided(signed, o.reshape(-1), most, np.full(m * n, float(objective.least)), problem.steps[-1])
+            self._decided(
+                signed,
+                o.reshape(-1),
+                most,
+                np.full(m * n, float(objective.least)),
+                problem.steps[-1],
+            )
             self.costs.append((o, -1.0))
             self.offset = float(m * n)
         elif isinstance(objective, MaxCorrect):
@@ -216,7 +238,9 @@ class _Builder:
                 weights = np.concatenate([self.theta[i][j], self.theta[i + 1][:, j]])
                 for sign in (1.0, -1.0):
                     ones = np.ones(weights.size)
-                    self.rows.add([(weights, sign * ones), (np.full(weights.size, on[j]), p * ones)], 0.0)
+                    self.rows.add(
+                        [(weights, sign * ones), (np.full(weights.size, on[j]), p * ones)], 0.0
+                    )
             self.costs.append((on, self.problem.switches))
 
     def _program(self) -> Program:
@@ -235,7 +259,9 @@ class _Builder:
             integrality=np.concatenate(columns.integer),
             offset=self.offset,
             name="sign_network",
-            column_groups=tuple((f"{name}{k}", size) for k, (name, size) in enumerate(columns.groups)),
+            column_groups=tuple(
+                (f"{name}{k}", size) for k, (name, size) in enumerate(columns.groups)
+            ),
         )
 
 

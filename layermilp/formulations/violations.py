@@ -1,11 +1,11 @@
-"""Integer points that violate as little as possible: the program of one neuron whose effect on every sample is known.
+"""Integer points that violate as little as possible: the program of one neuron whose effect on
+every sample is known.
 
     minimize   sum_g w_g e_g + sum_r v_r s(H_r theta)
     subject to H_r theta >= t_r - M_r e_g(r),   e binary,   theta integer in a box
 
-Rows with the same group share a violation; ``M_r = t_r - min H_r theta`` over the box. The optional loss `s` is the maximum of
-some linear functions and zero.
-"""
+Rows with the same group share a violation; ``M_r = t_r - min H_r theta`` over the box. The optional
+loss `s` is the maximum of some linear functions and zero."""
 
 from __future__ import annotations
 
@@ -93,9 +93,15 @@ class Violations:
 
 
 def neuron(
-    inputs: FloatArray, effects: FloatArray, step: float, lower: FloatArray, upper: FloatArray, start: FloatArray
+    inputs: FloatArray,
+    effects: FloatArray,
+    step: float,
+    lower: FloatArray,
+    upper: FloatArray,
+    start: FloatArray,
 ) -> Violations:
-    """Return the problem of one neuron: a sample is violated if the neuron decides against its effect.
+    """Return the problem of one neuron: a sample is violated if the neuron decides against its
+    effect.
 
     Parameters
     ----------
@@ -129,7 +135,8 @@ def added(place: IntArray, values: FloatArray) -> FloatArray:
 
 
 def violations(problem: Violations) -> Program:
-    """Return the program; groups that no point of the box violates, or every one does, are constants.
+    """Return the program; groups that no point of the box violates, or every one does, are
+    constants.
 
     Columns are `theta`, a binary for every open group, and with losses `s` one for each row.
     """
@@ -140,7 +147,9 @@ def violations(problem: Violations) -> Program:
     np.logical_or.at(hopeless, problem.groups, high < t)
     rows = np.flatnonzero((low < t) & ~hopeless[problem.groups])
     opened, column = np.unique(problem.groups[rows], return_inverse=True)
-    big_m = sparse.csr_array((t[rows] - low[rows], (np.arange(rows.size), column)), shape=(rows.size, opened.size))
+    big_m = sparse.csr_array(
+        (t[rows] - low[rows], (np.arange(rows.size), column)), shape=(rows.size, opened.size)
+    )
     blocks: list[list[Any]] = [[sparse.csr_array(h[rows]), big_m]]
     row_lower = [t[rows]]
     start = [problem.start, problem.violated(problem.start)[opened]]
@@ -148,13 +157,21 @@ def violations(problem: Violations) -> Program:
     if n_soft:
         blocks[0].append(sparse.csr_array((rows.size, n_soft)))
         for slope, intercept in zip(problem.slopes, problem.intercepts, strict=True):
-            blocks.append([sparse.csr_array(-slope * h), sparse.csr_array((n_soft, opened.size)), sparse.eye_array(n_soft)])
+            blocks.append(
+                [
+                    sparse.csr_array(-slope * h),
+                    sparse.csr_array((n_soft, opened.size)),
+                    sparse.eye_array(n_soft),
+                ]
+            )
             row_lower.append(np.full(n_soft, intercept))
         start.append(problem.soft(problem.start))
     lowers = np.concatenate(row_lower)
     return Program(
         costs=np.concatenate([np.zeros(p), problem.prices[opened], problem.weights]),
-        matrix=sparse.block_array(blocks, format="csr") if lowers.size else sparse.csr_array((0, p + opened.size)),
+        matrix=sparse.block_array(blocks, format="csr")
+        if lowers.size
+        else sparse.csr_array((0, p + opened.size)),
         row_lower=lowers,
         row_upper=np.full(lowers.size, np.inf),
         col_lower=np.concatenate([problem.lower, np.zeros(opened.size + n_soft)]),

@@ -1,13 +1,15 @@
-"""Samples that no vote of neurons gets right: the dual of the largest margin (LPBoost, Demiriz, Bennett and Shawe-Taylor 2002).
+"""Samples that no vote of neurons gets right: the dual of the largest margin (LPBoost, Demiriz,
+Bennett and Shawe-Taylor 2002).
 
-An output of a network with one hidden layer is ``a_i = sum_j w_j h_j(i) + b`` with ``|w_j| <= P`` and ``|b| <= P``. Whatever
-its neurons are, weights ``u >= 0`` of the samples give::
+An output of a network with one hidden layer is ``a_i = sum_j w_j h_j(i) + b`` with ``|w_j| <= P``
+and ``|b| <= P``. Whatever its neurons are, weights ``u >= 0`` of the samples give::
 
-    sum_i u_i y_i a_i  <=  P N e + P |sum_i u_i y_i|,    e = max over neurons h of |sum_i u_i y_i h(i)|
+    sum_i u_i y_i a_i  <=  P N e + P |sum_i u_i y_i|,    e = max over neurons h of |sum_i u_i y_i
+    h(i)|
 
-If that is less than ``sum_i u_i t_i``, not every sample has ``y_i a_i >= t_i``. The program looks for such weights with the
-neurons that are known. Each neuron that is found later is a row more, until none is missing that matters.
-"""
+If that is less than ``sum_i u_i t_i``, not every sample has ``y_i a_i >= t_i``. The program looks
+for such weights with the neurons that are known. Each neuron that is found later is a row more,
+until none is missing that matters."""
 
 from __future__ import annotations
 
@@ -17,10 +19,14 @@ from scipy import sparse
 from layermilp.program import FloatArray, Program
 
 
-def vote_dual(votes: FloatArray, signs: FloatArray, targets: FloatArray, weight: float, bias: float) -> Program:
-    """Return the program; it minimizes ``weight e + bias |sum_i u_i y_i| - sum_i u_i t_i`` over ``u >= 0, sum_i u_i <= 1``.
+def vote_dual(
+    votes: FloatArray, signs: FloatArray, targets: FloatArray, weight: float, bias: float
+) -> Program:
+    """Return the program; it minimizes ``weight e + bias |sum_i u_i y_i| - sum_i u_i t_i`` over ``u
+    >= 0, sum_i u_i <= 1``.
 
-    Columns are `u`, then `e` and the absolute sum. An objective below zero is a proof if no other neuron has a larger `e`.
+    Columns are `u`, then `e` and the absolute sum. An objective below zero is a proof if no other
+    neuron has a larger `e`.
 
     Parameters
     ----------
@@ -37,9 +43,13 @@ def vote_dual(votes: FloatArray, signs: FloatArray, targets: FloatArray, weight:
     """
     k, m = votes.shape
     signed = np.vstack([votes, np.ones(m)]) * signs
-    ends = sparse.csr_array((np.ones(k + 1), (np.arange(k + 1), np.r_[np.zeros(k, dtype=int), 1])), shape=(k + 1, 2))
+    ends = sparse.csr_array(
+        (np.ones(k + 1), (np.arange(k + 1), np.r_[np.zeros(k, dtype=int), 1])), shape=(k + 1, 2)
+    )
     total = sparse.csr_array(np.r_[np.ones(m), 0.0, 0.0][None])
-    rows = sparse.vstack([sparse.hstack([-signed, ends]), sparse.hstack([signed, ends]), -total], format="csr")
+    rows = sparse.vstack(
+        [sparse.hstack([-signed, ends]), sparse.hstack([signed, ends]), -total], format="csr"
+    )
     return Program(
         costs=np.r_[-targets, weight, bias],
         matrix=rows,

@@ -1,4 +1,5 @@
-"""Solving the programs of a last layer: arrays in, better weights out, every claim checked in numpy."""
+"""Solving the programs of a last layer: arrays in, better weights out, every claim checked in
+numpy."""
 
 from __future__ import annotations
 
@@ -11,12 +12,30 @@ from numpy.typing import ArrayLike
 
 from layermilp.checks import is_number
 from layermilp.errors import DataError, OptionError
-from layermilp.formulations.last_layer import OUTPUTS, LastLayer, Leads, classification, leads, nearest, regression
-from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray, Limits, Program, Result, Status
+from layermilp.formulations.last_layer import (
+    OUTPUTS,
+    LastLayer,
+    Leads,
+    classification,
+    leads,
+    nearest,
+    regression,
+)
+from layermilp.program import (
+    FEASIBILITY_TOLERANCE,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Limits,
+    Program,
+    Result,
+    Status,
+)
 from layermilp.solvers import require, solve
 
 GOALS = ("total", "feasible")
-"""What a regression asks for: the least total error, or any point at which no error is larger, as in the paper."""
+"""What a regression asks for: the least total error, or any point at which no error is larger, as
+in the paper."""
 
 MOST_STEPS = 20
 """Largest number of steps of a descent."""
@@ -45,13 +64,15 @@ class LastLayerFit:
     offsets : (M,) array
         Likewise.
     objective : float
-        Classification: samples that do not lead all rivals by `epsilon`. Regression: the total error. Recomputed in numpy.
+        Classification: samples that do not lead all rivals by `epsilon`. Regression: the total
+        error. Recomputed in numpy.
     start_objective : float
         The same of the given weights, never less than `objective`.
     bound : float
         Proven lower bound of the objective; ``-inf`` where there is none.
     status : Status
-        The worst of the programs'; ERROR where an answer did not hold and the given weights were kept.
+        The worst of the programs'; ERROR where an answer did not hold and the given weights were
+        kept.
     seconds : float
         Wall seconds.
     """
@@ -79,7 +100,8 @@ def fit_classification(
     time_limit: float | None = None,
     node_limit: int | None = None,
 ) -> LastLayerFit:
-    """Find the weights within an interval at which most samples are right by a margin (Figure 3 of Ashok et al. 2022).
+    """Find the weights within an interval at which most samples are right by a margin (Figure 3 of
+    Ashok et al. 2022).
 
     Parameters
     ----------
@@ -88,7 +110,8 @@ def fit_classification(
     weights, offsets : (M, N) and (M,) arrays
         The present ones.
     labels : (m,) array of int
-        The output of every sample's class; with a single output 1 where it is to be positive, else 0.
+        The output of every sample's class; with a single output 1 where it is to be positive, else
+        0.
     radius : float
         How far every weight may move, above 0.
     epsilon : float
@@ -96,8 +119,8 @@ def fit_classification(
     output : {"identity", "relu"}
         What the outputs are of their weighted sums.
     exact : bool
-        Whether the mixed-integer program is solved, to its end or a limit, from where the descent by linear programs got to.
-        Without it the descent is all, and mostly as good.
+        Whether the mixed-integer program is solved, to its end or a limit, from where the descent
+        by linear programs got to. Without it the descent is all, and mostly as good.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs.
     time_limit, node_limit
@@ -113,7 +136,10 @@ def fit_classification(
     layer = _layer(features, weights, offsets, radius, output)
     y = _labels(labels, layer)
     if layer.n_outputs == 1 and output == "relu":
-        raise OptionError("output is 'relu', but a single output tells two classes apart by its sign; choose 'identity'")
+        raise OptionError(
+            "output is 'relu', but a single output tells two classes apart by its sign; choose "
+            "'identity'"
+        )
     if not is_number(epsilon) or not epsilon > 0.0:
         raise OptionError(f"epsilon is {epsilon!r}; it must be a number above 0")
     require(solver)
@@ -135,13 +161,15 @@ def classification_program(
     epsilon: float = EPSILON,
     output: str = "identity",
 ) -> Program:
-    """Return the mixed-integer program of `fit_classification`, with the present weights as its start."""
+    """Return the mixed-integer program of `fit_classification`, with the present weights as its
+    start."""
     layer = _layer(features, weights, offsets, radius, output)
     return _Search(layer, leads(layer, _labels(labels, layer)), float(epsilon)).program()
 
 
 class _Search:
-    """The best weights so far, how many samples are wrong with them, and how many are wrong with any."""
+    """The best weights so far, how many samples are wrong with them, and how many are wrong with
+    any."""
 
     def __init__(self, layer: LastLayer, found: Leads, epsilon: float) -> None:
         self.layer, self.found, self.epsilon = layer, found, epsilon
@@ -157,7 +185,8 @@ class _Search:
         return self.wrong <= self.bound
 
     def is_right(self, theta: FloatArray) -> BoolArray:
-        """Return whether every sample is right; a row holds within the solver's tolerance only, so one at the edge is."""
+        """Return whether every sample is right; a row holds within the solver's tolerance only, so
+        one at the edge is."""
         return self.found.is_right(theta, self.epsilon * (1.0 - EDGE))
 
     def count(self, theta: FloatArray) -> int:
@@ -169,7 +198,8 @@ class _Search:
         return classification(self.layer, self.found, self.epsilon, self.theta)
 
     def offer(self, values: FloatArray) -> bool:
-        """Take weights, clipped to the box, unless more samples are wrong; return whether fewer are."""
+        """Take weights, clipped to the box, unless more samples are wrong; return whether fewer
+        are."""
         before, theta = self.wrong, _within(values.reshape(self.layer.theta.shape), self.layer)
         wrong = self.count(theta)
         if wrong <= before:
@@ -179,13 +209,15 @@ class _Search:
     def descend(self, solver: str, limits: Limits) -> None:
         """Solve the relaxation, then again with samples the cheaper the more they fall short.
 
-        The sum of shortfalls is no count; with weights ``1 / (e + delta)`` it comes near to one (Candes, Wakin and Boyd, J.
-        Fourier Anal. Appl. 14, 2008). The first relaxation also bounds the count.
-        """
+        The sum of shortfalls is no count; with weights ``1 / (e + delta)`` it comes near to one
+        (Candes, Wakin and Boyd, J. Fourier Anal. Appl. 14, 2008). The first relaxation also bounds
+        the count."""
         p, relaxed, stalled = self.theta.size, self.program().relaxed(), 0
         weights = np.ones(relaxed.n_columns - p)
         for step in range(MOST_STEPS):
-            result = solve(replace(relaxed, costs=np.concatenate([np.zeros(p), weights])), solver, limits)
+            result = solve(
+                replace(relaxed, costs=np.concatenate([np.zeros(p), weights])), solver, limits
+            )
             if step == 0:
                 self.learn(result)
             if result.x is None:
@@ -205,7 +237,8 @@ class _Search:
             self.offer(result.x[: self.theta.size])
 
     def learn(self, result: Result) -> None:
-        """Take the bound of the count, which is whole, and note a failure: there is a solution, the present weights."""
+        """Take the bound of the count, which is whole, and note a failure: there is a solution, the
+        present weights."""
         if np.isfinite(result.bound):
             self.bound = max(self.bound, math.ceil(result.bound - FEASIBILITY_TOLERANCE))
         if _status(result) is Status.ERROR:
@@ -225,7 +258,9 @@ class _Search:
         """Return what was found."""
         status = Status.OPTIMAL if self.is_proven else self.status
         bound = float(min(self.bound, self.wrong))
-        return _fit(self.theta, float(self.wrong), float(self.wrong_at_start), bound, status, self.began)
+        return _fit(
+            self.theta, float(self.wrong), float(self.wrong_at_start), bound, status, self.began
+        )
 
 
 def fit_regression(
@@ -242,7 +277,8 @@ def fit_regression(
     time_limit: float | None = None,
     node_limit: int | None = None,
 ) -> LastLayerFit:
-    """Find weights within an interval at which no error is larger than at present (Figure 2 of Ashok et al. 2022).
+    """Find weights within an interval at which no error is larger than at present (Figure 2 of
+    Ashok et al. 2022).
 
     Parameters
     ----------
@@ -251,7 +287,8 @@ def fit_regression(
     targets : (m,) or (m, M) array
         What the outputs are to be.
     goal : {"total", "feasible"}
-        Minimize the sum of all errors, or take any feasible point, as the paper does: the present weights are one.
+        Minimize the sum of all errors, or take any feasible point, as the paper does: the present
+        weights are one.
     each : bool
         Whether no sample's error may exceed the present one. Without this only the total counts.
 
@@ -267,7 +304,9 @@ def fit_regression(
     if goal not in GOALS:
         raise OptionError(f"goal {goal!r} is unknown; choose {', '.join(GOALS)}")
     if goal == "feasible" and not each:
-        raise OptionError("goal 'feasible' without each asks for nothing; choose goal 'total' or each=True")
+        raise OptionError(
+            "goal 'feasible' without each asks for nothing; choose goal 'total' or each=True"
+        )
     require(solver)
     began = time.perf_counter()
     limits = Limits(time_limit=time_limit, node_limit=node_limit)
@@ -284,7 +323,9 @@ def fit_regression(
         candidate = _within(candidate, layer)
         after = layer.errors(candidate, y)[:, j]
         slack = FEASIBILITY_TOLERANCE * np.maximum(1.0, np.abs(y[:, j]) + before[:, j])
-        if after.sum() > before[:, j].sum() + slack.sum() or (each and np.any(after > before[:, j] + slack)):
+        if after.sum() > before[:, j].sum() + slack.sum() or (
+            each and np.any(after > before[:, j] + slack)
+        ):
             statuses[-1] = Status.ERROR
         elif after.sum() < before[:, j].sum():
             theta = candidate
@@ -294,10 +335,23 @@ def fit_regression(
 
 
 def _fit(
-    theta: FloatArray, objective: float, start_objective: float, bound: float, status: Status, began: float
+    theta: FloatArray,
+    objective: float,
+    start_objective: float,
+    bound: float,
+    status: Status,
+    began: float,
 ) -> LastLayerFit:
     seconds = time.perf_counter() - began
-    return LastLayerFit(theta[:, :-1].copy(), theta[:, -1].copy(), objective, start_objective, bound, status, seconds)
+    return LastLayerFit(
+        theta[:, :-1].copy(),
+        theta[:, -1].copy(),
+        objective,
+        start_objective,
+        bound,
+        status,
+        seconds,
+    )
 
 
 def _status(result: Result) -> Status:
@@ -311,11 +365,21 @@ def _within(theta: FloatArray, layer: LastLayer) -> FloatArray:
     return np.clip(theta, layer.theta - layer.radius, layer.theta + layer.radius)
 
 
-def _layer(features: ArrayLike, weights: ArrayLike, offsets: ArrayLike, radius: float, output: str) -> LastLayer:
+def _layer(
+    features: ArrayLike, weights: ArrayLike, offsets: ArrayLike, radius: float, output: str
+) -> LastLayer:
     h, w, b = (np.asarray(array, dtype=np.float64) for array in (features, weights, offsets))
-    if h.ndim != 2 or w.ndim != 2 or b.ndim != 1 or not len(h) or w.shape != (b.size, h.shape[1]) or not w.size:
+    if (
+        h.ndim != 2
+        or w.ndim != 2
+        or b.ndim != 1
+        or not len(h)
+        or w.shape != (b.size, h.shape[1])
+        or not w.size
+    ):
         raise DataError(
-            f"features {h.shape}, weights {w.shape} and offsets {b.shape} do not fit; they must be (m, N), (M, N) and (M,)"
+            f"features {h.shape}, weights {w.shape} and offsets {b.shape} do not fit; they must "
+            "be (m, N), (M, N) and (M,)"
         )
     for name, array in (("features", h), ("weights", w), ("offsets", b)):
         if not np.all(np.isfinite(array)):
@@ -330,8 +394,15 @@ def _layer(features: ArrayLike, weights: ArrayLike, offsets: ArrayLike, radius: 
 def _labels(labels: ArrayLike, layer: LastLayer) -> IntArray:
     y = np.asarray(labels)
     most = max(layer.n_outputs, 2)
-    if y.shape != (len(layer.features),) or y.dtype.kind not in "iub" or np.any((y < 0) | (y >= most)):
-        raise DataError(f"labels must be {len(layer.features)} whole numbers from 0 to {most - 1}, one for every sample")
+    if (
+        y.shape != (len(layer.features),)
+        or y.dtype.kind not in "iub"
+        or np.any((y < 0) | (y >= most))
+    ):
+        raise DataError(
+            f"labels must be {len(layer.features)} whole numbers from 0 to {most - 1}, one for "
+            "every sample"
+        )
     return y.astype(np.int64)
 
 
@@ -341,6 +412,7 @@ def _targets(targets: ArrayLike, layer: LastLayer) -> FloatArray:
         y = y[:, None]
     if y.shape != (len(layer.features), layer.n_outputs) or not np.all(np.isfinite(y)):
         raise DataError(
-            f"targets have shape {y.shape}; they must be {len(layer.features)} rows of {layer.n_outputs} finite numbers"
+            f"targets have shape {y.shape}; they must be {len(layer.features)} rows of "
+            f"{layer.n_outputs} finite numbers"
         )
     return y

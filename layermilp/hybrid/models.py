@@ -1,7 +1,7 @@
 """What the hybrid trainer needs to know of a network, whoever made it.
 
-To take networks of another kind: write an adapter with the methods of `Trainee`, and put it into `adapted`.
-"""
+To take networks of another kind: write an adapter with the methods of `Trainee`, and put it into
+`adapted`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Trainee(Protocol):
         """Set them."""
 
     def labels(self, y: Any) -> IntArray:
-        """Return the output of every sample's class; with a single output 1 where it is to be positive."""
+        """Return the output of every sample's class; with a single output 1 where it is to be
+        positive."""
 
     def predicted(self, X: Any) -> IntArray:
         """Return the output of every sample's predicted class."""
@@ -58,7 +59,8 @@ class Trainee(Protocol):
 
 
 def adapted(model: Any, y: Any, seed: int, optimizer: Any = None, batch_size: int = 32) -> Trainee:
-    """Return the trainee of a model: scikit-learn's ``MLPClassifier`` or ``MLPRegressor``, or a PyTorch module.
+    """Return the trainee of a model: scikit-learn's ``MLPClassifier`` or ``MLPRegressor``, or a
+    PyTorch module.
 
     Raises
     ------
@@ -80,6 +82,7 @@ def adapted(model: Any, y: Any, seed: int, optimizer: Any = None, batch_size: in
             raise NetworkError(f"{type(model).__name__} has an optimizer of its own; give none")
         return SklearnTrainee(model, y)
     raise NetworkError(
-        f"{type(model).__name__} is no network that the hybrid trainer knows; give an MLPClassifier, an MLPRegressor, or a "
+        f"{type(model).__name__} is no network that the hybrid trainer knows; give an "
+        "MLPClassifier, an MLPRegressor, or a "
         "PyTorch module whose last layer is nn.Linear"
     )

@@ -47,13 +47,21 @@ class SklearnTrainee:
 
     def __init__(self, model: MLPClassifier | MLPRegressor, y: Any) -> None:
         if model.solver not in OPTIMIZERS:
-            raise NetworkError(f"the model's solver is {model.solver!r}, which has no epochs; choose {' or '.join(OPTIMIZERS)}")
+            raise NetworkError(
+                f"the model's solver is {model.solver!r}, which has no epochs; choose "
+                f"{' or '.join(OPTIMIZERS)}"
+            )
         self.model = model
         self.is_classifier = isinstance(model, MLPClassifier)
         if not self.is_classifier and getattr(model, "loss", "squared_error") != "squared_error":
-            raise NetworkError(f"the model's loss is {model.loss!r}; its outputs are no weighted sums, choose 'squared_error'")
+            raise NetworkError(
+                f"the model's loss is {model.loss!r}; its outputs are no weighted sums, choose "
+                "'squared_error'"
+            )
         if self.is_classifier and np.ndim(y) != 1:
-            raise NetworkError(f"labels have shape {np.shape(y)}; the hybrid trainer takes one label per sample")
+            raise NetworkError(
+                f"labels have shape {np.shape(y)}; the hybrid trainer takes one label per sample"
+            )
         self.classes = self._classes(y)
 
     def _classes(self, y: Any) -> Any:
@@ -70,13 +78,17 @@ class SklearnTrainee:
     def features(self, X: Any) -> FloatArray:
         activation, values = ACTIVATIONS[self.model.activation], np.asarray(X, dtype=np.float64)
         self._require_fitted()
-        for weights, offsets in zip(self.model.coefs_[:-1], self.model.intercepts_[:-1], strict=True):
+        for weights, offsets in zip(
+            self.model.coefs_[:-1], self.model.intercepts_[:-1], strict=True
+        ):
             values = activation(values @ weights + offsets)
         return np.asarray(values, dtype=np.float64)
 
     def last_layer(self) -> tuple[FloatArray, FloatArray]:
         self._require_fitted()
-        return self.model.coefs_[-1].T.astype(np.float64), self.model.intercepts_[-1].astype(np.float64)
+        return self.model.coefs_[-1].T.astype(np.float64), self.model.intercepts_[-1].astype(
+            np.float64
+        )
 
     def replace_last_layer(self, weights: FloatArray, offsets: FloatArray) -> None:
         # In place: the optimizer of the model holds these very arrays.
@@ -109,11 +121,14 @@ class SklearnTrainee:
 
     def restore(self, state: Any) -> None:
         if state is not None:
-            for array, values in zip((*self.model.coefs_, *self.model.intercepts_), state, strict=True):
+            for array, values in zip(
+                (*self.model.coefs_, *self.model.intercepts_), state, strict=True
+            ):
                 array[...] = values
 
     def network(self) -> Network:
-        """Return the network of a classifier of ReLUs, which reads the class from the largest output.
+        """Return the network of a classifier of ReLUs, which reads the class from the largest
+        output.
 
         Raises
         ------
@@ -121,12 +136,16 @@ class SklearnTrainee:
             If the model is no classifier, or its activation is another.
         """
         if not self.is_classifier or self.model.activation != "relu":
-            raise NetworkError("only a classifier with the activation 'relu' is a network of ReLU blocks")
+            raise NetworkError(
+                "only a classifier with the activation 'relu' is a network of ReLU blocks"
+            )
         blocks: list[Block] = []
         for weights, offsets in zip(self.model.coefs_, self.model.intercepts_, strict=True):
             theta = np.column_stack([weights.T, offsets])
             if len(theta) == 1 and len(blocks) == len(self.model.coefs_) - 1:
-                theta = np.concatenate([-theta, theta]) / 2.0  # one output tells two classes apart by its sign
+                theta = (
+                    np.concatenate([-theta, theta]) / 2.0
+                )  # one output tells two classes apart by its sign
             blocks.append(Block.dense(theta.shape[1] - 1, len(theta)).with_theta(theta.reshape(-1)))
         return Network(blocks, self.classes, "largest")
 
@@ -134,4 +153,6 @@ class SklearnTrainee:
         try:
             check_is_fitted(self.model)
         except ValueError as error:
-            raise NetworkError(f"this {type(self.model).__name__} has no weights yet; fit it first, or call train") from error
+            raise NetworkError(
+                f"this {type(self.model).__name__} has no weights yet; fit it first, or call train"
+            ) from error

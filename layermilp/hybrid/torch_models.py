@@ -40,18 +40,31 @@ class TorchTrainee:
         If no layer is ``nn.Linear``.
     """
 
-    def __init__(self, module: nn.Module, y: Any, seed: int, optimizer: Any, batch_size: int) -> None:
+    def __init__(
+        self, module: nn.Module, y: Any, seed: int, optimizer: Any, batch_size: int
+    ) -> None:
         layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
         if not layers:
-            raise NetworkError(f"{type(module).__name__} has no nn.Linear; the programs are those of a last layer of this kind")
+            raise NetworkError(
+                f"{type(module).__name__} has no nn.Linear; the programs are those of a last "
+                "layer of this kind"
+            )
         self.module, self.last, self.batch_size = module, layers[-1], batch_size
         if self.last.bias is None:
             raise NetworkError("the last nn.Linear has no bias; build it with bias=True")
         values = np.asarray(y)
         self.is_classifier = values.dtype.kind in "iub" and values.ndim == 1
-        self.kind = "values" if not self.is_classifier else "classes" if self.last.out_features > 1 else "sign"
+        self.kind = (
+            "values"
+            if not self.is_classifier
+            else "classes"
+            if self.last.out_features > 1
+            else "sign"
+        )
         self.output = "identity"
-        self.optimizer = optimizer if optimizer is not None else torch.optim.Adam(module.parameters())
+        self.optimizer = (
+            optimizer if optimizer is not None else torch.optim.Adam(module.parameters())
+        )
         self.generator = torch.Generator().manual_seed(seed)
 
     def epoch(self, X: Any, y: Any) -> None:
@@ -65,7 +78,8 @@ class TorchTrainee:
             self.optimizer.step()
 
     def features(self, X: Any) -> FloatArray:
-        """Return what the last layer is given; on the way, find out what the outputs are of its sums."""
+        """Return what the last layer is given; on the way, find out what the outputs are of its
+        sums."""
         seen: list[tuple[torch.Tensor, torch.Tensor]] = []
         hook = self.last.register_forward_hook(lambda _, given, sums: seen.append((given[0], sums)))
         try:
@@ -74,17 +88,26 @@ class TorchTrainee:
             hook.remove()
         given, sums = (torch.cat([pair[i] for pair in seen]) for i in (0, 1))
         if given.ndim != 2 or len(given) != len(outputs):
-            raise NetworkError(f"the last nn.Linear is given a {tuple(given.shape)} tensor; it must be a row for every sample")
+            raise NetworkError(
+                f"the last nn.Linear is given a {tuple(given.shape)} tensor; it must be a row for "
+                "every sample"
+            )
         if torch.equal(sums, outputs):
             self.output = "identity"
         elif torch.equal(torch.relu(sums), outputs):
             self.output = "relu"
         else:
-            raise NetworkError("the outputs are not those of the last nn.Linear, nor ReLUs of them; remove what follows it")
+            raise NetworkError(
+                "the outputs are not those of the last nn.Linear, nor ReLUs of them; remove what "
+                "follows it"
+            )
         return np.asarray(given.double().cpu().numpy())
 
     def last_layer(self) -> tuple[FloatArray, FloatArray]:
-        weight, bias = (part.detach().double().cpu().numpy().copy() for part in (self.last.weight, self.last.bias))
+        weight, bias = (
+            part.detach().double().cpu().numpy().copy()
+            for part in (self.last.weight, self.last.bias)
+        )
         return weight, bias
 
     def replace_last_layer(self, weights: FloatArray, offsets: FloatArray) -> None:
@@ -95,7 +118,10 @@ class TorchTrainee:
     def labels(self, y: Any) -> IntArray:
         values, most = np.asarray(y).astype(np.int64), max(self.last.out_features, 2)
         if values.size and not 0 <= values.min() <= values.max() < most:
-            raise DataError(f"labels go from {values.min()} to {values.max()}; the outputs stand for 0 to {most - 1}")
+            raise DataError(
+                f"labels go from {values.min()} to {values.max()}; the outputs stand for 0 to "
+                f"{most - 1}"
+            )
         return values
 
     def predicted(self, X: Any) -> IntArray:
@@ -117,7 +143,9 @@ class TorchTrainee:
         self.module.load_state_dict(state)
 
     def _inputs(self, X: Any) -> torch.Tensor:
-        return torch.as_tensor(X if isinstance(X, torch.Tensor) else np.require(X, requirements="W")).to(self.last.weight)
+        return torch.as_tensor(
+            X if isinstance(X, torch.Tensor) else np.require(X, requirements="W")
+        ).to(self.last.weight)
 
     def _answers(self, y: Any) -> torch.Tensor:
         if self.kind == "classes":
@@ -133,4 +161,9 @@ class TorchTrainee:
         inputs = self._inputs(X)
         self.module.eval()
         with torch.no_grad():
-            return torch.cat([self.module(inputs[begin : begin + CHUNK]) for begin in range(0, len(inputs), CHUNK)])
+            return torch.cat(
+                [
+                    self.module(inputs[begin : begin + CHUNK])
+                    for begin in range(0, len(inputs), CHUNK)
+                ]
+            )

@@ -1,4 +1,5 @@
-"""GDSolver (Ashok et al. 2022): gradient descent until it stalls, a program of the last layer, and gradient descent again."""
+"""GDSolver (Ashok et al. 2022): gradient descent until it stalls, a program of the last layer, and
+gradient descent again."""
 
 from __future__ import annotations
 
@@ -58,7 +59,14 @@ class Settings:
     node_limit: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("rounds", 0), ("epochs", 0), ("patience", 1), ("solver_samples", 1), ("keep", 0), ("seed", 0)):
+        for name, least in (
+            ("rounds", 0),
+            ("epochs", 0),
+            ("patience", 1),
+            ("solver_samples", 1),
+            ("keep", 0),
+            ("seed", 0),
+        ):
             check_whole(name, getattr(self, name), least)
         for name in ("radius", "epsilon"):
             if not is_number(getattr(self, name)) or getattr(self, name) <= 0.0:
@@ -154,7 +162,8 @@ def train(
     time_limit: float | None = Settings.time_limit,
     node_limit: int | None = Settings.node_limit,
 ) -> Trained:
-    """Train a network in place by turns: gradient descent, then a program of its last layer (Algorithm 1).
+    """Train a network in place by turns: gradient descent, then a program of its last layer
+    (Algorithm 1).
 
     Parameters
     ----------
@@ -163,10 +172,11 @@ def train(
     X : (m, ...) array
         Training samples.
     y : (m,) or (m, M) array
-        Labels, or the targets of a regression. For PyTorch whole numbers are labels, other numbers targets.
+        Labels, or the targets of a regression. For PyTorch whole numbers are labels, other numbers
+        targets.
     validation : (X, y), optional
-        Samples that say when gradient descent stalls and whether the solver's weights are kept. Default: a fifth of the
-        training samples, which then are not trained with.
+        Samples that say when gradient descent stalls and whether the solver's weights are kept.
+        Default: a fifth of the training samples, which then are not trained with.
     optimizer : torch.optim.Optimizer, optional
         Of a PyTorch module. Default: Adam.
     batch_size : int
@@ -253,12 +263,14 @@ def finetune_last_layer(
     validation : (X, y), optional
         Samples whose loss must not grow; if it does, the model stays as it was.
     solver_samples : int, optional
-        Samples that the program takes, of a classification wrong ones. Default: all samples, the right ones as well.
+        Samples that the program takes, of a classification wrong ones. Default: all samples, the
+        right ones as well.
 
     Returns
     -------
     LastLayerFit
-        What the program found; if it was undone, with the weights that stayed, and the objective that was given up.
+        What the program found; if it was undone, with the weights that stayed, and the objective
+        that was given up.
     """
     settings = Settings(
         solver_samples=len(X) if solver_samples is None else solver_samples,
@@ -274,7 +286,12 @@ def finetune_last_layer(
         node_limit=node_limit,
     )
     trainee = adapted(model, y, seed)
-    data = Data.of(X, y, validation if validation is not None else (_part(X, slice(0)), _part(y, slice(0))), seed)
+    data = Data.of(
+        X,
+        y,
+        validation if validation is not None else (_part(X, slice(0)), _part(y, slice(0))),
+        seed,
+    )
     return _solved(trainee, data, settings, np.random.default_rng(seed))[0]
 
 
@@ -290,10 +307,14 @@ class Data:
     @classmethod
     def of(cls, X: Any, y: Any, validation: tuple[Any, Any] | None, seed: int) -> Data:
         """Check lengths; set a share aside where no validation samples are given."""
-        pairs = (("training", X, y),) + ((("validation", *validation),) if validation is not None else ())
+        pairs = (("training", X, y),) + (
+            (("validation", *validation),) if validation is not None else ()
+        )
         for name, inputs, answers in pairs:
             if len(inputs) != len(answers):
-                raise DataError(f"there are {len(inputs)} {name} samples, but {len(answers)} labels or targets")
+                raise DataError(
+                    f"there are {len(inputs)} {name} samples, but {len(answers)} labels or targets"
+                )
         if not len(X):
             raise DataError("there are no training samples")
         if validation is not None:
@@ -335,7 +356,10 @@ def training(trainee: Trainee, data: Data, settings: Settings) -> Iterator[Recor
         if record.validation_loss <= settings.desired_loss:
             return
     if failed and failed == settings.rounds:
-        raise SolverError(f"the solver {settings.solver!r} failed in all {failed} turns; only gradient descent has trained")
+        raise SolverError(
+            f"the solver {settings.solver!r} failed in all {failed} turns; only gradient descent "
+            "has trained"
+        )
 
 
 def _descended(trainee: Trainee, data: Data, settings: Settings, turn: int) -> Record:
@@ -358,14 +382,21 @@ def _descended(trainee: Trainee, data: Data, settings: Settings, turn: int) -> R
 def _solved(
     trainee: Trainee, data: Data, settings: Settings, rng: np.random.Generator
 ) -> tuple[LastLayerFit, bool]:
-    """Replace the last layer by what its program finds; go back if the validation samples are worse off."""
+    """Replace the last layer by what its program finds; go back if the validation samples are worse
+    off."""
     (features, weights, offsets, answers), common = _last_layer(trainee, data, settings, rng)
-    common |= {"solver": settings.solver, "time_limit": settings.time_limit, "node_limit": settings.node_limit}
+    common |= {
+        "solver": settings.solver,
+        "time_limit": settings.time_limit,
+        "node_limit": settings.node_limit,
+    }
     if trainee.is_classifier:
         goal: dict[str, Any] = {"epsilon": settings.epsilon, "exact": settings.exact}
         fit = fit_classification(features, weights, offsets, answers, **goal, **common)
     else:
-        fit = fit_regression(features, weights, offsets, answers, goal=settings.goal, each=settings.each, **common)
+        fit = fit_regression(
+            features, weights, offsets, answers, goal=settings.goal, each=settings.each, **common
+        )
     before = _judged(trainee, data)
     trainee.replace_last_layer(fit.weights, fit.offsets)
     if _judged(trainee, data) > before:
@@ -377,7 +408,8 @@ def _solved(
 def _last_layer(
     trainee: Trainee, data: Data, settings: Settings, rng: np.random.Generator
 ) -> tuple[tuple[Any, FloatArray, FloatArray, Any], dict[str, Any]]:
-    """Return features, weights, offsets, and labels or targets, of the samples that are chosen; then radius and output."""
+    """Return features, weights, offsets, and labels or targets, of the samples that are chosen;
+    then radius and output."""
     features, (weights, offsets) = trainee.features(data.X), trainee.last_layer()
     radius = settings.radius * float(np.sqrt(np.mean(np.square(weights)))) or settings.radius
     if trainee.is_classifier:
@@ -386,13 +418,18 @@ def _last_layer(
     else:
         answers = trainee.targets(data.y)
         chosen = rng.permutation(len(features))[: settings.solver_samples]
-    return (features[chosen], weights, offsets, answers[chosen]), {"radius": radius, "output": trainee.output}
+    return (features[chosen], weights, offsets, answers[chosen]), {
+        "radius": radius,
+        "output": trainee.output,
+    }
 
 
 def round_program(trainee: Trainee, data: Data, settings: Settings, number: int) -> Program:
-    """Train a classifier up to the solver's turn of a round, from 1; return the mixed-integer program of that turn.
+    """Train a classifier up to the solver's turn of a round, from 1; return the mixed-integer
+    program of that turn.
 
-    It starts at the present weights. A turn without `exact` descends by relaxations of this program.
+    It starts at the present weights. A turn without `exact` descends by relaxations of this
+    program.
 
     Raises
     ------
@@ -408,13 +445,16 @@ def round_program(trainee: Trainee, data: Data, settings: Settings, number: int)
             _solved(trainee, data, settings, rng)
             is_done = _judged(trainee, data) <= settings.desired_loss
         if is_done:
-            raise OptionError(f"round is {number}, but in round {turn} the validation loss is as low as desired")
+            raise OptionError(
+                f"round is {number}, but in round {turn} the validation loss is as low as desired"
+            )
     layer, common = _last_layer(trainee, data, settings, rng)
     return classification_program(*layer, epsilon=settings.epsilon, **common)
 
 
 def _chosen(is_right: Any, settings: Settings, rng: np.random.Generator) -> IntArray:
-    """Return samples that are wrong, and some that are right; one of the latter at least where none is wrong."""
+    """Return samples that are wrong, and some that are right; one of the latter at least where none
+    is wrong."""
     wrong, right = (rng.permutation(np.flatnonzero(which)) for which in (~is_right, is_right))
     kept = settings.keep if wrong.size else max(settings.keep, 1)
     return np.sort(np.concatenate([wrong[: settings.solver_samples], right[:kept]]))

@@ -1,8 +1,8 @@
-"""A first network: a vote of neurons, each the best, by a program, for samples of its own (bagging, Breiman 1996).
+"""A first network: a vote of neurons, each the best, by a program, for samples of its own (bagging,
+Breiman 1996).
 
-Every neuron tells two groups of classes apart, which are drawn at random (output codes, Dietterich and Bakiri 1995); of two
-classes one from the other. No program waits for another.
-"""
+Every neuron tells two groups of classes apart, which are drawn at random (output codes, Dietterich
+and Bakiri 1995); of two classes one from the other. No program waits for another."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ class VoterTask:
 
 
 def output_codes(count: int, n_outputs: int, rng: np.random.Generator) -> IntArray:
-    """Return for every neuron the classes it is to fire for: 1 for half of them, -1 for the rest; ``(count, n_outputs)``."""
+    """Return for every neuron the classes it is to fire for: 1 for half of them, -1 for the rest;
+    ``(count, n_outputs)``."""
     halves = np.where(np.arange(n_outputs) < n_outputs // 2, 1, -1)
     return np.stack([rng.permutation(halves) for _ in range(count)])
 
@@ -69,10 +70,14 @@ def bootstrap(samples: Samples, count: int, rng: np.random.Generator) -> list[Sa
     return [samples, *(samples.part(rng.integers(m, size=m)) for _ in range(count - 1))]
 
 
-def voting(network: IntegerNetwork, thetas: Sequence[IntArray], codes: IntArray, majority: int) -> IntegerNetwork:
-    """Return the network in which neurons of the first layer vote, and of equal classes the majority class wins.
+def voting(
+    network: IntegerNetwork, thetas: Sequence[IntArray], codes: IntArray, majority: int
+) -> IntegerNetwork:
+    """Return the network in which neurons of the first layer vote, and of equal classes the
+    majority class wins.
 
-    Every other hidden neuron passes one of them on, in turns. Output weights are `P` and ``-P`` by the codes.
+    Every other hidden neuron passes one of them on, in turns. Output weights are `P` and ``-P`` by
+    the codes.
 
     Parameters
     ----------
@@ -99,4 +104,6 @@ def voting(network: IntegerNetwork, thetas: Sequence[IntArray], codes: IntArray,
         voters = voters[:count]
     last[:, voters] = bound * codes[voters % count].T
     last[:, -1] = np.where(np.arange(sizes[-1]) == majority, 0, -1)
-    return IntegerNetwork([IntegerLayer.of(theta) for theta in (*layers, last)], bound, network.classes)
+    return IntegerNetwork(
+        [IntegerLayer.of(theta) for theta in (*layers, last)], bound, network.classes
+    )

@@ -1,10 +1,11 @@
-"""Training on more samples than one program takes: batches, each for itself, and averages of their networks.
+"""Training on more samples than one program takes: batches, each for itself, and averages of their
+networks.
 
-The method is the second one of Thorbjarnarson and Yorke-Smith 2023, "Optimal training of integer-valued neural networks with
-mixed integer programming": batches are solved independently, the weights averaged with the validation accuracy of each as
-weight, and rounded; the weights of the next epoch stay in an interval around that average, which shrinks by one per epoch; the
-best average on the validation samples is kept.
-"""
+The method is the second one of Thorbjarnarson and Yorke-Smith 2023, "Optimal training of
+integer-valued neural networks with mixed integer programming": batches are solved independently,
+the weights averaged with the validation accuracy of each as weight, and rounded; the weights of the
+next epoch stay in an interval around that average, which shrinks by one per epoch; the best average
+on the validation samples is kept."""
 
 from __future__ import annotations
 
@@ -40,7 +41,17 @@ class BatchTask:
         """Improve the network on the batch."""
         budget = Budget.of(self.limits.time_limit)
         with Workers(1) as alone:
-            search = Search(self.samples, self.goal, self.box, self.limits, self.solver, alone, 1.0, budget, self.seed)
+            search = Search(
+                self.samples,
+                self.goal,
+                self.box,
+                self.limits,
+                self.solver,
+                alone,
+                1.0,
+                budget,
+                self.seed,
+            )
             found = search.found(self.network)
             for better in search.improve(self.network, NEIGHBOURHOODS):
                 found = better
@@ -49,7 +60,8 @@ class BatchTask:
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
-    """The average after an epoch: its network and validation accuracy, and the programs and nodes of the epoch."""
+    """The average after an epoch: its network and validation accuracy, and the programs and nodes
+    of the epoch."""
 
     network: IntegerNetwork
     validation_accuracy: float
@@ -122,7 +134,13 @@ def average(networks: list[IntegerNetwork], weights: list[float]) -> IntegerNetw
     """Return the weighted mean of networks, rounded; plain if all weights are zero."""
     shares = np.asarray(weights) if any(weights) else np.ones(len(networks))
     layers = [
-        IntegerLayer.of(np.rint(np.average([network.layers[i].theta for network in networks], axis=0, weights=shares)))
+        IntegerLayer.of(
+            np.rint(
+                np.average(
+                    [network.layers[i].theta for network in networks], axis=0, weights=shares
+                )
+            )
+        )
         for i in range(len(networks[0].layers))
     ]
     return IntegerNetwork(layers, networks[0].bound, networks[0].classes)

@@ -1,4 +1,5 @@
-"""How many hidden neurons an accuracy needs: a number that is proven, for networks of one hidden layer."""
+"""How many hidden neurons an accuracy needs: a number that is proven, for networks of one hidden
+layer."""
 
 from __future__ import annotations
 
@@ -10,11 +11,12 @@ from layermilp.program import Limits
 
 
 def needed(samples: Samples, bound: int, accuracy: float, solver: str, limits: Limits) -> int:
-    """Return a number of neurons that every network needs to exceed an accuracy on the samples: 0, 1 or 2.
+    """Return a number of neurons that every network needs to exceed an accuracy on the samples: 0,
+    1 or 2.
 
-    Without neurons all samples have one class. A network of one neuron has two answers, one where the neuron fires and one
-    where it does not; with two classes its errors are those of the neuron, for which class it may fire. If their proven
-    lower bound is too large, there must be two.
+    Without neurons all samples have one class. A network of one neuron has two answers, one where
+    the neuron fires and one where it does not; with two classes its errors are those of the neuron,
+    for which class it may fire. If their proven lower bound is too large, there must be two.
 
     Parameters
     ----------
@@ -37,7 +39,8 @@ def needed(samples: Samples, bound: int, accuracy: float, solver: str, limits: L
 
 
 def _fewest_errors(samples: Samples, sign: float, bound: int, solver: str, limits: Limits) -> float:
-    """Return a proven lower bound of the errors of one neuron that fires for the second class, or for the first."""
+    """Return a proven lower bound of the errors of one neuron that fires for the second class, or
+    for the first."""
     votes = np.where(samples.labels == 1, sign, -sign)
     _, most = strongest(samples.inputs, votes, bound, solver, limits)
     return (len(votes) - most) / 2.0

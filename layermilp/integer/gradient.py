@@ -1,7 +1,8 @@
-"""A start by gradients: a straight-through network in numpy, its weights rounded (Courbariaux and Bengio 2016).
+"""A start by gradients: a straight-through network in numpy, its weights rounded (Courbariaux and
+Bengio 2016).
 
-Weights are real numbers in [-1, 1], used rounded to multiples of 1/P; signs pass their gradient on where the sum is small.
-"""
+Weights are real numbers in [-1, 1], used rounded to multiples of 1/P; signs pass their gradient on
+where the sum is small."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def straight_through(
     steps: int = STEPS,
     rate: float = RATE,
 ) -> IntegerNetwork:
-    """Train by Adam on the squared hinge (18) of all samples; return the most accurate of the rounded networks.
+    """Train by Adam on the squared hinge (18) of all samples; return the most accurate of the
+    rounded networks.
 
     Parameters
     ----------
@@ -46,7 +48,10 @@ def straight_through(
         How long, and the learning rate.
     """
     rng = np.random.default_rng(seed)
-    thetas = [rng.uniform(-1.0, 1.0, (n, d + 1)) * min(1.0, 3.0 / np.sqrt(d)) for d, n in itertools.pairwise(sizes)]
+    thetas = [
+        rng.uniform(-1.0, 1.0, (n, d + 1)) * min(1.0, 3.0 / np.sqrt(d))
+        for d, n in itertools.pairwise(sizes)
+    ]
     moments = [(np.zeros_like(theta), np.zeros_like(theta)) for theta in thetas]
     signs = np.where(np.arange(sizes[-1]) == labels[:, None], 1.0, -1.0)
     best, best_score = _network(thetas, bound), (-1.0, -np.inf)
@@ -72,9 +77,7 @@ def _network(thetas: list[FloatArray], bound: int) -> IntegerNetwork:
     return IntegerNetwork([IntegerLayer.of(np.rint(theta * bound)) for theta in thetas], bound)
 
 
-def _gradients(
-    thetas: list[FloatArray], inputs: FloatArray, signs: FloatArray
-) -> list[FloatArray]:
+def _gradients(thetas: list[FloatArray], inputs: FloatArray, signs: FloatArray) -> list[FloatArray]:
     """Return the gradients of the mean squared hinge."""
     before, sums = [], []
     values = inputs

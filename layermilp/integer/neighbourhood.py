@@ -1,11 +1,12 @@
-"""Parts of a network that one program improves exactly, all else fixed: a hidden neuron, or weights of the output layer.
+"""Parts of a network that one program improves exactly, all else fixed: a hidden neuron, or weights
+of the output layer.
 
-Once all else is fixed, the effect of a hidden neuron on a sample is one number, in whatever layer it lies: the loss of the
-sample if the neuron does not fire, less the loss if it does, both by a forward pass. So its best weights are those of a
-`Violations` program with one binary at most for every sample on which the neuron has an effect, exactly, for any depth. The
-weights of the output layer are integers in linear sums, and the losses of a sample's outputs are violations or piecewise
-linear.
-"""
+Once all else is fixed, the effect of a hidden neuron on a sample is one number, in whatever layer
+it lies: the loss of the sample if the neuron does not fire, less the loss if it does, both by a
+forward pass. So its best weights are those of a `Violations` program with one binary at most for
+every sample on which the neuron has an effect, exactly, for any depth. The weights of the output
+layer are integers in linear sums, and the losses of a sample's outputs are violations or piecewise
+linear."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ class Box:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a search minimizes: an objective, and the smooth one at a small price, so that equals are told apart.
+    """What a search minimizes: an objective, and the smooth one at a small price, so that equals
+    are told apart.
 
     Parameters
     ----------
@@ -71,7 +73,8 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Improved:
-    """Answer of a neighbourhood: neuron `j` of layer `i` with new `theta`, the nodes it took, and why the solver failed."""
+    """Answer of a neighbourhood: neuron `j` of layer `i` with new `theta`, the nodes it took, and
+    why the solver failed."""
 
     layer: int
     neuron: int
@@ -114,7 +117,8 @@ class NeuronTask:
         return neuron(inputs, losses[1] - losses[0], step, **self._ends())
 
     def _output(self) -> Violations:
-        """Build that of one output, on which a sample depends where all others are right, or mirror it."""
+        """Build that of one output, on which a sample depends where all others are right, or mirror
+        it."""
         network, j, goal, labels = self.network, self.neuron, self.goal, self.samples.labels
         inputs = network.activations_of_rounded(self.samples.inputs)[self.layer]
         y = np.where(labels == j, 1.0, -1.0)
@@ -124,7 +128,9 @@ class NeuronTask:
         elif isinstance(goal.objective, MaxCorrect):
             least = np.where(y > 0.0, 0.0, 1.0)
             prices = _depends(network.sums(self.layer, inputs), labels, j)
-        rows, place = np.unique(np.column_stack([inputs * y[:, None], y, least]), axis=0, return_inverse=True)
+        rows, place = np.unique(
+            np.column_stack([inputs * y[:, None], y, least]), axis=0, return_inverse=True
+        )
         counts = added(place, np.ones(len(y)))
         prices = added(place, prices)
         slopes, intercepts = goal.smooth.pieces
@@ -141,17 +147,29 @@ class NeuronTask:
 
     def _ends(self) -> dict[str, FloatArray]:
         i, j, network = self.layer, self.neuron, self.network
-        lower, upper = self.box.lower[i][j].astype(np.float64), self.box.upper[i][j].astype(np.float64)
-        if i == len(network.layers) - 1 and network.n_outputs == 2 and isinstance(self.goal.objective, MaxCorrect):
+        lower, upper = (
+            self.box.lower[i][j].astype(np.float64),
+            self.box.upper[i][j].astype(np.float64),
+        )
+        if (
+            i == len(network.layers) - 1
+            and network.n_outputs == 2
+            and isinstance(self.goal.objective, MaxCorrect)
+        ):
             upper[-1] = min(upper[-1], network.bound - 1)  # the other output has the bias -b - 1
-        return {"lower": lower, "upper": upper, "start": np.clip(network.layers[i].theta[j], lower, upper)}
+        return {
+            "lower": lower,
+            "upper": upper,
+            "start": np.clip(network.layers[i].theta[j], lower, upper),
+        }
 
 
 def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, int, str]:
-    """Solve a problem; return whole numbers that are no worse than its start, the nodes, and why the solver failed if it did.
+    """Solve a problem; return whole numbers that are no worse than its start, the nodes, and why
+    the solver failed if it did.
 
-    Weights of inputs that are zero in all rows stay at the start: no sample says what they should be.
-    """
+    Weights of inputs that are zero in all rows stay at the start: no sample says what they should
+    be."""
     theta = np.rint(problem.start).astype(np.int64)
     live = problem.live
     program = violations(problem.restricted(live))
@@ -169,9 +187,9 @@ def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, 
 def applied(network: IntegerNetwork, improved: Improved, objective: Objective) -> IntegerNetwork:
     """Return the network with what was found; of two outputs the second mirrors the first.
 
-    The programs of two outputs are mirror images for sat-margin and min-hinge, so with the signs of one turned the other has
-    the same loss. For max-correct the other output is to be below zero where the first is not: ``-a - 1``.
-    """
+    The programs of two outputs are mirror images for sat-margin and min-hinge, so with the signs of
+    one turned the other has the same loss. For max-correct the other output is to be below zero
+    where the first is not: ``-a - 1``."""
     i, j = improved.layer, improved.neuron
     layer = network.layers[i].with_neuron(j, improved.theta)
     if i == len(network.layers) - 1 and network.n_outputs == 2:
@@ -183,7 +201,8 @@ def applied(network: IntegerNetwork, improved: Improved, objective: Objective) -
 
 
 def _depends(sums: FloatArray, labels: IntArray, j: int) -> FloatArray:
-    """Return 1 for every sample whose other outputs are right, by their signs, else 0; of two outputs the other follows."""
+    """Return 1 for every sample whose other outputs are right, by their signs, else 0; of two
+    outputs the other follows."""
     right = (sums >= 0.0) == (np.arange(sums.shape[1]) == labels[:, None])
     right[:, [j] if sums.shape[1] > 2 else [0, 1]] = True
     return np.asarray(right.all(axis=1), dtype=np.float64)

@@ -1,9 +1,10 @@
-"""Networks of integer weights with sign activations, evaluated in integer arithmetic: equations (1) to (12).
+"""Networks of integer weights with sign activations, evaluated in integer arithmetic: equations (1)
+to (12).
 
-The source is Thorbjarnarson and Yorke-Smith 2020, "On Training Neural Networks with Mixed Integer Programming". Inputs lie in
-[0, 1] and are rounded to multiples of 1/1024. So every sum is a whole number of 1/1024, a sign is never a matter of rounding,
-and a neuron that does not fire stays below zero by 1/1024 at least, where the paper's (3) asks for 1e-5.
-"""
+The source is Thorbjarnarson and Yorke-Smith 2020, "On Training Neural Networks with Mixed Integer
+Programming". Inputs lie in [0, 1] and are rounded to multiples of 1/1024. So every sum is a whole
+number of 1/1024, a sign is never a matter of rounding, and a neuron that does not fire stays below
+zero by 1/1024 at least, where the paper's (3) asks for 1e-5."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ FORMAT = "layermilp.integer"
 VERSION = 1
 
 GRID = 1024
-"""Inputs are multiples of one over this: a power of two, so that they are exact in binary floating point."""
+"""Inputs are multiples of one over this: a power of two, so that they are exact in binary floating
+point."""
 
 LARGEST = 2**53
 """Below this sums of whole numbers in float64 are exact."""
@@ -44,8 +46,14 @@ class IntegerLayer:
             array = np.array(getattr(self, name), dtype=np.int64)
             array.setflags(write=False)
             object.__setattr__(self, name, array)
-        if self.weights.ndim != 2 or self.bias.shape != (len(self.weights),) or self.weights.size == 0:
-            raise NetworkError(f"weights {self.weights.shape} and biases {self.bias.shape} do not fit together")
+        if (
+            self.weights.ndim != 2
+            or self.bias.shape != (len(self.weights),)
+            or self.weights.size == 0
+        ):
+            raise NetworkError(
+                f"weights {self.weights.shape} and biases {self.bias.shape} do not fit together"
+            )
 
     @property
     def n_inputs(self) -> int:
@@ -92,37 +100,60 @@ class IntegerNetwork:
     Raises
     ------
     NetworkError
-        If layers do not fit together, there is no hidden layer, a value exceeds the bound, or sums could be too large for
-        exact arithmetic.
+        If layers do not fit together, there is no hidden layer, a value exceeds the bound, or sums
+        could be too large for exact arithmetic.
     """
 
-    def __init__(self, layers: Iterable[IntegerLayer], bound: int, classes: ArrayLike | None = None) -> None:
+    def __init__(
+        self, layers: Iterable[IntegerLayer], bound: int, classes: ArrayLike | None = None
+    ) -> None:
         self.layers, self.bound = tuple(layers), bound
         if isinstance(bound, bool) or not isinstance(bound, (int, np.integer)) or bound < 1:
             raise NetworkError(f"bound is {bound!r}; it must be a whole number of at least 1")
         if len(self.layers) < 2:
-            raise NetworkError("an integer network needs a hidden layer and an output layer, such as 108-16-2")
+            raise NetworkError(
+                "an integer network needs a hidden layer and an output layer, such as 108-16-2"
+            )
         check_size(len(self.layers), 0)
         for i, (before, after) in enumerate(itertools.pairwise(self.layers), start=1):
             if before.n_outputs != after.n_inputs:
-                raise NetworkError(f"layer {i} has {before.n_outputs} neurons, but layer {i + 1} takes {after.n_inputs} inputs")
+                raise NetworkError(
+                    f"layer {i} has {before.n_outputs} neurons, but layer {i + 1} takes "
+                    f"{after.n_inputs} inputs"
+                )
         for i, layer in enumerate(self.layers, start=1):
             largest = max(int(layer.theta.max()), -int(layer.theta.min()))
             if largest > bound:
                 raise NetworkError(f"layer {i} has a weight of {largest}, above the bound {bound}")
             if GRID * bound * (layer.n_inputs + 1) >= LARGEST:
-                raise NetworkError(f"bound {bound} is too large for {layer.n_inputs} inputs: sums would not be exact")
+                raise NetworkError(
+                    f"bound {bound} is too large for {layer.n_inputs} inputs: sums would not be "
+                    "exact"
+                )
         self.classes = np.arange(self.n_outputs) if classes is None else np.asarray(classes)
-        if self.classes.shape != (self.n_outputs,) or len(np.unique(self.classes)) != self.n_outputs:
-            raise NetworkError(f"{self.n_outputs} outputs need as many different classes, got {self.classes.tolist()}")
+        if (
+            self.classes.shape != (self.n_outputs,)
+            or len(np.unique(self.classes)) != self.n_outputs
+        ):
+            raise NetworkError(
+                f"{self.n_outputs} outputs need as many different classes, got "
+                f"{self.classes.tolist()}"
+            )
 
     @classmethod
-    def zeros(cls, sizes: Iterable[int], bound: int, classes: ArrayLike | None = None) -> IntegerNetwork:
-        """Return the network of all weights zero, with inputs, hidden layers and outputs of given sizes."""
+    def zeros(
+        cls, sizes: Iterable[int], bound: int, classes: ArrayLike | None = None
+    ) -> IntegerNetwork:
+        """Return the network of all weights zero, with inputs, hidden layers and outputs of given
+        sizes."""
         sizes = list(sizes)
         check_size(len(sizes) - 1, n_weights(sizes))
         pairs = list(itertools.pairwise(sizes))
-        return cls([IntegerLayer.of(np.zeros((n, d + 1), dtype=np.int64)) for d, n in pairs], bound, classes)
+        return cls(
+            [IntegerLayer.of(np.zeros((n, d + 1), dtype=np.int64)) for d, n in pairs],
+            bound,
+            classes,
+        )
 
     @property
     def n_inputs(self) -> int:
@@ -151,7 +182,8 @@ class IntegerNetwork:
 
     @property
     def scale(self) -> float:
-        """Factor of (1) from a sum to an output: ``2 / (P (N + 1))`` with `N` neurons in the last hidden layer."""
+        """Factor of (1) from a sum to an output: ``2 / (P (N + 1))`` with `N` neurons in the last
+        hidden layer."""
         return 2.0 / (self.bound * (self.layers[-1].n_inputs + 1))
 
     @property
@@ -170,10 +202,13 @@ class IntegerNetwork:
 
     def with_layer(self, i: int, layer: IntegerLayer) -> IntegerNetwork:
         """Return the network with another layer `i`."""
-        return IntegerNetwork((*self.layers[:i], layer, *self.layers[i + 1 :]), self.bound, self.classes)
+        return IntegerNetwork(
+            (*self.layers[:i], layer, *self.layers[i + 1 :]), self.bound, self.classes
+        )
 
     def activations(self, X: FloatArray) -> list[FloatArray]:
-        """Return the inputs of every layer: rounded inputs, then signs of -1 and 1 (2) (3); each ``(m, d_i)``."""
+        """Return the inputs of every layer: rounded inputs, then signs of -1 and 1 (2) (3); each
+        ``(m, d_i)``."""
         return self.activations_of_rounded(rounded(X, self.n_inputs))
 
     def activations_of_rounded(self, inputs: FloatArray) -> list[FloatArray]:
@@ -211,7 +246,8 @@ class IntegerNetwork:
         return np.asarray(self.classes[self.output_sums(X).argmax(axis=1)])
 
     def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of samples whose own output is larger than all others: ties count as errors."""
+        """Return the share of samples whose own output is larger than all others: ties count as
+        errors."""
         labels = self.class_indices(y)
         return float(correct(self.output_sums(X), labels).mean())
 
@@ -226,11 +262,14 @@ class IntegerNetwork:
         labels = np.asarray(y)
         matches = labels[:, None] == self.classes[None, :]
         if not matches.any(axis=1).all():
-            raise DataError(f"label {labels[~matches.any(axis=1)][0]!r} is none of the network's classes")
+            raise DataError(
+                f"label {labels[~matches.any(axis=1)][0]!r} is none of the network's classes"
+            )
         return np.asarray(matches.argmax(axis=1), dtype=np.int64)
 
     def save(self, path: str | Path) -> Path:
-        """Write the network as ``.npz``, weights in the smallest type that holds the bound; atomically. Return the path."""
+        """Write the network as ``.npz``, weights in the smallest type that holds the bound;
+        atomically. Return the path."""
         arrays: dict[str, Any] = {"bound": np.array(self.bound), "classes": self.classes}
         for i, layer in enumerate(self.layers):
             arrays[f"theta{i}"] = layer.theta.astype(self.dtype)
@@ -253,7 +292,10 @@ class IntegerNetwork:
         file.version(FORMAT, (VERSION,))
         with file.damage():
             count = sum(name.startswith("theta") for name in file.arrays)
-            arrays = {name: _of_kind(file.arrays[name], "iu") for name in ("bound", *(f"theta{i}" for i in range(count)))}
+            arrays = {
+                name: _of_kind(file.arrays[name], "iu")
+                for name in ("bound", *(f"theta{i}" for i in range(count)))
+            }
             layers = [IntegerLayer.of(arrays[f"theta{i}"].astype(np.int64)) for i in range(count)]
             return cls(layers, int(arrays["bound"]), _of_kind(file.arrays["classes"], "iuU"))
 
@@ -284,14 +326,19 @@ def rounded(X: ArrayLike, n_inputs: int) -> FloatArray:
     x = _matrix(X, n_inputs)
     if np.any(x < 0.0) or np.any(x > 1.0):
         row, column = np.argwhere((x < 0.0) | (x > 1.0))[0]
-        raise DataError(f"X[{row}, {column}] is {x[row, column]:g}; integer networks need inputs scaled to [0, 1]")
+        raise DataError(
+            f"X[{row}, {column}] is {x[row, column]:g}; integer networks need inputs scaled to "
+            "[0, 1]"
+        )
     return np.asarray(np.rint(x * GRID) / GRID)
 
 
 def _matrix(X: ArrayLike, n_inputs: int) -> FloatArray:
     x = np.asarray(X, dtype=np.float64)
     if x.ndim != 2 or x.shape[1] != n_inputs or len(x) == 0:
-        raise DataError(f"X has shape {x.shape}; the network takes a matrix with {n_inputs} columns")
+        raise DataError(
+            f"X has shape {x.shape}; the network takes a matrix with {n_inputs} columns"
+        )
     if not np.all(np.isfinite(x)):
         row, column = np.argwhere(~np.isfinite(x))[0]
         raise DataError(f"X[{row}, {column}] is {x[row, column]}; every value must be finite")
@@ -301,9 +348,9 @@ def _matrix(X: ArrayLike, n_inputs: int) -> FloatArray:
 def without_idle(network: IntegerNetwork) -> IntegerNetwork:
     """Return the network without the hidden neurons that nothing depends on.
 
-    A neuron goes if all weights that take its output are zero. The last hidden layer keeps one neuron. Signs of the outputs
-    and their order stay; their scale (1) depends on the number of neurons.
-    """
+    A neuron goes if all weights that take its output are zero. The last hidden layer keeps one
+    neuron. Signs of the outputs and their order stay; their scale (1) depends on the number of
+    neurons."""
     layers = list(network.layers)
     for i in range(len(layers) - 2, -1, -1):
         used = np.flatnonzero(np.any(layers[i + 1].weights != 0, axis=0))

@@ -1,9 +1,11 @@
-"""What no network of one hidden layer reaches, proven by groups of samples that no vote of its neurons gets right together.
+"""What no network of one hidden layer reaches, proven by groups of samples that no vote of its
+neurons gets right together.
 
-Equal samples of different labels are the simplest such group, see `layermilp.formulations.vote_dual` for all of them. Neurons
-are found by steps of single weights, and by the program of the best neuron when no step helps; that program is the proof, and
-small, since a group has few samples. Weights of the samples are whole numbers, so that nothing is rounded in the proof.
-"""
+Equal samples of different labels are the simplest such group, see
+`layermilp.formulations.vote_dual` for all of them. Neurons are found by steps of single weights,
+and by the program of the best neuron when no step helps; that program is the proof, and small,
+since a group has few samples. Weights of the samples are whole numbers, so that nothing is rounded
+in the proof."""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ NODES = 100_000
 """Branch-and-bound nodes of a proof."""
 
 PACE = 0.3
-"""Part of the way to the newest weights that the mean weights go, for which neurons are sought first: newest ones swing."""
+"""Part of the way to the newest weights that the mean weights go, for which neurons are sought
+first: newest ones swing."""
 
 EVEN = 1e-6
 """A sum of weighted votes that exceeds the known ones by less than this is not a new neuron."""
@@ -45,7 +48,8 @@ EVEN = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A proof: ``sum_i weights_i y_i a_i`` of one output is at most `most`, whatever the network, for samples `rows`."""
+    """A proof: ``sum_i weights_i y_i a_i`` of one output is at most `most`, whatever the network,
+    for samples `rows`."""
 
     rows: IntArray
     weights: IntArray
@@ -72,7 +76,14 @@ class Prover:
     """
 
     def __init__(
-        self, samples: Samples, output: int, objective: Objective, solver: str, limits: Limits, budget: Budget, seed: int
+        self,
+        samples: Samples,
+        output: int,
+        objective: Objective,
+        solver: str,
+        limits: Limits,
+        budget: Budget,
+        seed: int,
     ) -> None:
         self.inputs = np.column_stack([samples.inputs, np.ones(len(samples.labels))])
         own = samples.labels == output
@@ -91,7 +102,8 @@ class Prover:
             rest = np.setdiff1d(rest, group.rows)
 
     def _group(self, rest: IntArray) -> Group | None:
-        """Return a group among some samples: weights by the program of known neurons, until no other neuron objects."""
+        """Return a group among some samples: weights by the program of known neurons, until no
+        other neuron objects."""
         y, targets, center = self.y[rest], self.targets[rest], np.zeros(rest.size)
         for _ in range(ROUNDS):
             if self.budget.is_over:
@@ -118,27 +130,39 @@ class Prover:
         return None
 
     def _climb(self, rows: IntArray, v: FloatArray, least: float) -> bool:
-        """Look for neurons whose weighted votes add up to more than those of the known ones; say whether there are any."""
+        """Look for neurons whose weighted votes add up to more than those of the known ones; say
+        whether there are any."""
         inputs, known = self.inputs[rows], np.abs(self.votes[:, rows] @ v).max()
-        starts = self.rng.integers(-self.bound, self.bound, size=(CLIMBS, inputs.shape[1]), endpoint=True)
-        thetas = [climbed(inputs, v, start.astype(np.float64), float(self.bound)) for start in starts]
+        starts = self.rng.integers(
+            -self.bound, self.bound, size=(CLIMBS, inputs.shape[1]), endpoint=True
+        )
+        thetas = [
+            climbed(inputs, v, start.astype(np.float64), float(self.bound)) for start in starts
+        ]
         votes = np.where(self.inputs @ np.transpose(thetas) >= 0.0, 1.0, -1.0).T
         new = votes[np.abs(votes[:, rows] @ v) > known + least]
         self.votes = np.vstack([self.votes, np.unique(new, axis=0)])
         return len(new) > 0
 
     def _proven(self, rows: IntArray, weights: IntArray) -> tuple[Group, FloatArray]:
-        """Return the group with its proven bound, and the votes of the best neuron that was found."""
+        """Return the group with its proven bound, and the votes of the best neuron that was
+        found."""
         v: FloatArray = np.asarray(weights * self.y[rows], dtype=np.float64)
         limits = self.budget.limits(replace(self.limits, node_limit=NODES))
-        both = [strongest(self.inputs[rows, :-1], sign * v, self.bound, self.solver, limits) for sign in (1.0, -1.0)]
+        both = [
+            strongest(self.inputs[rows, :-1], sign * v, self.bound, self.solver, limits)
+            for sign in (1.0, -1.0)
+        ]
         votes = [np.where(self.inputs @ theta >= 0.0, 1.0, -1.0) for theta, _ in both]
         most = self.weight * max(most for _, most in both) + self.bound * abs(int(v.sum()))
         return Group(rows, weights, most), max(votes, key=lambda own: float(abs(own[rows] @ v)))
 
 
-def strongest(inputs: FloatArray, v: FloatArray, bound: int, solver: str, limits: Limits) -> tuple[IntArray, int]:
-    """Return weights and bias of a neuron, and a whole number that ``sum_i v_i h(i)`` exceeds for no neuron `h`.
+def strongest(
+    inputs: FloatArray, v: FloatArray, bound: int, solver: str, limits: Limits
+) -> tuple[IntArray, int]:
+    """Return weights and bias of a neuron, and a whole number that ``sum_i v_i h(i)`` exceeds for
+    no neuron `h`.
 
     Parameters
     ----------
@@ -153,7 +177,11 @@ def strongest(inputs: FloatArray, v: FloatArray, bound: int, solver: str, limits
     """
     ends = np.full(inputs.shape[1] + 1, float(bound))
     problem = neuron(inputs, v, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
-    theta, total, live = np.zeros(ends.size, dtype=np.int64), round(problem.prices.sum()), problem.live
+    theta, total, live = (
+        np.zeros(ends.size, dtype=np.int64),
+        round(problem.prices.sum()),
+        problem.live,
+    )
     if not live.size:
         return theta, total
     program = violations(problem.restricted(live))
@@ -166,7 +194,8 @@ def strongest(inputs: FloatArray, v: FloatArray, bound: int, solver: str, limits
 
 
 def climbed(inputs: FloatArray, v: FloatArray, theta: FloatArray, bound: float) -> FloatArray:
-    """Return the weights after steps of single ones, each the best, as long as ``sum_i v_i h(i)`` grows.
+    """Return the weights after steps of single ones, each the best, as long as ``sum_i v_i h(i)``
+    grows.
 
     Parameters
     ----------
@@ -195,8 +224,11 @@ def climbed(inputs: FloatArray, v: FloatArray, theta: FloatArray, bound: float) 
         sums, reached = inputs @ theta, values[best]
 
 
-def least_loss(samples: Samples, objective: Objective, solver: str, limits: Limits, budget: Budget, seed: int) -> float:
-    """Return a proven lower bound of the loss of every network of one hidden layer on the samples, and of every part of one.
+def least_loss(
+    samples: Samples, objective: Objective, solver: str, limits: Limits, budget: Budget, seed: int
+) -> float:
+    """Return a proven lower bound of the loss of every network of one hidden layer on the samples,
+    and of every part of one.
 
     Parameters
     ----------
@@ -216,7 +248,9 @@ def least_loss(samples: Samples, objective: Objective, solver: str, limits: Limi
     outputs = range(n_outputs if n_outputs > 2 or objective.is_shared else 1)
     losses = [
         sum(
-            objective.least_loss_of_group(group.weights, group.most, samples.labels[group.rows] == output)
+            objective.least_loss_of_group(
+                group.weights, group.most, samples.labels[group.rows] == output
+            )
             for group in Prover(samples, output, objective, solver, limits, budget, seed).groups()
         )
         for output in outputs

@@ -1,8 +1,9 @@
-"""The search: a first network by a vote of neurons, then rounds of neighbourhoods, every step a program of one neuron.
+"""The search: a first network by a vote of neurons, then rounds of neighbourhoods, every step a
+program of one neuron.
 
-Steps in a round are solved for the same network and so in parallel, then applied one after the other as far as they still help;
-how many is fixed, so that results do not depend on the number of workers.
-"""
+Steps in a round are solved for the same network and so in parallel, then applied one after the
+other as far as they still help; how many is fixed, so that results do not depend on the number of
+workers."""
 
 from __future__ import annotations
 
@@ -86,7 +87,13 @@ class Search:
         budget: Budget,
         seed: int,
     ) -> None:
-        self.samples, self.goal, self.box, self.limits, self.solver = samples, goal, box, limits, solver
+        self.samples, self.goal, self.box, self.limits, self.solver = (
+            samples,
+            goal,
+            box,
+            limits,
+            solver,
+        )
         self.workers, self.stop_accuracy, self.budget = workers, stop_accuracy, budget
         self.rng = np.random.default_rng(seed)
         self.programs = self.nodes = self.failed = 0
@@ -106,7 +113,8 @@ class Search:
         return found.accuracy > self.stop_accuracy or found.loss <= 0.0 or self.budget.is_over
 
     def vote(self, network: IntegerNetwork, parts: Sequence[Samples]) -> Iterator[Found]:
-        """Yield a first network, the vote of neurons that learn one part each, from its first neuron on.
+        """Yield a first network, the vote of neurons that learn one part each, from its first
+        neuron on.
 
         Parameters
         ----------
@@ -159,7 +167,16 @@ class Search:
                 return
 
     def _task(self, network: IntegerNetwork, layer: int, neuron: int) -> NeuronTask:
-        return NeuronTask(network, self.samples, self.goal, self.box, layer, neuron, self._limits(AT_ONCE), self.solver)
+        return NeuronTask(
+            network,
+            self.samples,
+            self.goal,
+            self.box,
+            layer,
+            neuron,
+            self._limits(AT_ONCE),
+            self.solver,
+        )
 
     def _limits(self, tasks: int) -> Limits:
         """Return the limits of one of some programs, with a seed of its own."""
@@ -175,7 +192,9 @@ class Search:
         self._require_answers(answers)
         loss = self._loss(network)
         objective = self.goal.objective
-        for answer in sorted(answers, key=lambda answer: self._loss(applied(network, answer, objective))):
+        for answer in sorted(
+            answers, key=lambda answer: self._loss(applied(network, answer, objective))
+        ):
             candidate = applied(network, answer, objective)
             reached = self._loss(candidate)
             if reached < loss - FALL:
@@ -183,7 +202,8 @@ class Search:
         return network
 
     def _require_answers(self, newest: Sequence[Improved | Voter]) -> None:
-        """Raise `SolverError` if every program so far has failed, those of the newest answers included."""
+        """Raise `SolverError` if every program so far has failed, those of the newest answers
+        included."""
         if self.failed and self.failed == self.programs:
             raise SolverError(f"all {self.failed} programs so far have failed: {newest[0].error}")
 

@@ -1,4 +1,5 @@
-"""Training an integer network whole: a first network, rounds of neighbourhoods, and what is proven of the result."""
+"""Training an integer network whole: a first network, rounds of neighbourhoods, and what is proven
+of the result."""
 
 from __future__ import annotations
 
@@ -27,13 +28,15 @@ from layermilp.program import IntArray, Limits
 from layermilp.solvers import require
 
 NEURONS = ("all", "fewest")
-"""How many hidden neurons the network has: all, or as few as exceed the accuracy at which the search ends."""
+"""How many hidden neurons the network has: all, or as few as exceed the accuracy at which the
+search ends."""
 
 STARTS = ("none", "gradient")
 """Where the search begins: at nothing, or at a straight-through network."""
 
 PRICE = 0.01
-"""Price of the smooth loss beside the objective, small enough that no sample's objective is given for it."""
+"""Price of the smooth loss beside the objective, small enough that no sample's objective is given
+for it."""
 
 NODE_LIMIT = 100
 """Branch-and-bound nodes of one program."""
@@ -70,13 +73,17 @@ class Settings:
     prove: bool = False
 
     def __post_init__(self) -> None:
-        check_whole("bound", self.bound, 1, None)  # how large it may be depends on the number of inputs
+        check_whole(
+            "bound", self.bound, 1, None
+        )  # how large it may be depends on the number of inputs
         check_whole("seed", self.seed, 0, None)
         check_whole("epochs", self.epochs, 1)
         for value in self.hidden:
             check_whole("hidden", value, 1)
         if not self.hidden:
-            raise OptionError("hidden names no layer; it must have the neurons of at least one, such as (16,)")
+            raise OptionError(
+                "hidden names no layer; it must have the neurons of at least one, such as (16,)"
+            )
         for name, choices in (("objective", OBJECTIVES), ("start", STARTS), ("neurons", NEURONS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in choices:
@@ -89,10 +96,16 @@ class Settings:
             raise OptionError("neurons is 'fewest', which is for training without batches")
         if not isinstance(self.prove, bool):
             raise OptionError(f"prove is {self.prove!r}; it must be True or False")
-        if self.prove and (len(self.hidden) != 1 or self.batch_size is not None or self.neurons == "fewest"):
-            raise OptionError("prove is for networks of one hidden layer and all neurons, trained without batches")
+        if self.prove and (
+            len(self.hidden) != 1 or self.batch_size is not None or self.neurons == "fewest"
+        ):
+            raise OptionError(
+                "prove is for networks of one hidden layer and all neurons, trained without batches"
+            )
         if not is_number(self.stop_accuracy) or not 0.0 <= self.stop_accuracy <= 1.0:
-            raise OptionError(f"stop_accuracy is {self.stop_accuracy!r}; it must be a number from 0 to 1")
+            raise OptionError(
+                f"stop_accuracy is {self.stop_accuracy!r}; it must be a number from 0 to 1"
+            )
         _ = self.limits
         require(self.solver)
 
@@ -104,7 +117,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Record:
-    """The network after some programs: loss and accuracy on the training samples, and seconds since the start."""
+    """The network after some programs: loss and accuracy on the training samples, and seconds since
+    the start."""
 
     programs: int
     loss: float
@@ -123,8 +137,9 @@ class Trained:
     objective : float
         The paper's objective (13), (19) or (20) of it, recomputed in integer arithmetic.
     bound : float
-        What no network can exceed (for min-hinge: fall below): proven by samples that are equal and differ in their labels,
-        and, if that was asked for, by groups of samples that no vote of neurons gets right together.
+        What no network can exceed (for min-hinge: fall below): proven by samples that are equal and
+        differ in their labels, and, if that was asked for, by groups of samples that no vote of
+        neurons gets right together.
     loss : float
         Loss of the objective; 0 at best.
     accuracy, start_accuracy : float
@@ -184,10 +199,12 @@ def train(
     backend: str = "loky",
     address: str | None = None,
 ) -> Trained:
-    """Train a network of integer weights by mixed-integer programs (Thorbjarnarson and Yorke-Smith 2020).
+    """Train a network of integer weights by mixed-integer programs (Thorbjarnarson and Yorke-Smith
+    2020).
 
-    Without a start the first network is a vote of neurons, each the best, by a program, for a sample of its own; then all
-    neurons are improved in turns, each by the program of its best weights given all others, until nothing improves.
+    Without a start the first network is a vote of neurons, each the best, by a program, for a
+    sample of its own; then all neurons are improved in turns, each by the program of its best
+    weights given all others, until nothing improves.
 
     Parameters
     ----------
@@ -198,16 +215,19 @@ def train(
     hidden : tuple of int
         Neurons of the hidden layers.
     bound : int
-        `P`: weights and biases are whole numbers in ``-P, ..., P``; 1 for a binarized network (with zeros).
+        `P`: weights and biases are whole numbers in ``-P, ..., P``; 1 for a binarized network (with
+        zeros).
     objective : {"sat-margin", "min-hinge", "max-correct"}
         What is optimized, see `layermilp.formulations.sign_losses`.
     start : {"none", "gradient"}
-        Where to begin; ``gradient`` trains a straight-through network for a second, improves it, and takes the vote too if it
-        becomes better.
+        Where to begin; ``gradient`` trains a straight-through network for a second, improves it,
+        and takes the vote too if it becomes better.
     neurons : {"all", "fewest"}
-        ``fewest`` adds neurons one by one, up to `hidden`, and returns the first network that exceeds `stop_accuracy`.
+        ``fewest`` adds neurons one by one, up to `hidden`, and returns the first network that
+        exceeds `stop_accuracy`.
     stop_accuracy : float
-        The search ends when the accuracy on the samples exceeds this, as the paper's does; 1 asks for the best objective.
+        The search ends when the accuracy on the samples exceeds this, as the paper's does; 1 asks
+        for the best objective.
     seed : int
         Seed of all that is random.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
@@ -215,14 +235,17 @@ def train(
     node_limit : int, optional
         Branch-and-bound nodes per program, a limit that is repeatable.
     time_limit : float, optional
-        Seconds for the whole run. As long as `stop_accuracy` is not exceeded, the search begins anew in what is left of
-        them, with other bootstrap samples. Runs in which the limit is hit are not repeatable.
+        Seconds for the whole run. As long as `stop_accuracy` is not exceeded, the search begins
+        anew in what is left of them, with other bootstrap samples. Runs in which the limit is hit
+        are not repeatable.
     batch_size : int, optional
-        Train in batches of about this many samples, see `layermilp.integer.batches`: for thousands of samples.
+        Train in batches of about this many samples, see `layermilp.integer.batches`: for thousands
+        of samples.
     epochs : int
         Passes over the batches.
     prove : bool
-        Afterwards look for a bound of the objective, see `layermilp.integer.prove`; it may take minutes, within `time_limit`.
+        Afterwards look for a bound of the objective, see `layermilp.integer.prove`; it may take
+        minutes, within `time_limit`.
     n_jobs, backend, address
         Workers, as in `layermilp.train`.
 
@@ -277,20 +300,24 @@ def training(X: ArrayLike, y: ArrayLike, settings: Settings, workers: Workers) -
 def _trained_with_fewest(
     samples: Samples, classes: IntArray, settings: Settings, workers: Workers, budget: Budget
 ) -> Iterator[Trained]:
-    """Begin with as many neurons as are proven to be needed; add one as long as the accuracy is not reached."""
+    """Begin with as many neurons as are proven to be needed; add one as long as the accuracy is not
+    reached."""
     nodes = None if settings.node_limit is None else PROOF * settings.node_limit
     # The two programs of the proof may take half of the time.
     limits = budget.limits(replace(settings.limits, node_limit=nodes), tasks=4)
     least = needed(samples, settings.bound, settings.stop_accuracy, settings.solver, limits)
     for h in range(max(least, 1), settings.hidden[0] + 1):
-        for trained in _trained(_Run(samples, classes, replace(settings, hidden=(h,)), workers, budget)):
+        for trained in _trained(
+            _Run(samples, classes, replace(settings, hidden=(h,)), workers, budget)
+        ):
             yield replace(trained, least_neurons=least)
         if trained.accuracy > settings.stop_accuracy or budget.is_over:
             return
 
 
 def _trained(run: _Run) -> Iterator[Trained]:
-    """Improve the start; after a gradient start, and half of the time, a vote of neurons too. The better network stays.
+    """Improve the start; after a gradient start, and half of the time, a vote of neurons too. The
+    better network stays.
 
     What a time limit leaves goes to votes of other bootstrap samples.
     """
@@ -326,7 +353,8 @@ def _voted(run: _Run, network: IntegerNetwork) -> Iterator[Found]:
 
 
 def _trained_in_batches(run: _Run) -> Iterator[Trained]:
-    """Begin with a vote of neurons that learn a batch each, then train all batches in epochs around their average.
+    """Begin with a vote of neurons that learn a batch each, then train all batches in epochs around
+    their average.
 
     Yields the best network on the validation samples so far.
     """
@@ -343,8 +371,16 @@ def _trained_in_batches(run: _Run) -> Iterator[Trained]:
         best = found
     score = batch.accuracy(best.network, validation)
     averages = batch.epochs(
-        best.network, parts, validation, search.goal, settings.limits, settings.solver, settings.epochs, settings.seed,
-        run.workers, search.budget,
+        best.network,
+        parts,
+        validation,
+        search.goal,
+        settings.limits,
+        settings.solver,
+        settings.epochs,
+        settings.seed,
+        run.workers,
+        search.budget,
     )
     programs, nodes = found.programs, found.nodes
     for number, epoch in enumerate(averages, start=1):
@@ -360,26 +396,51 @@ def _trained_in_batches(run: _Run) -> Iterator[Trained]:
 class _Run:
     """A run: its search, and what it has found so far."""
 
-    def __init__(self, samples: Samples, classes: IntArray, settings: Settings, workers: Workers, budget: Budget) -> None:
-        self.samples, self.settings, self.classes, self.workers = samples, settings, classes, workers
+    def __init__(
+        self,
+        samples: Samples,
+        classes: IntArray,
+        settings: Settings,
+        workers: Workers,
+        budget: Budget,
+    ) -> None:
+        self.samples, self.settings, self.classes, self.workers = (
+            samples,
+            settings,
+            classes,
+            workers,
+        )
         self.sizes = (samples.inputs.shape[1], *settings.hidden, classes.size)
-        self.objective = OBJECTIVES[settings.objective](settings.bound, self.sizes[-2], classes.size)
+        self.objective = OBJECTIVES[settings.objective](
+            settings.bound, self.sizes[-2], classes.size
+        )
         smooth = MinHinge(settings.bound, self.sizes[-2], classes.size)
         goal = Goal(self.objective, smooth, 0.0 if isinstance(self.objective, MinHinge) else PRICE)
         box = Box.of(IntegerNetwork.zeros(self.sizes, settings.bound))
         self.search = Search(
-            samples, goal, box, settings.limits, settings.solver, workers, settings.stop_accuracy, budget, settings.seed
+            samples,
+            goal,
+            box,
+            settings.limits,
+            settings.solver,
+            workers,
+            settings.stop_accuracy,
+            budget,
+            settings.seed,
         )
         self.least = self.objective.least_loss(conflicts(samples))
         self.first: Found | None = None
         self.records: list[Record] = []
 
     def start(self, samples: Samples) -> Found:
-        """Return the network that the search starts from; a gradient start learns the given samples."""
+        """Return the network that the search starts from; a gradient start learns the given
+        samples."""
         settings = self.settings
         network = IntegerNetwork.zeros(self.sizes, settings.bound, self.classes)
         if settings.start == "gradient":
-            started = straight_through(samples.inputs, samples.labels, self.sizes, settings.bound, settings.seed)
+            started = straight_through(
+                samples.inputs, samples.labels, self.sizes, settings.bound, settings.seed
+            )
             network = IntegerNetwork(started.layers, settings.bound, self.classes)
         self.first = self.search.found(network)
         return self.first
@@ -389,7 +450,8 @@ class _Run:
         return found.loss <= self.least or self.search.is_done(found)
 
     def is_better(self, found: Found, best: Found) -> bool:
-        """Whether a network is better: it exceeds the accuracy at which the search ends, or has less loss."""
+        """Whether a network is better: it exceeds the accuracy at which the search ends, or has
+        less loss."""
         stop = self.settings.stop_accuracy
         return (found.accuracy > stop, -found.loss) > (best.accuracy > stop, -best.loss)
 
@@ -397,13 +459,22 @@ class _Run:
         """Look for a larger bound of the loss."""
         settings = self.settings
         proven = least_loss(
-            self.samples, self.objective, settings.solver, settings.limits, self.search.budget, settings.seed
+            self.samples,
+            self.objective,
+            settings.solver,
+            settings.limits,
+            self.search.budget,
+            settings.seed,
         )
         self.least = max(self.least, proven)
 
     def trained(self, found: Found) -> Trained:
         """Return what is known of a network."""
-        first, count, seconds = self.first or found, len(self.samples.labels), self.search.budget.passed
+        first, count, seconds = (
+            self.first or found,
+            len(self.samples.labels),
+            self.search.budget.passed,
+        )
         self.records.append(Record(found.programs, found.loss, found.accuracy, seconds))
         return Trained(
             network=found.network,
@@ -421,7 +492,8 @@ class _Run:
 
 
 def conflicts(samples: Samples) -> IntArray:
-    """Return for every group of equal samples how many have each label, shape ``(G, n_outputs)``."""
+    """Return for every group of equal samples how many have each label, shape ``(G,
+    n_outputs)``."""
     groups, place = np.unique(samples.inputs, axis=0, return_inverse=True)
     counts = np.zeros((len(groups), int(samples.labels.max()) + 1), dtype=np.int64)
     np.add.at(counts, (place.reshape(-1), samples.labels), 1)
@@ -429,14 +501,16 @@ def conflicts(samples: Samples) -> IntArray:
 
 
 def checked_samples(X: ArrayLike, y: ArrayLike) -> tuple[Samples, IntArray]:
-    """Return the samples with labels 0, 1, ..., and the labels these stand for; raise `DataError` as `train` does."""
+    """Return the samples with labels 0, 1, ..., and the labels these stand for; raise `DataError`
+    as `train` does."""
     x = np.asarray(X, dtype=np.float64)
     labels = np.asarray(y)
     if x.ndim != 2 or labels.shape != (len(x),) or x.size == 0:
-        raise DataError(f"X has shape {x.shape} and y {labels.shape}; they need a sample a row and a label for each")
+        raise DataError(
+            f"X has shape {x.shape} and y {labels.shape}; they need a sample a row and a label "
+            "for each"
+        )
     classes, indices = np.unique(labels, return_inverse=True)
     if classes.size < 2:
         raise DataError(f"all {len(x)} labels are {classes[0]!r}; there is nothing to tell apart")
     return Samples(rounded(x, x.shape[1]), indices.astype(np.int64)), classes
-
-

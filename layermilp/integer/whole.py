@@ -12,7 +12,8 @@ from layermilp.program import Program
 
 
 def whole_program(X: ArrayLike, y: ArrayLike, settings: Settings) -> Program:
-    """Return the program (1) to (24) of Thorbjarnarson and Yorke-Smith 2020 for all samples and the whole network.
+    """Return the program (1) to (24) of Thorbjarnarson and Yorke-Smith 2020 for all samples and the
+    whole network.
 
     The library itself searches by programs of parts of the network.
 
@@ -33,4 +34,6 @@ def whole_program(X: ArrayLike, y: ArrayLike, settings: Settings) -> Program:
     objective = OBJECTIVES[settings.objective](settings.bound, sizes[-2], classes.size)
     # Sums of the first layer are multiples of the inputs' grid, all others whole.
     steps = (1.0 / GRID, *(1.0 for _ in sizes[2:]))
-    return plain(SignNetwork(samples.inputs, samples.labels, sizes, settings.bound, objective, steps))
+    return plain(
+        SignNetwork(samples.inputs, samples.labels, sizes, settings.bound, objective, steps)
+    )

@@ -1,13 +1,15 @@
-"""Minimizing a convex piecewise linear sum over many rows, without one LP that has a constraint for every piece.
+"""Minimizing a convex piecewise linear sum over many rows, without one LP that has a constraint for
+every piece.
 
-Where rows have many pieces, as with the margin, interior points (`interior`) do it; where they have few, a bundle method that
-tells some rows apart. Its model of the sum keeps, row by row, some hundred or thousand pieces: those nearest to being the
-largest of their rows. All other rows enter together, by one linear function (cut) for every point that was evaluated, in
-which each row is its largest piece there (Kelley 1960). Both underestimate, so the optimum of the model over the box is a
-proven lower bound. The model is minimized in a trust region around the best point (the boxstep method, Marsten, Hogan and
-Blankenship 1975), because far from the points evaluated it says little. The search ends when the best point is as good as
-the bound, which then holds for all rows and pieces.
-"""
+Where rows have many pieces, as with the margin, interior points (`interior`) do it; where they have
+few, a bundle method that tells some rows apart. Its model of the sum keeps, row by row, some
+hundred or thousand pieces: those nearest to being the largest of their rows. All other rows enter
+together, by one linear function (cut) for every point that was evaluated, in which each row is its
+largest piece there (Kelley 1960). Both underestimate, so the optimum of the model over the box is a
+proven lower bound. The model is minimized in a trust region around the best point (the boxstep
+method, Marsten, Hogan and Blankenship 1975), because far from the points evaluated it says little.
+The search ends when the best point is as good as the bound, which then holds for all rows and
+pieces."""
 
 from __future__ import annotations
 
@@ -21,7 +23,15 @@ import numpy as np
 from layermilp.formulations.pieces import Cut, Pieces, dual_program, recover, working_program
 from layermilp.layerwise.interior import Bracket, interior_point
 from layermilp.layerwise.solve import TIGHT, Fit, Setup
-from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status
+from layermilp.program import (
+    FEASIBILITY_TOLERANCE,
+    BoolArray,
+    FloatArray,
+    Limits,
+    Program,
+    Result,
+    Status,
+)
 from layermilp.solvers import Option, fitting, solve
 
 STRIDES = (36, 6)
@@ -40,16 +50,19 @@ LINE_STEPS = 10
 """Bisections of a line search."""
 
 MAX_ROUNDS = 500
-"""Largest number of working programs on one part; the best point and the bound are returned then."""
+"""Largest number of working programs on one part; the best point and the bound are returned
+then."""
 
 
 ROUNDING = 1e-10
-"""Loss per row within which interior points settle; the bundle method's solver leaves `TIGHT` open."""
+"""Loss per row within which interior points settle; the bundle method's solver leaves `TIGHT`
+open."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """When a search may end: at a difference from the bound of a share of the loss, or of an absolute amount."""
+    """When a search may end: at a difference from the bound of a share of the loss, or of an
+    absolute amount."""
 
     gap: float
     absolute: float
@@ -106,9 +119,8 @@ class _Budget:
     def solve(self, program: Program) -> Result:
         """Solve a working program in the time that is left.
 
-        Measured with HiGHS: the dual of a program whose rows have two pieces each is solved by the simplex method 4 to 8
-        times faster than the program.
-        """
+        Measured with HiGHS: the dual of a program whose rows have two pieces each is solved by the
+        simplex method 4 to 8 times faster than the program."""
         limits = self.setup.limits
         if limits.time_limit is not None:
             limits = replace(limits, time_limit=max(self.ends - time.perf_counter(), 0.01))
@@ -123,7 +135,8 @@ class _Budget:
         return result
 
     def _by_dual(self, program: Program, limits: Limits) -> Result | None:
-        """Solve a working program by its dual; None if its vertex does not determine the point, or it was not solved."""
+        """Solve a working program by its dual; None if its vertex does not determine the point, or
+        it was not solved."""
         result = self._called(dual_program(program), limits, {})
         if result.x is None or result.status is not Status.OPTIMAL:
             return None
@@ -133,7 +146,8 @@ class _Budget:
         return replace(result, x=x, objective=bound, bound=bound)
 
     def _called(self, program: Program, limits: Limits, for_highs: dict[str, Option]) -> Result:
-        # Working programs are a means to the optimum; they may have more constraints than the edition of a named solver takes.
+        # Working programs are a means to the optimum; they may have more constraints than the
+        # edition of a named solver takes.
         solver = fitting(program, self.setup.solver)
         options = self.setup.options if solver == self.setup.solver else {}
         result = solve(program, solver, limits, options or (for_highs if solver == "highs" else {}))
@@ -142,7 +156,8 @@ class _Budget:
 
 
 class _Search:
-    """The best point so far, the bound, and the model: kept pieces, cuts and the radius of the trust region."""
+    """The best point so far, the bound, and the model: kept pieces, cuts and the radius of the
+    trust region."""
 
     def __init__(self, problem: Pieces, theta: FloatArray, radius: float) -> None:
         self.problem, self.theta, self.radius = problem, theta, radius
@@ -169,21 +184,28 @@ class _Search:
             if result.x is None or not result.status.is_optimal:
                 return result.status in AT_LIMIT
             point = np.clip(result.x[: self.problem.n_unknowns], lower, upper)
-            self._take(point, result.objective, self._is_global(point, lower, upper), goal.tolerance(self.loss))
+            self._take(
+                point,
+                result.objective,
+                self._is_global(point, lower, upper),
+                goal.tolerance(self.loss),
+            )
         return True
 
     def _program(self, lower: FloatArray, upper: FloatArray) -> Program:
         return working_program(self.problem, self.kept, self.cuts, lower, upper)
 
     def _is_global(self, point: FloatArray, lower: FloatArray, upper: FloatArray) -> bool:
-        """Whether the trust region does not bind at an optimum of the model, which then is one over the whole box."""
+        """Whether the trust region does not bind at an optimum of the model, which then is one over
+        the whole box."""
         slack = TIGHT * max(1.0, self.radius if math.isfinite(self.radius) else 1.0)
         at_lower = (point <= lower + slack) & (lower > self.problem.lower)
         at_upper = (point >= upper - slack) & (upper < self.problem.upper)
         return not np.any(at_lower | at_upper)
 
     def _take(self, point: FloatArray, model: float, is_global: bool, tolerance: float) -> None:
-        """Use the optimum of the model: its bound, its point, and the best point on the way there."""
+        """Use the optimum of the model: its bound, its point, and the best point on the way
+        there."""
         self._bound(model, is_global)
         values, predicted, before = self.problem.values(point), self.loss - model, self.loss
         reached = float(np.abs(point - self.theta).max(initial=0.0))
@@ -193,31 +215,41 @@ class _Search:
         share = 1.0
         if gain < 0.5 * predicted:
             share = self._line_search(values)
-            point = np.clip(self.theta + share * (point - self.theta), self.problem.lower, self.problem.upper)
+            point = np.clip(
+                self.theta + share * (point - self.theta), self.problem.lower, self.problem.upper
+            )
             values = self.problem.values(point)
         loss = self.problem.total(values)
         if loss < self.loss:
             self.theta, self.values, self.loss = point, values, loss
             if share < 1.0:
                 self._cut(values)
-        self.radius = self._next_radius(reached, share, gain, predicted, not is_global and predicted <= 0.5 * tolerance)
+        self.radius = self._next_radius(
+            reached, share, gain, predicted, not is_global and predicted <= 0.5 * tolerance
+        )
         self._renew(missing)
 
     def _bound(self, model: float, is_global: bool) -> None:
-        """Raise the bound: to the model's optimum over the box, or to what its optimum in the trust region implies.
+        """Raise the bound: to the model's optimum over the box, or to what its optimum in the trust
+        region implies.
 
-        A convex function that is at most `f` at the centre and nowhere below ``f - e`` within the radius is nowhere below
-        ``f - e D / radius`` within the distance `D` of the centre. What rounding leaves of `e` is added to it.
-        """
+        A convex function that is at most `f` at the centre and nowhere below ``f - e`` within the
+        radius is nowhere below ``f - e D / radius`` within the distance `D` of the centre. What
+        rounding leaves of `e` is added to it."""
         if is_global:
             self.bound = max(self.bound, model)
         else:
-            distance = float(np.maximum(self.problem.upper - self.theta, self.theta - self.problem.lower).max())
+            distance = float(
+                np.maximum(self.problem.upper - self.theta, self.theta - self.problem.lower).max()
+            )
             decrease = max(self.loss - model, 0.0) + TIGHT * max(1.0, abs(self.loss))
             self.bound = max(self.bound, self.loss - decrease * max(1.0, distance / self.radius))
 
-    def _next_radius(self, reached: float, share: float, gain: float, predicted: float, is_stuck: bool) -> float:
-        """Radius for the next round: larger where the model proved right or too small a step is useless, else smaller."""
+    def _next_radius(
+        self, reached: float, share: float, gain: float, predicted: float, is_stuck: bool
+    ) -> float:
+        """Radius for the next round: larger where the model proved right or too small a step is
+        useless, else smaller."""
         if is_stuck:
             return 30.0 * self.radius
         if gain < 0.1 * predicted:
@@ -228,7 +260,8 @@ class _Search:
         self.cuts.append(Cut.of(self.problem, values.argmax(axis=1)))
 
     def _line_search(self, values: FloatArray) -> float:
-        """Share of the way from the best point to that of `values` with the least loss, by bisection on the slope."""
+        """Share of the way from the best point to that of `values` with the least loss, by
+        bisection on the slope."""
         rows, low, high = np.arange(self.problem.n_rows), 0.0, 1.0
         for _ in range(LINE_STEPS):
             share = 0.5 * (low + high)
@@ -238,13 +271,16 @@ class _Search:
         return 0.5 * (low + high)
 
     def _missing(self, values: FloatArray) -> BoolArray:
-        """The largest pieces of the rows that the model underestimated most, with those at the best point."""
+        """The largest pieces of the rows that the model underestimated most, with those at the best
+        point."""
         rows = np.arange(self.problem.n_rows)
         modelled = np.where(self.kept, values, -np.inf).max(axis=1)
         joint = values[rows, self.cuts[0].choice]
         for cut in self.cuts[1:]:
             joint = np.maximum(joint, values[rows, cut.choice])
-        error = self.problem.row_weights * (values.max(axis=1) - np.where(self.kept.any(axis=1), modelled, joint))
+        error = self.problem.row_weights * (
+            values.max(axis=1) - np.where(self.kept.any(axis=1), modelled, joint)
+        )
         worst = np.argsort(-error, kind="stable")[: self.size // 2]
         worst = worst[error[worst] > TIGHT]
         missing = np.zeros_like(self.kept)
@@ -253,7 +289,8 @@ class _Search:
         return missing
 
     def _renew(self, missing: BoolArray) -> None:
-        """Keep what was missing and what is near its kink at the best point; drop what is far where it became too much."""
+        """Keep what was missing and what is near its kink at the best point; drop what is far where
+        it became too much."""
         self.kept |= nearest_pieces(self.values, self.size)
         if np.count_nonzero(self.kept) > 4 * self.size:
             self.kept = nearest_pieces(self.values, 2 * self.size, self.kept)
@@ -264,7 +301,8 @@ class _Search:
 
 
 def nearest_pieces(values: FloatArray, count: int, among: BoolArray | None = None) -> BoolArray:
-    """Mark the pieces nearest to being the largest of their rows, together with the largest ones of these rows.
+    """Mark the pieces nearest to being the largest of their rows, together with the largest ones of
+    these rows.
 
     Parameters
     ----------
@@ -302,8 +340,8 @@ def minimize(problem: Pieces, setup: Setup, trace: Trace | None = None) -> Fit:
     problem : Pieces
         The sum.
     setup : Setup
-        Solver, its options, and limits: the relative gap to stop at (by default 1e-7), and the time limit, at which the
-        best point so far is returned.
+        Solver, its options, and limits: the relative gap to stop at (by default 1e-7), and the time
+        limit, at which the best point so far is returned.
     trace : Trace, optional
         Is filled with what the search took.
 
@@ -317,7 +355,10 @@ def minimize(problem: Pieces, setup: Setup, trace: Trace | None = None) -> Fit:
     if problem.has_few_pieces:
         best, solved = _by_bundle(problem, Goal.of(problem, setup, TIGHT), budget)
     else:
-        best, solved = interior_point(problem, Goal.of(problem, setup, ROUNDING).is_met, budget.ends), True
+        best, solved = (
+            interior_point(problem, Goal.of(problem, setup, ROUNDING).is_met, budget.ends),
+            True,
+        )
     return _fit(problem, best, start_loss, solved, budget)
 
 
@@ -334,7 +375,8 @@ def _by_bundle(problem: Pieces, goal: Goal, budget: _Budget) -> tuple[Bracket, b
 
 
 def _coarse(problem: Pieces, budget: _Budget) -> tuple[FloatArray, float]:
-    """Minimize over growing parts of the rows; return the point, and a radius in which that of all rows may lie."""
+    """Minimize over growing parts of the rows; return the point, and a radius in which that of all
+    rows may lie."""
     theta, radius = problem.start, math.inf
     for stride in STRIDES:
         if problem.n_rows // stride < max(1000, 4 * problem.n_unknowns) or budget.expired:

@@ -37,7 +37,8 @@ class Checkpoint:
     digest : str
         Of everything that decides the run, see `digest_of`.
     states : tuple of State
-        One for every member that has begun: a single network, or the members of a committee that are done.
+        One for every member that has begun: a single network, or the members of a committee that
+        are done.
     scores : tuple of tuple of float
         Accuracies of the initializations that were tried, for every member.
     seconds : float
@@ -58,10 +59,22 @@ class Checkpoint:
                 found |= {f"{name}_{number}_{i}": theta for i, theta in enumerate(thetas)}
             members.append(
                 {name: getattr(state, name) for name in PLAIN}
-                | {"total": state.mean.total, "factor": state.mean.factor, "averaged": len(state.mean.sums)}
-                | {"records": [asdict(record) for record in state.records], "tally": vars(state.tally)}
+                | {
+                    "total": state.mean.total,
+                    "factor": state.mean.factor,
+                    "averaged": len(state.mean.sums),
+                }
+                | {
+                    "records": [asdict(record) for record in state.records],
+                    "tally": vars(state.tally),
+                }
             )
-        content = {"digest": self.digest, "members": members, "scores": self.scores, "seconds": self.seconds}
+        content = {
+            "digest": self.digest,
+            "members": members,
+            "scores": self.scores,
+            "seconds": self.seconds,
+        }
         return found | {"content": np.array(json.dumps(content))}
 
     @classmethod
@@ -76,18 +89,24 @@ class Checkpoint:
         file.version(FORMAT, (VERSION,))
         with file.damage():
             content = json.loads(str(file.arrays["content"]))
-            states = tuple(_state(entry, i, file.arrays, network) for i, entry in enumerate(content["members"]))
+            states = tuple(
+                _state(entry, i, file.arrays, network) for i, entry in enumerate(content["members"])
+            )
             scores = tuple(tuple(float(score) for score in own) for own in content["scores"])
             return cls(str(content["digest"]), states, scores, float(content["seconds"]))
 
     def check(self, digest: str) -> None:
         """Raise `ModelFileError` unless the checkpoint is of a run of this digest."""
         if self.digest != digest:
-            raise ModelFileError("the checkpoint is of a run with other options or data; train anew, into another directory")
+            raise ModelFileError(
+                "the checkpoint is of a run with other options or data; train anew, into another "
+                "directory"
+            )
 
 
 def digest_of(settings: Sequence[Settings], network: Network, data: TrainingData) -> str:
-    """Return a fingerprint of the settings of all members, the shape of the network, and the training data."""
+    """Return a fingerprint of the settings of all members, the shape of the network, and the
+    training data."""
     found = hashlib.blake2b(digest_size=16)
     found.update(repr((tuple(settings), network.notation, network.classes.tolist())).encode())
     for array in (data.X, data.y):
@@ -134,4 +153,6 @@ def _state(entry: dict[str, Any], number: int, arrays: Arrays, network: Network)
 
 def _record(entry: dict[str, Any]) -> Record:
     tuples = {name: tuple(entry[name]) for name in ("objectives", "start_objectives")}
-    return Record(**{**entry, **tuples, "phases": tuple(Phase(**phase) for phase in entry["phases"])})
+    return Record(
+        **{**entry, **tuples, "phases": tuple(Phase(**phase) for phase in entry["phases"])}
+    )

@@ -14,7 +14,8 @@ from layermilp.program import FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Samples and the outputs their labels stand for, checked against a network; test data may be missing."""
+    """Samples and the outputs their labels stand for, checked against a network; test data may be
+    missing."""
 
     X: FloatArray
     y: IntArray
@@ -45,20 +46,28 @@ class TrainingData:
         return cls(samples, labels, *_checked(network, X_test, y_test, "test"))
 
 
-def _checked(network: Network, X: ArrayLike, y: ArrayLike, what: str) -> tuple[FloatArray, IntArray]:
+def _checked(
+    network: Network, X: ArrayLike, y: ArrayLike, what: str
+) -> tuple[FloatArray, IntArray]:
     samples = np.ascontiguousarray(X, dtype=np.float64)
     if samples.ndim != 2 or samples.shape[1] != network.n_inputs:
-        raise DataError(f"the network takes {network.n_inputs} inputs, but the {what} data have shape {samples.shape}")
+        raise DataError(
+            f"the network takes {network.n_inputs} inputs, but the {what} data have shape "
+            f"{samples.shape}"
+        )
     labels = network.class_indices(y)
     if len(samples) != len(labels) or not len(samples):
         raise DataError(f"there are {len(samples)} {what} samples and {len(labels)} labels")
     if not np.all(np.isfinite(samples)):
         row, column = np.argwhere(~np.isfinite(samples))[0]
-        raise DataError(f"{what} sample {row} has the value {samples[row, column]} at input {column}")
+        raise DataError(
+            f"{what} sample {row} has the value {samples[row, column]} at input {column}"
+        )
     if np.any(samples < 0.0):
         row, column = np.argwhere(samples < 0.0)[0]
         raise DataError(
-            f"{what} sample {row} has the value {samples[row, column]:g} at input {column}; the method needs non-negative "
+            f"{what} sample {row} has the value {samples[row, column]:g} at input {column}; the "
+            "method needs non-negative "
             "inputs, scale them to [0, 1]"
         )
     return samples, labels

@@ -1,4 +1,5 @@
-"""The programs of the layerwise method on numpy arrays: one neuron, one output neuron, the inputs of one layer."""
+"""The programs of the layerwise method on numpy arrays: one neuron, one output neuron, the inputs
+of one layer."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ def fit_relu_neuron(
 ) -> Fit:
     """Fit weights and bias of one ReLU neuron to targets in the l1 norm.
 
-    minimize ``sum_k |max(0, w . x_k + c) - t_k|`` over ``lower <= (w, c) <= upper``: objective (2) of Goebbels 2021 under
-    its (1) and (3) to (6), for one neuron.
+    minimize ``sum_k |max(0, w . x_k + c) - t_k|`` over ``lower <= (w, c) <= upper``: objective (2)
+    of Goebbels 2021 under its (1) and (3) to (6), for one neuron.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ def fit_relu_neuron(
     lower, upper : float or (d + 1,) array
         Box of the `d` weights and then the bias.
     start : (d + 1,) array, optional
-        Present weights and bias, where the search begins; clipped to the box. The result is never worse. Default: the
-        point of the box nearest to zero.
+        Present weights and bias, where the search begins; clipped to the box. The result is never
+        worse. Default: the point of the box nearest to zero.
     formulation : {"reduced", "paper"}
         Program to solve, see `layermilp.formulations.neuron`; both have the same optimum.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
@@ -51,19 +52,22 @@ def fit_relu_neuron(
     time_limit : float, optional
         Seconds, > 0. The best point found is returned.
     gap : float, optional
-        Relative gap at which to stop. With no limit and no gap the result is the proven optimum, to 1e-6 relative.
+        Relative gap at which to stop. With no limit and no gap the result is the proven optimum, to
+        1e-6 relative.
     node_limit : int, optional
         Branch-and-bound nodes, a limit that is repeatable.
 
     Returns
     -------
     Fit
-        ``parameters`` (`d` weights, then the bias), ``objective`` (recomputed in numpy), ``bound``, ``status``, ``gap``.
+        ``parameters`` (`d` weights, then the bias), ``objective`` (recomputed in numpy), ``bound``,
+        ``status``, ``gap``.
 
     Raises
     ------
     DataError
-        If shapes do not fit, a value is not finite, a target is negative, or a lower bound exceeds the upper.
+        If shapes do not fit, a value is not finite, a target is negative, or a lower bound exceeds
+        the upper.
     OptionError
         If a name is unknown or a limit out of its range.
     SolverError
@@ -72,9 +76,13 @@ def fit_relu_neuron(
     x = _matrix(inputs, "inputs")
     t = _vector(targets, len(x), "targets")
     if np.any(t < 0.0):
-        raise DataError(f"target {int(np.argmin(t))} is {t.min():g}; a ReLU has no negative outputs")
+        raise DataError(
+            f"target {int(np.argmin(t))} is {t.min():g}; a ReLU has no negative outputs"
+        )
     if formulation not in FORMULATIONS:
-        raise OptionError(f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}")
+        raise OptionError(
+            f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
+        )
     low, high, at = _box(lower, upper, start, x.shape[1] + 1)
     problem = ReluRegression(
         coefficients=_extended(x),
@@ -101,8 +109,9 @@ def fit_output_neuron(
 ) -> Fit:
     """Fit weights and bias of one output neuron: the LP (7) and (8) of Goebbels 2021.
 
-    minimize ``sum max(0, a_k - s)`` over the samples that are not of the neuron's class plus ``sum max(0, |a_k - 1| - s)``
-    over those that are, where ``a_k = w . x_k + c``. With ``s = 0.49`` it is the post-processing of section 2.3.
+    minimize ``sum max(0, a_k - s)`` over the samples that are not of the neuron's class plus ``sum
+    max(0, |a_k - 1| - s)`` over those that are, where ``a_k = w . x_k + c``. With ``s = 0.49`` it
+    is the post-processing of section 2.3.
 
     Parameters
     ----------
@@ -135,7 +144,13 @@ def fit_output_neuron(
         raise OptionError(f"tolerance is {tolerance!r}; it must be a finite number of at least 0")
     low, high, at = _box(lower, upper, start, x.shape[1] + 1)
     problem = HingeRegression(
-        _extended(x), np.zeros(len(x)), low, high, at, is_target=flags.astype(bool), tolerance=float(tolerance)
+        _extended(x),
+        np.zeros(len(x)),
+        low,
+        high,
+        at,
+        is_target=flags.astype(bool),
+        tolerance=float(tolerance),
     )
     return solve_linear(problem, Setup(solver=solver, limits=Limits(time_limit)))
 
@@ -152,10 +167,12 @@ def propose_inputs(
     time_limit: float | None = None,
     gap: float | None = None,
 ) -> FloatArray:
-    """Propose inputs of a layer that bring its outputs closer to their targets (Goebbels 2021, section 2.2).
+    """Propose inputs of a layer that bring its outputs closer to their targets (Goebbels 2021,
+    section 2.2).
 
-    For every sample, minimize ``sum_j |max(0, w_j . x' + c_j) - t_j|`` over ``max(0, 0.9 x - 0.1) <= x' <= 1.1 x + 0.1``:
-    objective (2) under (1), (3) to (6) and the bounds (9). For the last layer the objective is (7) with (8).
+    For every sample, minimize ``sum_j |max(0, w_j . x' + c_j) - t_j|`` over ``max(0, 0.9 x - 0.1)
+    <= x' <= 1.1 x + 0.1``: objective (2) under (1), (3) to (6) and the bounds (9). For the last
+    layer the objective is (7) with (8).
 
     Parameters
     ----------
@@ -183,14 +200,20 @@ def propose_inputs(
     w, x = _matrix(weights, "weights"), _matrix(inputs, "inputs")
     c, t = _vector(bias, len(w), "bias"), _matrix(targets, "targets")
     if x.shape[1] != w.shape[1] or t.shape != (len(x), len(w)):
-        raise DataError(f"weights {w.shape}, inputs {x.shape} and targets {t.shape} do not fit together")
+        raise DataError(
+            f"weights {w.shape}, inputs {x.shape} and targets {t.shape} do not fit together"
+        )
     for name, array in (("input", x), ("target", t)):
         if np.any(array < 0.0):
-            raise DataError(f"the smallest {name} is {array.min():g}; outputs of a ReLU layer are non-negative")
+            raise DataError(
+                f"the smallest {name} is {array.min():g}; outputs of a ReLU layer are non-negative"
+            )
     if last_layer and not np.all((t == 0.0) | (t == 1.0)):
         raise DataError("targets of the last layer must be 0 or 1")
     if formulation not in FORMULATIONS:
-        raise OptionError(f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}")
+        raise OptionError(
+            f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
+        )
     setup = Setup(formulation, solver, Limits(time_limit, gap))
     if last_layer:
         return propose_last(x, lambda part: proposal.last(w, c, x[part], t[part]), setup).inputs
@@ -207,7 +230,9 @@ def _matrix(values: ArrayLike, name: str) -> FloatArray:
         raise DataError(f"{name} must be a non-empty matrix, got an array of shape {array.shape}")
     if not np.all(np.isfinite(array)):
         row, column = np.argwhere(~np.isfinite(array))[0]
-        raise DataError(f"{name}[{row}, {column}] is {array[row, column]}; every value must be finite")
+        raise DataError(
+            f"{name}[{row}, {column}] is {array[row, column]}; every value must be finite"
+        )
     return array
 
 
@@ -230,6 +255,8 @@ def _box(
     )
     if np.any(low > high):
         place = int(np.flatnonzero(low > high)[0])
-        raise DataError(f"lower[{place}] is {low[place]:g}, above upper[{place}], which is {high[place]:g}")
+        raise DataError(
+            f"lower[{place}] is {low[place]:g}, above upper[{place}], which is {high[place]:g}"
+        )
     at = np.zeros(size) if start is None else _vector(start, size, "start")
     return low, high, np.clip(at, low, high)

@@ -1,4 +1,5 @@
-"""Training a committee (Goebbels 2021, section 3): members on different images, from different initializations."""
+"""Training a committee (Goebbels 2021, section 3): members on different images, from different
+initializations."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class MemberTask:
 
 
 def member_settings(settings: Settings, member: int) -> Settings:
-    """Return the settings of a member, counted from 0: its own seed, and images that begin where those before it end.
+    """Return the settings of a member, counted from 0: its own seed, and images that begin where
+    those before it end.
 
     The first member's are those of a single network.
     """
@@ -40,8 +42,11 @@ def derived_seed(seed: int, number: int) -> int:
 def train_members(
     networks: Sequence[Network], data: TrainingData, settings: Sequence[Settings], workers: Workers
 ) -> Iterator[Trained]:
-    """Train the members, each in one worker process, as many at a time as there are workers; yield them in order."""
-    tasks = [MemberTask(network, data, own) for network, own in zip(networks, settings, strict=True)]
+    """Train the members, each in one worker process, as many at a time as there are workers; yield
+    them in order."""
+    tasks = [
+        MemberTask(network, data, own) for network, own in zip(networks, settings, strict=True)
+    ]
     return workers.map(_train_member, tasks)
 
 

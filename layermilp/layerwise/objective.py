@@ -1,4 +1,5 @@
-"""What the last layer minimizes. To add an objective: write a class and put it into `OBJECTIVES`."""
+"""What the last layer minimizes. To add an objective: write a class and put it into
+`OBJECTIVES`."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from layermilp.parameters import Group
 from layermilp.program import BoolArray, FloatArray, IntArray
 
 ClassWeight = str | float | Mapping[Any, float] | None
-"""Factor of the l1 loss where a target is one: none, ``balanced``, a number, or one for each label."""
+"""Factor of the l1 loss where a target is one: none, ``balanced``, a number, or one for each
+label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,9 @@ class Box:
     lower: FloatArray
     upper: FloatArray
 
-    def around(self, theta: FloatArray, parameters: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def around(
+        self, theta: FloatArray, parameters: IntArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return lower bounds, upper bounds, and values within them, of some parameters."""
         lower, upper = self.lower[parameters], self.upper[parameters]
         return lower, upper, np.clip(theta[parameters], lower, upper)
@@ -45,10 +49,12 @@ class Objective(ABC):
     name, decision : str
         Of the objective, and of networks trained with it.
     output_box : float
-        Bound of the last layer's parameters in post-processing where none is given. A lead of one may need larger weights
-        than the report's 1, and no neuron follows whose program they could make harder.
+        Bound of the last layer's parameters in post-processing where none is given. A lead of one
+        may need larger weights than the report's 1, and no neuron follows whose program they could
+        make harder.
     postprocess_gap : float, optional
-        Relative gap at which post-processing in training stops where none is given; None for the proven optimum.
+        Relative gap at which post-processing in training stops where none is given; None for the
+        proven optimum.
     """
 
     name: ClassVar[str]
@@ -68,15 +74,24 @@ class Objective(ABC):
 
     @abstractmethod
     def of_many(
-        self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box, tolerance: float
+        self,
+        block: Block,
+        group: Group,
+        inputs: FloatArray,
+        labels: IntArray,
+        box: Box,
+        tolerance: float,
     ) -> Pieces:
-        """Return the problem of post-processing (section 2.3) in the parameters of a group, for many samples.
+        """Return the problem of post-processing (section 2.3) in the parameters of a group, for
+        many samples.
 
         `tolerance` is the dead zone of the l1 objective.
         """
 
     @abstractmethod
-    def of_inputs(self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, labels: IntArray) -> LinearRegression:
+    def of_inputs(
+        self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, labels: IntArray
+    ) -> LinearRegression:
         """Return the problem in the inputs of all samples, within the bounds (9)."""
 
 
@@ -106,10 +121,18 @@ class L1(Objective):
         coefficients, constants = block.parameters.rows(group, inputs)
         is_target, weights = self._targets(group, labels)
         around = box.around(block.theta, group.parameters)
-        return HingeRegression(sparse.csr_array(coefficients), constants, *around, is_target, 0.0, weights)
+        return HingeRegression(
+            sparse.csr_array(coefficients), constants, *around, is_target, 0.0, weights
+        )
 
     def of_many(
-        self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box, tolerance: float
+        self,
+        block: Block,
+        group: Group,
+        inputs: FloatArray,
+        labels: IntArray,
+        box: Box,
+        tolerance: float,
     ) -> HingePieces:
         """One row per sample and neuron, with the dead zone."""
         coefficients, constants = block.parameters.rows(group, inputs)
@@ -120,9 +143,13 @@ class L1(Objective):
 
     def _targets(self, group: Group, labels: IntArray) -> tuple[BoolArray, FloatArray]:
         """Return where the targets of a group's rows are one, and the factors of these rows."""
-        return (labels[:, None] == group.neurons).reshape(-1), np.tile(self.one_weights[group.neurons], len(labels))
+        return (labels[:, None] == group.neurons).reshape(-1), np.tile(
+            self.one_weights[group.neurons], len(labels)
+        )
 
-    def of_inputs(self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, labels: IntArray) -> HingeRegression:
+    def of_inputs(
+        self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, labels: IntArray
+    ) -> HingeRegression:
         """One row per sample and output."""
         return proposal.last(weights, bias, inputs, np.eye(len(weights))[labels], self.one_weights)
 
@@ -153,21 +180,36 @@ class Margin(Objective):
         """One row per sample and rival."""
         pieces = self.of_many(block, group, inputs, labels, box, 0.0)
         rows = weight_leads(pieces)
-        return MarginRegression(*rows, pieces.lower, pieces.upper, pieces.start, n_rivals=block.n_outputs - 1)
+        return MarginRegression(
+            *rows, pieces.lower, pieces.upper, pieces.start, n_rivals=block.n_outputs - 1
+        )
 
     def of_many(
-        self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box, tolerance: float
+        self,
+        block: Block,
+        group: Group,
+        inputs: FloatArray,
+        labels: IntArray,
+        box: Box,
+        tolerance: float,
     ) -> MarginPieces:
         """One row per sample; there is no dead zone, because a lead of one is enough anyway."""
         around = box.around(block.theta, group.parameters)
         return MarginPieces(block.parameters, inputs, labels, *around, np.ones(len(labels)))
 
-    def of_inputs(self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, labels: IntArray) -> MarginRegression:
+    def of_inputs(
+        self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, labels: IntArray
+    ) -> MarginRegression:
         """One row per sample and rival."""
         lower, upper = proposal.bounds(inputs)
         rows = input_leads(weights, bias, labels)
         return MarginRegression(
-            *rows, lower.reshape(-1), upper.reshape(-1), inputs.reshape(-1), n_rivals=len(weights) - 1, penalty=self.penalty
+            *rows,
+            lower.reshape(-1),
+            upper.reshape(-1),
+            inputs.reshape(-1),
+            n_rivals=len(weights) - 1,
+            penalty=self.penalty,
         )
 
 
@@ -176,13 +218,14 @@ OBJECTIVES: dict[str, type[Objective]] = {objective.name: objective for objectiv
 
 
 def one_weights(class_weight: ClassWeight, network: Network, labels: IntArray) -> FloatArray:
-    """Return the factor of the l1 loss where the target of an output is one, shape ``(n_outputs,)``.
+    """Return the factor of the l1 loss where the target of an output is one, shape
+    ``(n_outputs,)``.
 
     Parameters
     ----------
     class_weight : None, "balanced", number or mapping
-        1; the number of samples not of the class over that of the class, so that ones and zeros of an output weigh the same;
-        the number itself; or by label, 1 where none is given.
+        1; the number of samples not of the class over that of the class, so that ones and zeros of
+        an output weigh the same; the number itself; or by label, 1 where none is given.
     network : Network
         Whose classes the labels of a mapping are.
     labels : (m,) array of int
@@ -200,10 +243,14 @@ def one_weights(class_weight: ClassWeight, network: Network, labels: IntArray) -
 
 
 def check_class_weight(class_weight: ClassWeight) -> None:
-    """Raise `OptionError` unless it is None, "balanced", a positive number, or a mapping of labels to positive numbers."""
+    """Raise `OptionError` unless it is None, "balanced", a positive number, or a mapping of labels
+    to positive numbers."""
     if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
         return
     values = list(class_weight.values()) if isinstance(class_weight, Mapping) else [class_weight]
     for value in values:
         if not is_number(value) or value <= 0.0:
-            raise OptionError(f"class_weight is {value!r}; it must be balanced, or a number above 0, or one for each label")
+            raise OptionError(
+                f"class_weight is {value!r}; it must be balanced, or a number above 0, or one for "
+                "each label"
+            )

@@ -1,4 +1,5 @@
-"""Post-processing (Goebbels 2021, section 2.3): the last layer's program on as many samples as there are."""
+"""Post-processing (Goebbels 2021, section 2.3): the last layer's program on as many samples as
+there are."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from layermilp.program import FloatArray, IntArray, Limits, Status
 
 @dataclass(frozen=True, eq=False)
 class BulkTask:
-    """The program of one group of outputs over many samples, ready for a worker, which builds it."""
+    """The program of one group of outputs over many samples, ready for a worker, which builds
+    it."""
 
     objective: Objective
     block: Block
@@ -33,9 +35,12 @@ class BulkTask:
     box: Box
     tolerance: float
     setup: Setup
+
     def solve(self) -> Fit:
         """Solve it."""
-        problem = self.objective.of_many(self.block, self.group, self.inputs, self.labels, self.box, self.tolerance)
+        problem = self.objective.of_many(
+            self.block, self.group, self.inputs, self.labels, self.box, self.tolerance
+        )
         return minimize(problem, self.setup)
 
 
@@ -50,7 +55,8 @@ def fit_last_layer(
     workers: Workers,
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Network, list[Fit]]:
-    """Fit the last layer to all samples, every group of outputs to its proven optimum within the setup's gap.
+    """Fit the last layer to all samples, every group of outputs to its proven optimum within the
+    setup's gap.
 
     Parameters
     ----------
@@ -70,9 +76,12 @@ def fit_last_layer(
     last = len(network.blocks) - 1
     block, inputs = network.blocks[last], network.activations(X)[last]
     groups = objective.groups(block)
-    # The exact optimum in place of a share of the targets: these programs are solved once, not in every sweep.
+    # The exact optimum in place of a share of the targets: these programs are solved once, not in
+    # every sweep.
     setup = replace(setup, target_gap=0.0)
-    tasks = [BulkTask(objective, block, group, inputs, labels, box, tolerance, setup) for group in groups]
+    tasks = [
+        BulkTask(objective, block, group, inputs, labels, box, tolerance, setup) for group in groups
+    ]
     fits = solved(workers, tasks, watch, setup.limits.time_limit)
     return network.with_block(last, with_fits(block, groups, fits)), fits
 
@@ -96,11 +105,12 @@ def postprocess(
 ) -> Network:
     """Fit the last layer anew on the given samples, all at once (Goebbels 2021, section 2.3).
 
-    For the objective ``l1``, every output `j` has a program of its own: with ``a_k = w . x_k + c`` and the dead zone `s`,
-    minimize ``sum max(0, a_k - s)`` over the samples of other classes plus ``sum v max(0, |a_k - 1| - s)`` over those of its
-    class, where `v` is the class weight. For ``margin``, all outputs have one program,
-    ``min sum_k max(0, 1 - min_j (o_y - o_j))``. It is minimized by interior points, without a solver. A program ends at
-    its proven optimum, to `gap`, unless the time limit comes first.
+    For the objective ``l1``, every output `j` has a program of its own: with ``a_k = w . x_k + c``
+    and the dead zone `s`, minimize ``sum max(0, a_k - s)`` over the samples of other classes plus
+    ``sum v max(0, |a_k - 1| - s)`` over those of its class, where `v` is the class weight. For
+    ``margin``, all outputs have one program, ``min sum_k max(0, 1 - min_j (o_y - o_j))``. It is
+    minimized by interior points, without a solver. A program ends at its proven optimum, to `gap`,
+    unless the time limit comes first.
 
     Parameters
     ----------
@@ -113,12 +123,14 @@ def postprocess(
     tolerance : float
         The dead zone `s` of the objective ``l1``, at least 0.
     class_weight : None, "balanced", number or mapping
-        Factor of the ``l1`` loss where a target is one: 1; the number of samples not of the class over that of the class; a
-        number; or one for each label.
+        Factor of the ``l1`` loss where a target is one: 1; the number of samples not of the class
+        over that of the class; a number; or one for each label.
     objective : {"l1", "margin"}, optional
-        Default: the one that fits how the network decides, ``margin`` where the class is the largest output.
+        Default: the one that fits how the network decides, ``margin`` where the class is the
+        largest output.
     box : float, optional
-        Bound of every parameter's absolute value; by default 1, the report's, for ``l1``, and 10 for ``margin``.
+        Bound of every parameter's absolute value; by default 1, the report's, for ``l1``, and 10
+        for ``margin``.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs of ``l1``.
     gap : float, optional
@@ -144,19 +156,25 @@ def postprocess(
     OptionError
         If an option is unknown or out of its range.
     SolverError
-        If the solver is not installed, or its edition is too small and no other solver is installed; or if it fails
-        for every program.
+        If the solver is not installed, or its edition is too small and no other solver is
+        installed; or if it fails for every program.
     """
     name = objective or ("margin" if network.decision == Margin.decision else "l1")
     settings = Settings(
-        objective=name, class_weight=class_weight, output_box=box, tolerance=tolerance, setup=Setup(solver=solver)
+        objective=name,
+        class_weight=class_weight,
+        output_box=box,
+        tolerance=tolerance,
+        setup=Setup(solver=solver),
     )
     data = TrainingData.of(network, X, y)
     setup = Setup(solver=solver, limits=Limits(time_limit, gap))
     loss = settings.objective_for(network, data.y)
     bounds = whole_box(network.blocks[-1].theta, settings.bound_of_outputs(loss))
     with Workers(n_jobs, backend, address) as workers:
-        fitted, fits = fit_last_layer(network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers, watch)
+        fitted, fits = fit_last_layer(
+            network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers, watch
+        )
     if fits and all(fit.status is Status.ERROR for fit in fits):
         raise SolverError(f"all {len(fits)} programs of the last layer failed: {fits[0].message}")
     return fitted.with_decision(loss.decision)

@@ -58,7 +58,10 @@ class Selection:
                 raise OptionError(f"{name} is {value}; it must be at least {least}")
         for kind in self.kinds:
             if kind not in KINDS:
-                raise OptionError(f"kind {kind!r} is unknown; choose {', '.join(KINDS)}, or both with a comma between")
+                raise OptionError(
+                    f"kind {kind!r} is unknown; choose {', '.join(KINDS)}, or both with a comma "
+                    "between"
+                )
 
     def check(self, network: Network, settings: Settings) -> None:
         """Raise `OptionError` if a run of these settings has no such programs."""
@@ -109,8 +112,9 @@ def sweep_programs(
 ) -> Iterator[SweepProgram]:
     """Train up to a sweep, and yield its programs in the order in which they are solved.
 
-    They are formulated as the settings say, before unknowns are left out or merged, and with the weights at that time as
-    their starts. Those of hidden layers are mixed-integer programs also where the run fits by ridge regression.
+    They are formulated as the settings say, before unknowns are left out or merged, and with the
+    weights at that time as their starts. Those of hidden layers are mixed-integer programs also
+    where the run fits by ridge regression.
 
     Parameters
     ----------
@@ -133,7 +137,12 @@ def sweep_programs(
 
 
 def _stages(
-    network: Network, data: TrainingData, settings: Settings, selection: Selection, workers: Workers, watch: Watcher
+    network: Network,
+    data: TrainingData,
+    settings: Settings,
+    selection: Selection,
+    workers: Workers,
+    watch: Watcher,
 ) -> list[Stage]:
     """Train to the end of a sweep; return its stages."""
     stages: list[Stage] = []
@@ -143,7 +152,10 @@ def _stages(
         if state.batch == selection.batch and state.batch_ended:
             break
         stages.clear()
-    raise OptionError(f"sweep is {selection.sweep}, but batch {selection.batch} ended after {state.records[-1].sweep}")
+    raise OptionError(
+        f"sweep is {selection.sweep}, but batch {selection.batch} ended after "
+        f"{state.records[-1].sweep}"
+    )
 
 
 def _sweep(state: State) -> tuple[int, int]:

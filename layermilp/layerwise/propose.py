@@ -1,4 +1,5 @@
-"""Input proposals for the samples of a layer: one small program per sample, searched many samples at a time."""
+"""Input proposals for the samples of a layer: one small program per sample, searched many samples
+at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from layermilp.solvers import solve, warm
 from layermilp.solvers.projection import project
 
 NODES_PER_LP = 256
-"""Nodes that share one LP: enough that the cost of a solver call is spread, few enough that the LP stays small."""
+"""Nodes that share one LP: enough that the cost of a solver call is spread, few enough that the LP
+stays small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +37,16 @@ class Proposals:
 def propose_hidden(
     weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup
 ) -> Proposals:
-    """Propose inputs of a hidden layer for every sample; see `layermilp.propose_inputs` for the arguments."""
+    """Propose inputs of a hidden layer for every sample; see `layermilp.propose_inputs` for the
+    arguments."""
     if FORMULATIONS[setup.formulation].is_reference:
         return _one_by_one(weights, bias, inputs, targets, setup)
     return _Search(weights, bias, inputs, targets, setup).run()
 
 
-def propose_last(inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: Setup) -> Proposals:
+def propose_last(
+    inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: Setup
+) -> Proposals:
     """Propose inputs of the last layer for every sample, shape ``(m, d)``.
 
     The LPs of all samples are solved as one; a sample keeps its inputs where they are as good.
@@ -63,17 +68,23 @@ def _propose_last(
 ) -> Proposals:
     problem, present = problem_of(part), inputs[part]
     try:
-        # The projection is for small dense problems, and this one is block-diagonal; it comes sample by sample, below.
-        fit = solve_linear(problem, replace(setup, tie_break="none") if setup.tie_break == "l2" else setup)
+        # The projection is for small dense problems, and this one is block-diagonal; it comes
+        # sample by sample, below.
+        fit = solve_linear(
+            problem, replace(setup, tie_break="none") if setup.tie_break == "l2" else setup
+        )
     except ProgramTooLarge:
         if len(present) == 1:
             raise
         middle = part.start + len(present) // 2
         parts = slice(part.start, middle), slice(middle, part.stop)
         halves = [_propose_last(inputs, problem_of, setup, half) for half in parts]
-        return Proposals(np.concatenate([half.inputs for half in halves]), halves[0].tally + halves[1].tally)
+        return Proposals(
+            np.concatenate([half.inputs for half in halves]), halves[0].tally + halves[1].tally
+        )
     before, after = (
-        problem.losses(theta).reshape(len(present), -1).sum(axis=1) for theta in (problem.start, fit.parameters)
+        problem.losses(theta).reshape(len(present), -1).sum(axis=1)
+        for theta in (problem.start, fit.parameters)
     )
     improves = after < before - TIGHT * problem.n_rows / len(present)
     proposed = np.where(improves[:, None], fit.parameters.reshape(present.shape), present)
@@ -82,8 +93,11 @@ def _propose_last(
     return Proposals(proposed, _shared(fit, len(present)))
 
 
-def _nearest(problem: ReluRegression | LinearRegression, proposed: FloatArray, improves: BoolArray) -> FloatArray:
-    """Return the proposals nearest to the present inputs in the l2 norm at which no row of a sample loses more.
+def _nearest(
+    problem: ReluRegression | LinearRegression, proposed: FloatArray, improves: BoolArray
+) -> FloatArray:
+    """Return the proposals nearest to the present inputs in the l2 norm at which no row of a sample
+    loses more.
 
     Parameters
     ----------
@@ -101,13 +115,19 @@ def _nearest(problem: ReluRegression | LinearRegression, proposed: FloatArray, i
     blocks = np.zeros((shape[0], n_rows, shape[1]))
     blocks[entries.row // n_rows, entries.row % n_rows, entries.col % shape[1]] = entries.data
     constants = problem.constants.reshape(low.shape)
-    start, lower, upper = (part.reshape(shape) for part in (problem.start, problem.lower, problem.upper))
+    start, lower, upper = (
+        part.reshape(shape) for part in (problem.start, problem.lower, problem.upper)
+    )
     nearest = proposed.copy()
     for k in np.flatnonzero(improves):
-        point = project(start[k], blocks[k], low[k] - constants[k], high[k] - constants[k], lower[k], upper[k])
+        point = project(
+            start[k], blocks[k], low[k] - constants[k], high[k] - constants[k], lower[k], upper[k]
+        )
         if point is not None:
             nearest[k] = point
-    before, after = (problem.losses(x.reshape(-1)).reshape(shape[0], -1).sum(axis=1) for x in (proposed, nearest))
+    before, after = (
+        problem.losses(x.reshape(-1)).reshape(shape[0], -1).sum(axis=1) for x in (proposed, nearest)
+    )
     return np.where((after <= before + TIE_TOLERANCE * n_rows)[:, None], nearest, proposed)
 
 
@@ -115,7 +135,11 @@ def _shared(fit: Fit, samples: int) -> Tally:
     """Count one fit as that of several samples."""
     one = Tally.of([fit])
     return replace(
-        one, programs=samples, optimal=one.optimal * samples, at_limit=one.at_limit * samples, failed=one.failed * samples
+        one,
+        programs=samples,
+        optimal=one.optimal * samples,
+        at_limit=one.at_limit * samples,
+        failed=one.failed * samples,
     )
 
 
@@ -133,23 +157,36 @@ def _one_by_one(
 class _Search:
     """Branch and bound over all samples at once.
 
-    A node is a sample with the firing of some neurons decided. The relaxations of many nodes, their `Envelope` programs, are
-    one block-diagonal LP, which is optimal block by block; the loss of its solution updates the incumbent of the sample. A
-    node whose bound does not lie below the incumbent is done, any other is branched at the neuron with the largest error of
-    its envelope. With few undecided neurons per sample under the bounds (9), a handful of LPs replaces hundreds of calls.
-    """
+    A node is a sample with the firing of some neurons decided. The relaxations of many nodes, their
+    `Envelope` programs, are one block-diagonal LP, which is optimal block by block; the loss of its
+    solution updates the incumbent of the sample. A node whose bound does not lie below the
+    incumbent is done, any other is branched at the neuron with the largest error of its envelope.
+    With few undecided neurons per sample under the bounds (9), a handful of LPs replaces hundreds
+    of calls."""
 
     def __init__(
-        self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup
+        self,
+        weights: FloatArray,
+        bias: FloatArray,
+        inputs: FloatArray,
+        targets: FloatArray,
+        setup: Setup,
     ) -> None:
-        self.weights, self.bias, self.inputs, self.targets, self.setup = weights, bias, inputs, targets, setup
+        self.weights, self.bias, self.inputs, self.targets, self.setup = (
+            weights,
+            bias,
+            inputs,
+            targets,
+            setup,
+        )
         self.nodes_per_lp = NODES_PER_LP
         self.best = inputs.copy()
         outputs = np.maximum(inputs @ weights.T + bias, 0.0)
         self.loss = np.abs(outputs - targets).sum(axis=1)
         self.nodes = np.zeros(len(inputs), dtype=np.int64)
         self.scale = targets.sum(axis=1)
-        # Lowest relaxed loss of the nodes that were cut off as good enough, and of those left at a limit.
+        # Lowest relaxed loss of the nodes that were cut off as good enough, and of those left at a
+        # limit.
         self.closed_bound = np.full(len(inputs), np.inf)
         self.open_bound = np.full(len(inputs), np.inf)
         self.failed = np.zeros(len(inputs), dtype=bool)
@@ -158,7 +195,11 @@ class _Search:
     def run(self) -> Proposals:
         """Search until no node is left or a limit is hit."""
         limits = self.setup.limits
-        ends = np.inf if limits.time_limit is None else time.perf_counter() + limits.time_limit * len(self.inputs)
+        ends = (
+            np.inf
+            if limits.time_limit is None
+            else time.perf_counter() + limits.time_limit * len(self.inputs)
+        )
         samples = np.arange(len(self.inputs))[self.loss > self._slack]
         states = np.full((samples.size, len(self.weights)), OPEN)
         bounds = np.zeros(samples.size)
@@ -187,7 +228,9 @@ class _Search:
 
     def _branch(self, samples: IntArray, states: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
         """Solve the relaxations of nodes; return the children of those that are not done."""
-        problem = proposal.hidden(self.weights, self.bias, self.inputs[samples], self.targets[samples])
+        problem = proposal.hidden(
+            self.weights, self.bias, self.inputs[samples], self.targets[samples]
+        )
         low, high = problem.interval
         decided = np.where((problem.targets > 0.0) & (high <= 0.0), SILENT, states.reshape(-1))
         envelope = Envelope.of(problem.targets, low, decided)
@@ -206,11 +249,16 @@ class _Search:
         left = np.flatnonzero(goes_on)
         neuron = np.argmax(np.where(can_branch[left], errors[left], -np.inf), axis=1)
         children = np.repeat(states[left], 2, axis=0)
-        children[np.arange(2 * left.size), np.repeat(neuron, 2)] = np.tile([SILENT, FIRES], left.size)
+        children[np.arange(2 * left.size), np.repeat(neuron, 2)] = np.tile(
+            [SILENT, FIRES], left.size
+        )
         return np.repeat(samples[left], 2), children, np.repeat(bounds[left], 2)
 
-    def _solve(self, problem: ReluRegression, envelope: Envelope, n_nodes: int) -> tuple[FloatArray, FloatArray] | None:
-        """Solve the relaxations of some nodes as one program; return its point and the bound of every node."""
+    def _solve(
+        self, problem: ReluRegression, envelope: Envelope, n_nodes: int
+    ) -> tuple[FloatArray, FloatArray] | None:
+        """Solve the relaxations of some nodes as one program; return its point and the bound of
+        every node."""
         lp = PrimalLp(problem.coefficients, problem.constants)
         costs, rhs, lower, upper = lp.numbers(envelope, problem.lower, problem.upper)
         if self.setup.takes_warm_programs:
@@ -226,7 +274,12 @@ class _Search:
             return np.clip(theta, problem.lower, problem.upper), bounds
         no_integers = np.zeros(costs.size, dtype=bool)
         program = Program(costs, lp.matrix, rhs, rhs, lower, upper, no_integers, name="proposals")
-        result = solve(program, self.setup.solver, replace(self.setup.limits, node_limit=None), self.setup.options)
+        result = solve(
+            program,
+            self.setup.solver,
+            replace(self.setup.limits, node_limit=None),
+            self.setup.options,
+        )
         self.calls[result.solver] += 1
         if result.x is None or not result.status.is_optimal:
             return None
@@ -241,7 +294,9 @@ class _Search:
     def _is_below(self, samples: IntArray, bounds: FloatArray) -> BoolArray:
         """Whether a node may still improve its sample by more than was asked for."""
         losses = self.loss[samples]
-        enough = np.maximum(losses * (self.setup.limits.gap or TIGHT), self.setup.target_gap * self.scale[samples])
+        enough = np.maximum(
+            losses * (self.setup.limits.gap or TIGHT), self.setup.target_gap * self.scale[samples]
+        )
         return np.asarray(bounds < losses - np.maximum(enough, self._slack))
 
     def _offer(self, samples: IntArray, points: FloatArray, losses: FloatArray) -> None:
@@ -265,7 +320,8 @@ class _Search:
         return Proposals(self._nearest_best(), tally)
 
     def _nearest_best(self) -> FloatArray:
-        """Return the proposals that the tie-break prefers; hidden layers know that in the l2 norm alone."""
+        """Return the proposals that the tie-break prefers; hidden layers know that in the l2 norm
+        alone."""
         improves = np.any(self.best != self.inputs, axis=1)
         if self.setup.tie_break != "l2" or not improves.any():
             return self.best

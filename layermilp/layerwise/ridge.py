@@ -1,15 +1,17 @@
-"""Ridge regression through a ReLU: a convex quadratic program in place of the least absolute deviations.
+"""Ridge regression through a ReLU: a convex quadratic program in place of the least absolute
+deviations.
 
-With the rows' targets `t`, the start ``theta_0`` and `s` the ridge times the mean squared norm of a row of `H`::
+With the rows' targets `t`, the start ``theta_0`` and `s` the ridge times the mean squared norm of a
+row of `H`::
 
     minimize  |theta - (1 - weight_decay) theta_0|^2 + (1 / s) sum_r m_r(theta)^2   over the box,
     m_r = a_r - t_r  where t_r > 0,   m_r = max(0, a_r)  where t_r = 0,   a = H theta + g
 
-The sum is nowhere below that of the squares of ``max(0, a_r) - t_r``, and convex. Where there are more weights than samples a
-ridge leaves out of the fit what only small differences of the samples support (Hoerl and Kennard 1970), and the decay forgets
-what no batch asks for. Where there are more samples than weights it follows all of them, while the l1 optimum stays with the
-majority, whose targets are what it gives already.
-"""
+The sum is nowhere below that of the squares of ``max(0, a_r) - t_r``, and convex. Where there are
+more weights than samples a ridge leaves out of the fit what only small differences of the samples
+support (Hoerl and Kennard 1970), and the decay forgets what no batch asks for. Where there are more
+samples than weights it follows all of them, while the l1 optimum stays with the majority, whose
+targets are what it gives already."""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray
 from layermilp.solvers.projection import box_quadratic, project
 
 MAX_STEPS = 100
-"""Largest number of Newton steps: a guard, since each lowers the sum and there are finitely many sets of active rows."""
+"""Largest number of Newton steps: a guard, since each lowers the sum and there are finitely many
+sets of active rows."""
 
 HALVINGS = 30
 """Largest number of halvings of a Newton step."""
@@ -47,7 +50,11 @@ def fit_ridge(problem: ReluRegression, ridge: float, weight_decay: float) -> Flo
         return centre
     total = _Sum(problem, matrix, problem.targets - problem.constants, centre, softness)
     theta = _by_projection(total) if problem.n_unknowns > problem.n_rows else _by_newton(total)
-    return theta if theta is not None and total.excess(theta) <= FEASIBILITY_TOLERANCE * total.loss(theta) else None
+    return (
+        theta
+        if theta is not None and total.excess(theta) <= FEASIBILITY_TOLERANCE * total.loss(theta)
+        else None
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +68,8 @@ class _Sum:
     softness: float
 
     def counted(self, theta: FloatArray) -> BoolArray:
-        """Mark the rows that count: those with a target above zero, and those above a target of zero."""
+        """Mark the rows that count: those with a target above zero, and those above a target of
+        zero."""
         return np.asarray((self.problem.targets > 0.0) | (self.matrix @ theta > self.wanted))
 
     def missed(self, theta: FloatArray) -> FloatArray:
@@ -70,27 +78,33 @@ class _Sum:
 
     def loss(self, theta: FloatArray) -> float:
         """Return the sum."""
-        return float(((theta - self.centre) ** 2).sum() + (self.missed(theta) ** 2).sum() / self.softness)
+        return float(
+            ((theta - self.centre) ** 2).sum() + (self.missed(theta) ** 2).sum() / self.softness
+        )
 
     def excess(self, theta: FloatArray) -> float:
         """Return how much the sum at a point of the box is above the least one, at most.
 
-        From ``f(y) >= f(x) + g . (y - x) + |y - x|^2``, minimized over the `y` of the box, entry by entry.
-        """
+        From ``f(y) >= f(x) + g . (y - x) + |y - x|^2``, minimized over the `y` of the box, entry by
+        entry."""
         slope = 2.0 * (theta - self.centre + self.matrix.T @ self.missed(theta) / self.softness)
         change = np.clip(-0.5 * slope, self.problem.lower - theta, self.problem.upper - theta)
         return float(-(change * (slope + change)).sum())
 
 
 def _by_projection(total: _Sum) -> FloatArray | None:
-    """Minimize by projecting the centre onto rows that may be violated: for fewer rows than unknowns."""
+    """Minimize by projecting the centre onto rows that may be violated: for fewer rows than
+    unknowns."""
     problem = total.problem
     low = np.where(problem.targets > 0.0, total.wanted, -np.inf)
-    return project(total.centre, total.matrix, low, total.wanted, problem.lower, problem.upper, total.softness)
+    return project(
+        total.centre, total.matrix, low, total.wanted, problem.lower, problem.upper, total.softness
+    )
 
 
 def _by_newton(total: _Sum) -> FloatArray | None:
-    """Minimize by Newton's method: with the set of rows that count held fixed, the sum is quadratic."""
+    """Minimize by Newton's method: with the set of rows that count held fixed, the sum is
+    quadratic."""
     problem, theta = total.problem, total.centre
     active = total.counted(theta)
     for _ in range(MAX_STEPS):

@@ -1,4 +1,5 @@
-"""What changes from batch to batch: the samples, the bounds of the weights, the average of the weights."""
+"""What changes from batch to batch: the samples, the bounds of the weights, the average of the
+weights."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from layermilp.program import FloatArray, IntArray
 def sample_order(n_samples: int, settings: Settings) -> IntArray:
     """Order in which samples fill the batches of all epochs.
 
-    The first epoch takes the samples as they come, from `first_sample` on (and from the beginning after the last one); every
-    further pass over the same samples is reshuffled.
+    The first epoch takes the samples as they come, from `first_sample` on (and from the beginning
+    after the last one); every further pass over the same samples is reshuffled.
 
     Raises
     ------
@@ -25,7 +26,10 @@ def sample_order(n_samples: int, settings: Settings) -> IntArray:
         If a batch is larger than the data.
     """
     if settings.batch_size > n_samples:
-        raise DataError(f"a batch of {settings.batch_size} needs more than the {n_samples} training samples there are")
+        raise DataError(
+            f"a batch of {settings.batch_size} needs more than the {n_samples} training samples "
+            "there are"
+        )
     rng = np.random.default_rng(settings.seed)
     per_epoch = settings.batches * settings.batch_size
     pool, wanted = min(per_epoch, n_samples), settings.n_epochs * per_epoch
@@ -42,7 +46,8 @@ def whole_box(theta: FloatArray, bound: float) -> Box:
 
 
 def trust_box(theta: FloatArray, settings: Settings, *, first: bool) -> Box:
-    """Bounds of the parameters in a batch: the box in the first, (10) within the box in the others."""
+    """Bounds of the parameters in a batch: the box in the first, (10) within the box in the
+    others."""
     whole = whole_box(theta, settings.box)
     if first:
         return whole
@@ -53,10 +58,11 @@ def trust_box(theta: FloatArray, settings: Settings, *, first: bool) -> Box:
 
 @dataclass(frozen=True, eq=False)
 class WeightAverage:
-    """Exponential average of the weights over batches, ``sum_t f^(T - t) theta_t / sum_t f^(T - t)`` after `T` batches.
+    """Exponential average of the weights over batches, ``sum_t f^(T - t) theta_t / sum_t f^(T -
+    t)`` after `T` batches.
 
-    Single batches pull the weights to and fro; their average has a lower variance (Polyak and Juditsky 1992). It is what a
-    run returns; the batches go on from the weights themselves.
+    Single batches pull the weights to and fro; their average has a lower variance (Polyak and
+    Juditsky 1992). It is what a run returns; the batches go on from the weights themselves.
 
     Parameters
     ----------
@@ -75,7 +81,9 @@ class WeightAverage:
     def with_weights(self, network: Network) -> WeightAverage:
         """Return the average that takes in the weights after one more batch."""
         old = self.sums or tuple(np.zeros_like(block.theta) for block in network.blocks)
-        sums = tuple(self.factor * s + block.theta for s, block in zip(old, network.blocks, strict=True))
+        sums = tuple(
+            self.factor * s + block.theta for s, block in zip(old, network.blocks, strict=True)
+        )
         return WeightAverage(self.factor, self.factor * self.total + 1.0, sums)
 
     def of(self, network: Network) -> Network:

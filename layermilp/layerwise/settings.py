@@ -9,7 +9,15 @@ from typing import Any
 from layermilp.checks import check_whole, is_number
 from layermilp.errors import NetworkError, OptionError
 from layermilp.formulations.neuron import FORMULATIONS
-from layermilp.layerwise.objective import L1, OBJECTIVES, ClassWeight, Margin, Objective, check_class_weight, one_weights
+from layermilp.layerwise.objective import (
+    L1,
+    OBJECTIVES,
+    ClassWeight,
+    Margin,
+    Objective,
+    check_class_weight,
+    one_weights,
+)
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.tiebreak import TIE_BREAKS
 from layermilp.network import Network
@@ -17,8 +25,8 @@ from layermilp.program import IntArray, Limits
 from layermilp.solvers import require
 
 POSTPROCESS = ("none", "batch", "end", "all")
-"""When the last layer is post-processed: never, after every batch on that batch, or at the end on all samples seen or on all
-samples there are."""
+"""When the last layer is post-processed: never, after every batch on that batch, or at the end on
+all samples seen or on all samples there are."""
 
 DEFAULT_TARGET_GAP = 0.05
 """Share of its targets' sum to within which a program is solved in training, see `Setup`."""
@@ -30,7 +38,8 @@ DEFAULT_SETUP = Setup(limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=D
 """How programs are solved in training."""
 
 TOTAL_BATCHES, MOST_EPOCHS = 200, 20
-"""Batches of all epochs together, and most epochs, where the number of batches decides the epochs."""
+"""Batches of all epochs together, and most epochs, where the number of batches decides the
+epochs."""
 
 MOST_SAMPLES = 10**8
 """Samples of all batches together: their order is drawn before the first."""
@@ -41,7 +50,8 @@ WEIGHT_DECAY = 0.01, 0.1
 
 @dataclass(frozen=True)
 class Preset:
-    """The setting of a publication: the rule of the initial weights, and options of `train` by name."""
+    """The setting of a publication: the rule of the initial weights, and options of `train` by
+    name."""
 
     init: str
     options: Mapping[str, Any]
@@ -74,13 +84,15 @@ PRESETS = {
         },
     )
 }
-"""Presets by name. ``goebbels2021`` is the report's setting: Algorithm 1 on every batch under the bounds (10), weights from
-[-1, 1], and no choice among optima. It leaves open when a program stops, because the report does not say."""
+"""Presets by name. ``goebbels2021`` is the report's setting: Algorithm 1 on every batch under the
+bounds (10), weights from [-1, 1], and no choice among optima. It leaves open when a program stops,
+because the report does not say."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides a training run, besides the network and the data; see `train` for each.
+    """Everything that decides a training run, besides the network and the data; see `train` for
+    each.
 
     Raises
     ------
@@ -118,15 +130,31 @@ class Settings:
         used = self.total_batches * self.batch_size
         if used > MOST_SAMPLES:
             raise OptionError(
-                f"{self.total_batches:,} batches of {self.batch_size:,} samples are {used:,} samples; at most {MOST_SAMPLES:,} "
+                f"{self.total_batches:,} batches of {self.batch_size:,} samples are {used:,} "
+                f"samples; at most {MOST_SAMPLES:,} "
                 "can be used, ask for fewer batches or epochs"
             )
-        for name in ("box", "trust_factor", "trust_offset", "tolerance", "input_penalty", "ridge", "average"):
+        for name in (
+            "box",
+            "trust_factor",
+            "trust_offset",
+            "tolerance",
+            "input_penalty",
+            "ridge",
+            "average",
+        ):
             value = getattr(self, name)
             if not is_number(value) or value < 0.0 or (name == "box" and value == 0.0):
-                raise OptionError(f"{name} is {value!r}; it must be a finite number of at least 0 (the box above 0)")
-        if self.output_box is not None and (not is_number(self.output_box) or self.output_box <= 0.0):
-            raise OptionError(f"output_box is {self.output_box!r}; it must be a finite number above 0")
+                raise OptionError(
+                    f"{name} is {value!r}; it must be a finite number of at least 0 (the box "
+                    "above 0)"
+                )
+        if self.output_box is not None and (
+            not is_number(self.output_box) or self.output_box <= 0.0
+        ):
+            raise OptionError(
+                f"output_box is {self.output_box!r}; it must be a finite number above 0"
+            )
         if self.average >= 1.0:
             raise OptionError(f"average is {self.average!r}; it must be at least 0 and below 1")
         for name, value, choices in (
@@ -139,22 +167,40 @@ class Settings:
                 raise OptionError(f"{name} {value!r} is unknown; choose {', '.join(choices)}")
         check_class_weight(self.class_weight)
         if self.class_weight is not None and self.objective != "l1":
-            raise OptionError(f"class_weight is for the objective l1, not {self.objective}; leave it out")
-        if self.weight_decay is not None and (not is_number(self.weight_decay) or not 0.0 <= self.weight_decay <= 1.0):
-            raise OptionError(f"weight_decay is {self.weight_decay!r}; it must be a number from 0 to 1")
+            raise OptionError(
+                f"class_weight is for the objective l1, not {self.objective}; leave it out"
+            )
+        if self.weight_decay is not None and (
+            not is_number(self.weight_decay) or not 0.0 <= self.weight_decay <= 1.0
+        ):
+            raise OptionError(
+                f"weight_decay is {self.weight_decay!r}; it must be a number from 0 to 1"
+            )
         if self.weight_decay and not self.ridge:
-            raise OptionError(f"weight_decay is {self.weight_decay!r}, but the ridge it belongs to is 0; leave it out")
+            raise OptionError(
+                f"weight_decay is {self.weight_decay!r}, but the ridge it belongs to is 0; leave "
+                "it out"
+            )
         if not is_number(self.setup.target_gap) or self.setup.target_gap < 0.0:
-            raise OptionError(f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0")
+            raise OptionError(
+                f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0"
+            )
         if self.setup.options and self.setup.solver == "auto":
-            raise OptionError(f"options of a solver ({', '.join(self.setup.options)}) need that solver to be named, not auto")
+            raise OptionError(
+                f"options of a solver ({', '.join(self.setup.options)}) need that solver to be "
+                "named, not auto"
+            )
         require(self.setup.solver)
 
     def objective_for(self, network: Network, labels: IntArray) -> Objective:
-        """Return the objective for training samples for whose classes the given outputs of the network stand."""
+        """Return the objective for training samples for whose classes the given outputs of the
+        network stand."""
         if self.objective == Margin.name:
             if network.n_outputs < 2:
-                raise NetworkError("the objective margin compares outputs, but the network has only one; use objective l1")
+                raise NetworkError(
+                    "the objective margin compares outputs, but the network has only one; use "
+                    "objective l1"
+                )
             return Margin(self.input_penalty)
         return L1(one_weights(self.class_weight, network, labels))
 
@@ -164,12 +210,14 @@ class Settings:
 
     @property
     def regularized_setup(self) -> Setup:
-        """How programs are solved in sweeps: the setup with the ridge and the weight decay of these settings."""
+        """How programs are solved in sweeps: the setup with the ridge and the weight decay of these
+        settings."""
         return replace(self.setup, ridge=self.ridge, weight_decay=self.decay)
 
     @property
     def decay(self) -> float:
-        """The weight decay; by default ``1 / batches``, from 0.01 to 0.1, so that an epoch forgets what no batch asks for."""
+        """The weight decay; by default ``1 / batches``, from 0.01 to 0.1, so that an epoch forgets
+        what no batch asks for."""
         low, high = WEIGHT_DECAY
         by_default = min(max(1.0 / self.batches, low), high) if self.ridge else 0.0
         return by_default if self.weight_decay is None else self.weight_decay

@@ -1,4 +1,5 @@
-"""Solving one regression: descent to a good incumbent, the program where that is not enough, the check in numpy.
+"""Solving one regression: descent to a good incumbent, the program where that is not enough, the
+check in numpy.
 
 Nothing here knows of layers or batches; every function is pure and runs in a worker process.
 """
@@ -15,24 +16,40 @@ import numpy as np
 
 from layermilp.formulations import linear
 from layermilp.formulations.neuron import FORMULATIONS, Formulation
-from layermilp.formulations.regression import LinearRegression, MarginRegression, Merger, ReluRegression
+from layermilp.formulations.regression import (
+    LinearRegression,
+    MarginRegression,
+    Merger,
+    ReluRegression,
+)
 from layermilp.layerwise.ridge import fit_ridge
 from layermilp.layerwise.tiebreak import TIE_BREAKS, project_onto
 from layermilp.layerwise.tree import MOST_DESCENTS, Tree
-from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, Limits, Program, Result, Status, relative_gap
+from layermilp.program import (
+    FEASIBILITY_TOLERANCE,
+    BoolArray,
+    FloatArray,
+    Limits,
+    Program,
+    Result,
+    Status,
+    relative_gap,
+)
 from layermilp.solvers import Option, fitting, solve, warm
 
 TIGHT = 1e-9
 """Relative difference below which two losses count as equal."""
 
 TREE_NODES = 20
-"""Nodes of `tree` for one node of a solver, whose nodes have cuts and heuristics; see bench/formulations.py."""
+"""Nodes of `tree` for one node of a solver, whose nodes have cuts and heuristics; see
+bench/formulations.py."""
 
 MOST_TREE_NODES = 10_000
 """Nodes of `tree`, without a node limit, after which the solver takes over."""
 
 TIE_TOLERANCE = 1e-8
-"""Loss per row that a tie-break may cost: what the feasibility tolerances of its solver leave open."""
+"""Loss per row that a tie-break may cost: what the feasibility tolerances of its solver leave
+open."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +67,15 @@ class Setup:
     options : mapping
         The solver's own options.
     tie_break : {"l2", "l1", "none"}
-        Which optimum: the one nearest to the start in a norm (see `tiebreak`), or the one the solver happens to return.
-        The reference form is never changed.
+        Which optimum: the one nearest to the start in a norm (see `tiebreak`), or the one the
+        solver happens to return. The reference form is never changed.
     target_gap : float
-        A program also counts as solved when ``objective - bound`` is at most this share of its targets' sum, which is the
-        loss of a silent neuron. Unlike a gap relative to the objective it does not ask for proofs of ever less as the
-        loss falls.
+        A program also counts as solved when ``objective - bound`` is at most this share of its
+        targets' sum, which is the loss of a silent neuron. Unlike a gap relative to the objective
+        it does not ask for proofs of ever less as the loss falls.
     ridge, weight_decay : float
-        With a ridge above 0 hidden layers are fitted by ridge regression instead, see `ridge`; the reference form is not.
+        With a ridge above 0 hidden layers are fitted by ridge regression instead, see `ridge`; the
+        reference form is not.
     """
 
     formulation: str = "reduced"
@@ -71,7 +89,8 @@ class Setup:
 
     @property
     def takes_warm_programs(self) -> bool:
-        """Whether `WarmLp` may solve the linear programs of a search: HiGHS would be taken, and has no options of its own."""
+        """Whether `WarmLp` may solve the linear programs of a search: HiGHS would be taken, and has
+        no options of its own."""
         return self.solver in ("auto", warm.SOLVER) and not self.options and warm.is_available()
 
 
@@ -88,11 +107,12 @@ class Fit:
     bound : float
         Proven lower bound of the loss over the box.
     status : Status
-        OPTIMAL if proven to 1e-6 relative, OPTIMAL_WITHIN_GAP if proven to the gap that was asked for, else
-        FEASIBLE_AT_LIMIT; ERROR if the solver failed and the best point known is returned.
+        OPTIMAL if proven to 1e-6 relative, OPTIMAL_WITHIN_GAP if proven to the gap that was asked
+        for, else FEASIBLE_AT_LIMIT; ERROR if the solver failed and the best point known is
+        returned.
     start_objective : float
-        Loss at the start; `objective` exceeds it by rounding at most (1e-9 a row), unless a ridge trades it
-        for smaller weights.
+        Loss at the start; `objective` exceeds it by rounding at most (1e-9 a row), unless a ridge
+        trades it for smaller weights.
     scale : float
         Sum of the targets: the loss of a silent neuron.
     solver_calls : Counter
@@ -116,17 +136,23 @@ class Fit:
     @property
     def gap(self) -> float:
         """Relative gap between objective and bound; 0 where they agree to 1e-9 absolute."""
-        return 0.0 if self.objective - self.bound <= TIGHT else relative_gap(self.objective, self.bound)
+        return (
+            0.0
+            if self.objective - self.bound <= TIGHT
+            else relative_gap(self.objective, self.bound)
+        )
 
     @property
     def share_open(self) -> float:
-        """``(objective - bound) / max(objective, scale)``: how much is unproven, measured against what is at stake."""
+        """``(objective - bound) / max(objective, scale)``: how much is unproven, measured against
+        what is at stake."""
         difference = self.objective - self.bound
         return 0.0 if difference <= TIGHT else difference / max(self.objective, self.scale, TIGHT)
 
 
 class _Search:
-    """The search for one fit: the best point so far, the setup, and the solver calls, within one time limit."""
+    """The search for one fit: the best point so far, the setup, and the solver calls, within one
+    time limit."""
 
     def __init__(self, problem: ReluRegression | LinearRegression, setup: Setup) -> None:
         self.problem, self.setup = problem, setup
@@ -148,7 +174,9 @@ class _Search:
     @property
     def absolute_gap(self) -> float:
         """Difference from the bound at which the fit counts as solved."""
-        return max(self.setup.target_gap * self.problem.scale, self.setup.limits.absolute_gap or 0.0)
+        return max(
+            self.setup.target_gap * self.problem.scale, self.setup.limits.absolute_gap or 0.0
+        )
 
     def offer(self, theta: FloatArray) -> float:
         """Take a point, clipped to the box, if its loss is lower; return its loss."""
@@ -159,7 +187,8 @@ class _Search:
         return loss
 
     def accept(self, theta: FloatArray, allowed: float) -> bool:
-        """Take a point, clipped to the box, if its loss is no more than allowed; return whether it was taken."""
+        """Take a point, clipped to the box, if its loss is no more than allowed; return whether it
+        was taken."""
         theta = np.clip(theta, self.problem.lower, self.problem.upper)
         loss = self.problem.loss(theta)
         if loss <= allowed:
@@ -167,7 +196,8 @@ class _Search:
         return loss <= allowed
 
     def meets(self, bound: float) -> bool:
-        """Whether the loss equals a lower bound, within what the feasibility tolerance of a solver leaves open."""
+        """Whether the loss equals a lower bound, within what the feasibility tolerance of a solver
+        leaves open."""
         return self.loss <= bound + TIGHT * max(self.problem.n_rows, abs(bound))
 
     def suffices(self, bound: float) -> bool:
@@ -186,7 +216,8 @@ class _Search:
         return target is not None and self.loss <= target
 
     def solve(self, program: Program, solver: str | None = None) -> Result:
-        """Solve a program within what is left of the time limit, by the setup's solver unless one is named."""
+        """Solve a program within what is left of the time limit, by the setup's solver unless one
+        is named."""
         limits = replace(self.setup.limits, absolute_gap=self.absolute_gap)
         if limits.time_limit is not None:
             limits = replace(limits, time_limit=max(self.ends - time.perf_counter(), 0.01))
@@ -199,15 +230,18 @@ class _Search:
         return result
 
     def solve_by_any(self, program: Program) -> FloatArray | None:
-        """Solve a program with the setup's solver or, where it is too large for that, with another; return the solution.
+        """Solve a program with the setup's solver or, where it is too large for that, with another;
+        return the solution.
 
-        A tie-break may have more columns than the fit; whoever asked for a solver that takes the fit shall get the fit.
-        """
+        A tie-break may have more columns than the fit; whoever asked for a solver that takes the
+        fit shall get the fit."""
         return self.solve(program, fitting(program, self.setup.solver)).x
 
     def take(self, result: Result) -> None:
         """Take the bound and the solution of a program whose optimum is that of the problem."""
-        self.bound = max(self.bound, min(result.bound, self.loss if result.x is None else result.objective))
+        self.bound = max(
+            self.bound, min(result.bound, self.loss if result.x is None else result.objective)
+        )
         self.status, self.message = result.status, result.message
         if result.x is not None:
             self.offer(result.x[: self.problem.n_unknowns])
@@ -225,7 +259,10 @@ class _Search:
             status = Status.OPTIMAL
         elif self.is_within_gap(bound):
             status = Status.OPTIMAL_WITHIN_GAP
-        elif self.is_at_target or self.status in (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT):
+        elif self.is_at_target or self.status in (
+            Status.FEASIBLE_AT_LIMIT,
+            Status.NO_SOLUTION_AT_LIMIT,
+        ):
             status = Status.FEASIBLE_AT_LIMIT
         else:
             status = Status.ERROR
@@ -245,10 +282,11 @@ class _Search:
 def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
     """Minimize ``sum_r |max(0, a_r) - t_r|`` over the box, or with a ridge the sum of `fit_ridge`.
 
-    The reference form is one solver call from the given start. Every other form takes five steps: unknowns that occur in no
-    row stay at their start; if all targets can be met exactly, that ends it (`_fit_exactly`); unknowns with equal columns
-    become one, and descents from the start and from the all-firing pattern give an incumbent; the program is solved from
-    there, unless the incumbent is good enough by a bound that needs no solver; of equal optima the nearest is taken.
+    The reference form is one solver call from the given start. Every other form takes five steps:
+    unknowns that occur in no row stay at their start; if all targets can be met exactly, that ends
+    it (`_fit_exactly`); unknowns with equal columns become one, and descents from the start and
+    from the all-firing pattern give an incumbent; the program is solved from there, unless the
+    incumbent is good enough by a bound that needs no solver; of equal optima the nearest is taken.
     """
     formulation = FORMULATIONS[setup.formulation]
     if formulation.is_reference:
@@ -267,8 +305,8 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
 def _solve_ridge(problem: ReluRegression, setup: Setup) -> Fit:
     """Fit by ridge regression, unless the targets are met already.
 
-    Status and bound of the fit refer to that program, which is solved to its optimum; the objective is the l1 loss there.
-    """
+    Status and bound of the fit refer to that program, which is solved to its optimum; the objective
+    is the l1 loss there."""
     search = _Search(problem, setup)
     if not search.meets(0.0):
         theta = fit_ridge(problem, setup.ridge, setup.weight_decay)
@@ -297,7 +335,9 @@ def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Set
         _search_tree(search, problem)
         if search.suffices(search.bound) or search.status is not None:
             return search
-        _solve_program(search, problem, formulation, formulation.build(replace(problem, start=search.theta)))
+        _solve_program(
+            search, problem, formulation, formulation.build(replace(problem, start=search.theta))
+        )
     else:
         _search_program(search, problem, formulation)
     return search
@@ -306,8 +346,8 @@ def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Set
 def _search_tree(search: _Search, problem: ReluRegression) -> None:
     """Descend and search by `Tree`; no status is set where the solver is to take over.
 
-    A node of a large program takes seconds and proves little: with a node limit there are only the descents.
-    """
+    A node of a large program takes seconds and proves little: with a node limit there are only the
+    descents."""
     tree, limit = Tree(problem, search), search.setup.limits.node_limit
     search.bound = tree.constant
     tree.descend(tree.pattern(problem.start))
@@ -337,7 +377,8 @@ def _search_program(search: _Search, problem: ReluRegression, formulation: Formu
 
 
 def _fit_exactly(search: _Search, problem: ReluRegression) -> bool:
-    """Take the nearest point to the start, in the l2 norm, at which every target is met, if there is one.
+    """Take the nearest point to the start, in the l2 norm, at which every target is met, if there
+    is one.
 
     With more unknowns than targets there often is, and it takes a projection instead of programs.
     """
@@ -348,20 +389,31 @@ def _fit_exactly(search: _Search, problem: ReluRegression) -> bool:
     return theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
 
 
-def _solve_program(search: _Search, problem: ReluRegression, formulation: Formulation, program: Program) -> None:
+def _solve_program(
+    search: _Search, problem: ReluRegression, formulation: Formulation, program: Program
+) -> None:
     result = search.solve(program)
     search.take(result)
     if result.x is not None and result.status.is_optimal and not search.suffices(search.bound):
-        # The binaries were integer within a tolerance only; with the pattern fixed there is none to exploit.
+        # The binaries were integer within a tolerance only; with the pattern fixed there is none to
+        # exploit.
         firing = problem.preactivation(result.x[: problem.n_unknowns]) > 0.0
         descend(search, problem, formulation, program, firing)
 
 
-def descend(search: _Search, problem: ReluRegression, formulation: Formulation, program: Program, firing: BoolArray) -> None:
-    """Improve the best point by LPs in which the firing pattern is fixed (a convex-concave procedure).
+def descend(
+    search: _Search,
+    problem: ReluRegression,
+    formulation: Formulation,
+    program: Program,
+    firing: BoolArray,
+) -> None:
+    """Improve the best point by LPs in which the firing pattern is fixed (a convex-concave
+    procedure).
 
-    With its binaries fixed to the pattern of a point, a formulation is an LP whose objective is nowhere below the loss and
-    equals it at that point: the solution is no worse than the point, and gives the next pattern.
+    With its binaries fixed to the pattern of a point, a formulation is an LP whose objective is
+    nowhere below the loss and equals it at that point: the solution is no worse than the point, and
+    gives the next pattern.
 
     Parameters
     ----------
@@ -373,13 +425,17 @@ def descend(search: _Search, problem: ReluRegression, formulation: Formulation, 
     for _ in range(MOST_DESCENTS):
         if search.meets(search.bound) or search.is_at_target or search.expired:
             return
-        result = search.solve(program.with_fixed(program.integrality, firing[rows].astype(np.float64)))
+        result = search.solve(
+            program.with_fixed(program.integrality, firing[rows].astype(np.float64))
+        )
         if result.x is None:
             return
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
         before, loss = loss, search.offer(theta)
         followed, firing = firing, problem.preactivation(theta) > 0.0
-        if loss >= before - TIGHT * max(1.0, before) or np.array_equal(followed[rows], firing[rows]):
+        if loss >= before - TIGHT * max(1.0, before) or np.array_equal(
+            followed[rows], firing[rows]
+        ):
             return
 
 
@@ -394,7 +450,8 @@ def _move_nearer(search: _Search, problem: ReluRegression | LinearRegression) ->
 
 
 def solve_linear(problem: LinearRegression, setup: Setup) -> Fit:
-    """Minimize an output layer's loss over the box: one LP; the start is kept where it is as good."""
+    """Minimize an output layer's loss over the box: one LP; the start is kept where it is as
+    good."""
     search = _Search(problem, setup)
     if not search.meets(0.0):
         search.take(search.solve(linear(problem)))

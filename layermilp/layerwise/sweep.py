@@ -1,4 +1,5 @@
-"""One sweep of Algorithm 1 (Goebbels 2021): from the last layer to the first, weights by programs, then inputs."""
+"""One sweep of Algorithm 1 (Goebbels 2021): from the last layer to the first, weights by programs,
+then inputs."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from layermilp.parameters import Group
 from layermilp.program import FloatArray, IntArray, Program
 
 SAMPLES_PER_TASK = 50
-"""Samples whose input proposals are one task. Fixed, so that results do not depend on the number of workers."""
+"""Samples whose input proposals are one task. Fixed, so that results do not depend on the number of
+workers."""
 
 LIGHT = 200_000
 """Rows times unknowns of a ridge regression that takes less time than to send it to a worker."""
@@ -48,7 +50,8 @@ class Formulated(Task[Solution], Protocol[Solution]):
 
 @dataclass(frozen=True)
 class Step:
-    """Where training is: tasks done of those that a layer has for its ``weights`` or ``inputs`` in a sweep."""
+    """Where training is: tasks done of those that a layer has for its ``weights`` or ``inputs`` in
+    a sweep."""
 
     layer: int
     kind: str
@@ -69,7 +72,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class LayerFit:
-    """What a sweep did to one layer: loss of its weight programs before and after, summed over its neurons."""
+    """What a sweep did to one layer: loss of its weight programs before and after, summed over its
+    neurons."""
 
     layer: int
     start_objective: float
@@ -116,7 +120,8 @@ class HiddenWeightTask:
         return hidden_problem(self.block, self.group, self.inputs, self.targets, self.box)
 
     def programs(self) -> Iterator[Program]:
-        """Formulate it, as a mixed-integer program also where a ridge regression takes its place."""
+        """Formulate it, as a mixed-integer program also where a ridge regression takes its
+        place."""
         yield FORMULATIONS[self.setup.formulation].build(self.problem())
 
     def solve(self) -> Fit:
@@ -162,7 +167,9 @@ class HiddenInputTask:
     def programs(self) -> Iterator[Program]:
         """Formulate every sample's."""
         for k in range(len(self.inputs)):
-            problem = proposal.hidden(self.weights, self.bias, self.inputs[k : k + 1], self.targets[k : k + 1])
+            problem = proposal.hidden(
+                self.weights, self.bias, self.inputs[k : k + 1], self.targets[k : k + 1]
+            )
             yield FORMULATIONS[self.setup.formulation].build(problem)
 
     def solve(self) -> Proposals:
@@ -183,7 +190,9 @@ class LastInputTask:
 
     def problem(self, part: slice) -> LinearRegression:
         """Build that of some samples."""
-        return self.objective.of_inputs(self.weights, self.bias, self.inputs[part], self.labels[part])
+        return self.objective.of_inputs(
+            self.weights, self.bias, self.inputs[part], self.labels[part]
+        )
 
     def programs(self) -> Iterator[Program]:
         """Formulate every sample's."""
@@ -244,27 +253,45 @@ def sweep(
     ledger = Ledger()
     for i in range(last, first - 1, -1):
         began = time.perf_counter()
-        seeded, told, shown = SeededSetups(setup, (*seed, i)), _labelled(watch, i, "weights"), _staged(observe, i, "weights")
+        seeded, told, shown = (
+            SeededSetups(setup, (*seed, i)),
+            _labelled(watch, i, "weights"),
+            _staged(observe, i, "weights"),
+        )
         block = network.blocks[i]
         if i == last:
-            block, fitted = fit_last(block, layers[i], labels, boxes[i], objective, seeded, workers, told, shown)
+            block, fitted = fit_last(
+                block, layers[i], labels, boxes[i], objective, seeded, workers, told, shown
+            )
         else:
-            block, fitted = fit_hidden(block, layers[i], targets, boxes[i], seeded, workers, told, shown)
+            block, fitted = fit_hidden(
+                block, layers[i], targets, boxes[i], seeded, workers, told, shown
+            )
         network = network.with_block(i, block)
         fits.append(
-            LayerFit(i + 1, sum(fit.start_objective for fit in fitted), sum(fit.objective for fit in fitted))
+            LayerFit(
+                i + 1,
+                sum(fit.start_objective for fit in fitted),
+                sum(fit.objective for fit in fitted),
+            )
         )
         ledger.enter_fits(i + 1, began, fitted)
         if i > first:
             began = time.perf_counter()
             tasks: list[Formulated[Proposals]] = [
-                LastInputTask(block.weights, block.bias, layers[i][part], labels[part], objective, seeded(k))
+                LastInputTask(
+                    block.weights, block.bias, layers[i][part], labels[part], objective, seeded(k)
+                )
                 if i == last
-                else HiddenInputTask(block.weights, block.bias, layers[i][part], targets[part], seeded(k))
+                else HiddenInputTask(
+                    block.weights, block.bias, layers[i][part], targets[part], seeded(k)
+                )
                 for k, part in enumerate(_parts(len(X)))
             ]
             _staged(observe, i, "inputs")(tasks)
-            proposals = solved(workers, tasks, _labelled(watch, i, "inputs"), _seconds(setup, SAMPLES_PER_TASK))
+            proposals = solved(
+                workers, tasks, _labelled(watch, i, "inputs"), _seconds(setup, SAMPLES_PER_TASK)
+            )
             targets = np.concatenate([proposal.inputs for proposal in proposals])
             ledger.enter_tallies(i + 1, began, [proposal.tally for proposal in proposals])
     ledger.check()
@@ -287,10 +314,13 @@ def fit_hidden(
     """
     groups = block.parameters.groups
     tasks = [
-        HiddenWeightTask(block, group, inputs, targets[:, group.neurons], box, setups(k)) for k, group in enumerate(groups)
+        HiddenWeightTask(block, group, inputs, targets[:, group.neurons], box, setups(k))
+        for k, group in enumerate(groups)
     ]
     observe(tasks)
-    fits = solved(None if all(task.is_light for task in tasks) else workers, tasks, watch, _seconds(setups(0)))
+    fits = solved(
+        None if all(task.is_light for task in tasks) else workers, tasks, watch, _seconds(setups(0))
+    )
     return with_fits(block, groups, fits), fits
 
 
@@ -307,14 +337,20 @@ def fit_last(
 ) -> tuple[Block, list[Fit]]:
     """Fit the parameters of the last block: (7) and (8), or the program of another objective."""
     groups = objective.groups(block)
-    tasks = [LastWeightTask(block, group, inputs, labels, box, objective, setups(k)) for k, group in enumerate(groups)]
+    tasks = [
+        LastWeightTask(block, group, inputs, labels, box, objective, setups(k))
+        for k, group in enumerate(groups)
+    ]
     observe(tasks)
     fits = solved(workers, tasks, watch, _seconds(setups(0)))
     return with_fits(block, groups, fits), fits
 
 
-def hidden_problem(block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box) -> ReluRegression:
-    """Return the regression of a group of neurons: one row per sample and neuron, one unknown per parameter.
+def hidden_problem(
+    block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box
+) -> ReluRegression:
+    """Return the regression of a group of neurons: one row per sample and neuron, one unknown per
+    parameter.
 
     The targets are those of the neurons of the group, shape ``(m, len(group.neurons))``.
     """
@@ -357,7 +393,9 @@ def _first_trained(network: Network) -> int:
 
 
 def _parts(samples: int) -> list[slice]:
-    return [slice(i, min(i + SAMPLES_PER_TASK, samples)) for i in range(0, samples, SAMPLES_PER_TASK)]
+    return [
+        slice(i, min(i + SAMPLES_PER_TASK, samples)) for i in range(0, samples, SAMPLES_PER_TASK)
+    ]
 
 
 def _labelled(watch: Watcher, i: int, kind: str) -> Callable[[int, int], None]:
@@ -374,7 +412,8 @@ def solved(
     watch: Callable[[int, int], None],
     seconds: float | None = None,
 ) -> list[Answer]:
-    """Solve tasks, in the workers or else in this process, and tell how many are done; `seconds` is the limit of each."""
+    """Solve tasks, in the workers or else in this process, and tell how many are done; `seconds` is
+    the limit of each."""
     answers: list[Answer] = []
     watch(0, len(tasks))
     for answer in map(_solve, tasks) if workers is None else workers.map(_solve, tasks, seconds):

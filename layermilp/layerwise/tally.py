@@ -19,8 +19,8 @@ NOTHING = 1e-6
 class Tally:
     """How many programs of the method were solved, how they ended, and by whom.
 
-    A program is one weight fit, one output neuron's LP, or the input proposal of one sample. It may take several solver
-    calls, or share one with others, or none.
+    A program is one weight fit, one output neuron's LP, or the input proposal of one sample. It may
+    take several solver calls, or share one with others, or none.
 
     Parameters
     ----------
@@ -103,11 +103,21 @@ class Phase:
     def ended(cls, layer: int, kind: str, began: float, tally: Tally) -> Phase:
         """Return the phase that began at a time of the performance counter and ends now."""
         seconds = time.perf_counter() - began
-        return cls(layer, kind, seconds, tally.programs, tally.optimal, tally.at_limit, tally.failed, tally.largest_gap)
+        return cls(
+            layer,
+            kind,
+            seconds,
+            tally.programs,
+            tally.optimal,
+            tally.at_limit,
+            tally.failed,
+            tally.largest_gap,
+        )
 
 
 class Ledger:
-    """What a sweep has solved so far: in all, by phases, and of the programs that a solver was asked for."""
+    """What a sweep has solved so far: in all, by phases, and of the programs that a solver was
+    asked for."""
 
     def __init__(self) -> None:
         self.tally = Tally()
@@ -116,10 +126,15 @@ class Ledger:
         self.message = ""
 
     def enter_fits(self, layer: int, began: float, fits: Sequence[Fit]) -> None:
-        """Enter the weight programs of a layer, begun at a time of the performance counter and ended now."""
+        """Enter the weight programs of a layer, begun at a time of the performance counter and
+        ended now."""
         self._enter(layer, "weights", began, Tally.of(fits))
-        self.asked += Tally.of(fit for fit in fits if fit.solver_calls.total() and fit.start_objective > NOTHING)
-        self.message = self.message or next((fit.message for fit in fits if fit.status is Status.ERROR), "")
+        self.asked += Tally.of(
+            fit for fit in fits if fit.solver_calls.total() and fit.start_objective > NOTHING
+        )
+        self.message = self.message or next(
+            (fit.message for fit in fits if fit.status is Status.ERROR), ""
+        )
 
     def enter_tallies(self, layer: int, began: float, tallies: Sequence[Tally]) -> None:
         """Enter the input proposals of a layer, counted task by task."""
@@ -134,4 +149,7 @@ class Ledger:
         """Raise `SolverError` if every program failed that a solver was asked for."""
         asked = self.asked
         if asked.programs and asked.failed == asked.programs:
-            raise SolverError(f"all {asked.programs} programs of a sweep that a solver was asked for failed: {self.message}")
+            raise SolverError(
+                f"all {asked.programs} programs of a sweep that a solver was asked for failed: "
+                f"{self.message}"
+            )

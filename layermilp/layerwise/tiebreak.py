@@ -1,8 +1,9 @@
-"""Which of several optima: rules by name. To add one: write the function and put it into `TIE_BREAKS`.
+"""Which of several optima: rules by name. To add one: write the function and put it into
+`TIE_BREAKS`.
 
-With more weights than samples the optimum of a weight program is rarely unique. A solver returns a vertex that may lie far
-from the present weights, which forgets what these had learned; so the rules look for the nearest point that is as good.
-"""
+With more weights than samples the optimum of a weight program is rarely unique. A solver returns a
+vertex that may lie far from the present weights, which forgets what these had learned; so the rules
+look for the nearest point that is as good."""
 
 from __future__ import annotations
 
@@ -17,27 +18,34 @@ Solve = Callable[[Program], FloatArray | None]
 """Returns the solution of a program, or None where there is none."""
 
 Rule = Callable[[ReluRegression | LinearRegression, FloatArray, Solve], FloatArray | None]
-"""From a problem, its best point, and a solver: the preferred point, or None where none was found."""
+"""From a problem, its best point, and a solver: the preferred point, or None where none was
+found."""
 
 
-def l1(problem: ReluRegression | LinearRegression, theta: FloatArray, solve: Solve) -> FloatArray | None:
-    """The nearest point to the start in the l1 norm at which no row loses more: an LP, see `nearest`."""
+def l1(
+    problem: ReluRegression | LinearRegression, theta: FloatArray, solve: Solve
+) -> FloatArray | None:
+    """The nearest point to the start in the l1 norm at which no row loses more: an LP, see
+    `nearest`."""
     x = solve(nearest(problem, theta))
     return None if x is None else nearest_point(problem, x)
 
 
-def l2(problem: ReluRegression | LinearRegression, theta: FloatArray, solve: Solve) -> FloatArray | None:
+def l2(
+    problem: ReluRegression | LinearRegression, theta: FloatArray, solve: Solve
+) -> FloatArray | None:
     """The nearest point to the start in the l2 norm at which no row loses more: a projection.
 
-    Where the box does not bind, the change lies in the row space of the batch: a combination of its samples.
-    """
+    Where the box does not bind, the change lies in the row space of the batch: a combination of its
+    samples."""
     return project_onto(problem, *problem.level(theta))
 
 
 def project_onto(
     problem: ReluRegression | LinearRegression, low: FloatArray, high: FloatArray
 ) -> FloatArray | None:
-    """Return the nearest point of the box to the start in the l2 norm with ``low <= a <= high``, or None."""
+    """Return the nearest point of the box to the start in the l2 norm with ``low <= a <= high``, or
+    None."""
     return project(
         problem.start,
         problem.coefficients.toarray(),

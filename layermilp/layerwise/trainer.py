@@ -1,4 +1,5 @@
-"""Training in batches: the ``while`` loop of Algorithm 1, trust regions from batch to batch, post-processing."""
+"""Training in batches: the ``while`` loop of Algorithm 1, trust regions from batch to batch,
+post-processing."""
 
 from __future__ import annotations
 
@@ -13,7 +14,12 @@ from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import Box, ClassWeight, Objective
 from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
-from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_SETUP, DEFAULT_TARGET_GAP, Settings
+from layermilp.layerwise.settings import (
+    DEFAULT_NODE_LIMIT,
+    DEFAULT_SETUP,
+    DEFAULT_TARGET_GAP,
+    Settings,
+)
 from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.sweep import Observer, Step, Swept, Watcher, sweep
 from layermilp.layerwise.tally import Phase, Tally
@@ -26,11 +32,11 @@ from layermilp.program import FloatArray, IntArray, Limits
 class Record:
     """One sweep, as a line of ``history.jsonl``.
 
-    Accuracies are shares of right predictions: on the batch, with the weights after the sweep; and with the weights that a
-    run which ends here returns, their average over batches, on all training samples seen up to and with this batch and on
-    the test data (None without them, never used for a choice). Programs are those of the sweep; its phases, in their order, may
-    be followed by that of post-processing.
-    """
+    Accuracies are shares of right predictions: on the batch, with the weights after the sweep; and
+    with the weights that a run which ends here returns, their average over batches, on all training
+    samples seen up to and with this batch and on the test data (None without them, never used for a
+    choice). Programs are those of the sweep; its phases, in their order, may be followed by that of
+    post-processing."""
 
     batch: int
     sweep: int
@@ -56,7 +62,8 @@ class State:
     Parameters
     ----------
     network : Network
-        What a run that ends here returns: the average of the weights after the batches, the best of this one included.
+        What a run that ends here returns: the average of the weights after the batches, the best of
+        this one included.
     iterate : Network
         The best weights of the batch so far; at the end of a batch those that go on.
     batch : int
@@ -98,20 +105,28 @@ def training(
 ) -> Iterator[State]:
     """Train as `train` does; yield the state after every sweep and at the end of every batch.
 
-    Whoever iterates holds the best weights so far at any time, so an interrupted run loses one sweep at most. With the state
-    at the end of a batch as `begin` the run goes on with the next one, as if it had not been interrupted. `observe` is shown
-    the tasks of all sweeps before they are solved.
-    """
+    Whoever iterates holds the best weights so far at any time, so an interrupted run loses one
+    sweep at most. With the state at the end of a batch as `begin` the run goes on with the next
+    one, as if it had not been interrupted. `observe` is shown the tasks of all sweeps before they
+    are solved."""
     objective = settings.objective_for(network, data.y)
     iterate = network.with_decision(objective.decision)
     order, mean = sample_order(len(data.X), settings), WeightAverage(settings.average)
     records: tuple[Record, ...] = ()
     tally, done = Tally(), 0
     if begin is not None:
-        iterate, mean, records, tally, done = begin.iterate, begin.mean, begin.records, begin.tally, begin.batch
+        iterate, mean, records, tally, done = (
+            begin.iterate,
+            begin.mean,
+            begin.records,
+            begin.tally,
+            begin.batch,
+        )
     for number in range(done + 1, settings.total_batches + 1):
         batch = _Batch(number, order, data, settings, objective, workers, watch, observe)
-        boxes = tuple(trust_box(block.theta, settings, first=not mean.sums) for block in iterate.blocks)
+        boxes = tuple(
+            trust_box(block.theta, settings, first=not mean.sums) for block in iterate.blocks
+        )
         accuracy, last_accuracy = 0.0, -1.0
         best: State | None = None
         for sweep_number in range(1, settings.max_sweeps + 1):
@@ -122,7 +137,11 @@ def training(
             iterate, last_accuracy = swept.network, accuracy
             result = mean.with_weights(iterate).of(iterate)
             record = batch.record(sweep_number, swept, result, began)
-            records, tally, accuracy = (*records, record), tally + swept.tally, record.batch_accuracy
+            records, tally, accuracy = (
+                (*records, record),
+                tally + swept.tally,
+                record.batch_accuracy,
+            )
             if best is None or accuracy > best.batch_accuracy:
                 accuracies = accuracy, record.seen_accuracy, record.test_accuracy
                 best = State(result, iterate, number, False, mean, records, tally, *accuracies)
@@ -149,7 +168,13 @@ class _Batch:
         observe: Observer,
     ) -> None:
         self.number, self.objective = number, objective
-        self.data, self.settings, self.workers, self.watch, self.observe = data, settings, workers, watch, observe
+        self.data, self.settings, self.workers, self.watch, self.observe = (
+            data,
+            settings,
+            workers,
+            watch,
+            observe,
+        )
         end = number * settings.batch_size
         self.part = order[end - settings.batch_size : end]
         self.seen = _as_slice(np.unique(order[:end]))
@@ -170,7 +195,8 @@ class _Batch:
         )
 
     def record(self, number: int, swept: Swept, result: Network, began: float) -> Record:
-        """Describe a sweep that began at a time of the performance counter, and after which `result` would be returned."""
+        """Describe a sweep that began at a time of the performance counter, and after which
+        `result` would be returned."""
         seen_accuracy, test_accuracy = self._accuracies(result)
         return Record(
             batch=self.number,
@@ -191,7 +217,8 @@ class _Batch:
         )
 
     def ended(self, best: State, mean: WeightAverage, box: Box) -> State:
-        """End the batch: post-process the last layer where the settings say so; `mean` is the average before the batch."""
+        """End the batch: post-process the last layer where the settings say so; `mean` is the
+        average before the batch."""
         when, is_last = self.settings.postprocess, self.number == self.settings.total_batches
         iterate, result, tally, began = best.iterate, best.network, best.tally, time.perf_counter()
         if when == "batch" and best.batch_accuracy < 1.0:
@@ -200,16 +227,29 @@ class _Batch:
         elif is_last and when in ("end", "all"):
             part = self.seen if when == "end" else slice(None)
             bound = self.settings.bound_of_outputs(self.objective)
-            result, more = self._postprocess(result, whole_box(result.blocks[-1].theta, bound), part)
+            result, more = self._postprocess(
+                result, whole_box(result.blocks[-1].theta, bound), part
+            )
         else:
             return replace(best, batch_ended=True, mean=mean.with_weights(iterate))
         accuracies = (self._share(iterate, self.part), *self._accuracies(result))
         after = mean.with_weights(iterate)
         phase = Phase.ended(len(result.blocks), "post-processing", began, more)
         last = replace(best.records[-1], phases=(*best.records[-1].phases, phase))
-        return State(result, iterate, self.number, True, after, (*best.records[:-1], last), tally + more, *accuracies)
+        return State(
+            result,
+            iterate,
+            self.number,
+            True,
+            after,
+            (*best.records[:-1], last),
+            tally + more,
+            *accuracies,
+        )
 
-    def _postprocess(self, network: Network, box: Box, part: IntArray | slice) -> tuple[Network, Tally]:
+    def _postprocess(
+        self, network: Network, box: Box, part: IntArray | slice
+    ) -> tuple[Network, Tally]:
         """Post-process the last layer on the given samples."""
         last, setup = len(network.blocks) - 1, self.settings.setup
         if setup.limits.gap is None:
@@ -223,7 +263,9 @@ class _Batch:
             self.settings.tolerance,
             setup,
             self.workers,
-            lambda done, total: self.watch(Step(last + 1, "post-processing", done, total, self.number)),
+            lambda done, total: self.watch(
+                Step(last + 1, "post-processing", done, total, self.number)
+            ),
         )
         return network, Tally.of(fits)
 
@@ -239,7 +281,8 @@ class _Batch:
 
 
 def _as_slice(indices: IntArray) -> IntArray | slice:
-    """Return ascending indices as a slice where there is no gap, which takes no copy of the samples."""
+    """Return ascending indices as a slice where there is no gap, which takes no copy of the
+    samples."""
     first, end = int(indices[0]), int(indices[-1]) + 1
     return slice(first, end) if end - first == indices.size else indices
 
@@ -295,12 +338,14 @@ def train(
     X_test: ArrayLike | None = None,
     y_test: ArrayLike | None = None,
 ) -> Trained:
-    """Train a network with linear and mixed-integer programs (Goebbels 2021, Algorithm 1 in batches).
+    """Train a network with linear and mixed-integer programs (Goebbels 2021, Algorithm 1 in
+    batches).
 
-    For every batch, sweeps from the last layer to the first are repeated while the accuracy on the batch rises; the weights
-    of the best sweep go on. From the second batch on each parameter `w` stays within
-    ``w - trust_factor |w| - trust_offset`` and ``w + trust_factor |w| + trust_offset`` of its value before the batch (10).
-    The report's setting is ``**layermilp.preset("goebbels2021").options``, for a network with ``init="uniform"``.
+    For every batch, sweeps from the last layer to the first are repeated while the accuracy on the
+    batch rises; the weights of the best sweep go on. From the second batch on each parameter `w`
+    stays within ``w - trust_factor |w| - trust_offset`` and ``w + trust_factor |w| + trust_offset``
+    of its value before the batch (10). The report's setting is
+    ``**layermilp.preset("goebbels2021").options``, for a network with ``init="uniform"``.
 
     Parameters
     ----------
@@ -311,27 +356,30 @@ def train(
     y : (m,) array
         Their labels, among ``network.classes``.
     batches : int
-        Batches of an epoch. They are taken in the order of the samples; when these are used up, batches run on into
-        reshuffled passes.
+        Batches of an epoch. They are taken in the order of the samples; when these are used up,
+        batches run on into reshuffled passes.
     batch_size : int
         Samples per batch.
     epochs : int, optional
-        Passes over the samples of these batches; every one after the first is reshuffled. By default as many as make 200
-        batches, from 1 to 20.
+        Passes over the samples of these batches; every one after the first is reshuffled. By
+        default as many as make 200 batches, from 1 to 20.
     objective : {"margin", "l1"}
-        What the last layer minimizes: the lack of a lead of one over every other output, all outputs jointly, where the
-        class is the largest output; or the report's (7) and (8), the deviation from one-hot targets, where it is the output
-        closest to one.
+        What the last layer minimizes: the lack of a lead of one over every other output, all
+        outputs jointly, where the class is the largest output; or the report's (7) and (8), the
+        deviation from one-hot targets, where it is the output closest to one.
     class_weight : None, "balanced", number or mapping
         Factor of the ``l1`` loss where a target is one, see `postprocess`.
     input_penalty : float
-        Price `mu` of a change of the last layer's inputs, for ``margin``: its proposals minimize ``xi + mu |x' - x|_1``.
+        Price `mu` of a change of the last layer's inputs, for ``margin``: its proposals minimize
+        ``xi + mu |x' - x|_1``.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves the programs; ``auto`` chooses per program.
     n_jobs : int
-        Worker processes; -1 for one per core. The result does not depend on it unless a time limit is hit.
+        Worker processes; -1 for one per core. The result does not depend on it unless a time limit
+        is hit.
     backend : {"loky", "dask", "ray"}
-        Where they are: on this machine, or in a Dask or Ray cluster, which has as many as it has cores.
+        Where they are: on this machine, or in a Dask or Ray cluster, which has as many as it has
+        cores.
     address : str, optional
         Of the running cluster; without it one of `n_jobs` processes is started on this machine.
     seed : int
@@ -345,37 +393,43 @@ def train(
     gap : float, optional
         Relative gap at which a program counts as solved, besides `target_gap`; None for 1e-6.
     target_gap : float
-        A program also counts as solved when ``objective - bound`` is at most this share of the sum of its targets. With 0
-        and no limits every program is solved to its proven optimum, which takes hours.
+        A program also counts as solved when ``objective - bound`` is at most this share of the sum
+        of its targets. With 0 and no limits every program is solved to its proven optimum, which
+        takes hours.
     node_limit : int, optional
-        Branch-and-bound nodes per program, a limit that is repeatable; None for none. With a limit, hidden layers' programs
-        of 400,000 entries and more (rows times unknowns) are improved by descents and not searched.
+        Branch-and-bound nodes per program, a limit that is repeatable; None for none. With a limit,
+        hidden layers' programs of 400,000 entries and more (rows times unknowns) are improved by
+        descents and not searched.
     max_sweeps : int
         Most sweeps per batch.
     box : float
         Bound of every parameter's absolute value (the report's 1).
     output_box : float, optional
-        The same in post-processing at the end, for the last layer; by default 1 for ``l1`` and 10 for ``margin``.
+        The same in post-processing at the end, for the last layer; by default 1 for ``l1`` and 10
+        for ``margin``.
     trust_factor, trust_offset : float
         Of the bounds (10).
     average : float
         Factor `f` of the exponential average of the weights over batches that is returned,
         ``sum_t f^(T - t) w_t / sum_t f^(T - t)``; 0 for the last weights.
     postprocess : {"none", "batch", "end", "all"}
-        When the last layer's program of section 2.3 runs: never; after each batch that is not fully learned, on that batch
-        and within its bounds; at the end on all samples of the batches; or at the end on all samples of `X`. For ``margin``
-        it stops within 1 % of the optimum unless `gap` says otherwise.
+        When the last layer's program of section 2.3 runs: never; after each batch that is not fully
+        learned, on that batch and within its bounds; at the end on all samples of the batches; or
+        at the end on all samples of `X`. For ``margin`` it stops within 1 % of the optimum unless
+        `gap` says otherwise.
     tolerance : float
         Its dead zone, for ``l1``.
     tie_break : {"l2", "l1", "none"}
-        Which of several optimal weights: those nearest to the present ones in a norm, or whichever the solver returns.
+        Which of several optimal weights: those nearest to the present ones in a norm, or whichever
+        the solver returns.
     ridge, weight_decay : float
-        Hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / (ridge q)``, where a sample misses its target
-        by ``m = a - t``, or ``max(0, a)`` for a target of zero, ``w_0`` are the present weights, and `q` is the mean squared
-        norm of an input and its 1; see `layermilp.layerwise.ridge`. By default the decay is ``1 / batches``, from 0.01 to
-        0.1, so that an epoch forgets what no batch asks for. With ``ridge=0``, the report's, they minimize
-        ``sum_k |max(0, a) - t|`` by mixed-integer programs, among whose solutions `tie_break` chooses; the formulation
-        ``paper`` always does so. A weight decay needs a ridge.
+        Hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / (ridge q)``, where a
+        sample misses its target by ``m = a - t``, or ``max(0, a)`` for a target of zero, ``w_0``
+        are the present weights, and `q` is the mean squared norm of an input and its 1; see
+        `layermilp.layerwise.ridge`. By default the decay is ``1 / batches``, from 0.01 to 0.1, so
+        that an epoch forgets what no batch asks for. With ``ridge=0``, the report's, they minimize
+        ``sum_k |max(0, a) - t|`` by mixed-integer programs, among whose solutions `tie_break`
+        chooses; the formulation ``paper`` always does so. A weight decay needs a ridge.
     X_test, y_test : arrays, optional
         Test data whose accuracy is recorded. It decides nothing.
 
@@ -387,8 +441,8 @@ def train(
     Raises
     ------
     DataError
-        If the data do not fit the network, hold NaN, infinite or negative values or unknown labels, or are fewer than a
-        batch.
+        If the data do not fit the network, hold NaN, infinite or negative values or unknown labels,
+        or are fewer than a batch.
     OptionError
         If an option is unknown or out of its range.
     SolverError
@@ -405,7 +459,9 @@ def train(
         input_penalty=input_penalty,
         ridge=ridge,
         weight_decay=weight_decay,
-        setup=Setup(formulation, solver, Limits(time_limit, gap, node_limit), {}, tie_break, target_gap),
+        setup=Setup(
+            formulation, solver, Limits(time_limit, gap, node_limit), {}, tie_break, target_gap
+        ),
         max_sweeps=max_sweeps,
         box=box,
         output_box=output_box,
@@ -420,7 +476,11 @@ def train(
 
 
 def run(
-    network: Network, data: TrainingData, settings: Settings, workers: Workers, watch: Watcher = lambda step: None
+    network: Network,
+    data: TrainingData,
+    settings: Settings,
+    workers: Workers,
+    watch: Watcher = lambda step: None,
 ) -> Trained:
     """Train to the end."""
     began = time.perf_counter()

@@ -1,10 +1,12 @@
-"""Branch and bound for one regression: thousands of small nodes instead of a solver's few expensive ones.
+"""Branch and bound for one regression: thousands of small nodes instead of a solver's few expensive
+ones.
 
-A node is a box and, for some rows, the decision whether the neuron fires. Its relaxation is an `Envelope` linear program, of
-which only the numbers differ from node to node, so that each takes a few pivots; the bound is recomputed in numpy from the
-multipliers. Every node tightens its box, by its decided rows and by what the multipliers say a better point must satisfy, and
-with the box the envelopes of the rows that are still open, which a mixed-integer program with its coefficients fixed cannot.
-"""
+A node is a box and, for some rows, the decision whether the neuron fires. Its relaxation is an
+`Envelope` linear program, of which only the numbers differ from node to node, so that each takes a
+few pivots; the bound is recomputed in numpy from the multipliers. Every node tightens its box, by
+its decided rows and by what the multipliers say a better point must satisfy, and with the box the
+envelopes of the rows that are still open, which a mixed-integer program with its coefficients fixed
+cannot."""
 
 from __future__ import annotations
 
@@ -34,10 +36,12 @@ EXACT = 1e-12
 """Error of an envelope that counts as none."""
 
 MOST_DESCENTS = 50
-"""Largest number of steps of one descent: a guard, since every step but the last lowers the loss."""
+"""Largest number of steps of one descent: a guard, since every step but the last lowers the
+loss."""
 
 LARGE = 400_000
-"""Rows times unknowns from which the first program of a search, which has no basis to start from, takes seconds."""
+"""Rows times unknowns from which the first program of a search, which has no basis to start from,
+takes seconds."""
 
 LEAST_FALL = 1e-9
 """Relative fall of the loss below which a descent ends."""
@@ -72,7 +76,8 @@ class Incumbent(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Explored:
-    """Outcome of `Tree.explore`: a lower bound of the loss over the box, the nodes, and whether a linear program failed."""
+    """Outcome of `Tree.explore`: a lower bound of the loss over the box, the nodes, and whether a
+    linear program failed."""
 
     bound: float
     nodes: int
@@ -81,7 +86,8 @@ class Explored:
 
 @dataclass(frozen=True, eq=False)
 class _Node:
-    """A part of the search: its bound is that of its parent, which branched at a row and expected a gain of it."""
+    """A part of the search: its bound is that of its parent, which branched at a row and expected a
+    gain of it."""
 
     bound: float
     decided: IntArray
@@ -93,7 +99,8 @@ class _Node:
 
 @dataclass(frozen=True, eq=False)
 class _Relaxed:
-    """The relaxation of a node: its bound and the point, its envelopes, and the decisions and the box as tightened."""
+    """The relaxation of a node: its bound and the point, its envelopes, and the decisions and the
+    box as tightened."""
 
     bound: float
     theta: FloatArray
@@ -108,7 +115,8 @@ class _LpFailed(Exception):
 
 
 class _PseudoCosts:
-    """What deciding a row has gained, per unit of the gain expected: a mean for each row and side, else that of all rows."""
+    """What deciding a row has gained, per unit of the gain expected: a mean for each row and side,
+    else that of all rows."""
 
     def __init__(self, n_rows: int) -> None:
         self.sums, self.counts = np.zeros((2, n_rows)), np.zeros((2, n_rows))
@@ -122,12 +130,15 @@ class _PseudoCosts:
     def factors(self) -> FloatArray:
         """Return the means, shape ``(2, R)``: of firing, of being silent."""
         total = self.counts.sum(axis=1, keepdims=True)
-        overall = np.divide(self.sums.sum(axis=1, keepdims=True), total, out=np.ones((2, 1)), where=total > 0.0)
+        overall = np.divide(
+            self.sums.sum(axis=1, keepdims=True), total, out=np.ones((2, 1)), where=total > 0.0
+        )
         return np.where(self.counts > 0.0, self.sums / np.maximum(self.counts, 1.0), overall)
 
 
 class Tree:
-    """The search. Rows that cannot fire within the box of the problem are left out; they have a constant loss.
+    """The search. Rows that cannot fire within the box of the problem are left out; they have a
+    constant loss.
 
     Parameters
     ----------
@@ -151,9 +162,9 @@ class Tree:
     def descend(self, firing: BoolArray) -> None:
         """Improve the best point by steps from a firing pattern (a convex-concave procedure).
 
-        The loss with the firing fixed is convex, nowhere below the loss itself and equal to it at the points with the pattern,
-        so the optimum of a step is no worse than any of them, and has the next pattern.
-        """
+        The loss with the firing fixed is convex, nowhere below the loss itself and equal to it at
+        the points with the pattern, so the optimum of a step is no worse than any of them, and has
+        the next pattern."""
         loss = np.inf
         for _ in range(MOST_DESCENTS):
             # A descent is cheap: it goes on to its end, even where less was asked for.
@@ -169,11 +180,13 @@ class Tree:
                 return
 
     def step(self, firing: BoolArray) -> FloatArray:
-        """Return the optimum with the firing fixed; from an interior-point method if the program is large."""
+        """Return the optimum with the firing fixed; from an interior-point method if the program is
+        large."""
         problem, positive = self.problem, self.t > 0.0
         if not self.is_large:
             return self._solve(Envelope.of_pattern(self.t, firing), problem.lower, problem.upper)[2]
-        # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge, but for the constant t.
+        # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge,
+        # but for the constant t.
         fires, off = positive & firing, positive & ~firing
         pieces = HingePieces(
             matrix=self.h,
@@ -186,7 +199,9 @@ class Tree:
             tolerance=0.0,
         )
         bracket = interior_point(
-            pieces, lambda now: relative_gap(now.loss, now.bound) <= FEASIBILITY_TOLERANCE, self.best.ends
+            pieces,
+            lambda now: relative_gap(now.loss, now.bound) <= FEASIBILITY_TOLERANCE,
+            self.best.ends,
         )
         return bracket.theta
 
@@ -213,7 +228,9 @@ class Tree:
             Nodes after which the search ends, a limit that is repeatable.
         """
         problem, best = self.problem, self.best
-        waiting = [(0.0, 0, _Node(0.0, np.zeros(self.g.size, dtype=np.int8), problem.lower, problem.upper))]
+        waiting = [
+            (0.0, 0, _Node(0.0, np.zeros(self.g.size, dtype=np.int8), problem.lower, problem.upper))
+        ]
         closed, numbered, nodes, failed = np.inf, 0, 0, False
         while waiting and nodes < most_nodes and not best.expired:
             bound, _, node = waiting[0]
@@ -248,7 +265,9 @@ class Tree:
                 return None
             lower, upper = box
             low, high = self._interval(lower, upper)
-            decided = np.where((decided == OPEN) & (self.t > 0.0) & (high <= 0.0), np.int8(SILENT), decided)
+            decided = np.where(
+                (decided == OPEN) & (self.t > 0.0) & (high <= 0.0), np.int8(SILENT), decided
+            )
             envelope = Envelope.of(self.t, low, decided)
             own, slopes, theta = self._solve(envelope, lower, upper)
             bound = max(bound, own)
@@ -258,8 +277,14 @@ class Tree:
             relaxed = _Relaxed(bound, theta, envelope, decided, lower, upper)
             if self.best.suffices(bound):
                 break
-            # A better point lies where the linear function below the relaxation does not exceed the best loss.
-            room = np.divide(self.best.loss - own, np.abs(slopes), out=np.full(slopes.size, np.inf), where=slopes != 0.0)
+            # A better point lies where the linear function below the relaxation does not exceed the
+            # best loss.
+            room = np.divide(
+                self.best.loss - own,
+                np.abs(slopes),
+                out=np.full(slopes.size, np.inf),
+                where=slopes != 0.0,
+            )
             box = (
                 np.where(slopes < 0.0, np.maximum(lower, upper - room), lower),
                 np.where(slopes > 0.0, np.minimum(upper, lower + room), upper),
@@ -269,7 +294,9 @@ class Tree:
                 break
         return relaxed
 
-    def _solve(self, envelope: Envelope, lower: FloatArray, upper: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    def _solve(
+        self, envelope: Envelope, lower: FloatArray, upper: FloatArray
+    ) -> tuple[float, FloatArray, FloatArray]:
         """Return a proven bound, the slopes of the linear function that proves it, and a point."""
         self.programs += 1
         answer = self.warm.solve(*self.lp.numbers(envelope, lower, upper))
@@ -282,7 +309,8 @@ class Tree:
         return bound, slopes, np.clip(theta, lower, upper)
 
     def _branch(self, relaxed: _Relaxed) -> list[_Node]:
-        """Decide one row in both ways: the one that promises most on both sides; no children if no envelope errs."""
+        """Decide one row in both ways: the one that promises most on both sides; no children if no
+        envelope errs."""
         a = self.h @ relaxed.theta + self.g
         below = relaxed.envelope.at(a)
         error = np.abs(np.maximum(a, 0.0) - self.t) - below
@@ -307,7 +335,9 @@ class Tree:
             self.positive @ upper + self.negative @ lower + self.g,
         )
 
-    def _propagate(self, decided: IntArray, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+    def _propagate(
+        self, decided: IntArray, lower: FloatArray, upper: FloatArray
+    ) -> tuple[FloatArray, FloatArray] | None:
         """Return the box without what no decided row allows; None if nothing is left."""
         rows = np.flatnonzero(decided != OPEN)
         if np.any(lower > upper + ROUNDING):
@@ -320,7 +350,9 @@ class Tree:
         room = np.maximum(h, 0.0) @ upper + np.minimum(h, 0.0) @ lower + g
         if np.any(room < -ROUNDING):
             return None
-        reach = np.divide(np.maximum(room, 0.0)[:, None], np.abs(h), out=np.full(h.shape, np.inf), where=h != 0.0)
+        reach = np.divide(
+            np.maximum(room, 0.0)[:, None], np.abs(h), out=np.full(h.shape, np.inf), where=h != 0.0
+        )
         least = np.where(h > 0.0, upper - reach, -np.inf).max(axis=0)
         most = np.where(h < 0.0, lower + reach, np.inf).min(axis=0)
         lower, upper = np.maximum(lower, least), np.minimum(upper, most)

@@ -1,4 +1,5 @@
-"""Several initializations, of which the first batch shows the best (Goebbels 2021, section 3: "experimentally determine")."""
+"""Several initializations, of which the first batch shows the best (Goebbels 2021, section 3:
+"experimentally determine")."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ class Trials:
     chosen : int
         Its number, from 0.
     scores : tuple of float
-        For every initialization: after training on the first batch, the accuracy on all training samples that the batch does
-        not hold.
+        For every initialization: after training on the first batch, the accuracy on all training
+        samples that the batch does not hold.
     """
 
     network: Network
@@ -44,9 +45,11 @@ def choose_initialization(
     workers: Workers,
     watch: Callable[[int, float], None] = lambda number, score: None,
 ) -> Trials:
-    """Train the first batch from every network; return the one that does best on the training samples outside the batch.
+    """Train the first batch from every network; return the one that does best on the training
+    samples outside the batch.
 
-    The trials run in parallel, each in one worker process. Test data are not looked at. Of equal scores the first counts.
+    The trials run in parallel, each in one worker process. Test data are not looked at. Of equal
+    scores the first counts.
 
     Parameters
     ----------
@@ -66,12 +69,19 @@ def choose_initialization(
     """
     if not networks:
         raise OptionError("there is no initialization to try; give at least one network")
-    first = replace(settings, batches=1, epochs=1, weight_decay=settings.decay, average=0.0, postprocess="none")
+    first = replace(
+        settings, batches=1, epochs=1, weight_decay=settings.decay, average=0.0, postprocess="none"
+    )
     rest = np.setdiff1d(np.arange(len(data.X)), sample_order(len(data.X), first))
     if not rest.size:
-        raise DataError("the first batch holds all training samples, so none are left to judge initializations by")
+        raise DataError(
+            "the first batch holds all training samples, so none are left to judge "
+            "initializations by"
+        )
     scores = []
-    for trained in train_members(networks, TrainingData(data.X, data.y), [first] * len(networks), workers):
+    for trained in train_members(
+        networks, TrainingData(data.X, data.y), [first] * len(networks), workers
+    ):
         scores.append(share_right(trained.network, data.X[rest], data.y[rest]))
         watch(len(scores), scores[-1])
     chosen = int(np.argmax(scores))

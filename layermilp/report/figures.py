@@ -50,7 +50,8 @@ Shape = tuple[int, int]
 
 @dataclass(frozen=True)
 class Drawing:
-    """A kind of figure: the stem of its file's name, its title, what it shows, and the function that draws it for a run."""
+    """A kind of figure: the stem of its file's name, its title, what it shows, and the function
+    that draws it for a run."""
 
     key: str
     title: str
@@ -61,12 +62,18 @@ class Drawing:
 def accuracy_over_time(runs: Sequence[Reported]) -> Figure | None:
     """Draw how the accuracy of every run rises with the time of training."""
     styles = [(style, color) for style in ("-", "--", ":", "-.") for color in COLORS]
-    curves = [(run, look, curve) for run, look in zip(runs, itertools.cycle(styles), strict=False) for curve in _curves(run)]
+    curves = [
+        (run, look, curve)
+        for run, look in zip(runs, itertools.cycle(styles), strict=False)
+        for curve in _curves(run)
+    ]
     if not curves:
         return None
     figure, axes = _figure(7.0, 4.0)
     for run, (style, color), (label, seconds, accuracies) in curves:
-        axes.plot(seconds, accuracies, style, color=color, linewidth=1.5, label=f"{run.name}: {label}")
+        axes.plot(
+            seconds, accuracies, style, color=color, linewidth=1.5, label=f"{run.name}: {label}"
+        )
     judged_by = {label for _, _, (label, _, _) in curves}
     own = f" ({judged_by.pop()})" if len(judged_by) == 1 else ""
     axes.set(xlabel="seconds of training", ylabel=f"accuracy{own}", ylim=(0.0, 1.02))
@@ -75,7 +82,8 @@ def accuracy_over_time(runs: Sequence[Reported]) -> Figure | None:
 
 
 def accuracy_by_sweeps(run: Reported) -> Figure | None:
-    """Draw a bar per batch, with a segment for what each of its sweeps gains (the kind of Goebbels 2021, Figure 2)."""
+    """Draw a bar per batch, with a segment for what each of its sweeps gains (the kind of Goebbels
+    2021, Figure 2)."""
     batches = defaultdict(list)
     for record in _layerwise(run):
         batches[record.get("member", 1), record["batch"]].append(record["batch_accuracy"])
@@ -90,9 +98,14 @@ def accuracy_by_sweeps(run: Reported) -> Figure | None:
         for number, accuracy in enumerate(accuracies):
             gain = max(accuracy - reached, 0.0)
             shade = colormaps["viridis"](0.25 + 0.7 * number / max(most - 1, 1))
-            axes.bar(place, gain, bottom=reached, color=shade, width=0.9, label=f"sweep {number + 1}")
+            axes.bar(
+                place, gain, bottom=reached, color=shade, width=0.9, label=f"sweep {number + 1}"
+            )
             reached += gain
-    axes.set(xlabel="batch" if run.summary.get("committee", 1) == 1 else "batch, member after member", ylim=(0.0, 1.02))
+    axes.set(
+        xlabel="batch" if run.summary.get("committee", 1) == 1 else "batch, member after member",
+        ylim=(0.0, 1.02),
+    )
     axes.set_ylabel("accuracy on the batch")
     _count(axes)
     _legend_above(axes)
@@ -100,7 +113,8 @@ def accuracy_by_sweeps(run: Reported) -> Figure | None:
 
 
 def accuracy_by_batches(run: Reported) -> Figure | None:
-    """Draw the accuracy on the batch, on all samples seen and on the test samples (the kind of Goebbels 2021, Figure 3)."""
+    """Draw the accuracy on the batch, on all samples seen and on the test samples (the kind of
+    Goebbels 2021, Figure 3)."""
     ends = {(record.get("member", 1), record["batch"]): record for record in _layerwise(run)}
     if not ends:
         return None
@@ -116,13 +130,25 @@ def accuracy_by_batches(run: Reported) -> Figure | None:
         strict=False,
     ):
         for member in members:
-            points = {batch: end[key] for (own, batch), end in ends.items() if own == member and end[key] is not None}
+            points = {
+                batch: end[key]
+                for (own, batch), end in ends.items()
+                if own == member and end[key] is not None
+            }
             if points:
-                axes.plot(list(points), list(points.values()), color=color, linewidth=1.3, label=label)
+                axes.plot(
+                    list(points), list(points.values()), color=color, linewidth=1.3, label=label
+                )
     final = run.summary.get("test_accuracy")
     if final is not None:
-        axes.axhline(final, color="gray", linewidth=0.8, linestyle=":", label="test accuracy at the end")
-    axes.set(xlabel="batch" if len(members) == 1 else "batch, a curve per member", ylabel="accuracy", ylim=(0.0, 1.02))
+        axes.axhline(
+            final, color="gray", linewidth=0.8, linestyle=":", label="test accuracy at the end"
+        )
+    axes.set(
+        xlabel="batch" if len(members) == 1 else "batch, a curve per member",
+        ylabel="accuracy",
+        ylim=(0.0, 1.02),
+    )
     _count(axes)
     _legend_once(axes)
     return figure
@@ -139,7 +165,9 @@ def objective_over_programs(run: Reported) -> Figure | None:
     axes.yaxis.label.set_color(COLORS[1])
     _count(axes)
     other = axes.twinx()
-    other.step(programs, [record["accuracy"] for record in run.history], where="post", color=COLORS[0])
+    other.step(
+        programs, [record["accuracy"] for record in run.history], where="post", color=COLORS[0]
+    )
     other.set(ylabel="training accuracy", ylim=(0.0, 1.02))
     other.yaxis.label.set_color(COLORS[0])
     other.spines[["top"]].set_visible(False)
@@ -154,7 +182,13 @@ def validation_by_stages(run: Reported) -> Figure | None:
     losses = [record["validation_loss"] for record in run.history]
     axes.plot(range(1, len(losses) + 1), losses, color="gray", linewidth=1.0)
     for place, (record, loss) in enumerate(zip(run.history, losses, strict=True), start=1):
-        label = "gradient descent" if record["kind"] == "gradient" else "solver, undone" if record["undone"] else "solver"
+        label = (
+            "gradient descent"
+            if record["kind"] == "gradient"
+            else "solver, undone"
+            if record["undone"]
+            else "solver"
+        )
         marker = {"gradient descent": "o", "solver": "^", "solver, undone": "x"}[label]
         color = COLORS[0] if record["kind"] == "gradient" else COLORS[1]
         axes.plot(place, loss, marker, color=color, label=label)
@@ -165,10 +199,14 @@ def validation_by_stages(run: Reported) -> Figure | None:
 
 
 def seconds_by_phase(run: Reported) -> Figure | None:
-    """Draw the seconds of every layer's programs of every kind, or of every stage of another method."""
+    """Draw the seconds of every layer's programs of every kind, or of every stage of another
+    method."""
     if run.method == "layerwise":
         seconds = _of_phases(run, "seconds")
-        bars = [(f"layer {layer}, {kind}", value, KINDS.get(kind, "gray")) for (layer, kind), value in seconds.items()]
+        bars = [
+            (f"layer {layer}, {kind}", value, KINDS.get(kind, "gray"))
+            for (layer, kind), value in seconds.items()
+        ]
     elif run.method == "hybrid":
         totals: defaultdict[str, float] = defaultdict(float)
         for record in run.history:
@@ -186,7 +224,9 @@ def seconds_by_phase(run: Reported) -> Figure | None:
     axes.bar_label(shown, labels=[f" {value:.2f}" for value in values], fontsize=8)
     axes.set_yticks(range(len(bars)), names)
     axes.invert_yaxis()
-    axes.set(xlabel="wall seconds, summed over sweeps" if run.method == "layerwise" else "wall seconds")
+    axes.set(
+        xlabel="wall seconds, summed over sweeps" if run.method == "layerwise" else "wall seconds"
+    )
     axes.margins(x=0.12)
     return figure
 
@@ -226,7 +266,15 @@ def gaps_by_batches(run: Reported) -> Figure | None:
         return None
     figure, axes = _figure(5.6, 3.0)
     for kind, own in gaps.items():
-        axes.plot(list(own), list(own.values()), ".-", color=KINDS.get(kind, "gray"), linewidth=1.0, markersize=4, label=kind)
+        axes.plot(
+            list(own),
+            list(own.values()),
+            ".-",
+            color=KINDS.get(kind, "gray"),
+            linewidth=1.0,
+            markersize=4,
+            label=kind,
+        )
     target = run.summary.get("target_gap")
     if target:
         axes.axhline(target, color="gray", linewidth=0.8, linestyle=":", label="target gap")
@@ -248,7 +296,9 @@ def confusion(run: Reported) -> Figure | None:
     figure, axes = _figure(side, side)
     rotation = "vertical" if any(len(str(label)) > 3 for label in classes) else "horizontal"
     display = ConfusionMatrixDisplay(counts, display_labels=classes)
-    display.plot(ax=axes, cmap="Blues", colorbar=False, text_kw={"fontsize": 8}, xticks_rotation=rotation)
+    display.plot(
+        ax=axes, cmap="Blues", colorbar=False, text_kw={"fontsize": 8}, xticks_rotation=rotation
+    )
     axes.set(xlabel=f"predicted ({run.judged.part} samples)", ylabel="true")
     axes.spines[:].set_visible(False)
     return figure
@@ -262,13 +312,22 @@ def first_layer(run: Reported) -> Figure | None:
     largest = max(float(np.abs(image).max()) for _, image in images) or 1.0
     columns = min(4, len(images))
     rows = -(-len(images) // columns)
-    figure = _empty(3.8, 3.0) if len(images) == 1 else _empty(1.15 * columns + 0.8, 1.3 * rows + 0.2)
+    figure = (
+        _empty(3.8, 3.0) if len(images) == 1 else _empty(1.15 * columns + 0.8, 1.3 * rows + 0.2)
+    )
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, (title, image) in zip(axes.flat, images, strict=False):
         aspect = "equal" if title else "auto"
-        shown = axis.imshow(image, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest", aspect=aspect)
+        shown = axis.imshow(
+            image,
+            cmap="RdBu_r",
+            vmin=-largest,
+            vmax=largest,
+            interpolation="nearest",
+            aspect=aspect,
+        )
         axis.set_title(title, fontsize=8)
         if not title:
             axis.set_axis_on()
@@ -278,7 +337,8 @@ def first_layer(run: Reported) -> Figure | None:
 
 
 def misclassified(run: Reported) -> Figure | None:
-    """Draw the first samples that the model gets wrong, the truth in brackets (the kind of Goebbels 2021, Figure 4)."""
+    """Draw the first samples that the model gets wrong, the truth in brackets (the kind of Goebbels
+    2021, Figure 4)."""
     shape = run.image_shape
     if run.judged is None or shape is None or not run.judged.wrong.size:
         return None
@@ -299,7 +359,8 @@ FIGURES: tuple[Drawing, ...] = (
     Drawing(
         "sweeps",
         "Accuracy by sweeps",
-        "A bar per batch: the accuracy on it after its first sweep, and what each further sweep gains "
+        "A bar per batch: the accuracy on it after its first sweep, and what each further sweep "
+        "gains "
         "(the kind of Goebbels 2021, Figure 2).",
         accuracy_by_sweeps,
     ),
@@ -310,17 +371,50 @@ FIGURES: tuple[Drawing, ...] = (
         "(the kind of Goebbels 2021, Figure 3).",
         accuracy_by_batches,
     ),
-    Drawing("objective", "Objective", "Loss and training accuracy of an integer network.", objective_over_programs),
-    Drawing("validation", "Validation loss", "After every stage of gradient descent or solver.", validation_by_stages),
-    Drawing("seconds", "Where the time went", "By layer and kind of program, or by stage.", seconds_by_phase),
-    Drawing("endings", "How programs ended", "Optimal within the gap, at a limit, or failed.", endings_by_phase),
-    Drawing("gaps", "Gaps", "Largest (objective - bound) / max(objective, sum of targets) in each batch.", gaps_by_batches),
-    Drawing("confusion", "Confusion", "Samples of each class, and what they are taken for.", confusion),
-    Drawing("weights", "Weights of the first layer", "Blue below zero, red above; the first that has parameters.", first_layer),
+    Drawing(
+        "objective",
+        "Objective",
+        "Loss and training accuracy of an integer network.",
+        objective_over_programs,
+    ),
+    Drawing(
+        "validation",
+        "Validation loss",
+        "After every stage of gradient descent or solver.",
+        validation_by_stages,
+    ),
+    Drawing(
+        "seconds",
+        "Where the time went",
+        "By layer and kind of program, or by stage.",
+        seconds_by_phase,
+    ),
+    Drawing(
+        "endings",
+        "How programs ended",
+        "Optimal within the gap, at a limit, or failed.",
+        endings_by_phase,
+    ),
+    Drawing(
+        "gaps",
+        "Gaps",
+        "Largest (objective - bound) / max(objective, sum of targets) in each batch.",
+        gaps_by_batches,
+    ),
+    Drawing(
+        "confusion", "Confusion", "Samples of each class, and what they are taken for.", confusion
+    ),
+    Drawing(
+        "weights",
+        "Weights of the first layer",
+        "Blue below zero, red above; the first that has parameters.",
+        first_layer,
+    ),
     Drawing(
         "mistakes",
         "Mistakes",
-        "The first samples that are taken for something else, the truth in brackets (the kind of Goebbels 2021, Figure 4).",
+        "The first samples that are taken for something else, the truth in brackets (the kind of "
+        "Goebbels 2021, Figure 4).",
         misclassified,
     ),
 )
@@ -361,7 +455,11 @@ def _legend_once(axes: Axes) -> None:
 
 def _legend_above(axes: Axes) -> None:
     once = _labels(axes)
-    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": min(len(once), 5)}
+    place: dict[str, Any] = {
+        "loc": "lower center",
+        "bbox_to_anchor": (0.5, 1.0),
+        "ncols": min(len(once), 5),
+    }
     axes.legend(once.values(), once.keys(), frameon=False, fontsize=8, **place)
 
 
@@ -370,7 +468,8 @@ def _layerwise(run: Reported) -> list[dict[str, Any]]:
 
 
 def _curves(run: Reported) -> Iterator[tuple[str, FloatArray, list[float]]]:
-    """Return what the accuracy is of, seconds, and accuracies: of every member of a committee for itself."""
+    """Return what the accuracy is of, seconds, and accuracies: of every member of a committee for
+    itself."""
     keys = {"layerwise": "test_accuracy", "integer": "accuracy", "hybrid": "validation_accuracy"}
     if run.method not in keys:
         return
@@ -380,7 +479,11 @@ def _curves(run: Reported) -> Iterator[tuple[str, FloatArray, list[float]]]:
     for _, own in itertools.groupby(run.history, key=lambda record: record.get("member", 1)):
         records = list(own)
         seconds = np.array([record["seconds"] for record in records])
-        yield CURVES[key], seconds if run.method == "integer" else np.cumsum(seconds), [record[key] for record in records]
+        yield (
+            CURVES[key],
+            seconds if run.method == "integer" else np.cumsum(seconds),
+            [record[key] for record in records],
+        )
 
 
 def _of_phases(run: Reported, key: str) -> dict[tuple[int, str], float]:
@@ -395,7 +498,8 @@ def _of_phases(run: Reported, key: str) -> dict[tuple[int, str], float]:
 
 
 def _weight_images(run: Reported) -> Iterator[tuple[str, FloatArray]]:
-    """Return titles and images of the first trained layer's weights, of every member of a committee."""
+    """Return titles and images of the first trained layer's weights, of every member of a
+    committee."""
     for number, member in enumerate(run.members, start=1):
         of = f"{number}." if len(run.members) > 1 else ""
         if isinstance(member, IntegerNetwork):

@@ -50,13 +50,22 @@ ROWS = {
 }
 """What the table of results shows of summaries, and in which words."""
 
-HIDDEN = {*ROWS, "data_source", "data_options", "solver_calls", "init_scores", "tried", "members_done"}
+HIDDEN = {
+    *ROWS,
+    "data_source",
+    "data_options",
+    "solver_calls",
+    "init_scores",
+    "tried",
+    "members_done",
+}
 """What the table of everything else leaves out."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure on the page: whose it is, its file's name, words for who does not see it, and its content."""
+    """A figure on the page: whose it is, its file's name, words for who does not see it, and its
+    content."""
 
     run: str
     file: str
@@ -71,7 +80,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: a cell for every run, empty where the run does not have it, and whether those that have it differ."""
+    """A row of a table: a cell for every run, empty where the run does not have it, and whether
+    those that have it differ."""
 
     title: str
     cells: list[str]
@@ -127,8 +137,14 @@ def _sections(runs: Sequence[Reported]) -> list[Section]:
         for number, run in enumerate(runs, start=1):
             figure = drawing.draw(run)
             if figure is not None:
-                file = f"{drawing.key}.png" if len(runs) == 1 else f"{drawing.key}-{number}-{_plain(run.name)}.png"
-                pictures.append(Picture(run.name, file, f"{drawing.title} of {run.name}", _png(figure)))
+                file = (
+                    f"{drawing.key}.png"
+                    if len(runs) == 1
+                    else f"{drawing.key}-{number}-{_plain(run.name)}.png"
+                )
+                pictures.append(
+                    Picture(run.name, file, f"{drawing.title} of {run.name}", _png(figure))
+                )
         if pictures:
             found.append(Section(drawing.key, drawing.title, drawing.caption, tuple(pictures)))
     return found
@@ -138,10 +154,16 @@ def _rendered(runs: Sequence[Reported], sections: Sequence[Section]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("layermilp.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("layermilp.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("report.html.jinja").render(
-        runs=runs, results=_results(runs), others=_others(runs), sections=sections, version=__version__
+        runs=runs,
+        results=_results(runs),
+        others=_others(runs),
+        sections=sections,
+        version=__version__,
     )
 
 
@@ -153,7 +175,8 @@ def _results(runs: Sequence[Reported]) -> list[Row]:
 
 
 def _others(runs: Sequence[Reported]) -> list[Row]:
-    """Return what else the summaries say, options most of all; what differs between runs comes first."""
+    """Return what else the summaries say, options most of all; what differs between runs comes
+    first."""
     summaries = [run.summary for run in runs]
     names = dict.fromkeys(name for summary in summaries for name in summary if name not in HIDDEN)
     return sorted((_row(name, name, summaries) for name in names), key=lambda row: not row.differs)
@@ -170,7 +193,13 @@ def _cell(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4f}" if key.endswith("accuracy") else f"{value:,.1f}" if abs(value) >= 1000.0 else f"{value:.4g}"
+        return (
+            f"{value:.4f}"
+            if key.endswith("accuracy")
+            else f"{value:,.1f}"
+            if abs(value) >= 1000.0
+            else f"{value:.4g}"
+        )
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):

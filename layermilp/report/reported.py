@@ -108,7 +108,8 @@ class Reported:
 
     @property
     def image_shape(self) -> tuple[int, int] | None:
-        """Height and width of the inputs where they are an image: as the notation of the net says, or if they are a square."""
+        """Height and width of the inputs where they are an image: as the notation of the net says,
+        or if they are a square."""
         member = next(iter(self.members), None)
         if isinstance(member, Network):
             shape, _ = input_of(member, 0)
@@ -124,20 +125,23 @@ class Reported:
 
 
 def input_of(network: Network, i: int) -> tuple[tuple[int, int] | None, notation.Layer | None]:
-    """Return the image that block `i` takes, if it takes one, and the layer that the notation has for it, if it has one."""
+    """Return the image that block `i` takes, if it takes one, and the layer that the notation has
+    for it, if it has one."""
     found = notation.layers([block.parameters for block in network.blocks])
     shape, layer = found[i] if found else ((), None)
     return (shape[0], shape[1]) if len(shape) == 2 else square(network.blocks[i].n_inputs), layer
 
 
 def square(n: int) -> tuple[int, int] | None:
-    """Return the sides of a square image of `n` pixels; None if there is none, or it has fewer than 16."""
+    """Return the sides of a square image of `n` pixels; None if there is none, or it has fewer than
+    16."""
     side = round(n**0.5)
     return (side, side) if side * side == n and n >= 16 else None
 
 
 def names_of(paths: Sequence[str | Path]) -> list[str]:
-    """Return a name for every directory: its last part, with as many before it as tell the directories apart.
+    """Return a name for every directory: its last part, with as many before it as tell the
+    directories apart.
 
     The same directory twice has the same name twice.
     """

@@ -1,4 +1,5 @@
-"""Networks that classify all samples, or proofs that there are none, with an SMT solver behind a portfolio (after Ison)."""
+"""Networks that classify all samples, or proofs that there are none, with an SMT solver behind a
+portfolio (after Ison)."""
 
 from layermilp.smt.trainer import Outcome, Settings, Stage, Verdict, train
 

@@ -1,9 +1,9 @@
 """Formulas in pySMT: there are weights with which every label's output is above all others.
 
-`plain` is the formula of C. Ison, *Using an SMT Solver for Training Feedforward Neural Networks*: every weight an unknown, ReLU
-as a maximum, for each sample the label's output greater than each other (its (1), (2) and (5)). `reduced` is satisfiable if
-and only if `plain` is, with fewer unknowns and products. `on_grid` is for weights of a finite grid, without any product of
-unknowns.
+`plain` is the formula of C. Ison, *Using an SMT Solver for Training Feedforward Neural Networks*:
+every weight an unknown, ReLU as a maximum, for each sample the label's output greater than each
+other (its (1), (2) and (5)). `reduced` is satisfiable if and only if `plain` is, with fewer
+unknowns and products. `on_grid` is for weights of a finite grid, without any product of unknowns.
 """
 
 from __future__ import annotations
@@ -66,17 +66,19 @@ def plain(problem: Problem) -> Encoding:
             bounds += [smt.LE(weight, bound), smt.GE(weight, smt.Times(smt.Real(-1), bound))]
     last = [[_times(weight) for weight in row] for row in weights[-1]]
     leads = _leads(problem, weights[:-1], last)
-    return Encoding(smt.And(*bounds, *leads), tuple(weights), "QF_NRA" if len(weights) > 1 else None)
+    return Encoding(
+        smt.And(*bounds, *leads), tuple(weights), "QF_NRA" if len(weights) > 1 else None
+    )
 
 
 def reduced(problem: Problem) -> Encoding:
     """The formula without its symmetries, for real weights; bounds are met by scaling the model.
 
-    Only differences of outputs count, so output 0 is zero. A neuron of the last hidden layer may be scaled by a positive
-    factor and its weights in the last layer by the inverse, so its weight in output 1 is 1 or -1 (of more than two outputs:
-    or 0; of two that is a neuron without weights). With two outputs the signs are ordered. With two outputs and one hidden
-    layer nothing is multiplied but unknowns by numbers: the formula is one of linear arithmetic.
-    """
+    Only differences of outputs count, so output 0 is zero. A neuron of the last hidden layer may be
+    scaled by a positive factor and its weights in the last layer by the inverse, so its weight in
+    output 1 is 1 or -1 (of more than two outputs: or 0; of two that is a neuron without weights).
+    With two outputs the signs are ordered. With two outputs and one hidden layer nothing is
+    multiplied but unknowns by numbers: the formula is one of linear arithmetic."""
     shapes = [(n, d + 1) for d, n in itertools.pairwise(problem.sizes)]
     weights = [_unknowns(f"w{i}", shape) for i, shape in enumerate(shapes)]
     last, n = weights[-1], problem.sizes[-2]
@@ -90,13 +92,20 @@ def reduced(problem: Problem) -> Encoding:
         negative = [smt.Not(p) if is_pair else smt.Symbol(f"n{h}") for h, p in enumerate(positive)]
         products[1][:n] = [_signed(p, q) for p, q in zip(positive, negative, strict=True)]
         last[1, :n] = [product(smt.Real(1)) for product in products[1][:n]]
-        symmetries = [smt.Implies(after, before) for before, after in itertools.pairwise(positive)] if is_pair else []
+        symmetries = (
+            [smt.Implies(after, before) for before, after in itertools.pairwise(positive)]
+            if is_pair
+            else []
+        )
     leads = _leads(problem, weights[:-1], products)
-    return Encoding(smt.And(*symmetries, *leads), tuple(weights), None if problem.is_linear else "QF_NRA")
+    return Encoding(
+        smt.And(*symmetries, *leads), tuple(weights), None if problem.is_linear else "QF_NRA"
+    )
 
 
 def on_grid(problem: Problem) -> Encoding:
-    """Weights ``step (-K + sum_b 2^b z_b)`` with truth values `z_b`: products with a weight are sums of conditional terms."""
+    """Weights ``step (-K + sum_b 2^b z_b)`` with truth values `z_b`: products with a weight are
+    sums of conditional terms."""
     domain = problem.domain
     assert domain.grid is not None
     step, most = Fraction(float(domain.grid)), domain.steps
@@ -107,20 +116,33 @@ def on_grid(problem: Problem) -> Encoding:
         limits += [smt.LE(term, smt.Real(step * most)) for term in terms.ravel()]
         products.append(layer)
         weights.append(terms)
-    leads = [lead for x, y in zip(problem.X, problem.labels, strict=True) for lead in _lead(_forward(x, products), int(y))]
+    leads = [
+        lead
+        for x, y in zip(problem.X, problem.labels, strict=True)
+        for lead in _lead(_forward(x, products), int(y))
+    ]
     return Encoding(smt.And(*limits, *leads), tuple(weights))
 
 
-def _leads(problem: Problem, hidden: list[NDArray[np.object_]], last: list[list[Product]]) -> list[Term]:
+def _leads(
+    problem: Problem, hidden: list[NDArray[np.object_]], last: list[list[Product]]
+) -> list[Term]:
     layers = [*([[_times(weight) for weight in row] for row in layer] for layer in hidden), last]
-    return [lead for x, y in zip(problem.X, problem.labels, strict=True) for lead in _lead(_forward(x, layers), int(y))]
+    return [
+        lead
+        for x, y in zip(problem.X, problem.labels, strict=True)
+        for lead in _lead(_forward(x, layers), int(y))
+    ]
 
 
 def _forward(x: NDArray[np.float64], layers: list[list[list[Product]]]) -> list[Term]:
     """Return the outputs of a sample."""
     values = [_real(value) for value in x]
     for i, layer in enumerate(layers):
-        sums = [smt.Plus([product(v) for product, v in zip(row, [*values, smt.Real(1)], strict=True)]) for row in layer]
+        sums = [
+            smt.Plus([product(v) for product, v in zip(row, [*values, smt.Real(1)], strict=True)])
+            for row in layer
+        ]
         values = sums if i == len(layers) - 1 else [smt.Max(smt.Real(0), total) for total in sums]
     return values
 
@@ -130,7 +152,9 @@ def _lead(values: list[Term], label: int) -> list[Term]:
 
 
 def _unknowns(name: str, shape: tuple[int, int]) -> NDArray[np.object_]:
-    every = [[smt.Symbol(f"{name}_{j}_{h}", REAL) for h in range(shape[1])] for j in range(shape[0])]
+    every = [
+        [smt.Symbol(f"{name}_{j}_{h}", REAL) for h in range(shape[1])] for j in range(shape[0])
+    ]
     return np.array(every, dtype=object)
 
 
@@ -144,7 +168,9 @@ def _times(weight: Term) -> Product:
 
 def _signed(positive: Term, negative: Term) -> Product:
     """Return the weight that is 1, -1, or 0 where it is neither."""
-    return lambda term: smt.Ite(positive, term, smt.Ite(negative, smt.Times(smt.Real(-1), term), smt.Real(0)))
+    return lambda term: smt.Ite(
+        positive, term, smt.Ite(negative, smt.Times(smt.Real(-1), term), smt.Real(0))
+    )
 
 
 def _digits(step: Fraction, most: int, name: str) -> Product:
@@ -152,11 +178,18 @@ def _digits(step: Fraction, most: int, name: str) -> Product:
     bits = [smt.Symbol(f"{name}_{b}") for b in range((2 * most).bit_length())]
 
     def product(term: Term) -> Term:
-        digits = [smt.Ite(bit, smt.Times(smt.Real(step * 2**b), term), smt.Real(0)) for b, bit in enumerate(bits)]
+        digits = [
+            smt.Ite(bit, smt.Times(smt.Real(step * 2**b), term), smt.Real(0))
+            for b, bit in enumerate(bits)
+        ]
         return smt.Plus([smt.Times(smt.Real(-step * most), term), *digits])
 
     return product
 
 
-ENCODINGS: dict[str, Callable[[Problem], Encoding]] = {"plain": plain, "reduced": reduced, "grid": on_grid}
+ENCODINGS: dict[str, Callable[[Problem], Encoding]] = {
+    "plain": plain,
+    "reduced": reduced,
+    "grid": on_grid,
+}
 """Formulas by name."""

@@ -1,9 +1,8 @@
 """The forward pass in exact rational arithmetic.
 
-Every floating-point number is a whole number divided by a power of two. So the numbers of a layer are brought to a common
-denominator, and the pass is one of whole numbers, which are not rounded: of 64 bits where no sum can exceed them, else of
-Python's, which have no limit.
-"""
+Every floating-point number is a whole number divided by a power of two. So the numbers of a layer
+are brought to a common denominator, and the pass is one of whole numbers, which are not rounded: of
+64 bits where no sum can exceed them, else of Python's, which have no limit."""
 
 from __future__ import annotations
 
@@ -30,7 +29,8 @@ def outputs(weights: Sequence[NDArray[Any]], X: FloatArray) -> list[list[Fractio
     Parameters
     ----------
     weights : sequence of (n, d + 1) arrays
-        Extended weights ``(W, c)`` of every layer, as floating-point numbers or objects that are fractions.
+        Extended weights ``(W, c)`` of every layer, as floating-point numbers or objects that are
+        fractions.
     X : (m, d) array
         Samples, finite.
 
@@ -44,13 +44,16 @@ def outputs(weights: Sequence[NDArray[Any]], X: FloatArray) -> list[list[Fractio
 
 
 def least_lead(weights: Sequence[NDArray[Any]], X: FloatArray, labels: IntArray) -> Fraction:
-    """Least lead, over all samples, of the label's output over the largest other, exactly; arguments as in `outputs`."""
+    """Least lead, over all samples, of the label's output over the largest other, exactly;
+    arguments as in `outputs`."""
     lead: Fraction | None = None
     for begin in range(0, len(X), ROWS):
         rows = slice(begin, begin + ROWS)
         values, denominator = _outputs(weights, X[rows])
         for row, label in zip(values.tolist(), labels[rows], strict=True):
-            found = Fraction(row[label] - max(value for j, value in enumerate(row) if j != label), denominator)
+            found = Fraction(
+                row[label] - max(value for j, value in enumerate(row) if j != label), denominator
+            )
             lead = found if lead is None else min(lead, found)
     assert lead is not None  # there is a sample
     return lead
@@ -69,13 +72,18 @@ def _outputs(weights: Sequence[NDArray[Any]], X: FloatArray) -> tuple[WholeArray
 
 
 def _sums(values: WholeArray, theta: WholeArray, denominator: int) -> WholeArray:
-    """Return ``values W^T + c denominator``; on 64 bits, which is much faster, where nothing can exceed them."""
-    weights, biases = (int(np.abs(part).sum(axis=1).max(initial=0)) for part in (theta[:, :-1], theta[:, -1:]))
+    """Return ``values W^T + c denominator``; on 64 bits, which is much faster, where nothing can
+    exceed them."""
+    weights, biases = (
+        int(np.abs(part).sum(axis=1).max(initial=0)) for part in (theta[:, :-1], theta[:, -1:])
+    )
     inputs = int(np.abs(values).max(initial=0))
     most = max(inputs * weights + biases * denominator, inputs, weights, biases)
     kind: Any = np.int64 if most < 2**63 else object
     numbers, extended = values.astype(kind), theta.astype(kind)
-    return np.asarray(numbers @ extended[:, :-1].T + extended[:, -1] * (denominator if biases else 0))
+    return np.asarray(
+        numbers @ extended[:, :-1].T + extended[:, -1] * (denominator if biases else 0)
+    )
 
 
 def _without_idle(weights: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

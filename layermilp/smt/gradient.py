@@ -20,8 +20,11 @@ EVERY = 20
 """Steps between looks at the clock and at what is learned."""
 
 
-def trained(problem: Problem, starts: int, steps: int, rng: np.random.Generator, budget: Budget) -> list[Weights]:
-    """Train networks side by side by Adam on the cross entropy of all samples, until one has learned all of them.
+def trained(
+    problem: Problem, starts: int, steps: int, rng: np.random.Generator, budget: Budget
+) -> list[Weights]:
+    """Train networks side by side by Adam on the cross entropy of all samples, until one has
+    learned all of them.
 
     Parameters
     ----------
@@ -43,11 +46,16 @@ def trained(problem: Problem, starts: int, steps: int, rng: np.random.Generator,
     """
     drawn = [random_layers(problem.inputs, problem.sizes, rng) for _ in range(starts)]
     theta = [np.stack(layers) for layers in zip(*drawn, strict=True)]
-    means, squares = [np.zeros_like(layer) for layer in theta], [np.zeros_like(layer) for layer in theta]
+    means, squares = (
+        [np.zeros_like(layer) for layer in theta],
+        [np.zeros_like(layer) for layer in theta],
+    )
     targets = np.eye(problem.n_outputs)[problem.labels]
     for step in range(1, steps + 1):
         gradients, values = _gradients(theta, problem.inputs, targets)
-        if step % EVERY == 0 and (budget.is_over or _least_leads(values, problem.labels).max() > 0.0):
+        if step % EVERY == 0 and (
+            budget.is_over or _least_leads(values, problem.labels).max() > 0.0
+        ):
             break
         rate = RATE * 0.1 ** (step / steps)
         for layer, mean, square, gradient in zip(theta, means, squares, gradients, strict=True):
@@ -65,8 +73,11 @@ def _least_leads(values: FloatArray, labels: IntArray) -> FloatArray:
     return np.array([leads(outputs, labels).min() for outputs in values])
 
 
-def _gradients(theta: list[FloatArray], inputs: FloatArray, targets: FloatArray) -> tuple[list[FloatArray], FloatArray]:
-    """Return the gradients of layers of shape ``(starts, n, d + 1)``, and the outputs, shape ``(starts, m, n_outputs)``."""
+def _gradients(
+    theta: list[FloatArray], inputs: FloatArray, targets: FloatArray
+) -> tuple[list[FloatArray], FloatArray]:
+    """Return the gradients of layers of shape ``(starts, n, d + 1)``, and the outputs, shape
+    ``(starts, m, n_outputs)``."""
     values = [np.broadcast_to(inputs, (len(theta[0]), *inputs.shape))]
     for layer in theta:
         values.append(values[-1] @ layer[:, :, :-1].transpose(0, 2, 1) + layer[:, None, :, -1])

@@ -22,7 +22,8 @@ def is_module(network: Any) -> bool:
 
 
 class Sequential:
-    """A `torch.nn.Sequential` of `Linear` layers with biases and `ReLU` between them, perhaps after a `Flatten`.
+    """A `torch.nn.Sequential` of `Linear` layers with biases and `ReLU` between them, perhaps after
+    a `Flatten`.
 
     Parameters
     ----------
@@ -38,29 +39,44 @@ class Sequential:
     def __init__(self, module: Any) -> None:
         nn = sys.modules["torch"].nn
         if not isinstance(module, nn.Sequential):
-            raise NetworkError(f"smt takes a Sequential of Linear and ReLU, not a {type(module).__name__}")
+            raise NetworkError(
+                f"smt takes a Sequential of Linear and ReLU, not a {type(module).__name__}"
+            )
         layers = [layer for layer in module if not isinstance(layer, nn.Flatten)]
         kinds = [nn.Linear if i % 2 == 0 else nn.ReLU for i in range(len(layers))]
         for layer, kind in zip(layers, kinds, strict=True):
             if not isinstance(layer, kind) or (kind is nn.Linear and layer.bias is None):
-                raise NetworkError(f"{layer} is where a {kind.__name__}{' with a bias' if kind is nn.Linear else ''} must be")
+                raise NetworkError(
+                    f"{layer} is where a "
+                    f"{kind.__name__}{' with a bias' if kind is nn.Linear else ''} must be"
+                )
         if len(layers) % 2 == 0:
-            raise NetworkError("a Sequential must end with a Linear layer, whose outputs are compared")
+            raise NetworkError(
+                "a Sequential must end with a Linear layer, whose outputs are compared"
+            )
         self.module, self.linear = module, layers[::2]
         self.dtype = str(self.linear[0].weight.dtype).removeprefix("torch.")
         if self.dtype not in ("float32", "float64"):
-            raise NetworkError(f"the module has weights of type {self.dtype}; smt needs float32 or float64")
+            raise NetworkError(
+                f"the module has weights of type {self.dtype}; smt needs float32 or float64"
+            )
 
     @property
     def network(self) -> Network:
         """A network with the same layers."""
         for i, (before, after) in enumerate(itertools.pairwise(self.linear), start=1):
             if before.out_features != after.in_features:
-                raise NetworkError(f"Linear {i} has {before.out_features} outputs, the next {after.in_features} inputs")
-        return Network.dense([self.linear[0].in_features, *(layer.out_features for layer in self.linear)])
+                raise NetworkError(
+                    f"Linear {i} has {before.out_features} outputs, the next {after.in_features} "
+                    "inputs"
+                )
+        return Network.dense(
+            [self.linear[0].in_features, *(layer.out_features for layer in self.linear)]
+        )
 
     def rounded(self, X: ArrayLike) -> FloatArray:
-        """Return samples, flattened to shape ``(m, d)``, as the module sees them, in its floating-point type."""
+        """Return samples, flattened to shape ``(m, d)``, as the module sees them, in its
+        floating-point type."""
         x = np.asarray(X)
         if x.ndim < 2 or not len(x):
             raise DataError(f"X has shape {x.shape}; it needs a sample a row")
@@ -78,5 +94,7 @@ class Sequential:
         """Whether the module's own output of every label is above all others."""
         torch = sys.modules["torch"]
         with torch.no_grad():
-            values = self.module(torch.tensor(np.asarray(X)).to(self.linear[0].weight)).cpu().numpy()
+            values = (
+                self.module(torch.tensor(np.asarray(X)).to(self.linear[0].weight)).cpu().numpy()
+            )
         return bool(np.all(leads(values, labels) > 0.0))

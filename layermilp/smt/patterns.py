@@ -1,11 +1,11 @@
 """Search of firing patterns: the last two layers by linear programs in turns.
 
-Let neuron `h` have the coefficient ``v_yh - v_jh`` in the lead of the label `y` over another output `j`. Where it is negative,
-``-relu(a)`` is concave in the neuron's weights, and a linear program has it as it is. Where it is positive, ``relu(a)`` is
-replaced by ``a`` where the neuron fires and by 0 where it does not, which is never more; so the loss that the program promises
-is an upper bound of the true one, and from program to program, each with the pattern of the solution before, it can only fall
-(the convex-concave procedure). Between them the last layer has its own program.
-"""
+Let neuron `h` have the coefficient ``v_yh - v_jh`` in the lead of the label `y` over another output
+`j`. Where it is negative, ``-relu(a)`` is concave in the neuron's weights, and a linear program has
+it as it is. Where it is positive, ``relu(a)`` is replaced by ``a`` where the neuron fires and by 0
+where it does not, which is never more; so the loss that the program promises is an upper bound of
+the true one, and from program to program, each with the pattern of the solution before, it can only
+fall (the convex-concave procedure). Between them the last layer has its own program."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def descent(
     Yields
     ------
     (n, d + 1) array, (n_outputs, n + 1) array
-        Layers after each round. The descent ends when all leads are above zero, or when the loss, the sum of what the leads
-        lack to 1, hardly falls.
+        Layers after each round. The descent ends when all leads are above zero, or when the loss,
+        the sum of what the leads lack to 1, hardly falls.
     """
     inputs = np.column_stack([features, np.ones(len(features))])
     before = np.inf
@@ -66,11 +66,16 @@ def descent(
 
 def _loss(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray) -> float:
     values = np.maximum(inputs @ hidden.T, 0.0) @ last[:, :-1].T + last[:, -1]
-    return float(np.maximum(1.0 - leads(values, labels), 0.0).sum()) if leads(values, labels).min() <= 0.0 else 0.0
+    return (
+        float(np.maximum(1.0 - leads(values, labels), 0.0).sum())
+        if leads(values, labels).min() <= 0.0
+        else 0.0
+    )
 
 
 def _balanced(hidden: FloatArray, last: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Scale every neuron so that its largest difference of weights in the last layer is one; its output does not change."""
+    """Scale every neuron so that its largest difference of weights in the last layer is one; its
+    output does not change."""
     size = np.ptp(last[:, :-1], axis=0)
     factor = np.where(size > 1e-9, size, 1.0)
     return hidden * factor[:, None], np.column_stack([last[:, :-1] / factor, last[:, -1]])
@@ -79,7 +84,8 @@ def _balanced(hidden: FloatArray, last: FloatArray) -> tuple[FloatArray, FloatAr
 def _hidden(
     inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray, limits: Limits
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Solve for the hidden layer and the last layer's biases, the last layer's other weights fixed."""
+    """Solve for the hidden layer and the last layer's biases, the last layer's other weights
+    fixed."""
     program = _program(inputs, labels, hidden, last)
     found = solve(program, "highs", limits)
     if found.x is None:
@@ -90,7 +96,8 @@ def _hidden(
 
 
 def _program(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray) -> Program:
-    """Return the linear program: columns are hidden weights, last biases, bounds of relu(a), and what the leads lack."""
+    """Return the linear program: columns are hidden weights, last biases, bounds of relu(a), and
+    what the leads lack."""
     m, (n, p), k = len(inputs), hidden.shape, len(last)
     sample, other = np.nonzero(np.arange(k) != labels[:, None])
     coefficients = last[labels[sample], :-1] - last[other, :-1]
@@ -101,7 +108,9 @@ def _program(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: Flo
     weights = (linear[:, :, None] * inputs[sample][:, None, :]).reshape(r, n * p)
     concave = np.minimum(coefficients, 0.0)
     row, neuron = np.nonzero(concave)
-    above = sparse.csr_array((concave[row, neuron], (row, sample[row] * n + neuron)), shape=(r, m * n))
+    above = sparse.csr_array(
+        (concave[row, neuron], (row, sample[row] * n + neuron)), shape=(r, m * n)
+    )
     leading = [weights, eye[labels[sample]] - eye[other], above, sparse.eye_array(r)]
     # relu(a) <= u where u is needed: u - a >= 0 and u >= 0.
     needed = np.unique(sample[row] * n + neuron)
@@ -114,7 +123,12 @@ def _program(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: Flo
         ),
         shape=(needed.size, n * p),
     )
-    bounding = [of_weights, sparse.csr_array((needed.size, k)), select, sparse.csr_array((needed.size, r))]
+    bounding = [
+        of_weights,
+        sparse.csr_array((needed.size, k)),
+        select,
+        sparse.csr_array((needed.size, r)),
+    ]
     blocks = [[sparse.csr_array(block) for block in leading], bounding]
     lower = np.concatenate([np.full(n * p + k, -BOX), np.zeros(m * n + r)])
     upper = np.concatenate([np.full(n * p + k, BOX), np.full(m * n + r, np.inf)])

@@ -14,7 +14,8 @@ from layermilp.program import FloatArray, IntArray
 from layermilp.smt.exact import least_lead
 
 Weights = tuple[FloatArray, ...]
-"""Extended weights ``(W, c)`` of every layer, shapes ``(n, d + 1)``, the bias in the last column."""
+"""Extended weights ``(W, c)`` of every layer, shapes ``(n, d + 1)``, the bias in the last
+column."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Domain:
     Raises
     ------
     OptionError
-        If a value is no positive number, there is a grid without a bound, or its multiples are no floating-point numbers.
+        If a value is no positive number, there is a grid without a bound, or its multiples are no
+        floating-point numbers.
     """
 
     bound: float | None = None
@@ -49,10 +51,16 @@ class Domain:
         if self.bound is None:
             raise OptionError(f"grid is {self.grid:g}, but there is no bound; a grid needs one")
         if self.grid > self.bound:
-            raise OptionError(f"grid is {self.grid:g}, above the bound {self.bound:g}; nothing but zero would be left")
-        if self.steps * Fraction(float(self.grid)).numerator >= 2 ** (np.finfo(self.dtype).nmant + 1):
             raise OptionError(
-                f"grid is {self.grid:g}, whose multiples up to {self.bound:g} are no {self.dtype} numbers; "
+                f"grid is {self.grid:g}, above the bound {self.bound:g}; nothing but zero would "
+                "be left"
+            )
+        if self.steps * Fraction(float(self.grid)).numerator >= 2 ** (
+            np.finfo(self.dtype).nmant + 1
+        ):
+            raise OptionError(
+                f"grid is {self.grid:g}, whose multiples up to {self.bound:g} are no {self.dtype} "
+                "numbers; "
                 "use a whole number or a power of two, such as 0.125"
             )
 
@@ -63,11 +71,12 @@ class Domain:
         return int(Fraction(float(self.bound)) / Fraction(float(self.grid)))
 
     def fitted(self, weights: Weights) -> Weights:
-        """Return weights of the domain that decide like the given ones; on a grid as nearly as rounding allows.
+        """Return weights of the domain that decide like the given ones; on a grid as nearly as
+        rounding allows.
 
-        A positive factor of a layer, and with it of the biases of all later layers, changes no decision. So a bound alone
-        never excludes a classification. Without a grid the factors are powers of two, and nothing is rounded.
-        """
+        A positive factor of a layer, and with it of the biases of all later layers, changes no
+        decision. So a bound alone never excludes a classification. Without a grid the factors are
+        powers of two, and nothing is rounded."""
         rounded = tuple(layer.astype(self.dtype).astype(np.float64) for layer in weights)
         if self.bound is None:
             return rounded
@@ -75,7 +84,8 @@ class Domain:
             return _rescaled(rounded, self.bound)
         full = self.steps * self.grid
         return tuple(
-            np.clip(np.rint(layer / self.grid), -self.steps, self.steps) * self.grid for layer in _filled(weights, full)
+            np.clip(np.rint(layer / self.grid), -self.steps, self.steps) * self.grid
+            for layer in _filled(weights, full)
         )
 
     def contains(self, weights: Weights) -> bool:
@@ -91,7 +101,8 @@ class Domain:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Weights that satisfy a problem, and the least lead of a label's output over the others, both exact."""
+    """Weights that satisfy a problem, and the least lead of a label's output over the others, both
+    exact."""
 
     weights: Weights
     lead: Fraction
@@ -125,7 +136,8 @@ class Problem:
 
     @property
     def is_linear(self) -> bool:
-        """Whether the formula, without its symmetries, multiplies no unknowns: see `layermilp.smt.encoding`."""
+        """Whether the formula, without its symmetries, multiplies no unknowns: see
+        `layermilp.smt.encoding`."""
         depth = len(self.sizes) - 1
         return self.domain.grid is not None or depth == 1 or (depth == 2 and self.n_outputs == 2)
 
@@ -144,7 +156,8 @@ class Problem:
         return (self.X - self._center) / self._scale
 
     def with_short_inputs(self, bits: int) -> Problem:
-        """Return the problem of samples whose values are multiples of ``2**-bits`` of about their column's largest."""
+        """Return the problem of samples whose values are multiples of ``2**-bits`` of about their
+        column's largest."""
         _, exponents = np.frexp(np.abs(self.X).max(axis=0))
         step = np.ldexp(1.0, exponents - bits)
         return replace(self, X=np.rint(self.X / step) * step)
@@ -155,7 +168,8 @@ class Problem:
         return (np.column_stack([first, weights[0][:, -1] - first @ self._center]), *weights[1:])
 
     def model(self, weights: Weights) -> Model | None:
-        """Return the weights, fitted to the domain, if they are a model: in floating point, and then exactly."""
+        """Return the weights, fitted to the domain, if they are a model: in floating point, and
+        then exactly."""
         fitted = self.domain.fitted(weights)
         if not self.domain.contains(fitted) or not self.holds_in_floats(fitted):
             return None
@@ -183,7 +197,8 @@ def activations(weights: Weights, X: FloatArray, dtype: str = "float64") -> Floa
 
 
 def leads(values: FloatArray, labels: IntArray) -> FloatArray:
-    """Lead, shape ``(m,)``, of the label's output over the largest other, of outputs of shape ``(m, n_outputs)``."""
+    """Lead, shape ``(m,)``, of the label's output over the largest other, of outputs of shape ``(m,
+    n_outputs)``."""
     rows = np.arange(len(labels))
     others = values.copy()
     others[rows, labels] = -np.inf
@@ -213,6 +228,7 @@ def _filled(weights: Weights, bound: float) -> Weights:
 
 
 def _room(layer: FloatArray, bound: float, total: float) -> float:
-    """Return the largest factor of a layer that keeps it within the bound, its biases having the factors before as well."""
+    """Return the largest factor of a layer that keeps it within the bound, its biases having the
+    factors before as well."""
     largest = max(float(np.abs(layer[:, :-1]).max()), float(np.abs(layer[:, -1]).max()) * total)
     return bound / largest if largest > 0.0 else float("inf")

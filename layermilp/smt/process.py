@@ -1,4 +1,5 @@
-"""Z3 in a process of its own, which is killed at the time limit: Z3's own limit is a soft one, and it may stay past it."""
+"""Z3 in a process of its own, which is killed at the time limit: Z3's own limit is a soft one, and
+it may stay past it."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ MODULES = ("pysmt", "z3")
 
 @dataclass(frozen=True, eq=False)
 class Reply:
-    """What Z3 says: "sat" with weights of fractions, "unsat", "unknown", or "timeout"; with a reason where there is one."""
+    """What Z3 says: "sat" with weights of fractions, "unsat", "unknown", or "timeout"; with a
+    reason where there is one."""
 
     answer: str
     weights: tuple[Any, ...] | None = None
@@ -40,7 +42,9 @@ def require() -> None:
         If they are not.
     """
     if not is_available():
-        raise SolverNotAvailable("the SMT formula needs pySMT and Z3; `pip install 'layermilp[smt]'` brings them")
+        raise SolverNotAvailable(
+            "the SMT formula needs pySMT and Z3; `pip install 'layermilp[smt]'` brings them"
+        )
 
 
 def ask(problem: Problem, kind: str, seed: int, seconds: float | None) -> Reply:
@@ -66,17 +70,27 @@ def ask(problem: Problem, kind: str, seed: int, seconds: float | None) -> Reply:
     """
     require()
     words = [sys.executable, "-m", "layermilp.smt.worker"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)]),
+    }
     # On leaving the block by an interrupt, subprocess.run kills the process as well.
     try:
         done = subprocess.run(
-            words, input=pickle.dumps((kind, problem, seed)), capture_output=True, timeout=seconds, env=environment, check=False
+            words,
+            input=pickle.dumps((kind, problem, seed)),
+            capture_output=True,
+            timeout=seconds,
+            env=environment,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return Reply("timeout", None, "Z3 was stopped at the time limit")
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").split("\n")
-        told = next((line for line in reversed(lines) if line.strip()), f"exit code {done.returncode}")
+        told = next(
+            (line for line in reversed(lines) if line.strip()), f"exit code {done.returncode}"
+        )
         raise SolverError(f"the process of Z3 failed: {told}")
     try:
         return Reply(*pickle.loads(done.stdout))

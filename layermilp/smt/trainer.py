@@ -1,4 +1,5 @@
-"""The portfolio: cheap witnesses first, then firing patterns, then the formula; and what is known in the end."""
+"""The portfolio: cheap witnesses first, then firing patterns, then the formula; and what is known
+in the end."""
 
 from __future__ import annotations
 
@@ -83,10 +84,21 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, value, least in (("rounds", self.rounds, 1), ("seed", self.seed, 0)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < 2**31:
-                raise OptionError(f"{name} is {value!r}; it must be a whole number of at least {least}, below 2^31")
-        if self.time_limit is not None and (not is_number(self.time_limit) or self.time_limit <= 0.0):
-            raise OptionError(f"time_limit is {self.time_limit!r}; it must be a number of seconds above 0")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, np.integer))
+                or not least <= value < 2**31
+            ):
+                raise OptionError(
+                    f"{name} is {value!r}; it must be a whole number of at least {least}, below "
+                    "2^31"
+                )
+        if self.time_limit is not None and (
+            not is_number(self.time_limit) or self.time_limit <= 0.0
+        ):
+            raise OptionError(
+                f"time_limit is {self.time_limit!r}; it must be a number of seconds above 0"
+            )
         for stage in self.stages:
             if stage not in STAGES:
                 raise OptionError(f"stage {stage!r} is unknown; choose {', '.join(STAGES)}")
@@ -151,31 +163,37 @@ def train(
     stages: Sequence[str] = Settings.stages,
     seed: int = Settings.seed,
 ) -> Outcome:
-    """Find weights with which every sample's label has the largest output, or prove that there are none.
+    """Find weights with which every sample's label has the largest output, or prove that there are
+    none.
 
-    The formula is that of C. Ison, *Using an SMT Solver for Training Feedforward Neural Networks*. It is answered by the
-    first of these stages that can: lower layers drawn at random (``random``) or trained by Adam (``trained``), with a last
-    layer by linear equations or a linear program; linear programs over firing patterns (``patterns``); and by Z3 through pySMT
-    the formula without its symmetries (see `layermilp.smt.encoding.reduced`), for samples of few digits (``rounded``) and for
-    the true ones (``formula``), and as it is (``plain``). Only the last two, and equal samples with different labels, prove
-    that there are no such weights. What is found is checked in exact rational arithmetic and in floating point.
+    The formula is that of C. Ison, *Using an SMT Solver for Training Feedforward Neural Networks*.
+    It is answered by the first of these stages that can: lower layers drawn at random (``random``)
+    or trained by Adam (``trained``), with a last layer by linear equations or a linear program;
+    linear programs over firing patterns (``patterns``); and by Z3 through pySMT the formula without
+    its symmetries (see `layermilp.smt.encoding.reduced`), for samples of few digits (``rounded``)
+    and for the true ones (``formula``), and as it is (``plain``). Only the last two, and equal
+    samples with different labels, prove that there are no such weights. What is found is checked in
+    exact rational arithmetic and in floating point.
 
     Parameters
     ----------
     network : Network or torch.nn.Sequential
-        Which layers; its weights do not matter. Of a `Network` all blocks are dense. A `Sequential` has `Linear` layers with
-        biases and `ReLU` between them, perhaps after a `Flatten`; weights that are found are set in it.
+        Which layers; its weights do not matter. Of a `Network` all blocks are dense. A `Sequential`
+        has `Linear` layers with biases and `ReLU` between them, perhaps after a `Flatten`; weights
+        that are found are set in it.
     X : (m, d) array
         Samples. A `Sequential` sees them in its own floating-point type.
     y : (m,) array
         Their labels: classes of the network, for a `Sequential` numbers of outputs.
     bound : float, optional
-        Weights and biases lie in ``[-bound, bound]``. Without a grid this excludes no classification, see `Domain.fitted`.
+        Weights and biases lie in ``[-bound, bound]``. Without a grid this excludes no
+        classification, see `Domain.fitted`.
     grid : float, optional
-        They are multiples of this. The formula is then one of linear arithmetic over finitely many weights.
+        They are multiples of this. The formula is then one of linear arithmetic over finitely many
+        weights.
     time_limit : float, optional
-        Seconds for the whole run, after which Z3 is killed; the exact check of what was found may come on top. Runs in which
-        it is hit are not repeatable.
+        Seconds for the whole run, after which Z3 is killed; the exact check of what was found may
+        come on top. Runs in which it is hit are not repeatable.
     rounds : int
         Rounds of training and descent over firing patterns.
     stages : sequence of str
@@ -207,7 +225,9 @@ def train(
     if outcome.network is not None:
         module.set(outcome.network)
         if not module.holds(X, outcome.network.class_indices(y)):
-            raise SolverError("the weights hold in exact arithmetic, but not in PyTorch's; use a float64 module")
+            raise SolverError(
+                "the weights hold in exact arithmetic, but not in PyTorch's; use a float64 module"
+            )
     return outcome
 
 
@@ -219,7 +239,8 @@ def run(
     dtype: str = "float64",
     watch: Callable[[str], None] = lambda stage: None,
 ) -> Outcome:
-    """Go through the stages until one answers; arguments as in `train`, weights of the given floating-point type.
+    """Go through the stages until one answers; arguments as in `train`, weights of the given
+    floating-point type.
 
     `watch` is told the name of every stage that begins.
     """
@@ -257,11 +278,15 @@ class Search:
         labels = self.problem.labels
         order = np.lexsort((labels, groups.reshape(-1)))
         a, b = order[:-1], order[1:]
-        clash = np.flatnonzero((groups.reshape(-1)[a] == groups.reshape(-1)[b]) & (labels[a] != labels[b]))
+        clash = np.flatnonzero(
+            (groups.reshape(-1)[a] == groups.reshape(-1)[b]) & (labels[a] != labels[b])
+        )
         if not clash.size:
             return None
         i, j = sorted((int(a[clash[0]]), int(b[clash[0]])))
-        return Answer(Verdict.UNSATISFIABLE, None, f"samples {i} and {j} are equal, but their labels differ")
+        return Answer(
+            Verdict.UNSATISFIABLE, None, f"samples {i} and {j} are equal, but their labels differ"
+        )
 
     def random(self) -> Answer | None:
         """Draw lower layers, and solve for the last."""
@@ -282,7 +307,8 @@ class Search:
         return next(self._finished(starts), None)
 
     def patterns(self) -> Answer | None:
-        """Train all layers in rounds, each with twice the steps, and descend over the firing patterns of the last two."""
+        """Train all layers in rounds, each with twice the steps, and descend over the firing
+        patterns of the last two."""
         problem, rng = self.problem, self._rng(2)
         if len(problem.sizes) < 3:
             return None
@@ -303,7 +329,8 @@ class Search:
             yield (*start[:-2], *pair)
 
     def rounded(self) -> Answer | None:
-        """Ask Z3 about rounded samples, whose numbers are short, for a quarter of the time; a model is for the true ones."""
+        """Ask Z3 about rounded samples, whose numbers are short, for a quarter of the time; a model
+        is for the true ones."""
         problem = self.problem.with_short_inputs(BITS)
         if np.array_equal(problem.X, self.problem.X):
             return None
@@ -312,22 +339,30 @@ class Search:
         return answer if answer.verdict is Verdict.SATISFIED else None
 
     def formula(self) -> Answer | None:
-        """Ask Z3 about the formula without its symmetries; of nonlinear arithmetic it gets half of the time."""
+        """Ask Z3 about the formula without its symmetries; of nonlinear arithmetic it gets half of
+        the time."""
         share = 1.0 if self.problem.is_linear or "plain" not in self.settings.stages else 0.5
         return self._asked(self._formula, share, self.problem)
 
     def plain(self) -> Answer | None:
         """Ask Z3 about the formula as it is."""
-        return None if self.problem.domain.grid is not None else self._asked("plain", 1.0, self.problem)
+        return (
+            None
+            if self.problem.domain.grid is not None
+            else self._asked("plain", 1.0, self.problem)
+        )
 
     def _finished(self, candidates: Iterable[Weights]) -> Iterator[Answer]:
-        """Yield the candidates that are models, or whose lower layers have a last layer that makes them one."""
+        """Yield the candidates that are models, or whose lower layers have a last layer that makes
+        them one."""
         for candidate in candidates:
             if self.budget.is_over:
                 return
             weights = self.problem.of_samples(candidate)
             # The last layer's program has the widest margin, so it goes first.
-            found = last_layer(self.problem, weights[:-1], self._limits()) or self.problem.model(weights)
+            found = last_layer(self.problem, weights[:-1], self._limits()) or self.problem.model(
+                weights
+            )
             if found is not None:
                 yield Answer(Verdict.SATISFIED, found)
 
@@ -337,7 +372,9 @@ class Search:
         once = 6.0 * len(self.problem.X) * sum(d * n for d, n in itertools.pairwise(sizes))
         runs, steps = factor * WORK / once, factor * STEPS
         starts = int(min(max(runs / steps, 1), STARTS))
-        return trained(self.problem, starts, int(min(max(runs / starts, 20), steps)), rng, self.budget)
+        return trained(
+            self.problem, starts, int(min(max(runs / starts, 20), steps)), rng, self.budget
+        )
 
     @property
     def _formula(self) -> str:
@@ -351,21 +388,33 @@ class Search:
         seconds = None if math.isinf(left) else max(share * left, 0.0)
         reply = process.ask(asked, kind, self.settings.seed, seconds)
         if reply.answer in ("timeout", "unknown"):
-            return Answer(Verdict.TIMEOUT if reply.answer == "timeout" else Verdict.UNKNOWN, None, reply.reason)
+            return Answer(
+                Verdict.TIMEOUT if reply.answer == "timeout" else Verdict.UNKNOWN,
+                None,
+                reply.reason,
+            )
         if reply.weights is None:
             return Answer(Verdict.UNSATISFIABLE, None, "Z3 proved that the formula has no model")
         if least_lead(reply.weights, asked.X, asked.labels) <= 0:
             why = reply.reason or "it is wrong"
-            return Answer(Verdict.UNKNOWN, None, f"Z3's model does not hold in exact arithmetic: {why}")
+            return Answer(
+                Verdict.UNKNOWN, None, f"Z3's model does not hold in exact arithmetic: {why}"
+            )
         weights = _floats(reply.weights)
-        found = self.problem.model(weights) or last_layer(self.problem, weights[:-1], self._limits())
+        found = self.problem.model(weights) or last_layer(
+            self.problem, weights[:-1], self._limits()
+        )
         if found is None:
-            why = f"there are such weights, but they do not survive rounding to {self.problem.domain.dtype}"
+            why = (
+                "there are such weights, but they do not survive rounding to "
+                f"{self.problem.domain.dtype}"
+            )
             return Answer(Verdict.UNKNOWN, None, why)
         return Answer(Verdict.SATISFIED, found)
 
     def _limits(self) -> Limits:
-        """Return the limits of one program: a quarter of the time that is left, and a number of nodes."""
+        """Return the limits of one program: a quarter of the time that is left, and a number of
+        nodes."""
         return self.budget.limits(Limits(node_limit=NODES), tasks=4)
 
     def _rng(self, stage: int) -> np.random.Generator:
@@ -384,7 +433,8 @@ STAGES: dict[str, Callable[[Search], Answer | None]] = {
 
 
 def _floats(weights: Sequence[NDArray[np.object_]]) -> Weights:
-    """Return the nearest floating-point numbers of fractions, the largest in place of what is larger."""
+    """Return the nearest floating-point numbers of fractions, the largest in place of what is
+    larger."""
     most: Any = Fraction(float(np.finfo(np.float64).max))
     return tuple(np.clip(layer, -most, most).astype(np.float64) for layer in weights)
 
@@ -413,19 +463,29 @@ def _answered(search: Search, watch: Callable[[str], None]) -> tuple[Answer, lis
     if is_late or search.budget.is_over:
         limit = f"the time limit of {search.settings.time_limit:g} s was reached"
         return Answer(Verdict.TIMEOUT, None, "; ".join([limit, *reasons])), tried
-    return Answer(Verdict.UNKNOWN, None, "; ".join(reasons) or "no complete search was among the stages"), tried
+    return Answer(
+        Verdict.UNKNOWN, None, "; ".join(reasons) or "no complete search was among the stages"
+    ), tried
 
 
 def _problem(network: Network, X: ArrayLike, y: ArrayLike, domain: Domain) -> Problem:
     """Return the problem of a network and samples, checked."""
     for i, block in enumerate(network.blocks, start=1):
         if block.parameters.n_parameters != block.n_outputs * (block.n_inputs + 1):
-            raise NetworkError(f"block {i} of {network.notation} has tied or fixed weights; smt trains dense layers")
+            raise NetworkError(
+                f"block {i} of {network.notation} has tied or fixed weights; smt trains dense "
+                "layers"
+            )
     if network.n_outputs < 2:
-        raise NetworkError(f"{network.notation} has one output; smt needs one for each of two or more classes")
+        raise NetworkError(
+            f"{network.notation} has one output; smt needs one for each of two or more classes"
+        )
     x = np.asarray(X, dtype=np.float64)
     if x.ndim != 2 or x.shape[1] != network.n_inputs or not len(x):
-        raise DataError(f"X has shape {x.shape}; {network.notation} needs samples in rows of {network.n_inputs} values")
+        raise DataError(
+            f"X has shape {x.shape}; {network.notation} needs samples in rows of "
+            f"{network.n_inputs} values"
+        )
     if not np.all(np.isfinite(x)):
         row, column = np.argwhere(~np.isfinite(x))[0]
         raise DataError(f"sample {row} has the value {x[row, column]} at input {column}")
@@ -438,5 +498,8 @@ def _problem(network: Network, X: ArrayLike, y: ArrayLike, domain: Domain) -> Pr
 
 def _network(network: Network, weights: Weights) -> Network:
     """Return the network with the weights, and the largest output as its decision."""
-    blocks = (Block(b.parameters, b.parameters.collect(layer)) for b, layer in zip(network.blocks, weights, strict=True))
+    blocks = (
+        Block(b.parameters, b.parameters.collect(layer))
+        for b, layer in zip(network.blocks, weights, strict=True)
+    )
     return Network(blocks, network.classes, "largest")

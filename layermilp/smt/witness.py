@@ -1,4 +1,5 @@
-"""Cheap witnesses: lower layers drawn at random, and a last layer that is solved exactly for them."""
+"""Cheap witnesses: lower layers drawn at random, and a last layer that is solved exactly for
+them."""
 
 from __future__ import annotations
 
@@ -37,7 +38,11 @@ def random_layers(inputs: FloatArray, sizes: tuple[int, ...], rng: np.random.Gen
     values = inputs
     for n in sizes[1:]:
         spread = values.std(axis=0)
-        theta = rng.normal(size=(n, values.shape[1])) / np.where(spread > 0.0, spread, 1.0) / np.sqrt(values.shape[1])
+        theta = (
+            rng.normal(size=(n, values.shape[1]))
+            / np.where(spread > 0.0, spread, 1.0)
+            / np.sqrt(values.shape[1])
+        )
         ends = values[rng.integers(len(values), size=(2, n))]
         share = rng.random((n, 1))
         bends = share * ends[0] + (1.0 - share) * ends[1]
@@ -47,7 +52,8 @@ def random_layers(inputs: FloatArray, sizes: tuple[int, ...], rng: np.random.Gen
 
 
 def shortened(layers: Weights) -> Weights:
-    """Round layers drawn at random to so many bits, relative to their largest weight: exact sums are fast then."""
+    """Round layers drawn at random to so many bits, relative to their largest weight: exact sums
+    are fast then."""
     steps = [2.0 ** (np.frexp(np.abs(layer[:, :-1]).max())[1] - BITS) for layer in layers]
     return tuple(np.rint(layer / step) * step for layer, step in zip(layers, steps, strict=True))
 
@@ -55,8 +61,9 @@ def shortened(layers: Weights) -> Weights:
 def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Model | None:
     """Return a model with the given lower layers, or None if there is none or none was found.
 
-    As many neurons as samples reach any targets by linear equations, those of least norm; fewer have a linear program of
-    the largest margin; on a grid rounding may destroy both, and a mixed-integer program is tried as well.
+    As many neurons as samples reach any targets by linear equations, those of least norm; fewer
+    have a linear program of the largest margin; on a grid rounding may destroy both, and a
+    mixed-integer program is tried as well.
 
     Parameters
     ----------
@@ -90,15 +97,21 @@ def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Model | None
 
 
 def _interpolation(features: FloatArray, labels: IntArray, n_outputs: int) -> FloatArray | None:
-    """Return the weights of least norm whose outputs are one for the label and zero for the others."""
+    """Return the weights of least norm whose outputs are one for the label and zero for the
+    others."""
     try:
-        return np.asarray((features.T @ np.linalg.solve(features @ features.T, np.eye(n_outputs)[labels])).T)
+        return np.asarray(
+            (features.T @ np.linalg.solve(features @ features.T, np.eye(n_outputs)[labels])).T
+        )
     except np.linalg.LinAlgError:
         return None  # equal samples
 
 
-def widest_margin(features: FloatArray, labels: IntArray, n_outputs: int, limits: Limits) -> FloatArray | None:
-    """Weights in [-1, 1] of the largest least lead of the label's output; None if no lead is above zero.
+def widest_margin(
+    features: FloatArray, labels: IntArray, n_outputs: int, limits: Limits
+) -> FloatArray | None:
+    """Weights in [-1, 1] of the largest least lead of the label's output; None if no lead is above
+    zero.
 
     Parameters
     ----------
@@ -116,11 +129,19 @@ def widest_margin(features: FloatArray, labels: IntArray, n_outputs: int, limits
     (n_outputs, n) array or None
         The weights; those of output 0 are zero, since only differences count.
     """
-    rows = np.column_stack([_differences(features, labels, n_outputs, 1), -np.ones(len(labels) * (n_outputs - 1))])
+    rows = np.column_stack(
+        [_differences(features, labels, n_outputs, 1), -np.ones(len(labels) * (n_outputs - 1))]
+    )
     n = rows.shape[1]
     one = np.ones(n)
     program = Program(
-        -np.eye(n)[-1], rows, np.zeros(len(rows)), np.full(len(rows), np.inf), -one, one, name="last layer"
+        -np.eye(n)[-1],
+        rows,
+        np.zeros(len(rows)),
+        np.full(len(rows), np.inf),
+        -one,
+        one,
+        name="last layer",
     )
     found = solve(program, "highs", limits)
     if found.x is None or found.objective >= 0.0:
@@ -130,14 +151,18 @@ def widest_margin(features: FloatArray, labels: IntArray, n_outputs: int, limits
 
 
 def _on_grid(problem: Problem, features: FloatArray, limits: Limits) -> FloatArray | None:
-    """Return a last layer of multiples of the grid, by a mixed-integer program; None if none was found."""
+    """Return a last layer of multiples of the grid, by a mixed-integer program; None if none was
+    found."""
     domain = problem.domain
     assert domain.grid is not None
     extended = np.column_stack([features, np.ones(len(features))])
     rows = _differences(extended, problem.labels, problem.n_outputs, 0)
     n, top = rows.shape[1], np.abs(rows).sum(axis=1).max() * domain.steps
     lead = np.full((len(rows), 1), -1.0)
-    lower, upper = np.append(np.full(n, -float(domain.steps)), -top), np.append(np.full(n, float(domain.steps)), 1.0)
+    lower, upper = (
+        np.append(np.full(n, -float(domain.steps)), -top),
+        np.append(np.full(n, float(domain.steps)), 1.0),
+    )
     program = Program(
         costs=-np.eye(n + 1)[-1],
         matrix=sparse.csr_array(np.column_stack([rows, lead])),
@@ -155,7 +180,8 @@ def _on_grid(problem: Problem, features: FloatArray, limits: Limits) -> FloatArr
 
 
 def _differences(features: FloatArray, labels: IntArray, n_outputs: int, first: int) -> FloatArray:
-    """Return the rows of label's output - other output, in terms of the weights of the outputs from `first` on."""
+    """Return the rows of label's output - other output, in terms of the weights of the outputs from
+    `first` on."""
     m, n = features.shape
     rows = np.zeros((m, n_outputs, n_outputs, n))
     samples = np.arange(m)

@@ -26,7 +26,8 @@ def main() -> None:
 
 
 def decided(encoding: Encoding, seed: int) -> tuple[str, Any, str]:
-    """Return "sat", "unsat" or "unknown", the weights as arrays of fractions for "sat", and what there is to say."""
+    """Return "sat", "unsat" or "unknown", the weights as arrays of fractions for "sat", and what
+    there is to say."""
     with Solver(name="z3", logic=encoding.logic, random_seed=seed) as solver:
         solver.add_assertion(encoding.formula)
         try:
@@ -36,9 +37,14 @@ def decided(encoding: Encoding, seed: int) -> tuple[str, Any, str]:
             return "unknown", None, str(solver.z3.reason_unknown())
         except Z3Exception as error:
             return "unknown", None, str(error)
-        values = [[_number(solver.get_value(term)) for term in layer.ravel()] for layer in encoding.weights]
+        values = [
+            [_number(solver.get_value(term)) for term in layer.ravel()]
+            for layer in encoding.weights
+        ]
     layers = zip(values, encoding.weights, strict=True)
-    weights = tuple(np.array([v for v, _ in row], dtype=object).reshape(layer.shape) for row, layer in layers)
+    weights = tuple(
+        np.array([v for v, _ in row], dtype=object).reshape(layer.shape) for row, layer in layers
+    )
     irrational = sum(not exact for row in values for _, exact in row)
     return "sat", weights, f"{irrational} irrational weights rounded" if irrational else ""
 

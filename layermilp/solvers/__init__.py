@@ -16,7 +16,8 @@ from layermilp.solvers.gurobi import Gurobi
 from layermilp.solvers.highs import Highs
 
 SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (Cplex(), Highs(), Cbc(), Gurobi())}
-"""Every solver by name, in the order in which `auto` prefers them; Gurobi last, so that a trial licence changes nothing."""
+"""Every solver by name, in the order in which `auto` prefers them; Gurobi last, so that a trial
+licence changes nothing."""
 
 __all__ = ["SOLVERS", "Answer", "Option", "Solver", "available", "choose", "fitting", "solve"]
 
@@ -40,13 +41,16 @@ def require(name: str) -> None:
         raise OptionError(f"solver {name!r} is unknown; choose auto, {', '.join(SOLVERS)}")
     installed = available()
     if name not in ("auto", *installed):
-        raise SolverNotAvailable(f"solver {name!r} is not installed; installed: {', '.join(installed) or 'none'}")
+        raise SolverNotAvailable(
+            f"solver {name!r} is not installed; installed: {', '.join(installed) or 'none'}"
+        )
     if not installed:
         raise SolverNotAvailable("no solver is installed; `pip install highspy` brings one")
 
 
 def choose(program: Program, solver: str = "auto") -> Solver:
-    """Return the solver to use: for ``auto`` the first in the order of preference whose edition takes the program."""
+    """Return the solver to use: for ``auto`` the first in the order of preference whose edition
+    takes the program."""
     require(solver)
     if solver != "auto":
         return SOLVERS[solver]
@@ -56,7 +60,8 @@ def choose(program: Program, solver: str = "auto") -> Solver:
 
 
 def fitting(program: Program, solver: str = "auto") -> str:
-    """Return the name of the solver of `choose` or, where its edition is too small, of another that takes the program.
+    """Return the name of the solver of `choose` or, where its edition is too small, of another that
+    takes the program.
 
     For programs that are not what was asked to be solved by that solver, but a means to it.
     """
@@ -73,5 +78,6 @@ def solve(
     limits: Limits | None = None,
     options: Mapping[str, Option] | None = None,
 ) -> Result:
-    """Solve a program with the named solver, or with the one that ``auto`` chooses; see `Solver.solve`."""
+    """Solve a program with the named solver, or with the one that ``auto`` chooses; see
+    `Solver.solve`."""
     return choose(program, solver).solve(program, limits, options)

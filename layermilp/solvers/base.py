@@ -1,4 +1,5 @@
-"""What every solver adapter shares: validation before the solve, the check of the answer after it."""
+"""What every solver adapter shares: validation before the solve, the check of the answer after
+it."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ Option = bool | int | float | str
 """Value of a solver's own option."""
 
 CONTRADICTION = 1e-3
-"""How far, relative to the objective, a bound may exceed it by rounding; beyond, the solver contradicts itself."""
+"""How far, relative to the objective, a bound may exceed it by rounding; beyond, the solver
+contradicts itself."""
 
 PRIMAL_TOLERANCE = 1e-9
 """Feasibility, dual feasibility and integrality tolerance asked of every solver that takes it."""
@@ -43,10 +45,10 @@ def absolute_gap(limits: Limits) -> float:
 class Answer:
     """A solver's claim, before it is checked.
 
-    `status` says why the solver stopped; `x` is its point or None; `bound` is its proven lower bound of
-    ``costs . x + offset`` or ``-inf``. An adapter reports OPTIMAL for any end the solver calls optimal, and
-    FEASIBLE_AT_LIMIT for any end at a limit: `Solver.solve` tells the finer cases apart.
-    """
+    `status` says why the solver stopped; `x` is its point or None; `bound` is its proven lower
+    bound of ``costs . x + offset`` or ``-inf``. An adapter reports OPTIMAL for any end the solver
+    calls optimal, and FEASIBLE_AT_LIMIT for any end at a limit: `Solver.solve` tells the finer
+    cases apart."""
 
     status: Status
     x: FloatArray | None = None
@@ -58,9 +60,9 @@ class Answer:
 class Solver(ABC):
     """A translator between `Program` and one solver.
 
-    A subclass names itself and its modules, says how large a program it takes, and implements `_solve`, which only
-    translates. Instances hold no solver objects, so they may cross process borders.
-    """
+    A subclass names itself and its modules, says how large a program it takes, and implements
+    `_solve`, which only translates. Instances hold no solver objects, so they may cross process
+    borders."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -76,11 +78,15 @@ class Solver(ABC):
         """Version of the solver, with its edition where there are several."""
 
     def size_limit(self, program: Program) -> str | None:
-        """Return the limit of the installed edition that the program exceeds, in words; None if it fits."""
+        """Return the limit of the installed edition that the program exceeds, in words; None if it
+        fits."""
         return None
 
     def solve(
-        self, program: Program, limits: Limits | None = None, options: Mapping[str, Option] | None = None
+        self,
+        program: Program,
+        limits: Limits | None = None,
+        options: Mapping[str, Option] | None = None,
     ) -> Result:
         """Solve a program and check the answer.
 
@@ -96,9 +102,10 @@ class Solver(ABC):
         Returns
         -------
         Result
-            With status, point and objective as recomputed in numpy. A point that violates the program by more than
-            `FEASIBILITY_TOLERANCE`, or is none, is not passed on: the status is then ERROR and the message says so. It is
-            ERROR too where the solver fails in any way that is not known, or claims a bound above its own point.
+            With status, point and objective as recomputed in numpy. A point that violates the
+            program by more than `FEASIBILITY_TOLERANCE`, or is none, is not passed on: the status
+            is then ERROR and the message says so. It is ERROR too where the solver fails in any way
+            that is not known, or claims a bound above its own point.
 
         Raises
         ------
@@ -117,19 +124,28 @@ class Solver(ABC):
         exceeded = self.size_limit(program)
         if exceeded is not None:
             raise ProgramTooLarge(
-                f"{program.name} has {program.n_columns} columns and {program.n_rows} rows, but {self.title} takes "
+                f"{program.name} has {program.n_columns} columns and {program.n_rows} rows, but "
+                f"{self.title} takes "
                 f"{exceeded}; use solver 'auto' or 'highs', a smaller batch, or a full licence"
             )
         limits = limits or Limits()
         began = time.perf_counter()
         try:
             is_empty = program.n_columns == 0
-            answer = _solve_empty(program) if is_empty else self._solve(program, limits, dict(options or {}))
+            answer = (
+                _solve_empty(program)
+                if is_empty
+                else self._solve(program, limits, dict(options or {}))
+            )
             return self._checked(program, limits, answer, time.perf_counter() - began)
         except (LayermilpError, MemoryError):
             raise
-        except Exception as error:  # whatever a solver's interface raises, or its answer where that is none
-            failed = Answer(Status.ERROR, message=f"{self.title} failed: {type(error).__name__}: {error}")
+        except (
+            Exception
+        ) as error:  # whatever a solver's interface raises, or its answer where that is none
+            failed = Answer(
+                Status.ERROR, message=f"{self.title} failed: {type(error).__name__}: {error}"
+            )
             return self._checked(program, limits, failed, time.perf_counter() - began)
 
     @abstractmethod
@@ -141,10 +157,18 @@ class Solver(ABC):
         if x is not None:
             x, violation = _repaired(program, x)
             if violation > FEASIBILITY_TOLERANCE:
-                status, x, message = Status.ERROR, None, f"{message}: the answer violates the program by {violation:.2g}"
+                status, x, message = (
+                    Status.ERROR,
+                    None,
+                    f"{message}: the answer violates the program by {violation:.2g}",
+                )
             else:
                 objective = float(program.costs @ x) + program.offset
-        has_bound = status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
+        has_bound = status in (
+            Status.OPTIMAL,
+            Status.FEASIBLE_AT_LIMIT,
+            Status.NO_SOLUTION_AT_LIMIT,
+        )
         bound = answer.bound if has_bound and not math.isnan(answer.bound) else -math.inf
         if x is not None and bound > objective + CONTRADICTION * max(1.0, abs(objective)):
             message = f"{message}: the bound {bound:g} is above the objective {objective:g}"
@@ -171,8 +195,9 @@ def _refined(status: Status, has_x: bool, objective: float, bound: float, limits
     if status is Status.OPTIMAL and not has_x:
         return Status.ERROR
     if status is Status.OPTIMAL:
-        # A wide gap may also have been asked for by the solver's own options. Without `gap` the difference is measured
-        # against 1 at least, because a proven optimum near zero has a large relative gap.
+        # A wide gap may also have been asked for by the solver's own options. Without `gap` the
+        # difference is measured against 1 at least, because a proven optimum near zero has a large
+        # relative gap.
         asked = limits.gap is not None and relative_gap(objective, bound) > FEASIBILITY_TOLERANCE
         if asked or objective - bound > FEASIBILITY_TOLERANCE * max(1.0, abs(objective)):
             return Status.OPTIMAL_WITHIN_GAP
@@ -180,7 +205,8 @@ def _refined(status: Status, has_x: bool, objective: float, bound: float, limits
 
 
 def _repaired(program: Program, x: FloatArray) -> tuple[FloatArray, float]:
-    """Round integers and clip to the column bounds where that keeps the rows; return the point and its violation."""
+    """Round integers and clip to the column bounds where that keeps the rows; return the point and
+    its violation."""
     x = np.asarray(x, dtype=np.float64)
     if x.shape != (program.n_columns,):
         return x, math.inf

@@ -25,18 +25,27 @@ from layermilp.program import FloatArray, Limits, Program, Status, check
 from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
 
 GRACE = 2.0
-"""Seconds that CBC may overrun its time limit, with a tenth of the limit, before it is interrupted, and then killed."""
+"""Seconds that CBC may overrun its time limit, with a tenth of the limit, before it is interrupted,
+and then killed."""
 
-_MODEL, _START, _LOG, _TEXT, _BINARY = "model.mps", "start.txt", "log.txt", "solution.txt", "solution.bin"
+_MODEL, _START, _LOG, _TEXT, _BINARY = (
+    "model.mps",
+    "start.txt",
+    "log.txt",
+    "solution.txt",
+    "solution.bin",
+)
 
 _LARGEST_THREADS = 99  # CBC gives larger numbers another meaning
 
-# CBC may call a program infeasible because time ran out; from this share of the time limit on it is not believed.
+# CBC may call a program infeasible because time ran out; from this share of the time limit on it is
+# not believed.
 _UNSURE_AFTER = 0.5
 
 
 class Cbc(Solver):
-    """CBC (Eclipse licence), no size limit: the executable that PuLP brings, or a ``cbc`` on the path."""
+    """CBC (Eclipse licence), no size limit: the executable that PuLP brings, or a ``cbc`` on the
+    path."""
 
     name: ClassVar[str] = "cbc"
     title: ClassVar[str] = "CBC"
@@ -54,7 +63,9 @@ class Cbc(Solver):
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         words = [*_limit_words(program, limits), *_option_words(options)]
-        with tempfile.TemporaryDirectory(prefix="layermilp-cbc-", ignore_cleanup_errors=True) as place:
+        with tempfile.TemporaryDirectory(
+            prefix="layermilp-cbc-", ignore_cleanup_errors=True
+        ) as place:
             folder = Path(place)
             write_mps(program, folder / _MODEL)
             if program.is_mip and program.start is not None:
@@ -62,7 +73,10 @@ class Cbc(Solver):
                 words += ["-mips", _START]
             began = time.perf_counter()
             end = _run(folder, words, limits.time_limit)
-            unsure = limits.time_limit is not None and time.perf_counter() - began > _UNSURE_AFTER * limits.time_limit
+            unsure = (
+                limits.time_limit is not None
+                and time.perf_counter() - began > _UNSURE_AFTER * limits.time_limit
+            )
             return _answer(program, limits, folder, end, unsure)
 
 
@@ -104,7 +118,9 @@ def _converse(lines: list[str]) -> str:
     """Return what CBC prints when the lines are typed in."""
     typed = "".join(f"{line}\n" for line in lines)
     try:
-        done = subprocess.run([_executable()], input=typed, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [_executable()], input=typed, capture_output=True, text=True, timeout=60, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SolverNotAvailable(f"CBC cannot be run: {error}") from error
     return done.stdout
@@ -112,7 +128,9 @@ def _converse(lines: list[str]) -> str:
 
 def _limit_words(program: Program, limits: Limits) -> list[str]:
     if limits.threads > _LARGEST_THREADS:
-        raise OptionError(f"CBC refuses threads={limits.threads}; it takes at most {_LARGEST_THREADS}")
+        raise OptionError(
+            f"CBC refuses threads={limits.threads}; it takes at most {_LARGEST_THREADS}"
+        )
     # CBC would read seed 0 as the time of day.
     seed = str(limits.seed % (2**31 - 2) + 1)
     words = ["-randomSeed", seed, "-timeMode", "elapsed"]
@@ -123,7 +141,12 @@ def _limit_words(program: Program, limits: Limits) -> list[str]:
         words += ["-randomCbcSeed", seed, "-integerTolerance", repr(PRIMAL_TOLERANCE)]
         # By default CBC gives up improvements below 1e-5, whatever the gaps.
         words += ["-increment", repr(PRIMAL_TOLERANCE)]
-        words += ["-ratioGap", repr(float(limits.relative_gap)), "-allowableGap", repr(absolute_gap(limits))]
+        words += [
+            "-ratioGap",
+            repr(float(limits.relative_gap)),
+            "-allowableGap",
+            repr(absolute_gap(limits)),
+        ]
         if limits.node_limit is not None:
             words += ["-maxNodes", str(int(limits.node_limit))]
         if limits.threads > 1:
@@ -145,11 +168,13 @@ def _checked_value(name: str, value: Option) -> str:
         raise OptionError(f"CBC does not know the option {name!r}")
     if not re.fullmatch(r"[\w.+-]+", word):
         raise OptionError(f"CBC refuses the option {name}={value!r}")
-    # CBC only prints a complaint about what it refuses and goes on, so it is asked for the value that it has kept.
-    # Commands, such as `solve`, have no value.
+    # CBC only prints a complaint about what it refuses and goes on, so it is asked for the value
+    # that it has kept. Commands, such as `solve`, have no value.
     kept = re.findall(r"\S+ has value (\S+)", _converse([f"{name} {word}", name, "quit"]))
     if not kept:
-        raise OptionError(f"CBC does not know the option {name!r}; `cbc`, then `?`, lists its parameters")
+        raise OptionError(
+            f"CBC does not know the option {name!r}; `cbc`, then `?`, lists its parameters"
+        )
     if not _is_same(word, kept[-1]):
         raise OptionError(f"CBC refuses the option {name}={value!r}: it would keep {kept[-1]}")
     return word
@@ -168,16 +193,31 @@ def _write_start(program: Program, start: FloatArray, path: Path) -> None:
     point = np.where(program.integrality, np.round(start), start).tolist()
     named = enumerate(zip(program.column_names(), point, strict=True))
     lines = [f"{j} {name} {value!r} 0" for j, (name, value) in named]
-    path.write_text("\n".join(["Stopped on time - objective value 0", *lines, ""]), encoding="utf-8")
+    path.write_text(
+        "\n".join(["Stopped on time - objective value 0", *lines, ""]), encoding="utf-8"
+    )
 
 
 def _run(folder: Path, words: list[str], time_limit: float | None) -> str:
-    """Run CBC in the folder, no longer than the limit and the grace; return how it ended, in words."""
+    """Run CBC in the folder, no longer than the limit and the grace; return how it ended, in
+    words."""
     # Relative names keep blanks in the folder's name away from CBC.
-    command = [_executable(), _MODEL, *words, "-solve", "-solution", _TEXT, "-saveSolution", _BINARY, "-quit"]
+    command = [
+        _executable(),
+        _MODEL,
+        *words,
+        "-solve",
+        "-solution",
+        _TEXT,
+        "-saveSolution",
+        _BINARY,
+        "-quit",
+    ]
     with (folder / _LOG).open("wb") as log:
         try:
-            child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            child = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         except OSError as error:
             return f"CBC cannot be run: {error}"
         try:
@@ -211,7 +251,9 @@ def _answer(program: Program, limits: Limits, folder: Path, end: str, unsure: bo
     if not words:
         late = "after its time limit" in end
         status = Status.NO_SOLUTION_AT_LIMIT if late else Status.ERROR
-        return Answer(status, message=f"CBC wrote no solution ({end}); its last words: {_last_line(log)}")
+        return Answer(
+            status, message=f"CBC wrote no solution ({end}); its last words: {_last_line(log)}"
+        )
     status = _status(words, unsure)
     x = None
     if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) and "no integer solution" not in words:
@@ -244,9 +286,9 @@ def _status(words: str, unsure: bool) -> Status:
 def _point(path: Path, program: Program) -> FloatArray | None:
     """Read the columns from CBC's binary file, which unlike its text file keeps all digits.
 
-    The file holds two 32-bit integers, rows and columns, and doubles: the objective, activities and duals of the rows,
-    values and reduced costs of the columns. Rows without bounds are not among them.
-    """
+    The file holds two 32-bit integers, rows and columns, and doubles: the objective, activities and
+    duals of the rows, values and reduced costs of the columns. Rows without bounds are not among
+    them."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -259,13 +301,18 @@ def _point(path: Path, program: Program) -> FloatArray | None:
     return np.frombuffer(data, dtype=np.float64, offset=16 + 16 * rows, count=columns).copy()
 
 
-def _bound(log: str, status: Status, program: Program, x: FloatArray | None, limits: Limits) -> float:
+def _bound(
+    log: str, status: Status, program: Program, x: FloatArray | None, limits: Limits
+) -> float:
     """Return the lower bound that the search has proven, never rounded up."""
     if status is Status.OPTIMAL and x is not None:
-        # A finished search is proven only up to the gaps that CBC was told to leave; the log may know better.
+        # A finished search is proven only up to the gaps that CBC was told to leave; the log may
+        # know better.
         objective = float(program.costs @ x) + program.offset
         left = _setting(log, "ratioGap", limits.relative_gap) * abs(objective)
-        left += _setting(log, "allowableGap", absolute_gap(limits)) + _setting(log, "increment", PRIMAL_TOLERANCE)
+        left += _setting(log, "allowableGap", absolute_gap(limits)) + _setting(
+            log, "increment", PRIMAL_TOLERANCE
+        )
         return max(objective - left, _logged_bound(log))
     return _logged_bound(log) if status is Status.FEASIBLE_AT_LIMIT else -math.inf
 

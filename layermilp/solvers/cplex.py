@@ -56,8 +56,10 @@ class Cplex(Solver):
         return f"{_version()} ({'community' if _is_community() else 'full'} edition)"
 
     def size_limit(self, program: Program) -> str | None:
-        """Return the limit of the community edition if that is installed and the program exceeds it."""
-        # The edition is asked for only where it matters: asking imports CPLEX and may take a licence.
+        """Return the limit of the community edition if that is installed and the program exceeds
+        it."""
+        # The edition is asked for only where it matters: asking imports CPLEX and may take a
+        # licence.
         if max(program.n_columns, program.n_rows) <= COMMUNITY_SIZE or not _is_community():
             return None
         return f"at most {COMMUNITY_SIZE:,} columns and {COMMUNITY_SIZE:,} rows (community edition)"
@@ -65,8 +67,9 @@ class Cplex(Solver):
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         import cplex
 
-        # A fresh object for each solve costs half a millisecond; a reused one would be hidden state. An exception while its
-        # streams are set leaves it in a state in which it cannot be closed; CPLEX itself ends a solve on Ctrl-C.
+        # A fresh object for each solve costs half a millisecond; a reused one would be hidden
+        # state. An exception while its streams are set leaves it in a state in which it cannot be
+        # closed; CPLEX itself ends a solve on Ctrl-C.
         with postponed() as is_interrupted, cplex.Cplex() as problem:
             _silence(problem)
             _set_limits(problem, program, limits)
@@ -93,7 +96,8 @@ def _version() -> str:
 
 @functools.cache
 def _is_community() -> bool:
-    """Whether the installed edition refuses a program just above the community size. Asked once per process."""
+    """Whether the installed edition refuses a program just above the community size. Asked once per
+    process."""
     import cplex
     from cplex.exceptions import CplexSolverError
 
@@ -124,14 +128,27 @@ def _set_limits(problem: Any, program: Program, limits: Limits) -> None:
     for name in ("simplex.tolerances.feasibility", "simplex.tolerances.optimality"):
         _set_option(problem, name, PRIMAL_TOLERANCE, name)
     if limits.time_limit is not None:
-        _set_option(problem, "timelimit", float(limits.time_limit), f"time_limit={limits.time_limit!r}")
+        _set_option(
+            problem, "timelimit", float(limits.time_limit), f"time_limit={limits.time_limit!r}"
+        )
     if program.is_mip:
-        _set_option(problem, "mip.tolerances.integrality", PRIMAL_TOLERANCE, "mip.tolerances.integrality")
+        _set_option(
+            problem, "mip.tolerances.integrality", PRIMAL_TOLERANCE, "mip.tolerances.integrality"
+        )
         gap = absolute_gap(limits)
-        _set_option(problem, "mip.tolerances.absmipgap", gap, f"absolute_gap={limits.absolute_gap!r}")
-        _set_option(problem, "mip.tolerances.mipgap", float(limits.relative_gap), f"gap={limits.gap!r}")
+        _set_option(
+            problem, "mip.tolerances.absmipgap", gap, f"absolute_gap={limits.absolute_gap!r}"
+        )
+        _set_option(
+            problem, "mip.tolerances.mipgap", float(limits.relative_gap), f"gap={limits.gap!r}"
+        )
         if limits.node_limit is not None:
-            _set_option(problem, "mip.limits.nodes", int(limits.node_limit), f"node_limit={limits.node_limit}")
+            _set_option(
+                problem,
+                "mip.limits.nodes",
+                int(limits.node_limit),
+                f"node_limit={limits.node_limit}",
+            )
         if limits.objective_target is not None:
             target = float(limits.objective_target)
             _set_option(problem, "mip.limits.lowerobjstop", target, f"objective_target={target!r}")
@@ -146,12 +163,16 @@ def _set_option(problem: Any, name: str, value: Option, words: str) -> None:
         # The interface keeps its own links to other objects under names with an underscore.
         parameter = None if part.startswith("_") else getattr(parameter, part, None)
     if not hasattr(parameter, "set"):
-        raise OptionError(f"CPLEX does not know the option {name!r}; write a path such as 'mip.tolerances.mipgap'")
+        raise OptionError(
+            f"CPLEX does not know the option {name!r}; write a path such as 'mip.tolerances.mipgap'"
+        )
     try:
         parameter.set(value)
         kept = parameter.get()
     except (CplexError, TypeError, ValueError, OverflowError) as error:
-        raise OptionError(f"CPLEX refuses {words}: {error.args[0] if error.args else error}") from error
+        raise OptionError(
+            f"CPLEX refuses {words}: {error.args[0] if error.args else error}"
+        ) from error
     if kept != value:
         raise OptionError(f"CPLEX refuses {words}: it would take {kept!r}")
 
@@ -173,13 +194,19 @@ def _pass_model(problem: Any, program: Program) -> None:
 def _pass_rows(problem: Any, program: Program) -> None:
     lower, upper = program.row_lower, program.row_upper
     has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
-    senses = np.select([lower == upper, has_lower & has_upper, has_upper, has_lower], ["E", "R", "L", "G"], "N")
+    senses = np.select(
+        [lower == upper, has_lower & has_upper, has_upper, has_lower], ["E", "R", "L", "G"], "N"
+    )
     with np.errstate(invalid="ignore"):
         widths = np.where(senses == "R", upper - lower, 0.0)
     # A row of sense R is rhs <= a.x <= rhs + width.
     rhs = np.where((senses == "G") | (senses == "R"), lower, upper)
     bound = np.flatnonzero(senses != "N")
-    starts, indices, values = program.matrix.indptr.tolist(), program.matrix.indices, program.matrix.data
+    starts, indices, values = (
+        program.matrix.indptr.tolist(),
+        program.matrix.indices,
+        program.matrix.data,
+    )
     # CPLEX takes lists faster than arrays.
     rows = [
         [indices[starts[i] : starts[i + 1]].tolist(), values[starts[i] : starts[i + 1]].tolist()]
@@ -195,7 +222,8 @@ def _pass_rows(problem: Any, program: Program) -> None:
 
 def _pass_start(problem: Any, program: Program, start: FloatArray) -> None:
     point = np.where(program.integrality, np.round(start), start)
-    # With its integers fixed CPLEX solves for the rest, so that a start which is slightly infeasible is not lost.
+    # With its integers fixed CPLEX solves for the rest, so that a start which is slightly
+    # infeasible is not lost.
     effort = problem.MIP_starts.effort_level.solve_fixed
     problem.MIP_starts.add([list(range(program.n_columns)), point.tolist()], effort, "start")
 
@@ -207,13 +235,16 @@ def _run(problem: Any, program: Program, limits: Limits) -> Answer:
         problem.solve()
     except CplexSolverError as error:
         if _code(error) == _TOO_LARGE:
-            raise ProgramTooLarge(f"{program.name} is larger than the installed edition of CPLEX takes") from error
+            raise ProgramTooLarge(
+                f"{program.name} is larger than the installed edition of CPLEX takes"
+            ) from error
         return Answer(Status.ERROR, message=str(error.args[0]))
     code = problem.solution.get_status()
     if code == _ABORTED_WITH_POINT and _is_at_target(problem, limits):
         code = _TARGET_REACHED
     if code in _ABORTED:
-        # While it solves, CPLEX catches Ctrl-C in every thread and only ends the solve; nothing else here aborts one.
+        # While it solves, CPLEX catches Ctrl-C in every thread and only ends the solve; nothing
+        # else here aborts one.
         raise KeyboardInterrupt
     status = _STATUS.get(code, Status.ERROR)
     return Answer(

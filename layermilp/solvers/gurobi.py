@@ -70,21 +70,31 @@ class Gurobi(Solver):
             return f"{number} ({error})"
 
     def size_limit(self, program: Program) -> str | None:
-        """Return the limit of the restricted edition if that is installed and the program exceeds it."""
-        # A row with two bounds takes a column more. The edition is asked for only where it matters: asking imports Gurobi
-        # and may take a licence.
-        if max(program.n_columns + _two_sided(program).sum(), program.n_rows) <= RESTRICTED_SIZE or not _is_restricted():
+        """Return the limit of the restricted edition if that is installed and the program exceeds
+        it."""
+        # A row with two bounds takes a column more. The edition is asked for only where it matters:
+        # asking imports Gurobi and may take a licence.
+        if (
+            max(program.n_columns + _two_sided(program).sum(), program.n_rows) <= RESTRICTED_SIZE
+            or not _is_restricted()
+        ):
             return None
         size = f"{RESTRICTED_SIZE:,}"
-        return f"at most {size} columns, one more for each row with two bounds, and {size} rows (restricted edition)"
+        return (
+            f"at most {size} columns, one more for each row with two bounds, and {size} rows "
+            "(restricted edition)"
+        )
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         import gurobipy
 
         began = time.perf_counter()
-        # A fresh environment for each solve costs a millisecond; the one that gurobipy would keep is hidden state, and
-        # prints.
-        with _environment(program, limits, options) as environment, gurobipy.Model(env=environment) as model:
+        # A fresh environment for each solve costs a millisecond; the one that gurobipy would keep
+        # is hidden state, and prints.
+        with (
+            _environment(program, limits, options) as environment,
+            gurobipy.Model(env=environment) as model,
+        ):
             try:
                 _pass_model(model, program)
             except gurobipy.GurobiError as error:
@@ -92,7 +102,11 @@ class Gurobi(Solver):
             answer = _run(model, program)
             if answer.status is not Status.INFEASIBLE_OR_UNBOUNDED:
                 return answer
-            left = None if limits.time_limit is None else limits.time_limit - (time.perf_counter() - began)
+            left = (
+                None
+                if limits.time_limit is None
+                else limits.time_limit - (time.perf_counter() - began)
+            )
             return _told_apart(model, program, answer, left)
 
 
@@ -111,16 +125,21 @@ def _environment(program: Program, limits: Limits, options: dict[str, Option]) -
             environment.start()
         except gurobipy.GurobiError as error:
             words = " ".join(str(error).split())
-            raise SolverNotAvailable(f"Gurobi does not start: {words}; see to its licence, or use solver 'auto'") from error
+            raise SolverNotAvailable(
+                f"Gurobi does not start: {words}; see to its licence, or use solver 'auto'"
+            ) from error
         yield environment
 
 
 @functools.cache
 def _is_restricted() -> bool:
-    """Whether the licence refuses a program just above the restricted size. Asked once per process."""
+    """Whether the licence refuses a program just above the restricted size. Asked once per
+    process."""
     n = RESTRICTED_SIZE + 1
     nothing = np.zeros(0)
-    program = Program(np.zeros(n), sparse.csr_array((0, n)), nothing, nothing, np.zeros(n), np.ones(n))
+    program = Program(
+        np.zeros(n), sparse.csr_array((0, n)), nothing, nothing, np.zeros(n), np.ones(n)
+    )
     try:
         Gurobi()._solve(program, Limits(), {})
     except ProgramTooLarge:
@@ -146,7 +165,10 @@ def _limit_options(program: Program, limits: Limits) -> dict[str, tuple[Option, 
         if limits.node_limit is not None:
             found["NodeLimit"] = float(limits.node_limit), f"node_limit={limits.node_limit}"
         if limits.objective_target is not None:
-            found["BestObjStop"] = float(limits.objective_target), f"objective_target={limits.objective_target!r}"
+            found["BestObjStop"] = (
+                float(limits.objective_target),
+                f"objective_target={limits.objective_target!r}",
+            )
     return found
 
 
@@ -189,7 +211,9 @@ def _pass_model(model: Any, program: Program) -> None:
     )
     model.ObjCon = program.offset
     lower, upper, two_sided = program.row_lower, program.row_upper, _two_sided(program)
-    senses = np.select([two_sided | (lower == upper), np.isfinite(upper), np.isfinite(lower)], ["=", "<", ">"], "")
+    senses = np.select(
+        [two_sided | (lower == upper), np.isfinite(upper), np.isfinite(lower)], ["=", "<", ">"], ""
+    )
     bound = np.flatnonzero(senses != "")
     matrix = program.matrix[bound]
     columns = x.tolist()
@@ -197,11 +221,16 @@ def _pass_model(model: Any, program: Program) -> None:
         # Gurobi's rows have one side: a.x - s = lower with s from 0 to the width.
         slack = model.addMVar(two_sided.sum(), ub=(upper - lower)[two_sided])
         columns += slack.tolist()
-        matrix = sparse.hstack([matrix, -sparse.eye_array(program.n_rows).tocsr()[bound][:, two_sided]])
+        matrix = sparse.hstack(
+            [matrix, -sparse.eye_array(program.n_rows).tocsr()[bound][:, two_sided]]
+        )
     sides = np.where((senses == ">") | two_sided, lower, upper)
-    model.addMConstr(sparse.csr_matrix(matrix), gurobipy.MVar.fromlist(columns), senses[bound], sides[bound])
+    model.addMConstr(
+        sparse.csr_matrix(matrix), gurobipy.MVar.fromlist(columns), senses[bound], sides[bound]
+    )
     if program.is_mip and program.start is not None:
-        # Gurobi solves for what is not given, so that a start which is slightly infeasible is not lost.
+        # Gurobi solves for what is not given, so that a start which is slightly infeasible is not
+        # lost.
         x[program.integrality].Start = np.round(program.start[program.integrality])
 
 
@@ -212,7 +241,9 @@ def _run(model: Any, program: Program) -> Answer:
         _optimize(model)
     except gurobipy.GurobiError as error:
         if error.errno == gurobipy.GRB.Error.SIZE_LIMIT_EXCEEDED:
-            raise ProgramTooLarge(f"{program.name} is larger than the installed edition of Gurobi takes") from error
+            raise ProgramTooLarge(
+                f"{program.name} is larger than the installed edition of Gurobi takes"
+            ) from error
         return Answer(Status.ERROR, message=str(error))
     if model.Status == gurobipy.GRB.Status.INTERRUPTED:
         # It was Gurobi that caught Ctrl-C, which only ends the solve; nothing else here ends one.
@@ -230,7 +261,8 @@ def _run(model: Any, program: Program) -> Answer:
 
 
 def _optimize(model: Any) -> None:
-    """Solve. In the main thread Ctrl-C is Python's, also where it is ignored: Gurobi's own handling prints to stdout."""
+    """Solve. In the main thread Ctrl-C is Python's, also where it is ignored: Gurobi's own handling
+    prints to stdout."""
     with postponed() as is_interrupted:
         calls = itertools.count()
 
@@ -248,7 +280,10 @@ def _word(code: int) -> str:
     import gurobipy
 
     ends = gurobipy.GRB.Status
-    return next((name for name in dir(ends) if name.isupper() and getattr(ends, name) == code), f"status {code}")
+    return next(
+        (name for name in dir(ends) if name.isupper() and getattr(ends, name) == code),
+        f"status {code}",
+    )
 
 
 def _point(model: Any, program: Program, status: Status) -> FloatArray | None:
@@ -266,7 +301,8 @@ def _finite(bound: float) -> float:
 
 
 def _told_apart(model: Any, program: Program, answer: Answer, seconds: float | None) -> Answer:
-    """Return which of infeasible and unbounded it is: whether there is a point, by solving without costs."""
+    """Return which of infeasible and unbounded it is: whether there is a point, by solving without
+    costs."""
     model.setObjective(0.0)
     if seconds is not None:
         model.Params.TimeLimit = max(seconds, 0.0)

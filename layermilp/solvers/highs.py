@@ -24,7 +24,8 @@ class Highs(Solver):
         """Version of HiGHS."""
         import highspy
 
-        return f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
+        parts = (getattr(highspy, f"HIGHS_VERSION_{part}") for part in ("MAJOR", "MINOR", "PATCH"))
+        return ".".join(map(str, parts))
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         import highspy
@@ -90,14 +91,19 @@ def _pass_model(highs: Any, program: Program) -> None:
     if status == highspy.HighsStatus.kError:
         raise SolverError(f"HiGHS refuses the model of {program.name}")
     if program.is_mip and program.start is not None:
-        highs.setSolution(program.n_columns, np.arange(program.n_columns, dtype=np.int32), program.start)
+        highs.setSolution(
+            program.n_columns, np.arange(program.n_columns, dtype=np.int32), program.start
+        )
 
 
 def _run(highs: Any) -> None:
     import highspy
 
     status = _run_interruptibly(highs)
-    if status == highspy.HighsStatus.kError and highs.getModelStatus() == highspy.HighsModelStatus.kNotset:
+    if (
+        status == highspy.HighsStatus.kError
+        and highs.getModelStatus() == highspy.HighsModelStatus.kNotset
+    ):
         # The only such failure seen: another number of threads was used earlier in this process.
         highspy.Highs.resetGlobalScheduler(True)
         _run_interruptibly(highs)
@@ -107,8 +113,8 @@ def _run_interruptibly(highs: Any) -> Any:
     """Run HiGHS; in the main thread a KeyboardInterrupt ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         return highs.run()
-    # Python sees Ctrl-C only between its own instructions, so the solve goes into a thread of its own. highspy's own
-    # handling would print to stdout.
+    # Python sees Ctrl-C only between its own instructions, so the solve goes into a thread of its
+    # own. highspy's own handling would print to stdout.
     answers: list[Any] = []
     errors: list[Exception] = []
     done = threading.Event()

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def postponed() -> Iterator[Callable[[], bool]]:
-    """Postpone what Python does on Ctrl-C and on termination to the end of the context, where the main thread runs it.
+    """Postpone what Python does on Ctrl-C and on termination to the end of the context, where the
+    main thread runs it.
 
-    Yields a function that tells whether something was postponed. Signals that Python does not handle are left alone.
-    """
+    Yields a function that tells whether something was postponed. Signals that Python does not
+    handle are left alone."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
@@ -33,7 +34,8 @@ def postponed() -> Iterator[Callable[[], bool]]:
 
 
 def take_back() -> None:
-    """Put Python's handling of Ctrl-C back, in the main thread, where a library has put its own in its place."""
+    """Put Python's handling of Ctrl-C back, in the main thread, where a library has put its own in
+    its place."""
     handler = signal.getsignal(signal.SIGINT)
     if handler is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, handler)

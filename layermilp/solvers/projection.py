@@ -1,4 +1,5 @@
-"""Small dense quadratic programs, projections among them, through DAQP (MIT licence), a dual active-set method."""
+"""Small dense quadratic programs, projections among them, through DAQP (MIT licence), a dual
+active-set method."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def project(
     upper: FloatArray,
     softness: float = 0.0,
 ) -> FloatArray | None:
-    """Return the nearest `x` to a point in the l2 norm with ``row_lower <= A x <= row_upper`` and ``lower <= x <= upper``.
+    """Return the nearest `x` to a point in the l2 norm with ``row_lower <= A x <= row_upper`` and
+    ``lower <= x <= upper``.
 
     With `softness` the rows may be violated, at the price of the squared violation over `softness`.
 
@@ -73,8 +75,11 @@ def project(
     return np.clip(point + change, lower, upper)[:n] if flag == OPTIMAL else None
 
 
-def box_quadratic(hessian: FloatArray, slope: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray | None:
-    """Return the minimizer of ``x' hessian x / 2 + slope . x`` over a box, or None if it was not found.
+def box_quadratic(
+    hessian: FloatArray, slope: FloatArray, lower: FloatArray, upper: FloatArray
+) -> FloatArray | None:
+    """Return the minimizer of ``x' hessian x / 2 + slope . x`` over a box, or None if it was not
+    found.
 
     Parameters
     ----------
@@ -85,5 +90,7 @@ def box_quadratic(hessian: FloatArray, slope: FloatArray, lower: FloatArray, upp
     """
     sense = np.zeros(slope.size, dtype=ctypes.c_int)
     none = np.zeros((0, slope.size))
-    x, _, flag, _ = daqp.solve(np.ascontiguousarray(hessian), slope, none, upper, lower, sense, primal_tol=PRIMAL_TOLERANCE)
+    x, _, flag, _ = daqp.solve(
+        np.ascontiguousarray(hessian), slope, none, upper, lower, sense, primal_tol=PRIMAL_TOLERANCE
+    )
     return np.clip(x, lower, upper) if flag == OPTIMAL else None

@@ -1,4 +1,5 @@
-"""Many small linear programs that differ in numbers only, one after the other, in one HiGHS object."""
+"""Many small linear programs that differ in numbers only, one after the other, in one HiGHS
+object."""
 
 from __future__ import annotations
 
@@ -23,8 +24,9 @@ def is_available() -> bool:
 class WarmLp:
     """Linear programs with one matrix, ``min c . x`` with ``A x = b`` and ``lower <= x <= upper``.
 
-    Every solve starts from the basis of the last one, so that a program much like the last takes few pivots. What it
-    answers is a claim, as any solver's; it is for callers who compute what they need from it in numpy.
+    Every solve starts from the basis of the last one, so that a program much like the last takes
+    few pivots. What it answers is a claim, as any solver's; it is for callers who compute what they
+    need from it in numpy.
 
     Parameters
     ----------
@@ -70,7 +72,8 @@ class WarmLp:
     def solve(
         self, costs: FloatArray, rhs: FloatArray, lower: FloatArray, upper: FloatArray
     ) -> tuple[FloatArray, FloatArray] | None:
-        """Return the solution, shape ``(n,)``, and the duals of the rows, ``(m,)``; None if there is none or it failed."""
+        """Return the solution, shape ``(n,)``, and the duals of the rows, ``(m,)``; None if there
+        is none or it failed."""
         import highspy
 
         highs = self._highs

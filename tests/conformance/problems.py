@@ -15,7 +15,8 @@ INF = np.inf
 
 
 def missing(name: str) -> str | None:
-    """Return why a solver cannot be tested, None if it can be: its package is not installed, or its licence has expired."""
+    """Return why a solver cannot be tested, None if it can be: its package is not installed, or its
+    licence has expired."""
     solver = SOLVERS[name]
     if not solver.is_available():
         return f"{solver.title} is not installed: needs {', '.join(solver.modules)}"
@@ -65,19 +66,51 @@ POSITIVE = (0.0, INF)
 FREE = (-INF, INF)
 
 SOLVABLE = [
-    Problem(box("lp", [-3, -5], [([1, 0], -INF, 4), ([0, 2], -INF, 12), ([3, 2], -INF, 18)], [POSITIVE] * 2), -36.0),
-    Problem(box("milp", [-5, -4], [([6, 4], -INF, 24), ([1, 2], -INF, 6)], [POSITIVE] * 2, [0, 1]), -20.0),
-    Problem(box("mixed", [-1, -1], [([2, 2], -INF, 5)], [(0, 1.7), (0, 10)], [1], start=[0.5, 2]), -2.5),
-    Problem(box("equality", [1, 2, 3], [([1, 1, 1], 6, 6), ([1, -1, 0], 1, 1)], [POSITIVE] * 3), 8.5),
+    Problem(
+        box(
+            "lp",
+            [-3, -5],
+            [([1, 0], -INF, 4), ([0, 2], -INF, 12), ([3, 2], -INF, 18)],
+            [POSITIVE] * 2,
+        ),
+        -36.0,
+    ),
+    Problem(
+        box("milp", [-5, -4], [([6, 4], -INF, 24), ([1, 2], -INF, 6)], [POSITIVE] * 2, [0, 1]),
+        -20.0,
+    ),
+    Problem(
+        box("mixed", [-1, -1], [([2, 2], -INF, 5)], [(0, 1.7), (0, 10)], [1], start=[0.5, 2]), -2.5
+    ),
+    Problem(
+        box("equality", [1, 2, 3], [([1, 1, 1], 6, 6), ([1, -1, 0], 1, 1)], [POSITIVE] * 3), 8.5
+    ),
     Problem(box("ranges", [1, 1], [([1, 2], 3, 8), ([2, -1], -1, 4)], [POSITIVE] * 2), 1.6),
     Problem(box("free row", [1, 1], [([1, 1], -INF, INF), ([1, 2], 3, INF)], [POSITIVE] * 2), 1.5),
     Problem(box("free columns", [1, 1], [([1, 2], -4, INF), ([2, 1], -5, INF)], [FREE] * 2), -3.0),
-    Problem(box("negative bounds", [1, -1], [([1, 1], -9, INF)], [(-7.5, -2.5), (-6, -1)], [1]), -6.5),
-    Problem(box("free integers", [1, 0.5], [([1, 1], -3.5, INF), ([1, -1], -0.5, 2.5)], [FREE] * 2, [0, 1]), -2.0),
-    Problem(box("integers above one", [-1, -1], [([1, 1], -INF, 12.5)], [POSITIVE, (0, 7)], [0, 1]), -12.0),
+    Problem(
+        box("negative bounds", [1, -1], [([1, 1], -9, INF)], [(-7.5, -2.5), (-6, -1)], [1]), -6.5
+    ),
+    Problem(
+        box(
+            "free integers",
+            [1, 0.5],
+            [([1, 1], -3.5, INF), ([1, -1], -0.5, 2.5)],
+            [FREE] * 2,
+            [0, 1],
+        ),
+        -2.0,
+    ),
+    Problem(
+        box("integers above one", [-1, -1], [([1, 1], -INF, 12.5)], [POSITIVE, (0, 7)], [0, 1]),
+        -12.0,
+    ),
     Problem(box("upper bound only", [-1, -2], [([1, 1], -INF, 3)], [(-INF, 5), (-INF, 2)]), -5.0),
     Problem(box("offset", [2, 3], [([1, 1], 4, INF)], [POSITIVE] * 2, offset=-1000.25), -992.25),
-    Problem(box("milp offset", [2, 3], [([1, 1], 3.5, INF)], [POSITIVE] * 2, [0, 1], offset=0.125), 8.125),
+    Problem(
+        box("milp offset", [2, 3], [([1, 1], 3.5, INF)], [POSITIVE] * 2, [0, 1], offset=0.125),
+        8.125,
+    ),
     Problem(
         box("full digits", [1 / 3, -1 / 7], [([1 / 3, 1], -INF, np.pi)], [(1 / 9, 10), (0, 10)]),
         1 / 27 - (np.pi - 1 / 27) / 7,
@@ -93,17 +126,36 @@ SOLVABLE = [
     ),
     Problem(box("fixed columns", [1, 1], [([1, 1], 2, INF)], [(1.5, 1.5), POSITIVE], [1]), 2.5),
     Problem(box("zero costs", [0, 0], [([1, 1], 1, 1)], [POSITIVE] * 2, [0]), 0.0),
-    Problem(box("empty row and column", [1, 1, 0], [([0, 0, 0], -1, 1), ([1, 1, 0], 2, INF)], [POSITIVE] * 3), 2.0),
+    Problem(
+        box(
+            "empty row and column",
+            [1, 1, 0],
+            [([0, 0, 0], -1, 1), ([1, 1, 0], 2, INF)],
+            [POSITIVE] * 3,
+        ),
+        2.0,
+    ),
     Problem(box("no rows", [1, -1], [], [(-2, 5), (0, 3.5)], [1]), -5.0),
     Problem(box("no columns", [], [([], -1, 1)], [], offset=2.5), 2.5),
 ]
 
 UNSOLVABLE = [
-    Problem(box("infeasible lp", [1], [([1], 2, INF), ([1], -INF, 1)], [POSITIVE]), status=Status.INFEASIBLE),
-    Problem(box("infeasible milp", [1, 1], [([2, 2], 3, 3)], [(0, 5)] * 2, [0, 1]), status=Status.INFEASIBLE),
+    Problem(
+        box("infeasible lp", [1], [([1], 2, INF), ([1], -INF, 1)], [POSITIVE]),
+        status=Status.INFEASIBLE,
+    ),
+    Problem(
+        box("infeasible milp", [1, 1], [([2, 2], 3, 3)], [(0, 5)] * 2, [0, 1]),
+        status=Status.INFEASIBLE,
+    ),
     Problem(box("infeasible without columns", [], [([], 1, 2)], []), status=Status.INFEASIBLE),
-    Problem(box("unbounded lp", [-1, 0], [([1, -1], -INF, 1)], [POSITIVE] * 2), status=Status.UNBOUNDED),
-    Problem(box("unbounded milp", [-1, 0], [([1, -1], -INF, 1)], [POSITIVE] * 2, [0, 1]), status=Status.UNBOUNDED),
+    Problem(
+        box("unbounded lp", [-1, 0], [([1, -1], -INF, 1)], [POSITIVE] * 2), status=Status.UNBOUNDED
+    ),
+    Problem(
+        box("unbounded milp", [-1, 0], [([1, -1], -INF, 1)], [POSITIVE] * 2, [0, 1]),
+        status=Status.UNBOUNDED,
+    ),
 ]
 
 
@@ -128,7 +180,8 @@ def market_split(n: int = 50, m: int = 6, seed: int = 0) -> Program:
 
 
 def market_slack(n: int = 50, m: int = 6, seed: int = 0) -> Program:
-    """Return the same problem with slacks to minimize and a feasible start: far from proven for a long time."""
+    """Return the same problem with slacks to minimize and a feasible start: far from proven for a
+    long time."""
     matrix, half = _split(n, m, seed)
     x = (np.random.default_rng(seed + 1).random(n) < 0.5).astype(float)
     rest = half - matrix @ x
@@ -163,5 +216,6 @@ def knapsack(n: int = 25, m: int = 8, seed: int = 1) -> Program:
 
 
 def wide(n: int = 1001) -> Program:
-    """Return a trivial program with more columns than CPLEX's community edition takes; its optimum is 1."""
+    """Return a trivial program with more columns than CPLEX's community edition takes; its optimum
+    is 1."""
     return Program(np.ones(n), np.ones((1, n)), [1.0], [INF], np.zeros(n), np.ones(n), name="wide")

@@ -1,4 +1,5 @@
-"""Every solver, the same fits: equal objectives, honest bounds, starts that are never made worse."""
+"""Every solver, the same fits: equal objectives, honest bounds, starts that are never made
+worse."""
 
 from __future__ import annotations
 
@@ -12,7 +13,13 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from layermilp import Block, Fit, Status, fit_output_neuron, fit_relu_neuron, propose_inputs
 from layermilp.errors import DataError, LayermilpError, OptionError
-from layermilp.formulations import FORMULATIONS, HingeRegression, MarginRegression, ReluRegression, proposal
+from layermilp.formulations import (
+    FORMULATIONS,
+    HingeRegression,
+    MarginRegression,
+    ReluRegression,
+    proposal,
+)
 from layermilp.layerwise.objective import L1, Box, Margin
 from layermilp.layerwise.propose import propose_last
 from layermilp.layerwise.solve import Setup, solve_linear, solve_relu
@@ -36,8 +43,14 @@ formulations = pytest.mark.parametrize("formulation", list(FORMULATIONS))
 
 
 def relu_optimum(problem: ReluRegression) -> float:
-    """Minimize the loss by a formulation of its own (output, binary and deviation per row, big-M by row)."""
-    h, g, t, (low, high) = problem.coefficients, problem.constants, problem.targets, problem.interval
+    """Minimize the loss by a formulation of its own (output, binary and deviation per row, big-M by
+    row)."""
+    h, g, t, (low, high) = (
+        problem.coefficients,
+        problem.constants,
+        problem.targets,
+        problem.interval,
+    )
     n, p = problem.n_rows, problem.n_unknowns
     up, down = np.maximum(high, 0.0), np.minimum(low, 0.0)
     eye, none = sparse.eye_array(n), None
@@ -53,13 +66,16 @@ def relu_optimum(problem: ReluRegression) -> float:
     )
     inf = np.full(n, np.inf)
     rows = LinearConstraint(
-        matrix, np.concatenate([g, -inf, -inf, -t, t]), np.concatenate([inf, g - down, np.zeros(n), inf, inf])
+        matrix,
+        np.concatenate([g, -inf, -inf, -t, t]),
+        np.concatenate([inf, g - down, np.zeros(n), inf, inf]),
     )
     answer = milp(
         np.repeat([0.0, 1.0], [p + 2 * n, n]),
         integrality=np.repeat([0, 1, 0], [p + n, n, n]),
         bounds=Bounds(
-            np.concatenate([problem.lower, np.zeros(3 * n)]), np.concatenate([problem.upper, up, np.ones(n), inf])
+            np.concatenate([problem.lower, np.zeros(3 * n)]),
+            np.concatenate([problem.upper, up, np.ones(n), inf]),
         ),
         constraints=rows,
         options={"mip_rel_gap": 0.0},
@@ -69,14 +85,17 @@ def relu_optimum(problem: ReluRegression) -> float:
 
 
 def hinge_optimum(problem: HingeRegression) -> float:
-    """Minimize the output layer's loss with explicit deviations and slacks, as (7), (8) and section 2.3 write it.
+    """Minimize the output layer's loss with explicit deviations and slacks, as (7), (8) and section
+    2.3 write it.
 
     Class weights are factors of its objective.
     """
     n, p, t = problem.n_rows, problem.n_unknowns, problem.is_target.astype(float)
     eye, factors = sparse.eye_array(n), np.where(problem.is_target, problem.one_weight, 1.0)
     # theta, d+, d-, s:  a - t = d+ - d-,  s <= d+ (+ d- where the target is one)
-    matrix = sparse.block_array([[problem.coefficients, -eye, eye, None], [None, -eye, sparse.diags_array(-t), eye]])
+    matrix = sparse.block_array(
+        [[problem.coefficients, -eye, eye, None], [None, -eye, sparse.diags_array(-t), eye]]
+    )
     equal = t - problem.constants
     answer = milp(
         np.concatenate([np.zeros(p), factors, factors * t, -factors]),
@@ -85,7 +104,9 @@ def hinge_optimum(problem: HingeRegression) -> float:
             np.concatenate([problem.upper, np.full(2 * n, np.inf), np.full(n, problem.tolerance)]),
         ),
         constraints=LinearConstraint(
-            matrix, np.concatenate([equal, np.full(n, -np.inf)]), np.concatenate([equal, np.zeros(n)])
+            matrix,
+            np.concatenate([equal, np.full(n, -np.inf)]),
+            np.concatenate([equal, np.zeros(n)]),
         ),
     )
     assert answer.status == 0, answer.message
@@ -93,16 +114,26 @@ def hinge_optimum(problem: HingeRegression) -> float:
 
 
 def margin_optimum(problem: MarginRegression) -> float:
-    """Minimize the multi-class hinge loss with a slack per sample, and a price per change of an unknown."""
+    """Minimize the multi-class hinge loss with a slack per sample, and a price per change of an
+    unknown."""
     n, p, m = problem.n_rows, problem.n_unknowns, problem.n_rows // problem.n_rivals
-    own = sparse.csr_array((np.ones(n), (np.arange(n), np.arange(n) // problem.n_rivals)), shape=(n, m))
+    own = sparse.csr_array(
+        (np.ones(n), (np.arange(n), np.arange(n) // problem.n_rivals)), shape=(n, m)
+    )
     eye, at = sparse.eye_array(p), problem.start
     # theta, xi, c:  a + xi >= 1,  c >= theta - start,  c >= start - theta
-    matrix = sparse.block_array([[problem.coefficients, own, None], [-eye, None, eye], [eye, None, eye]])
+    matrix = sparse.block_array(
+        [[problem.coefficients, own, None], [-eye, None, eye], [eye, None, eye]]
+    )
     answer = milp(
         np.repeat([0.0, 1.0, problem.penalty], [p, m, p]),
-        bounds=Bounds(np.concatenate([problem.lower, np.zeros(m + p)]), np.append(problem.upper, np.full(m + p, np.inf))),
-        constraints=LinearConstraint(matrix, np.concatenate([1.0 - problem.constants, -at, at]), np.inf),
+        bounds=Bounds(
+            np.concatenate([problem.lower, np.zeros(m + p)]),
+            np.append(problem.upper, np.full(m + p, np.inf)),
+        ),
+        constraints=LinearConstraint(
+            matrix, np.concatenate([1.0 - problem.constants, -at, at]), np.inf
+        ),
     )
     assert answer.status == 0, answer.message
     return float(answer.fun)
@@ -116,7 +147,9 @@ def margin_loss(outputs: np.ndarray, labels: np.ndarray) -> float:
     return loss
 
 
-def _holds(fit: Fit, expected: float, lower: np.ndarray, upper: np.ndarray, recomputed: float) -> None:
+def _holds(
+    fit: Fit, expected: float, lower: np.ndarray, upper: np.ndarray, recomputed: float
+) -> None:
     """Check what a fit without limits promises."""
     scale = max(1.0, abs(expected))
     assert fit.status is Status.OPTIMAL, fit
@@ -133,9 +166,13 @@ def _holds(fit: Fit, expected: float, lower: np.ndarray, upper: np.ndarray, reco
     assert fit.message == ""
 
 
-def _regression(x: np.ndarray, t: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> ReluRegression:
+def _regression(
+    x: np.ndarray, t: np.ndarray, lower: np.ndarray, upper: np.ndarray
+) -> ReluRegression:
     h = sparse.csr_array(np.column_stack([x, np.ones(len(x))]))
-    return ReluRegression(h, np.zeros(len(x)), lower, upper, np.clip(0 * lower, lower, upper), targets=t, big_m=1.0)
+    return ReluRegression(
+        h, np.zeros(len(x)), lower, upper, np.clip(0 * lower, lower, upper), targets=t, big_m=1.0
+    )
 
 
 def _loss(x: np.ndarray, t: np.ndarray, parameters: np.ndarray) -> float:
@@ -166,7 +203,13 @@ def test_dense_fits_agree(solver: str, formulation: str, case: str) -> None:
     x, t = _data(seed)
     lower, upper = np.broadcast_to(low, 4), np.broadcast_to(high, 4)
     fit = fit_relu_neuron(x, t, low, high, formulation=formulation, solver=solver)
-    _holds(fit, relu_optimum(_regression(x, t, lower, upper)), lower, upper, _loss(x, t, fit.parameters))
+    _holds(
+        fit,
+        relu_optimum(_regression(x, t, lower, upper)),
+        lower,
+        upper,
+        _loss(x, t, fit.parameters),
+    )
     assert fit.start_objective == pytest.approx(_loss(x, t, np.clip(np.zeros(4), lower, upper)))
 
 
@@ -189,7 +232,13 @@ def test_scale_of_the_targets_is_no_matter(solver: str, formulation: str, scale:
     x, t = _data(8)
     box = np.ones(4)
     fit = fit_relu_neuron(x, scale * t, -1.0, 1.0, formulation=formulation, solver=solver)
-    _holds(fit, relu_optimum(_regression(x, scale * t, -box, box)), -box, box, _loss(x, scale * t, fit.parameters))
+    _holds(
+        fit,
+        relu_optimum(_regression(x, scale * t, -box, box)),
+        -box,
+        box,
+        _loss(x, scale * t, fit.parameters),
+    )
 
 
 @formulations
@@ -215,12 +264,16 @@ def test_starts_are_never_made_worse(solver: str, formulation: str) -> None:
 
 
 @formulations
-@pytest.mark.parametrize("limits", [{"time_limit": 1e-6}, {"time_limit": 0.02}, {"node_limit": 1}], ids=repr)
+@pytest.mark.parametrize(
+    "limits", [{"time_limit": 1e-6}, {"time_limit": 0.02}, {"node_limit": 1}], ids=repr
+)
 def test_limits_keep_what_is_known(solver: str, formulation: str, limits: dict[str, Any]) -> None:
     rng = np.random.default_rng(11)
     x, t = rng.random((30, 6)), rng.random(30)
     good = np.append(np.full(6, 0.15), 0.0)
-    fit = fit_relu_neuron(x, t, -1.0, 1.0, start=good, formulation=formulation, solver=solver, **limits)
+    fit = fit_relu_neuron(
+        x, t, -1.0, 1.0, start=good, formulation=formulation, solver=solver, **limits
+    )
     assert fit.status in (Status.FEASIBLE_AT_LIMIT, Status.OPTIMAL), fit
     assert fit.objective <= _loss(x, t, good) + 1e-9
     assert fit.objective == pytest.approx(_loss(x, t, fit.parameters))
@@ -260,7 +313,9 @@ def test_convolution_fits_agree(solver: str, formulation: str, free_bias: bool) 
 def test_black_images_leave_the_kernel_alone(solver: str, formulation: str) -> None:
     block = Block.conv2d(3, 3, 2, seed=1)
     box = Box(-np.ones(4), np.ones(4))
-    problem = hidden_problem(block, block.parameters.groups[0], np.zeros((2, 9)), np.full((2, 4), 0.5), box)
+    problem = hidden_problem(
+        block, block.parameters.groups[0], np.zeros((2, 9)), np.full((2, 4), 0.5), box
+    )
     fit = solve_relu(problem, Setup(formulation, solver))
     _holds(fit, 4.0, box.lower, box.upper, problem.loss(fit.parameters))
 
@@ -272,7 +327,9 @@ def test_output_fits_agree(solver: str, tolerance: float, low: float, high: floa
     x, is_target = rng.random((30, 3)), rng.random(30) < 0.4
     lower, upper = np.full(4, low), np.full(4, high)
     h = sparse.csr_array(np.column_stack([x, np.ones(30)]))
-    problem = HingeRegression(h, np.zeros(30), lower, upper, lower, is_target=is_target, tolerance=tolerance)
+    problem = HingeRegression(
+        h, np.zeros(30), lower, upper, lower, is_target=is_target, tolerance=tolerance
+    )
     fit = fit_output_neuron(x, is_target, low, high, tolerance=tolerance, solver=solver)
     a = x @ fit.parameters[:-1] + fit.parameters[-1]
     deviation = np.where(is_target, np.abs(a - 1.0), a)
@@ -341,7 +398,9 @@ def test_output_start_is_never_made_worse(solver: str) -> None:
     again = fit_output_neuron(x, is_target, -1.0, 1.0, start=best.parameters, solver=solver)
     assert again.start_objective == best.objective
     assert again.objective <= best.objective + 1e-9
-    short = fit_output_neuron(x, is_target, -1.0, 1.0, start=best.parameters, solver=solver, time_limit=1e-6)
+    short = fit_output_neuron(
+        x, is_target, -1.0, 1.0, start=best.parameters, solver=solver, time_limit=1e-6
+    )
     assert short.status in (Status.FEASIBLE_AT_LIMIT, Status.OPTIMAL)
     assert short.objective <= best.objective + 1e-9
 
@@ -358,10 +417,17 @@ def _layer(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_hidden_proposals_agree(solver: str, formulation: str, seed: int) -> None:
     weights, bias, inputs, targets = _layer(seed)
-    proposed = propose_inputs(weights, bias, inputs, targets, formulation=formulation, solver=solver)
-    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(proposed <= 1.1 * inputs + 0.1)
+    proposed = propose_inputs(
+        weights, bias, inputs, targets, formulation=formulation, solver=solver
+    )
+    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
+        proposed <= 1.1 * inputs + 0.1
+    )
     found = np.abs(np.maximum(proposed @ weights.T + bias, 0.0) - targets).sum(axis=1)
-    alone = [proposal.hidden(weights, bias, inputs[k : k + 1], targets[k : k + 1]) for k in range(len(inputs))]
+    alone = [
+        proposal.hidden(weights, bias, inputs[k : k + 1], targets[k : k + 1])
+        for k in range(len(inputs))
+    ]
     expected = [relu_optimum(problem) for problem in alone]
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
@@ -370,16 +436,24 @@ def test_last_proposals_agree(solver: str) -> None:
     weights, bias, inputs, _ = _layer(2)
     targets = np.eye(5)[np.arange(12) % 5]
     proposed = propose_inputs(weights, bias, inputs, targets, last_layer=True, solver=solver)
-    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(proposed <= 1.1 * inputs + 0.1)
+    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
+        proposed <= 1.1 * inputs + 0.1
+    )
     for k in range(len(inputs)):
         problem = proposal.last(weights, bias, inputs[k : k + 1], targets[k : k + 1])
-        assert problem.loss(proposed[k]) == pytest.approx(hinge_optimum(problem), rel=1e-6, abs=1e-6)
+        assert problem.loss(proposed[k]) == pytest.approx(
+            hinge_optimum(problem), rel=1e-6, abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("last_layer", [False, True], ids=["hidden", "last"])
 def test_good_inputs_are_kept(solver: str, last_layer: bool) -> None:
     weights, bias, inputs, _ = _layer(3)
-    targets = np.eye(5)[:, :2][np.arange(12) % 2] if last_layer else np.maximum(inputs @ weights.T + bias, 0.0)
+    targets = (
+        np.eye(5)[:, :2][np.arange(12) % 2]
+        if last_layer
+        else np.maximum(inputs @ weights.T + bias, 0.0)
+    )
     if last_layer:
         weights, bias, inputs = np.eye(2), np.zeros(2), targets
     proposed = propose_inputs(weights, bias, inputs, targets, last_layer=last_layer, solver=solver)
@@ -388,22 +462,35 @@ def test_good_inputs_are_kept(solver: str, last_layer: bool) -> None:
 
 @formulations
 @pytest.mark.parametrize("last_layer", [False, True], ids=["hidden", "last"])
-def test_proposals_at_a_limit_are_never_worse(solver: str, formulation: str, last_layer: bool) -> None:
+def test_proposals_at_a_limit_are_never_worse(
+    solver: str, formulation: str, last_layer: bool
+) -> None:
     weights, bias, inputs, targets = _layer(4)
     goals = np.eye(5)[np.arange(12) % 5] if last_layer else targets
     proposed = propose_inputs(
-        weights, bias, inputs, goals, last_layer=last_layer, formulation=formulation, solver=solver, time_limit=1e-6
+        weights,
+        bias,
+        inputs,
+        goals,
+        last_layer=last_layer,
+        formulation=formulation,
+        solver=solver,
+        time_limit=1e-6,
     )
     build = proposal.last if last_layer else proposal.hidden
     problem = build(weights, bias, inputs, goals)
-    before, after = (problem.losses(x.reshape(-1)).reshape(12, -1).sum(axis=1) for x in (inputs, proposed))
+    before, after = (
+        problem.losses(x.reshape(-1)).reshape(12, -1).sum(axis=1) for x in (inputs, proposed)
+    )
     assert np.all(after <= before + 1e-9)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.1])
 @pytest.mark.parametrize("copies", [1, 10], ids=["one program", "too large for an edition"])
 def test_margin_proposals_agree(solver: str, penalty: float, copies: int) -> None:
-    weights, bias, inputs, _ = (np.tile(part, (copies, 1)) if k == 2 else part for k, part in enumerate(_layer(2)))
+    weights, bias, inputs, _ = (
+        np.tile(part, (copies, 1)) if k == 2 else part for k, part in enumerate(_layer(2))
+    )
     labels = np.arange(len(inputs)) % 5
     objective = Margin(penalty)
 
@@ -413,7 +500,9 @@ def test_margin_proposals_agree(solver: str, penalty: float, copies: int) -> Non
     proposals = propose_last(inputs, problem_of, Setup(solver=solver))
     proposed = proposals.inputs
     assert proposals.tally.programs == proposals.tally.optimal == 12 * copies
-    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(proposed <= 1.1 * inputs + 0.1)
+    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
+        proposed <= 1.1 * inputs + 0.1
+    )
     for k in range(len(inputs)):
         alone = slice(k, k + 1)
         found = margin_loss(proposed[alone] @ weights.T + bias, labels[alone])
@@ -432,7 +521,10 @@ def test_tie_break_prefers_the_start(solver: str, tie_break: str) -> None:
     other = solve_relu(problem, Setup(solver=solver, tie_break="none"))
     assert near.objective == pytest.approx(other.objective, abs=1e-6)
     norm = int(tie_break[1])
-    assert np.linalg.norm(near.parameters - start, norm) <= np.linalg.norm(other.parameters - start, norm) + 1e-6
+    assert (
+        np.linalg.norm(near.parameters - start, norm)
+        <= np.linalg.norm(other.parameters - start, norm) + 1e-6
+    )
 
 
 def test_node_limit_of_one_is_repeatable(solver: str) -> None:
@@ -452,8 +544,16 @@ NAN = np.array([[0.5, 0.5], [0.5, np.nan], [0.5, 0.5]])
     [
         ({"inputs": NAN}, DataError, r"inputs\[1, 1\] is nan"),
         ({"inputs": np.full((3, 2), np.inf)}, DataError, r"inputs\[0, 0\] is inf"),
-        ({"inputs": X[0]}, DataError, r"inputs must be a non-empty matrix, got an array of shape \(2,\)"),
-        ({"inputs": np.zeros((0, 2)), "targets": []}, DataError, "inputs must be a non-empty matrix"),
+        (
+            {"inputs": X[0]},
+            DataError,
+            r"inputs must be a non-empty matrix, got an array of shape \(2,\)",
+        ),
+        (
+            {"inputs": np.zeros((0, 2)), "targets": []},
+            DataError,
+            "inputs must be a non-empty matrix",
+        ),
         ({"targets": [0.0, np.nan, 1.0]}, DataError, r"targets\[1\] is nan"),
         ({"targets": [0.0, 1.0, -0.5]}, DataError, r"target 2 is -0\.5.*no negative outputs"),
         ({"targets": T[:2]}, DataError, r"targets must have shape \(3,\), got \(2,\)"),
@@ -472,7 +572,9 @@ NAN = np.array([[0.5, 0.5], [0.5, np.nan], [0.5, 0.5]])
         ({"node_limit": 0}, OptionError, "node_limit is 0"),
     ],
 )
-def test_fits_refuse_bad_input(changes: dict[str, Any], error: type[LayermilpError], words: str) -> None:
+def test_fits_refuse_bad_input(
+    changes: dict[str, Any], error: type[LayermilpError], words: str
+) -> None:
     arguments: dict[str, Any] = {"inputs": X, "targets": T, "lower": -1.0, "upper": 1.0, **changes}
     with pytest.raises(error, match=words) as caught:
         fit_relu_neuron(**arguments)
@@ -491,8 +593,16 @@ def test_fits_refuse_bad_input(changes: dict[str, Any], error: type[LayermilpErr
         ({"solver": "scip"}, OptionError, "scip"),
     ],
 )
-def test_output_fits_refuse_bad_input(changes: dict[str, Any], error: type[LayermilpError], words: str) -> None:
-    arguments: dict[str, Any] = {"inputs": X, "is_target": [0, 1, 0], "lower": -1.0, "upper": 1.0, **changes}
+def test_output_fits_refuse_bad_input(
+    changes: dict[str, Any], error: type[LayermilpError], words: str
+) -> None:
+    arguments: dict[str, Any] = {
+        "inputs": X,
+        "is_target": [0, 1, 0],
+        "lower": -1.0,
+        "upper": 1.0,
+        **changes,
+    }
     with pytest.raises(error, match=words) as caught:
         fit_output_neuron(**arguments)
     assert isinstance(caught.value, ValueError)
@@ -515,7 +625,9 @@ def test_output_fits_refuse_bad_input(changes: dict[str, Any], error: type[Layer
         ({"time_limit": -1}, OptionError, "time_limit is -1"),
     ],
 )
-def test_proposals_refuse_bad_input(changes: dict[str, Any], error: type[LayermilpError], words: str) -> None:
+def test_proposals_refuse_bad_input(
+    changes: dict[str, Any], error: type[LayermilpError], words: str
+) -> None:
     arguments: dict[str, Any] = {"weights": np.eye(4)[:, :2], "bias": np.zeros(4), "inputs": X}
     arguments["targets"] = np.ones((3, 4))
     with pytest.raises(error, match=words) as caught:
@@ -528,15 +640,28 @@ def test_fits_that_cplex_takes_are_not_refused_for_their_tie_break_or_bulk() -> 
         pytest.skip("CPLEX IS NOT TESTED: the package cplex is not installed")
     rng = np.random.default_rng(0)
     x, t = rng.random((12, 700)), rng.random(12)
-    assert fit_relu_neuron(x, t, -1.0, 1.0, solver="cplex").objective == pytest.approx(0.0, abs=1e-6)
-    fit = solve_relu(_regression(x, t, -np.ones(701), np.ones(701)), Setup(solver="cplex", tie_break="l1"))
+    assert fit_relu_neuron(x, t, -1.0, 1.0, solver="cplex").objective == pytest.approx(
+        0.0, abs=1e-6
+    )
+    fit = solve_relu(
+        _regression(x, t, -np.ones(701), np.ones(701)), Setup(solver="cplex", tie_break="l1")
+    )
     assert fit.objective == pytest.approx(0.0, abs=1e-6)
     assert fit.solver_calls["cplex"] > 0
     weights, bias, inputs = rng.uniform(-1, 1, (8, 8)), rng.uniform(-1, 1, 8), rng.random((130, 8))
     targets = rng.random((130, 8))
-    by_cplex, by_auto = (propose_inputs(weights, bias, inputs, targets, solver=solver) for solver in ("cplex", "auto"))
-    losses = [np.abs(np.maximum(x @ weights.T + bias, 0) - targets).sum(axis=1) for x in (by_cplex, by_auto)]
+    by_cplex, by_auto = (
+        propose_inputs(weights, bias, inputs, targets, solver=solver)
+        for solver in ("cplex", "auto")
+    )
+    losses = [
+        np.abs(np.maximum(x @ weights.T + bias, 0) - targets).sum(axis=1)
+        for x in (by_cplex, by_auto)
+    ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6, abs=1e-7)
     ones = np.eye(8)[rng.integers(0, 8, 130)]
-    last = [propose_inputs(weights, bias, inputs, ones, last_layer=True, solver=solver) for solver in ("cplex", "auto")]
+    last = [
+        propose_inputs(weights, bias, inputs, ones, last_layer=True, solver=solver)
+        for solver in ("cplex", "auto")
+    ]
     assert last[0].shape == last[1].shape == inputs.shape

@@ -1,4 +1,5 @@
-"""Every solver, the same problems. What a solver does otherwise is declared in the tables below, not tolerated."""
+"""Every solver, the same problems. What a solver does otherwise is declared in the tables below,
+not tolerated."""
 
 from __future__ import annotations
 
@@ -23,7 +24,17 @@ from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
 from layermilp.program import Limits, Program, Status, check
 from layermilp.solvers import SOLVERS, Solver, cbc, cplex, gurobi
 
-from .problems import SOLVABLE, UNSOLVABLE, Problem, box, knapsack, market_slack, market_split, missing, wide
+from .problems import (
+    SOLVABLE,
+    UNSOLVABLE,
+    Problem,
+    box,
+    knapsack,
+    market_slack,
+    market_split,
+    missing,
+    wide,
+)
 
 UNKNOWN_OPTION = {"cplex": "mip.nope", "highs": "nope", "cbc": "nope", "gurobi": "Nope"}
 KNOWN_OPTION = {
@@ -33,7 +44,13 @@ KNOWN_OPTION = {
     "gurobi": {"MIPFocus": 1, "Heuristics": 0.2},
 }
 REFUSED_VALUES = {
-    "cplex": [("emphasis.mip", 99), ("emphasis.mip", 1.5), ("mip.tolerances.mipgap", "x"), ("threads", -1), ("mip", 1)],
+    "cplex": [
+        ("emphasis.mip", 99),
+        ("emphasis.mip", 1.5),
+        ("mip.tolerances.mipgap", "x"),
+        ("threads", -1),
+        ("mip", 1),
+    ],
     "highs": [("presolve", "maybe"), ("mip_rel_gap", -1.0), ("threads", "x")],
     "cbc": [
         ("cuts", "maybe"),
@@ -43,9 +60,21 @@ REFUSED_VALUES = {
         ("solve", 1),
         ("cuts", "on -solve"),
     ],
-    "gurobi": [("MIPFocus", 99), ("MIPFocus", 1.5), ("MIPGap", "x"), ("MIPGap", -1), ("Threads", 2**40), ("LogFile", 1)],
+    "gurobi": [
+        ("MIPFocus", 99),
+        ("MIPFocus", 1.5),
+        ("MIPGap", "x"),
+        ("MIPGap", -1),
+        ("Threads", 2**40),
+        ("LogFile", 1),
+    ],
 }
-GAP_OPTION = {"cplex": "mip.tolerances.mipgap", "highs": "mip_rel_gap", "cbc": "ratioGap", "gurobi": "MIPGap"}
+GAP_OPTION = {
+    "cplex": "mip.tolerances.mipgap",
+    "highs": "mip_rel_gap",
+    "cbc": "ratioGap",
+    "gurobi": "MIPGap",
+}
 
 # The presolve of most stops before it knows which of the two it is.
 OTHER_STATUS = {
@@ -168,7 +197,9 @@ def test_no_incumbent_at_time_limit_is_no_solution(solver: Solver) -> None:
     assert result.bound <= 1e-6
 
 
-@pytest.mark.parametrize("limits", [Limits(node_limit=1), Limits(time_limit=0.01), Limits(time_limit=0.1)], ids=repr)
+@pytest.mark.parametrize(
+    "limits", [Limits(node_limit=1), Limits(time_limit=0.01), Limits(time_limit=0.1)], ids=repr
+)
 def test_start_is_never_made_worse(solver: Solver, limits: Limits) -> None:
     best = solver.solve(market_slack(), Limits(node_limit=200))
     assert best.x is not None
@@ -215,7 +246,11 @@ def test_stopped_linear_program_has_no_infeasible_point(solver: Solver) -> None:
         name="dense",
     )
     result = solver.solve(program, Limits(time_limit=0.01))
-    assert result.status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT), result
+    assert result.status in (
+        Status.OPTIMAL,
+        Status.FEASIBLE_AT_LIMIT,
+        Status.NO_SOLUTION_AT_LIMIT,
+    ), result
     assert result.x is None or check(program, result.x).holds()
 
 
@@ -309,13 +344,19 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to a whole console, not to one process")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows sends Ctrl-C to a whole console, not to one process"
+)
 def test_ctrl_c_reaches_the_caller(solver: Solver, tmp_path: Path) -> None:
-    code = _ENDLESS.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path), name=solver.name)
+    code = _ENDLESS.format(
+        tests=str(Path(__file__).parents[1]), folder=str(tmp_path), name=solver.name
+    )
     root = str(Path(solvers.__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path}
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
+    ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         time.sleep(1.0)
@@ -341,7 +382,12 @@ def community(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_too_large_names_size_and_limit() -> None:
     with pytest.raises(ProgramTooLarge) as caught:
         SOLVERS["cplex"].solve(wide())
-    for words in ("1001 columns", "1 rows", "at most 1,000 columns and 1,000 rows (community edition)", "highs"):
+    for words in (
+        "1001 columns",
+        "1 rows",
+        "at most 1,000 columns and 1,000 rows (community edition)",
+        "highs",
+    ):
         assert words in str(caught.value)
     assert SOLVERS["cplex"].size_limit(wide(1000)) is None
 
@@ -396,9 +442,13 @@ def test_edition_of_gurobi_is_found_out() -> None:
     solver, inside, outside = SOLVERS["gurobi"], wide(2000), wide(2001)
     # A row with two bounds is one column more for Gurobi.
     ranged = replace(inside, row_upper=np.array([1500.0]))
-    assert solver.size_limit(inside) is None and solver.solve(inside).objective == pytest.approx(1.0)
+    assert solver.size_limit(inside) is None and solver.solve(inside).objective == pytest.approx(
+        1.0
+    )
     if solver.size_limit(outside) is None:
-        assert "full edition" in solver.version() and solver.solve(outside).objective == pytest.approx(1.0)
+        assert "full edition" in solver.version() and solver.solve(
+            outside
+        ).objective == pytest.approx(1.0)
         return
     assert "restricted edition" in solver.version()
     for program in (outside, ranged):
@@ -408,18 +458,31 @@ def test_edition_of_gurobi_is_found_out() -> None:
 
 @pytest.mark.parametrize("integers", [[], [2, 3]], ids=["lp", "milp"])
 def test_a_ray_is_no_proof_that_there_is_a_point(solver: Solver, integers: list[int]) -> None:
-    """Costs fall along the first columns for ever, but no values of the others meet the second row."""
+    """Costs fall along the first columns for ever, but no values of the others meet the second
+    row."""
     upper = 5.0 if integers else 0.5
     rows = [([1, -1, 0, 0], -np.inf, 1), ([0, 0, 2, 2], 3, 3)]
-    program = box(f"ray {'milp' if integers else 'lp'}", [-1, 0, 0, 0], rows, [(0, np.inf)] * 2 + [(0, upper)] * 2, integers)
-    assert solver.solve(program).status is OTHER_STATUS.get((solver.name, program.name), Status.INFEASIBLE)
+    program = box(
+        f"ray {'milp' if integers else 'lp'}",
+        [-1, 0, 0, 0],
+        rows,
+        [(0, np.inf)] * 2 + [(0, upper)] * 2,
+        integers,
+    )
+    assert solver.solve(program).status is OTHER_STATUS.get(
+        (solver.name, program.name), Status.INFEASIBLE
+    )
 
 
-SUBSETS = [some for some in itertools.product((0, 1), repeat=len(SOLVERS)) if 0 < sum(some) < len(some)]
+SUBSETS = [
+    some for some in itertools.product((0, 1), repeat=len(SOLVERS)) if 0 < sum(some) < len(some)
+]
 
 
 @pytest.mark.parametrize("installed", SUBSETS)
-def test_auto_works_with_each_subset(installed: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_works_with_each_subset(
+    installed: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [name for name, there in zip(SOLVERS, installed, strict=True) if there]
     _install(names, monkeypatch)
     absent = [name for name in SOLVERS if name not in names]
@@ -440,7 +503,9 @@ def test_auto_without_any_solver_says_what_to_install(monkeypatch: pytest.Monkey
 def _install(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, solver in SOLVERS.items():
         there = name in names
-        monkeypatch.setattr(type(solver), "is_available", classmethod(lambda cls, there=there: there))
+        monkeypatch.setattr(
+            type(solver), "is_available", classmethod(lambda cls, there=there: there)
+        )
 
 
 def test_unknown_solver_is_named() -> None:
@@ -472,12 +537,15 @@ def test_limits_are_validated(name: str, value: object) -> None:
         Limits(**{name: value})  # type: ignore[arg-type]
 
 
-needs_shell = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for CBC is a shell script")
+needs_shell = pytest.mark.skipif(
+    sys.platform == "win32", reason="the stand-in for CBC is a shell script"
+)
 
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Return a function that puts a shell script in CBC's place and returns the folder for temporary files."""
+    """Return a function that puts a shell script in CBC's place and returns the folder for
+    temporary files."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
@@ -513,9 +581,13 @@ def test_cbc_that_does_not_stop_is_killed(stand_in: Callable[[str], Path]) -> No
 
 @needs_shell
 @pytest.mark.parametrize(
-    ("pause", "status"), [("0", Status.INFEASIBLE), ("1.2", Status.NO_SOLUTION_AT_LIMIT)], ids=["early", "late"]
+    ("pause", "status"),
+    [("0", Status.INFEASIBLE), ("1.2", Status.NO_SOLUTION_AT_LIMIT)],
+    ids=["early", "late"],
 )
-def test_infeasible_near_the_limit_is_not_believed(stand_in: Callable[[str], Path], pause: str, status: Status) -> None:
+def test_infeasible_near_the_limit_is_not_believed(
+    stand_in: Callable[[str], Path], pause: str, status: Status
+) -> None:
     stand_in(f"sleep {pause}; echo 'Integer infeasible - objective value 0' > solution.txt")
     assert SOLVERS["cbc"].solve(knapsack(), Limits(time_limit=2.0)).status is status
 
@@ -523,7 +595,9 @@ def test_infeasible_near_the_limit_is_not_believed(stand_in: Callable[[str], Pat
 @needs_shell
 @pytest.mark.parametrize("content", ["", "short", "x" * 500])
 def test_damaged_solution_of_cbc_is_an_error(stand_in: Callable[[str], Path], content: str) -> None:
-    stand_in(f"echo 'Optimal - objective value 0' > solution.txt; printf '{content}' > solution.bin")
+    stand_in(
+        f"echo 'Optimal - objective value 0' > solution.txt; printf '{content}' > solution.bin"
+    )
     result = SOLVERS["cbc"].solve(knapsack())
     assert result.status is Status.ERROR and result.x is None
 

@@ -1,4 +1,5 @@
-"""What the tests of exchange share: networks, digits, ONNX graphs, damaged files, and when two networks are the same."""
+"""What the tests of exchange share: networks, digits, ONNX graphs, damaged files, and when two
+networks are the same."""
 
 from __future__ import annotations
 
@@ -22,7 +23,14 @@ from layermilp.exchange.layers import Convolution
 
 REAL_MNIST = os.environ.get("LAYERMILP_DATA")
 SEEDS = st.integers(0, 2**32 - 1)
-NETS = ["64-8-10", "8x8-conv3-10", "8x8-conv3b-6-10", "8x8-mean2-conv3b-10", "8x8-conv3-mean2-10", "8x8-mean2-conv3-conv2"]
+NETS = [
+    "64-8-10",
+    "8x8-conv3-10",
+    "8x8-conv3b-6-10",
+    "8x8-mean2-conv3b-10",
+    "8x8-conv3-mean2-10",
+    "8x8-mean2-conv3-conv2",
+]
 DECISIONS = ["nearest", "largest"]
 IMAGE = ("n", 1, 4, 4)
 
@@ -33,26 +41,32 @@ onnxruntime.set_default_logger_severity(3)
 
 
 def trained(net: str, decision: str) -> Network:
-    """Return a network with random hidden layers and the last one, where it is dense, fitted to the digits."""
+    """Return a network with random hidden layers and the last one, where it is dense, fitted to the
+    digits."""
     network = Network.from_notation(net, init="he", seed=1)
     features, last = network.activations(PIXELS)[-2], network.blocks[-1]
     if last.parameters.n_parameters == last.parameters.index.size:
         targets = np.eye(10)[DIGITS]
-        fitted = np.linalg.lstsq(np.column_stack([features, np.ones(len(features))]), targets, rcond=None)[0]
+        fitted = np.linalg.lstsq(
+            np.column_stack([features, np.ones(len(features))]), targets, rcond=None
+        )[0]
         network = network.with_block(len(network.blocks) - 1, last.with_theta(fitted.T.reshape(-1)))
     return network.with_decision(decision)
 
 
 def run(model: onnx.ModelProto, X: np.ndarray) -> list[np.ndarray]:
     """Compute the outputs of a model by onnxruntime."""
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     (given_input,) = session.get_inputs()
     dtype = np.float64 if given_input.type == "tensor(double)" else np.float32
     return list(session.run(None, {given_input.name: X.astype(dtype)}))
 
 
 def same(one: Network, other: Network) -> None:
-    """Check for the same maps, the same bytes of every parameter, and the same way to read a class."""
+    """Check for the same maps, the same bytes of every parameter, and the same way to read a
+    class."""
     for a, b in zip(one.blocks, other.blocks, strict=True):
         assert np.array_equal(a.parameters.index, b.parameters.index)
         assert a.parameters.fixed.tobytes() == b.parameters.fixed.tobytes()
@@ -72,7 +86,10 @@ def graph(
     """Return a model from `x` to `y`; constants of floating-point numbers take its type."""
     dtype = helper.tensor_dtype_to_np_dtype(kind)
     arrays = {name: np.asarray(array) for name, array in constants.items()}
-    arrays = {name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in arrays.items()}
+    arrays = {
+        name: array.astype(dtype) if array.dtype.kind == "f" else array
+        for name, array in arrays.items()
+    }
     made = helper.make_graph(
         nodes,
         "foreign",
@@ -84,7 +101,9 @@ def graph(
 
 
 def node(op: str, inputs: str, output: str, **attributes: Any) -> Any:
-    return helper.make_node(op, inputs.split(), [output], name=f"{op.lower()}_{output}", **attributes)
+    return helper.make_node(
+        op, inputs.split(), [output], name=f"{op.lower()}_{output}", **attributes
+    )
 
 
 def dyadic(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -92,7 +111,9 @@ def dyadic(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.integers(-4, 5, size=shape) / 4.0
 
 
-def agrees(model: onnx.ModelProto, shape: tuple[int, ...], atol: float = 0.0, **options: Any) -> Network:
+def agrees(
+    model: onnx.ModelProto, shape: tuple[int, ...], atol: float = 0.0, **options: Any
+) -> Network:
     network, X = from_onnx(model, **options), dyadic(np.random.default_rng(0), 6, *shape)
     found = run(model, X)[0].reshape(6, -1)
     np.testing.assert_allclose(network.forward(X.reshape(6, -1)), found, rtol=0, atol=atol)
@@ -107,12 +128,22 @@ def images_graph() -> onnx.ModelProto:
         node("Relu", "a", "b"),
         node("Conv", "b k2", "c", group=2, dilations=[1, 2], auto_pad="VALID"),
         node("Relu", "c", "d"),
-        node("AveragePool", "d", "e", kernel_shape=[2, 2], pads=[0, 1, 0, 1], strides=[1, 2], count_include_pad=1),
+        node(
+            "AveragePool",
+            "d",
+            "e",
+            kernel_shape=[2, 2],
+            pads=[0, 1, 0, 1],
+            strides=[1, 2],
+            count_include_pad=1,
+        ),
         node("Flatten", "e", "f"),
         node("Gemm", "f w bias", "y", transB=1),
     ]
     constants = {"k1": dyadic(rng, 4, 2, 3, 3), "b1": dyadic(rng, 4), "k2": dyadic(rng, 6, 2, 2, 2)}
-    return graph(nodes, constants | {"w": dyadic(rng, 3, 36), "bias": dyadic(rng, 3)}, ("n", 2, 8, 6))
+    return graph(
+        nodes, constants | {"w": dyadic(rng, 3, 36), "bias": dyadic(rng, 3)}, ("n", 2, 8, 6)
+    )
 
 
 def mutations(content: bytes, count: int, seed: int) -> Iterator[bytes]:
@@ -127,7 +158,9 @@ def mutations(content: bytes, count: int, seed: int) -> Iterator[bytes]:
             damaged[begin : begin + length] = damaged[begin : begin + length] * rng.choice((0, 2))
         else:
             for _ in range(rng.choice((1, 2, 8))):
-                damaged[rng.randrange(len(damaged))] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
+                damaged[rng.randrange(len(damaged))] = rng.choice(
+                    (0, 1, 127, 128, 255, rng.randrange(256))
+                )
         yield bytes(damaged)
 
 
@@ -149,12 +182,19 @@ def correlated(images: np.ndarray, layer: Convolution) -> np.ndarray:
     top, left, bottom, right = layer.padding
     padded = np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right)))
     maps, of_group, kh, kw = layer.kernels.shape
-    height, width = (padded.shape[2 + i] - layer.dilations[i] * ((kh, kw)[i] - 1) - 1 for i in (0, 1))
-    out = np.zeros((len(images), maps, height // layer.strides[0] + 1, width // layer.strides[1] + 1))
+    height, width = (
+        padded.shape[2 + i] - layer.dilations[i] * ((kh, kw)[i] - 1) - 1 for i in (0, 1)
+    )
+    out = np.zeros(
+        (len(images), maps, height // layer.strides[0] + 1, width // layer.strides[1] + 1)
+    )
     for s, o, r, c in np.ndindex(*out.shape):
         for j, p, q in np.ndindex(of_group, kh, kw):
             channel = o // (maps // layer.groups) * of_group + j
-            row, column = r * layer.strides[0] + p * layer.dilations[0], c * layer.strides[1] + q * layer.dilations[1]
+            row, column = (
+                r * layer.strides[0] + p * layer.dilations[0],
+                c * layer.strides[1] + q * layer.dilations[1],
+            )
             out[s, o, r, c] += layer.kernels[o, j, p, q] * padded[s, channel, row, column]
         out[s, o, r, c] += 0.0 if layer.bias is None else layer.bias[o]
     return out

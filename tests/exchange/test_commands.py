@@ -21,12 +21,24 @@ from layermilp.exchange import layers as exchange_layers
 
 def test_an_imported_network_is_trained_on(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    nodes = [node("MatMul", "x w1", "m"), node("Add", "m b1", "a"), node("Relu", "a", "b"), node("Gemm", "b w2 b2", "y")]
-    constants = {"w1": rng.normal(size=(64, 4)) / 8, "b1": np.zeros(4), "w2": rng.normal(size=(4, 3)), "b2": np.zeros(3)}
+    nodes = [
+        node("MatMul", "x w1", "m"),
+        node("Add", "m b1", "a"),
+        node("Relu", "a", "b"),
+        node("Gemm", "b w2 b2", "y"),
+    ]
+    constants = {
+        "w1": rng.normal(size=(64, 4)) / 8,
+        "b1": np.zeros(4),
+        "w2": rng.normal(size=(4, 3)),
+        "b2": np.zeros(3),
+    }
     network = from_onnx(graph(nodes, constants, ("n", 64)), classes=[0, 1, 2])
     chosen = DIGITS < 3
     X, y = PIXELS[chosen][:120], DIGITS[chosen][:120]
-    better = train(network, X, y, batches=2, batch_size=20, max_sweeps=1, postprocess="none").network
+    better = train(
+        network, X, y, batches=2, batch_size=20, max_sweeps=1, postprocess="none"
+    ).network
     better = postprocess(better, X, y)
     assert better.accuracy(X, y) > max(network.accuracy(X, y), 0.8)
     same(load_model(better.save(tmp_path / "model.npz")), better)
@@ -45,11 +57,28 @@ def test_commands(tmp_path: Path) -> None:
     network.save(model)
     done = command("export", model, "--out", other)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split("\n")[:2] == ["net             8x8-mean2-conv3-10", "format          ONNX, float64"]
+    assert done.stdout.split("\n")[:2] == [
+        "net             8x8-mean2-conv3-10",
+        "format          ONNX, float64",
+    ]
     done = command("import", other, "--out", back)
     assert (done.returncode, done.stderr) == (0, "") and "decision        largest" in done.stdout
     same(load_model(back), network)  # type: ignore[arg-type]
-    assert main(["import", other, "--out", back, "--classes", "a,b,c,d,e,f,g,h,i,j", "--decision", "nearest"]) == 0
+    assert (
+        main(
+            [
+                "import",
+                other,
+                "--out",
+                back,
+                "--classes",
+                "a,b,c,d,e,f,g,h,i,j",
+                "--decision",
+                "nearest",
+            ]
+        )
+        == 0
+    )
     assert load_model(back).classes.tolist() == list("abcdefghij")
     assert load_model(back).decision == "nearest"  # type: ignore[union-attr]
     assert main(["export", model, "--out", other, "--dtype", "float32"]) == 0
@@ -57,7 +86,9 @@ def test_commands(tmp_path: Path) -> None:
 
 
 def test_commands_with_torch(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[torch]' brings it")
+    torch = pytest.importorskip(
+        "torch", reason="PyTorch is not installed: pip install '.[torch]' brings it"
+    )
     model, other, back = (str(tmp_path / name) for name in ("model.npz", "net.pt", "back.npz"))
     network = trained("8x8-mean2-conv3-10", "largest")
     network.save(model)
@@ -65,7 +96,21 @@ def test_commands_with_torch(tmp_path: Path) -> None:
     assert main(["import", other, "--out", back, "--net", network.notation]) == 0
     same(load_model(back), network)  # type: ignore[arg-type]
     torch.save(torch.nn.Sequential(torch.nn.Conv2d(3, 2, 2), torch.nn.ReLU()).state_dict(), other)
-    assert main(["import", other, "--out", back, "--image", "3x4x5", "--classes", ",".join(map(str, range(1, 25)))]) == 0
+    assert (
+        main(
+            [
+                "import",
+                other,
+                "--out",
+                back,
+                "--image",
+                "3x4x5",
+                "--classes",
+                ",".join(map(str, range(1, 25))),
+            ]
+        )
+        == 0
+    )
     assert load_model(back).n_inputs == 60 and load_model(back).classes.tolist() == [*range(1, 25)]
 
 
@@ -78,14 +123,27 @@ def test_commands_with_torch(tmp_path: Path) -> None:
         (("export", "committee.npz", "--out", "a.onnx"), "Committee cannot be exported"),
         (("import", "model.npz", "--out", "a.npz"), "suffix of no format"),
         (("import", "missing.onnx", "--out", "a.npz"), "there is no model file missing.onnx"),
-        (("import", "net.onnx", "--out", "a.npz", "--image", "28"), "'28' is no shape of an image; write 28x28 or 3x32x32"),
-        (("import", "net.onnx", "--out", "a.npz", "--classes", "a"), "as many different integer or text labels"),
-        (("import", "net.onnx", "--out", "a.npz", "--decision", "best"), "decision 'best' is unknown"),
+        (
+            ("import", "net.onnx", "--out", "a.npz", "--image", "28"),
+            "'28' is no shape of an image; write 28x28 or 3x32x32",
+        ),
+        (
+            ("import", "net.onnx", "--out", "a.npz", "--classes", "a"),
+            "as many different integer or text labels",
+        ),
+        (
+            ("import", "net.onnx", "--out", "a.npz", "--decision", "best"),
+            "decision 'best' is unknown",
+        ),
         (("import", "net.onnx", "--out", "missing/a.npz"), "cannot write missing"),
     ],
 )
 def test_refused_commands(
-    words: tuple[str, ...], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     network = Network.dense([2, 3])
@@ -109,7 +167,9 @@ def test_missing_packages_are_named(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for suffix, extra in (("onnx", "onnx"), ("pt", "torch"), ("pth", "torch")):
         for call in (lambda path: export_model(network, path), import_model):
-            with pytest.raises(PackageNotAvailable, match=rf"`pip install 'layermilp\[{extra}\]'` brings it"):
+            with pytest.raises(
+                PackageNotAvailable, match=rf"`pip install 'layermilp\[{extra}\]'` brings it"
+            ):
                 call(tmp_path / f"net.{suffix}")
     assert main(["export", str(tmp_path / "model.npz"), "--out", str(tmp_path / "a.onnx")]) == 2
     assert "pip install 'layermilp[onnx]'" in capsys.readouterr().err
@@ -117,8 +177,13 @@ def test_missing_packages_are_named(
 
 
 def test_import_loads_neither_onnx_nor_torch() -> None:
-    script = "import layermilp.exchange, layermilp.cli, sys; print({'onnx', 'torch', 'google.protobuf'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    script = (
+        "import layermilp.exchange, layermilp.cli, sys; "
+        "print({'onnx', 'torch', 'google.protobuf'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "set()"
 
 
@@ -126,7 +191,20 @@ def test_many_small_layers_are_too_large_together(monkeypatch: pytest.MonkeyPatc
     assert exchange_layers.LARGEST * 24 < 2e9
     monkeypatch.setattr(exchange_layers, "LARGEST", 1000)
     names = ["x", *(f"b{k}" for k in range(4)), "y"]
-    nodes = [part for a, b in itertools.pairwise(names) for part in (node("Conv", f"{a} k", f"c{b}"), node("Relu", f"c{b}", b))]
+    nodes = [
+        part
+        for a, b in itertools.pairwise(names)
+        for part in (node("Conv", f"{a} k", f"c{b}"), node("Relu", f"c{b}", b))
+    ]
     with pytest.raises(NetworkError, match="the network is too large: written out as matrices"):
         from_onnx(graph(nodes, {"k": np.ones((1, 1, 1, 1))}, IMAGE))
-    assert len(from_onnx(graph([*nodes[:4], node("Identity", "b1", "y")], {"k": np.ones((1, 1, 1, 1))}, IMAGE)).blocks) == 2
+    assert (
+        len(
+            from_onnx(
+                graph(
+                    [*nodes[:4], node("Identity", "b1", "y")], {"k": np.ones((1, 1, 1, 1))}, IMAGE
+                )
+            ).blocks
+        )
+        == 2
+    )

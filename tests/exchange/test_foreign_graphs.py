@@ -18,14 +18,21 @@ from layermilp.exchange import from_onnx, import_model, to_onnx
 
 def test_convolutions_of_several_channels() -> None:
     network = agrees(images_graph(), (2, 8, 6))
-    assert [block.parameters.n_parameters for block in network.blocks] == [4 * 18 + 4, 6 * 8, 0, 3 * 37]
+    assert [block.parameters.n_parameters for block in network.blocks] == [
+        4 * 18 + 4,
+        6 * 8,
+        0,
+        3 * 37,
+    ]
     assert network.decision == "largest" and network.classes.tolist() == [0, 1, 2]
     same(from_onnx(to_onnx(network)), network)
     X = dyadic(np.random.default_rng(1), 4, 96)
     np.testing.assert_allclose(run(to_onnx(network), X)[0], network.forward(X), rtol=0, atol=1e-12)
 
 
-W1, W2, B1, B2 = (dyadic(np.random.default_rng(k), *shape) for k, shape in enumerate([(5, 4), (3, 5), (5,), (3,)]))
+W1, W2, B1, B2 = (
+    dyadic(np.random.default_rng(k), *shape) for k, shape in enumerate([(5, 4), (3, 5), (5,), (3,)])
+)
 GEMM = node("Gemm", "x w1 b1", "a", transB=1)
 DENSE = {"w1": W1, "b1": B1, "w2": W2, "b2": B2}
 
@@ -68,7 +75,13 @@ def test_dense_graphs(nodes: list[Any], constants: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 def test_means_of_whole_images(nodes: list[Any], opset: int) -> None:
-    nodes = [node("Conv", "x k", "a"), node("Relu", "a", "b"), *nodes, node("Flatten", "p", "f"), node("Gemm", "f w", "y")]
+    nodes = [
+        node("Conv", "x k", "a"),
+        node("Relu", "a", "b"),
+        *nodes,
+        node("Flatten", "p", "f"),
+        node("Gemm", "f w", "y"),
+    ]
     rng = np.random.default_rng(0)
     constants = {"k": dyadic(rng, 2, 1, 2, 2), "w": dyadic(rng, 2, 3), "axes": np.array([-2, -1])}
     constants |= {"ones": dyadic(rng, 2, 2, 1, 1), "shifts": dyadic(rng, 2, 1, 1)}
@@ -76,19 +89,30 @@ def test_means_of_whole_images(nodes: list[Any], opset: int) -> None:
 
 
 def test_softmax_and_labels_at_the_end_are_left_out() -> None:
-    nodes = [GEMM, node("Softmax", "a", "s"), node("Identity", "s", "y"), node("ArgMax", "y", "label", axis=1)]
+    nodes = [
+        GEMM,
+        node("Softmax", "a", "s"),
+        node("Identity", "s", "y"),
+        node("ArgMax", "y", "label", axis=1),
+    ]
     model = graph(nodes, DENSE, ("n", 4), outputs=("label", "y"))
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
     network, X = from_onnx(model), dyadic(np.random.default_rng(0), 9, 4)
     np.testing.assert_array_equal(network.forward(X), X @ W1.T + B1)
-    assert network.decision == "largest" and np.array_equal(network.predict(X), run(model, X)[0].reshape(-1))
+    assert network.decision == "largest" and np.array_equal(
+        network.predict(X), run(model, X)[0].reshape(-1)
+    )
 
 
 def test_options_win_over_the_file() -> None:
     model = to_onnx(Network.dense([4, 2]).with_classes(["a", "b"]))
     network = from_onnx(model, classes=[7, 8], decision="largest")
     assert network.classes.tolist() == [7, 8] and network.decision == "largest"
-    conv = graph([node("Conv", "x k", "y")], {"k": dyadic(np.random.default_rng(0), 1, 1, 2, 2)}, ("n", None, None, None))
+    conv = graph(
+        [node("Conv", "x k", "y")],
+        {"k": dyadic(np.random.default_rng(0), 1, 1, 2, 2)},
+        ("n", None, None, None),
+    )
     with pytest.raises(NetworkError, match="nothing says the shape of a sample"):
         from_onnx(conv)
     assert from_onnx(conv, image=(3, 4)).n_inputs == from_onnx(conv, image=(1, 3, 4)).n_inputs == 12
@@ -102,7 +126,8 @@ RELU = [GEMM, node("Relu", "a", "b")]
     [
         ([GEMM, node("Gemm", "a w2 b2", "y", transB=1)], DENSE, ("n", 4), "Gemm 'gemm_a' and Gemm 'gemm_y' follow each other"),
         ([node("AveragePool", "x", "p", kernel_shape=[2, 2]), node("Conv", "p k", "y")], {"k": np.ones((1, 1, 2, 2))}, IMAGE,
-         "AveragePool 'averagepool_p' and Conv 'conv_y' follow.*changes nothing if no input is negative"),
+         "AveragePool 'averagepool_p' and Conv 'conv_y' follow.*changes nothing if no input is "
+         "negative"),
         ([node("Conv", "x k", "c"), node("AveragePool", "c", "y", kernel_shape=[2, 2])], {"k": np.ones((1, 1, 2, 2))}, IMAGE,
          "Conv 'conv_c' and AveragePool 'averagepool_y' follow each other"),
         ([GEMM, node("Tanh", "a", "y")], DENSE, ("n", 4), "Tanh 'tanh_y' is not supported.*Gemm, MatMul, Conv"),
@@ -151,14 +176,18 @@ RELU = [GEMM, node("Relu", "a", "b")]
          {"w": np.zeros((200, 200))}, ("n", 200), "uses the same weights in many places"),
     ],
 )  # fmt: skip
-def test_what_is_no_network_is_refused(nodes: list[Any], constants: dict[str, Any], shape: Any, words: str) -> None:
+def test_what_is_no_network_is_refused(
+    nodes: list[Any], constants: dict[str, Any], shape: Any, words: str
+) -> None:
     with pytest.raises(NetworkError, match=words):
         from_onnx(graph(nodes, constants, shape))
 
 
 def test_models_that_are_none_are_refused(tmp_path: Path) -> None:
     model = graph([node("Gemm", "x w1 b1", "y", transB=1)], DENSE, ("n", 4))
-    two, old, no_floats, half = (onnx.ModelProto.FromString(model.SerializeToString()) for _ in range(4))
+    two, old, no_floats, half = (
+        onnx.ModelProto.FromString(model.SerializeToString()) for _ in range(4)
+    )
     two.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
     old.opset_import[0].version = 6
     no_floats.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
@@ -183,9 +212,13 @@ def test_models_that_are_none_are_refused(tmp_path: Path) -> None:
 
 
 def test_weights_in_other_files_are_never_read(tmp_path: Path) -> None:
-    model = graph([node("Gemm", "x w1 b1", "y", transB=1)], {"w1": np.ones((5, 4)), "b1": B1}, ("n", 4))
+    model = graph(
+        [node("Gemm", "x w1 b1", "y", transB=1)], {"w1": np.ones((5, 4)), "b1": B1}, ("n", 4)
+    )
     path = tmp_path / "net.onnx"
     onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     assert (tmp_path / "weights.bin").is_file()
-    with pytest.raises(ModelFileError, match="in another file, which is not read; save the model in one file"):
+    with pytest.raises(
+        ModelFileError, match="in another file, which is not read; save the model in one file"
+    ):
         import_model(path)

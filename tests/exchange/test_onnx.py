@@ -11,7 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.examples import DECISIONS, NETS, PIXELS, REAL_MNIST, SEEDS, images_graph, mutations, run, same, survives, trained
+from exchange.examples import (
+    DECISIONS,
+    NETS,
+    PIXELS,
+    REAL_MNIST,
+    SEEDS,
+    images_graph,
+    mutations,
+    run,
+    same,
+    survives,
+    trained,
+)
 from layermilp import Block, Committee, Network
 from layermilp.datasets import load
 from layermilp.errors import NetworkError, OptionError, OutputError
@@ -31,7 +43,10 @@ def test_onnxruntime_agrees_on_the_digits(net: str, decision: str) -> None:
     assert outputs.dtype == np.float32 and np.mean(labels == network.predict(PIXELS)) > 0.99
 
 
-@pytest.mark.skipif(not REAL_MNIST, reason="REAL MNIST IS NOT EXPORTED: set LAYERMILP_DATA to a directory that has its files")
+@pytest.mark.skipif(
+    not REAL_MNIST,
+    reason="REAL MNIST IS NOT EXPORTED: set LAYERMILP_DATA to a directory that has its files",
+)
 @pytest.mark.parametrize("net", ["784-8-8-10", "28x28-mean4-conv3-10", "28x28-conv5b-10"])
 def test_onnxruntime_agrees_on_mnist(net: str) -> None:
     data = load("mnist", data_dir=REAL_MNIST, n_inputs=784)
@@ -47,7 +62,10 @@ def test_onnxruntime_agrees_on_mnist(net: str) -> None:
 def test_models_are_valid_and_take_any_number_of_samples(net: str, dtype: str) -> None:
     model = to_onnx(trained(net, "largest"), dtype=dtype)
     onnx.checker.check_model(model, full_check=True)
-    assert model.producer_name == "layermilp" and [value.name for value in model.graph.output] == ["outputs", "labels"]
+    assert model.producer_name == "layermilp" and [value.name for value in model.graph.output] == [
+        "outputs",
+        "labels",
+    ]
     for m in (1, 7):
         assert run(model, PIXELS[:m])[0].shape[0] == run(model, PIXELS[:m])[1].shape[0] == m
     operators = {node.op_type for node in model.graph.node}
@@ -58,7 +76,9 @@ def test_models_are_valid_and_take_any_number_of_samples(net: str, dtype: str) -
 @pytest.mark.parametrize("net", NETS)
 def test_what_was_exported_comes_back_the_same(net: str, decision: str, tmp_path: Path) -> None:
     network = trained(net, decision)
-    network = network.with_classes([f"class {k} \N{GREEK SMALL LETTER ALPHA}" for k in range(network.n_outputs)])
+    network = network.with_classes(
+        [f"class {k} \N{GREEK SMALL LETTER ALPHA}" for k in range(network.n_outputs)]
+    )
     same(import_model(export_model(network, tmp_path / "net.onnx")), network)
     rounded = from_onnx(to_onnx(network, dtype="float32"))
     assert rounded.notation == net
@@ -78,7 +98,9 @@ def any_network(draw: st.DrawFn) -> Network:
         fixed = np.where(index >= 0, 0.0, rng.integers(-2, 3, size=index.size) + 0.0)
         parameters = ParameterMap(index.reshape(n, -1), fixed.reshape(n, -1))
         blocks.append(Block(parameters, rng.normal(size=parameters.n_parameters)))
-    return Network(blocks, draw(st.permutations(range(sizes[-1]))), draw(st.sampled_from(DECISIONS)))
+    return Network(
+        blocks, draw(st.permutations(range(sizes[-1]))), draw(st.sampled_from(DECISIONS))
+    )
 
 
 @settings(deadline=None, max_examples=40)
@@ -88,14 +110,20 @@ def test_any_ties_survive(network: Network, seed: int) -> None:
     outputs, labels = run(model, X)
     np.testing.assert_allclose(outputs, network.forward(X), rtol=0, atol=1e-9)
     same(from_onnx(model), network)
-    np.testing.assert_allclose(run(to_onnx(network, dtype="float32"), X)[0], network.forward(X), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        run(to_onnx(network, dtype="float32"), X)[0], network.forward(X), rtol=1e-4, atol=1e-4
+    )
     assert set(labels.tolist()) <= set(network.classes.tolist())
 
 
 @pytest.mark.parametrize("decision", DECISIONS)
 def test_labels_are_the_first_of_equals(decision: str) -> None:
     network = Network([Block.dense(2, 3).with_theta(np.zeros(9))], ["c", "a", "b"], decision)
-    assert run(to_onnx(network), np.ones((2, 2)))[1].tolist() == network.predict(np.ones((2, 2))).tolist() == ["c", "c"]
+    assert (
+        run(to_onnx(network), np.ones((2, 2)))[1].tolist()
+        == network.predict(np.ones((2, 2))).tolist()
+        == ["c", "c"]
+    )
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
@@ -125,8 +153,21 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(4))
 def test_damaged_onnx_files_are_refused_or_read(number: int, tmp_path: Path) -> None:
-    network = Network.from_notation("4x4-mean2-conv2b-3").with_decision("largest").with_classes(["a", "b", "c"])
-    tied = Network([Block(ParameterMap(np.array([[0, 0, -1], [1, -1, 2]]), np.array([[0, 0, 2.0], [0, 3, 0]])), np.ones(3))])
+    network = (
+        Network.from_notation("4x4-mean2-conv2b-3")
+        .with_decision("largest")
+        .with_classes(["a", "b", "c"])
+    )
+    tied = Network(
+        [
+            Block(
+                ParameterMap(
+                    np.array([[0, 0, -1], [1, -1, 2]]), np.array([[0, 0, 2.0], [0, 3, 0]])
+                ),
+                np.ones(3),
+            )
+        ]
+    )
     models = [to_onnx(network), to_onnx(network, dtype="float32"), to_onnx(tied), images_graph()]
     content = models[number].SerializeToString()
     assert survives(tmp_path / "net.onnx", mutations(content, 300, number)) > 50

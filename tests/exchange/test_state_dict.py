@@ -15,10 +15,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exchange.examples import DECISIONS, NETS, PIXELS, correlated, dyadic, mutations, same, survives, trained
+from exchange.examples import (
+    DECISIONS,
+    NETS,
+    PIXELS,
+    correlated,
+    dyadic,
+    mutations,
+    same,
+    survives,
+    trained,
+)
 from layermilp import Network
 from layermilp.errors import ModelFileError, NetworkError
-from layermilp.exchange import export_model, from_state_dict, from_torch, import_model, to_state_dict, to_torch
+from layermilp.exchange import (
+    export_model,
+    from_state_dict,
+    from_torch,
+    import_model,
+    to_state_dict,
+    to_torch,
+)
 from layermilp.exchange.layers import Convolution
 
 
@@ -36,8 +53,16 @@ def test_state_dicts_come_back_the_same(net: str, decision: str) -> None:
 def test_names_and_shapes_are_those_of_a_sequential() -> None:
     shapes = {name: array.shape for name, array in to_state_dict(Network.dense([4, 3, 2])).items()}
     assert shapes == {"0.weight": (3, 4), "0.bias": (3,), "2.weight": (2, 3), "2.bias": (2,)}
-    shapes = {name: array.shape for name, array in to_state_dict(Network.conv(8, 8, 3, mean=2, free_bias=True)).items()}
-    assert shapes == {"3.weight": (1, 1, 3, 3), "3.bias": (1,), "6.weight": (10, 4), "6.bias": (10,)}
+    shapes = {
+        name: array.shape
+        for name, array in to_state_dict(Network.conv(8, 8, 3, mean=2, free_bias=True)).items()
+    }
+    assert shapes == {
+        "3.weight": (1, 1, 3, 3),
+        "3.bias": (1,),
+        "6.weight": (10, 4),
+        "6.bias": (10,),
+    }
 
 
 def test_mappings_of_others() -> None:
@@ -50,9 +75,16 @@ def test_mappings_of_others() -> None:
         "head.bias": dyadic(rng, 3),
     }
     mapping = {name: array.astype(np.float32) for name, array in mapping.items()}
-    network = from_state_dict(mapping, image=(2, 5, 5), strides=[1, 2], padding=(0, 1), classes=["a", "b", "c"])
+    network = from_state_dict(
+        mapping, image=(2, 5, 5), strides=[1, 2], padding=(0, 1), classes=["a", "b", "c"]
+    )
     X = dyadic(rng, 3, 2, 5, 5)
-    first = correlated(X, Convolution(mapping["features.0.weight"].astype(float), mapping["features.0.bias"], groups=2))
+    first = correlated(
+        X,
+        Convolution(
+            mapping["features.0.weight"].astype(float), mapping["features.0.bias"], groups=2
+        ),
+    )
     second = Convolution(mapping["features.2.weight"].astype(float), None, (2, 2), (1, 1, 1, 1))
     hidden = np.maximum(correlated(np.maximum(first, 0), second), 0).reshape(3, -1)
     expected = hidden @ mapping["head.weight"].T.astype(float) + mapping["head.bias"]
@@ -71,10 +103,16 @@ def test_weights_return_to_the_names_they_came_from() -> None:
     }
     network = from_state_dict(mapping, image=(2, 4, 4))
     back = to_state_dict(network, like=mapping)
-    assert list(back) == list(mapping) and all(np.array_equal(back[name], mapping[name]) for name in mapping)
-    doubled = Network([block.with_theta(2 * block.theta) for block in network.blocks], decision="largest")
+    assert list(back) == list(mapping) and all(
+        np.array_equal(back[name], mapping[name]) for name in mapping
+    )
+    doubled = Network(
+        [block.with_theta(2 * block.theta) for block in network.blocks], decision="largest"
+    )
     same(from_state_dict(to_state_dict(doubled, like=mapping), image=(2, 4, 4)), doubled)
-    with pytest.raises(NetworkError, match="has 1 layers with weights, but what it shall be like has 3"):
+    with pytest.raises(
+        NetworkError, match="has 1 layers with weights, but what it shall be like has 3"
+    ):
         to_state_dict(Network.dense([8, 3]), like=mapping)
     with pytest.raises(NetworkError, match=r"is not like '0' of shape \(3, 8\)"):
         to_state_dict(Network.dense([8, 2]), like={"0.weight": mapping["weight"]})
@@ -84,26 +122,48 @@ def test_weights_return_to_the_names_they_came_from() -> None:
     ("mapping", "options", "words"),
     [
         ({}, {}, "there are no weights"),
-        ({"0.weight": np.ones((2, 3)), "1.running_mean": np.ones(2)}, {}, "'1.running_mean' is neither a weight nor a bias"),
+        (
+            {"0.weight": np.ones((2, 3)), "1.running_mean": np.ones(2)},
+            {},
+            "'1.running_mean' is neither a weight nor a bias",
+        ),
         ({"0.weight": np.ones(3)}, {}, "neither a Linear nor a Conv2d"),
         ({"0.bias": np.ones(3)}, {}, "neither a Linear nor a Conv2d"),
-        ({"0.weight": np.ones((2, 3)), "0.bias": np.ones(3)}, {}, r"'0' has weight of shape \(2, 3\), bias of shape \(3,\)"),
+        (
+            {"0.weight": np.ones((2, 3)), "0.bias": np.ones(3)},
+            {},
+            r"'0' has weight of shape \(2, 3\), bias of shape \(3,\)",
+        ),
         ({"0.weight": np.ones((0, 3))}, {}, "neither a Linear nor a Conv2d"),
         ({"0.weight": np.ones((2, 3), np.float16)}, {}, "type float16"),
         ({"0.weight": "text"}, {}, "type str"),
-        ({"0.weight": np.ones((2, 3)), "2.weight": np.ones((2, 3))}, {}, r"Linear '2' takes samples of shape \(3,\), but gets"),
+        (
+            {"0.weight": np.ones((2, 3)), "2.weight": np.ones((2, 3))},
+            {},
+            r"Linear '2' takes samples of shape \(3,\), but gets",
+        ),
         ({"0.weight": np.ones((1, 1, 2, 2))}, {}, "give it as image"),
         ({"0.weight": np.ones((1, 1, 2, 2))}, {"image": (4,)}, "give channels, height and width"),
         ({"0.weight": np.ones((1, 1, 2, 2))}, {"image": (4, 0)}, "0 is not a layer size"),
-        ({"0.weight": np.ones((1, 1, 2, 2))}, {"image": (4, 4), "strides": [1, 1]}, "each of the 1 Conv2d layers"),
+        (
+            {"0.weight": np.ones((1, 1, 2, 2))},
+            {"image": (4, 4), "strides": [1, 1]},
+            "each of the 1 Conv2d layers",
+        ),
         ({"0.weight": np.ones((1, 3, 2, 2))}, {"image": (4, 4)}, "do not fit images of 1 channels"),
-        ({"0.weight": np.ones((2, 3))}, {"net": "3-2-2"}, "weights of 1 layers, but net '3-2-2' has 2"),
+        (
+            {"0.weight": np.ones((2, 3))},
+            {"net": "3-2-2"},
+            "weights of 1 layers, but net '3-2-2' has 2",
+        ),
         ({"0.weight": np.ones((2, 3))}, {"net": "3-2"}, "a bias where '0' has shape .* no bias"),
         ({"0.weight": np.ones((2, 3))}, {"decision": "best"}, "decision 'best' is unknown"),
         ({"0.weight": np.ones((2, 3))}, {"classes": [1]}, "as many different"),
     ],
 )
-def test_mappings_that_are_no_network_are_refused(mapping: dict[str, Any], options: dict[str, Any], words: str) -> None:
+def test_mappings_that_are_no_network_are_refused(
+    mapping: dict[str, Any], options: dict[str, Any], words: str
+) -> None:
     with pytest.raises(NetworkError, match=words):
         from_state_dict(mapping, **options)
 
@@ -113,11 +173,15 @@ class TestTorch:
 
     @pytest.fixture
     def torch(self) -> Any:
-        return pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[torch]' brings it")
+        return pytest.importorskip(
+            "torch", reason="PyTorch is not installed: pip install '.[torch]' brings it"
+        )
 
     @pytest.mark.parametrize("decision", DECISIONS)
     @pytest.mark.parametrize("net", NETS)
-    def test_modules_agree_on_the_digits(self, torch: Any, net: str, decision: str, tmp_path: Path) -> None:
+    def test_modules_agree_on_the_digits(
+        self, torch: Any, net: str, decision: str, tmp_path: Path
+    ) -> None:
         network = trained(net, decision)
         module = to_torch(network)
         with torch.no_grad():
@@ -135,15 +199,29 @@ class TestTorch:
     def test_modules_of_others(self, torch: Any) -> None:
         nn = torch.nn
         torch.manual_seed(0)
-        module = nn.Sequential(
-            nn.Conv2d(2, 4, (3, 2), padding=(1, 0), stride=(2, 1), groups=2), nn.ReLU(), nn.AvgPool2d(2, padding=1),
-            nn.Dropout(), nn.Sequential(nn.Conv2d(4, 6, 2, dilation=3, padding="same", bias=False), nn.ReLU()), nn.Identity(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3),
-        ).double().eval()  # fmt: skip
+        module = (
+            nn.Sequential(
+                nn.Conv2d(2, 4, (3, 2), padding=(1, 0), stride=(2, 1), groups=2),
+                nn.ReLU(),
+                nn.AvgPool2d(2, padding=1),
+                nn.Dropout(),
+                nn.Sequential(
+                    nn.Conv2d(4, 6, 2, dilation=3, padding="same", bias=False), nn.ReLU()
+                ),
+                nn.Identity(),
+                nn.AdaptiveAvgPool2d(1),
+                nn.Flatten(),
+                nn.Linear(6, 3),
+            )
+            .double()
+            .eval()
+        )
         X = torch.randn(9, 2, 7, 6, dtype=torch.float64)
         network = from_torch(module, image=(2, 7, 6), classes=["a", "b", "c"])
         with torch.no_grad():
-            np.testing.assert_allclose(network.forward(X.reshape(9, -1)), module(X).numpy(), rtol=0, atol=1e-12)
+            np.testing.assert_allclose(
+                network.forward(X.reshape(9, -1)), module(X).numpy(), rtol=0, atol=1e-12
+            )
             again = to_torch(network)(X.reshape(9, -1)).numpy()
         np.testing.assert_allclose(again, module(X).detach().numpy(), rtol=0, atol=1e-12)
         kernels = sum(part.numel() for part in module[0].parameters())
@@ -157,14 +235,29 @@ class TestTorch:
 
         for module, words in (
             (nn.Linear(2, 2), "from a Sequential, not from Linear"),
-            (nn.Sequential(nn.Linear(2, 2), nn.Tanh()), "Tanh '1' is not supported; a network is made of Linear"),
+            (
+                nn.Sequential(nn.Linear(2, 2), nn.Tanh()),
+                "Tanh '1' is not supported; a network is made of Linear",
+            ),
             (nn.Sequential(Linear(2, 2)), "Linear '0' is not supported"),
-            (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "Linear '0' and Linear '1' follow each other"),
+            (
+                nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)),
+                "Linear '0' and Linear '1' follow each other",
+            ),
             (nn.Sequential(nn.Linear(2, 2).half()), "type float16"),
             (nn.Sequential(nn.Conv2d(1, 1, 2)), "give it as image"),
-            (nn.Sequential(nn.Conv2d(1, 1, 2, padding=1, padding_mode="circular")), "pads with circular"),
-            (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.AvgPool2d(2, ceil_mode=True)), "ceil_mode"),
-            (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.AvgPool2d(2)), r"gets samples of shape \(4,\)"),
+            (
+                nn.Sequential(nn.Conv2d(1, 1, 2, padding=1, padding_mode="circular")),
+                "pads with circular",
+            ),
+            (
+                nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.AvgPool2d(2, ceil_mode=True)),
+                "ceil_mode",
+            ),
+            (
+                nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.AvgPool2d(2)),
+                r"gets samples of shape \(4,\)",
+            ),
             (nn.Sequential(nn.Flatten(0), nn.Linear(4, 4)), "does not flatten all of a sample"),
             (nn.Sequential(), "nothing says"),
         ):
@@ -172,10 +265,14 @@ class TestTorch:
                 from_torch(module)
 
     def test_the_example_of_the_documentation_runs(self, torch: Any, tmp_path: Path) -> None:
-        page = (Path(__file__).parent.parent.parent / "docs" / "exchange.md").read_text(encoding="utf-8")
+        page = (Path(__file__).parent.parent.parent / "docs" / "exchange.md").read_text(
+            encoding="utf-8"
+        )
         (code,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
         words = [sys.executable, "-c", code]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False)
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False
+        )
         assert done.returncode == 0, done.stderr
 
     def test_nothing_in_a_file_is_executed(self, torch: Any, tmp_path: Path) -> None:
@@ -193,23 +290,38 @@ class TestTorch:
             import_model(path)
         assert not (tmp_path / "executed").exists()
 
-    def test_files_that_claim_more_than_they_hold_are_refused(self, torch: Any, tmp_path: Path) -> None:
+    def test_files_that_claim_more_than_they_hold_are_refused(
+        self, torch: Any, tmp_path: Path
+    ) -> None:
         path = tmp_path / "net.pt"
         torch.save({"0.weight": torch.zeros(1, 1).expand(10**6, 10**6)}, path)
         with pytest.raises(ModelFileError, match="share numbers"):
             import_model(path)
         torch.save({"0.weight": torch.zeros(500, 500)}, path)
-        with zipfile.ZipFile(path) as source, zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+        with (
+            zipfile.ZipFile(path) as source,
+            zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+        ):
             for name in source.namelist():
                 packed.writestr(name, source.read(name))
         with pytest.raises(ModelFileError, match="holds no mapping"):
             import_model(tmp_path / "packed.pt")
-        for content in ([torch.ones(2, 2)], {"0.weight": 1.0}, {"0.weight": torch.eye(2).to_sparse()}):
+        for content in (
+            [torch.ones(2, 2)],
+            {"0.weight": 1.0},
+            {"0.weight": torch.eye(2).to_sparse()},
+        ):
             torch.save(content, path)
             with pytest.raises(ModelFileError, match="holds"):
                 import_model(path)
 
     def test_damaged_files_are_refused_or_read(self, torch: Any, tmp_path: Path) -> None:
         content = io.BytesIO()
-        torch.save({name: torch.tensor(array) for name, array in to_state_dict(Network.dense([4, 3, 2])).items()}, content)
+        torch.save(
+            {
+                name: torch.tensor(array)
+                for name, array in to_state_dict(Network.dense([4, 3, 2])).items()
+            },
+            content,
+        )
         assert survives(tmp_path / "net.pt", mutations(content.getvalue(), 300, 0)) > 50
