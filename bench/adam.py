@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from layermilp.datasets import Dataset, load
-from layermilp.network import Network
+from layermilp.networks.network import Network
 
 
 def model_of(net: str) -> nn.Module:

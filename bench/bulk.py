@@ -1,4 +1,4 @@
-"""Post-processing over all samples: ``layermilp.layerwise.bulk`` against one complete LP.
+"""Post-processing over all samples: ``layermilp.algorithms.bundle`` against one complete LP.
 
 Features are a random ReLU layer over the data. ``hinge``: ten LPs, one for each output neuron
 (Goebbels 2021, section 2.3), one after the other, by the bundle method; ``margin``: one LP for all
@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import threadpoolctl
 
+from layermilp.algorithms.bundle import Trace, minimize
+from layermilp.algorithms.fit import Setup
 from layermilp.datasets import load
 from layermilp.formulations.pieces import HingePieces, MarginPieces, Pieces, complete_program
-from layermilp.layerwise.bulk import Trace, minimize
-from layermilp.layerwise.solve import Setup
-from layermilp.parameters import ParameterMap
+from layermilp.networks.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray, Limits
 from layermilp.solvers import solve
 

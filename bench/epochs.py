@@ -19,10 +19,10 @@ from layermilp import Network, postprocess
 from layermilp.datasets import Dataset, load
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.members import derived_seed
-from layermilp.layerwise.settings import preset
+from layermilp.layerwise.options import preset
 from layermilp.layerwise.trainer import training
 from layermilp.layerwise.trials import choose_initialization
-from layermilp.network import FloatArray, IntArray
+from layermilp.networks.network import FloatArray, IntArray
 from layermilp.parallel import Workers
 
 NET, TRIALS, BATCHES = "784-8-8-8-10", 5, 10

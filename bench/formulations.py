@@ -24,9 +24,9 @@ import threadpoolctl
 from record import PROGRAMS, load
 
 from layermilp import fit_relu_neuron
+from layermilp.algorithms.fit import Fit, Setup, solve_relu
 from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import ReluRegression
-from layermilp.layerwise.solve import Fit, Setup, solve_relu
 from layermilp.program import Limits
 
 FORMS = ("paper", "reduced")

@@ -20,10 +20,10 @@ from scipy.ndimage import affine_transform
 from sklearn.datasets import load_digits
 
 from layermilp import Network, preset
+from layermilp.algorithms.fit import Setup
 from layermilp.formulations import ReluRegression
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.settings import Settings
-from layermilp.layerwise.solve import Setup
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.sweep import HiddenWeightTask, Stage
 from layermilp.layerwise.trainer import training
 from layermilp.parallel import Workers

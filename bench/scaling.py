@@ -26,7 +26,7 @@ from record import images
 
 from layermilp import Network
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.settings import Settings
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers
 

@@ -30,10 +30,10 @@ import numpy as np
 
 from layermilp import integer, solve
 from layermilp.datasets import load
-from layermilp.formulations.sign_losses import OBJECTIVES, SatMargin
-from layermilp.formulations.sign_network import SignNetwork, plain, thetas
 from layermilp.integer import IntegerLayer, IntegerNetwork
-from layermilp.integer.network import correct
+from layermilp.integer.formulation import SignNetwork, plain, thetas
+from layermilp.integer.losses import OBJECTIVES, SatMargin
+from layermilp.networks.integer import correct
 from layermilp.program import Limits
 
 HIDDEN = 16

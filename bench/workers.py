@@ -27,7 +27,7 @@ from record import images
 
 from layermilp import Network
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.settings import Settings, preset
+from layermilp.layerwise.options import Settings, preset
 from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers

@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
+from layermilp.algorithms.bundle import minimize, nearest_pieces
+from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.interior_point import interior_point
 from layermilp.errors import SolverError
 from layermilp.formulations.pieces import (
     Cut,
@@ -22,10 +25,7 @@ from layermilp.formulations.pieces import (
     recover,
     working_program,
 )
-from layermilp.layerwise.bulk import minimize, nearest_pieces
-from layermilp.layerwise.interior import interior_point
-from layermilp.layerwise.solve import Setup
-from layermilp.parameters import ParameterMap
+from layermilp.networks.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray, Limits, Status, check
 from layermilp.solvers import solve
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layermilp.committee import Committee
 from layermilp.errors import DataError, ModelFileError, NetworkError, OutputError
-from layermilp.models import load_model
-from layermilp.network import Block, Network
-from layermilp.parameters import ParameterMap
+from layermilp.networks.committee import Committee
+from layermilp.networks.load import load_model
+from layermilp.networks.network import Block, Network
+from layermilp.networks.parameters import ParameterMap
 
 GRID = st.integers(-4, 8).map(lambda k: k / 4)
 

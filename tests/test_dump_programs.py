@@ -17,19 +17,19 @@ import pytest
 from sklearn.neural_network import MLPClassifier
 
 from layermilp import Limits, Network
+from layermilp.algorithms.fit import Setup
 from layermilp.cli import main
-from layermilp.formulations.sign_losses import OBJECTIVES
-from layermilp.formulations.sign_network import SignNetwork, thetas
 from layermilp.hybrid import trainer as hybrid
 from layermilp.hybrid.sklearn_models import SklearnTrainee
 from layermilp.integer import IntegerNetwork
-from layermilp.integer.network import IntegerLayer
+from layermilp.integer.formulation import SignNetwork, thetas
+from layermilp.integer.losses import OBJECTIVES
 from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.programs import Selection, sweep_programs
-from layermilp.layerwise.settings import Settings
-from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.sweep import HiddenInputTask, LastInputTask, Stage
 from layermilp.layerwise.trainer import training
+from layermilp.networks.integer import IntegerLayer
 from layermilp.parallel import Workers
 from layermilp.program import Program
 

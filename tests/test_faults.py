@@ -33,7 +33,7 @@ from layermilp.checks import memory_bytes
 from layermilp.cli import main
 from layermilp.datasets import idx
 from layermilp.errors import NetworkError, SolverError
-from layermilp.modelfiles import read_model_file
+from layermilp.networks.files import read_model_file
 from layermilp.parallel import Workers
 from layermilp.program import Program, Status
 from layermilp.smt import process

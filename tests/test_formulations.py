@@ -24,6 +24,8 @@ from regressions import (
 from scipy import sparse
 from scipy.optimize import linprog
 
+from layermilp.algorithms.batched_branch_and_bound import propose_hidden, propose_last
+from layermilp.algorithms.fit import Setup
 from layermilp.formulations import (
     FORMULATIONS,
     HingeRegression,
@@ -36,8 +38,6 @@ from layermilp.formulations import (
 from layermilp.formulations.nearest import nearest, nearest_point
 from layermilp.formulations.neuron import all_rows, open_rows
 from layermilp.formulations.regression import Merger, reference_big_m
-from layermilp.layerwise.propose import propose_hidden, propose_last
-from layermilp.layerwise.solve import Setup
 from layermilp.program import Program, Status, check
 from layermilp.solvers import solve
 

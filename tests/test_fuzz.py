@@ -30,12 +30,12 @@ from layermilp.cli.verify import verify
 from layermilp.datasets import adult, idx, tables
 from layermilp.errors import LayermilpError
 from layermilp.integer import IntegerNetwork
-from layermilp.layerwise.checkpoint import FORMAT, VERSION, Checkpoint
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.settings import Settings
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.trainer import training
-from layermilp.modelfiles import read_model_file, write_model_file
+from layermilp.networks.files import read_model_file, write_model_file
 from layermilp.parallel import Workers
+from layermilp.runs.checkpoint import FORMAT, VERSION, Checkpoint
 
 EXAMPLES = 1000
 """Damaged files of every target."""

@@ -19,7 +19,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from layermilp import hybrid, load_model
 from layermilp.cli import main
 from layermilp.errors import DataError, NetworkError, OptionError
-from layermilp.formulations.last_layer import EDGE, LastLayer, classification, leads, regression
+from layermilp.hybrid.formulation import EDGE, LastLayer, classification, leads, regression
 from layermilp.hybrid.sklearn_models import SklearnTrainee
 from layermilp.program import FloatArray, IntArray, Status
 from layermilp.solvers import SOLVERS, solve

@@ -19,17 +19,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from layermilp import integer, load_model
-from layermilp.budget import Budget
+from layermilp.algorithms.budget import Budget
 from layermilp.errors import DataError, ModelFileError, NetworkError, OptionError
-from layermilp.formulations.sign_losses import OBJECTIVES, MaxCorrect, MinHinge, Objective
-from layermilp.formulations.sign_network import SignNetwork, plain, thetas
-from layermilp.formulations.violations import Violations, violations
 from layermilp.integer import prove
 from layermilp.integer.bagging import output_codes, voting
 from layermilp.integer.batches import around, average
+from layermilp.integer.formulation import SignNetwork, plain, thetas
 from layermilp.integer.gradient import straight_through
+from layermilp.integer.losses import OBJECTIVES, MaxCorrect, MinHinge, Objective
 from layermilp.integer.neighbourhood import Box, Goal, NeuronTask, Samples, applied
-from layermilp.integer.network import (
+from layermilp.integer.prove import climbed, least_loss
+from layermilp.integer.search import Search
+from layermilp.integer.trainer import conflicts
+from layermilp.integer.violations import Violations, violations
+from layermilp.networks.integer import (
     GRID,
     IntegerLayer,
     IntegerNetwork,
@@ -37,9 +40,6 @@ from layermilp.integer.network import (
     rounded,
     without_idle,
 )
-from layermilp.integer.prove import climbed, least_loss
-from layermilp.integer.search import Search
-from layermilp.integer.trainer import conflicts
 from layermilp.program import Limits, Status
 from layermilp.solvers import available, solve
 

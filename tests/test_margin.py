@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from layermilp.algorithms.batched_branch_and_bound import propose_last
+from layermilp.algorithms.fit import Setup, solve_linear
 from layermilp.formulations import MarginRegression, linear, margin
 from layermilp.formulations.margin import input_leads, rivals, weight_leads
 from layermilp.formulations.pieces import MarginPieces
 from layermilp.layerwise.objective import Box, Margin
-from layermilp.layerwise.propose import propose_last
-from layermilp.layerwise.solve import Setup, solve_linear
-from layermilp.network import Block
-from layermilp.parameters import ParameterMap
+from layermilp.networks.network import Block
+from layermilp.networks.parameters import ParameterMap
 from layermilp.program import Status, check
 from layermilp.solvers import solve
 

@@ -19,9 +19,9 @@ from scipy.signal import correlate2d
 from layermilp import Block, Network
 from layermilp.errors import DataError, ModelFileError, NetworkError, OutputError
 from layermilp.files import write_atomically
-from layermilp.initialization import INITIALIZERS, initialize
-from layermilp.network import decide, nearest_to_one
-from layermilp.parameters import Group, ParameterMap
+from layermilp.networks.initialization import INITIALIZERS, initialize
+from layermilp.networks.network import decide, nearest_to_one
+from layermilp.networks.parameters import Group, ParameterMap
 
 GRID = st.integers(-8, 8).map(lambda k: k / 4)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layermilp.errors import NetworkError
-from layermilp.network import Block, Network
-from layermilp.notation import describe, parse
-from layermilp.parameters import ParameterMap
+from layermilp.networks.network import Block, Network
+from layermilp.networks.notation import describe, parse
+from layermilp.networks.parameters import ParameterMap
 
 
 def _equal(one: list[ParameterMap], other: list[ParameterMap]) -> bool:

@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 from layermilp import Block, Network, postprocess, train
 from layermilp.errors import DataError, LayermilpError, OptionError, SolverError
 from layermilp.layerwise.objective import L1, Box, Margin, check_class_weight, one_weights
-from layermilp.parameters import ParameterMap
+from layermilp.networks.parameters import ParameterMap
 
 SAMPLES = 240
 

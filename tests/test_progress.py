@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from layermilp.cli import main
-from layermilp.progress import Progress
+from layermilp.runs.progress import Progress
 
 
 def seen_on_a_terminal(words: list[str], folder: Path) -> str:
@@ -107,7 +107,7 @@ def test_elsewhere_there_are_plain_lines(
 
 def test_the_time_left_follows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("layermilp.progress.time.perf_counter", lambda: now)
+    monkeypatch.setattr("layermilp.runs.progress.time.perf_counter", lambda: now)
     progress = Progress(limit=60.0)
     assert progress._line().plain == "0:00 passed, at most 1:00 left"
     now = 110.0

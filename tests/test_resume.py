@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 
 from layermilp.cli import main
 from layermilp.errors import ModelFileError, OutputError
-from layermilp.layerwise.checkpoint import FORMAT, VERSION, Checkpoint
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.settings import Settings
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.trainer import State, training
-from layermilp.modelfiles import read_model_file, write_model_file
-from layermilp.network import Network
+from layermilp.networks.files import read_model_file, write_model_file
+from layermilp.networks.network import Network
 from layermilp.parallel import Workers
-from layermilp.runs import RunDirectory
+from layermilp.runs.checkpoint import FORMAT, VERSION, Checkpoint
+from layermilp.runs.directory import RunDirectory
 
 RUN = [
     "train",
@@ -238,7 +238,7 @@ def _states() -> tuple[Network, list[State]]:
 
 
 def _file(arrays: object) -> object:
-    from layermilp.modelfiles import ModelFile
+    from layermilp.networks.files import ModelFile
 
     return ModelFile(
         Path("checkpoint.npz"), {"format": np.array(FORMAT), "version": np.array(VERSION), **arrays}

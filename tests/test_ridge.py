@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import minimize
 
+from layermilp.algorithms import fit as solving
+from layermilp.algorithms import ridge
+from layermilp.algorithms.fit import Setup, solve_relu
+from layermilp.algorithms.ridge import fit_ridge
 from layermilp.formulations import ReluRegression
-from layermilp.layerwise import ridge
-from layermilp.layerwise import solve as solving
-from layermilp.layerwise.ridge import fit_ridge
-from layermilp.layerwise.solve import Setup, solve_relu
 from layermilp.program import Status
 
 

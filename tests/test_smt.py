@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layermilp import Network, load_model, smt
-from layermilp.budget import Budget
+from layermilp.algorithms.budget import Budget
 from layermilp.cli import main
 from layermilp.errors import DataError, NetworkError, OptionError, SolverNotAvailable
 from layermilp.program import Limits

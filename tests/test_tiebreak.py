@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog, minimize
 
+from layermilp.algorithms import fit as solving
+from layermilp.algorithms.fit import Setup, solve_linear, solve_relu
+from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
 from layermilp.formulations import HingeRegression, MarginRegression, ReluRegression
-from layermilp.layerwise import solve as solving
 from layermilp.layerwise.objective import Box, Margin
-from layermilp.layerwise.solve import Setup, solve_linear, solve_relu
-from layermilp.layerwise.tiebreak import TIE_BREAKS, project_onto
-from layermilp.network import Block
+from layermilp.networks.network import Block
 from layermilp.program import Status
-from layermilp.solvers.projection import project
+from layermilp.solvers.quadratic import project
 
 SEEDS = st.integers(0, 2**32 - 1)
 

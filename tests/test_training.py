@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from layermilp import Block, Network, Trained, preset, train
+from layermilp.algorithms.fit import Setup
 from layermilp.errors import DataError, LayermilpError, NetworkError, OptionError, SolverError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.members import derived_seed, member_settings, train_members
+from layermilp.layerwise.options import PRESETS, Settings
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box
-from layermilp.layerwise.settings import PRESETS, Settings
-from layermilp.layerwise.solve import Setup
 from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import State, run, share_right, training
 from layermilp.layerwise.trials import choose_initialization

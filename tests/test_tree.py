@@ -16,6 +16,10 @@ from regressions import brute_force, is_close, relu_problems
 from scipy import sparse
 
 from layermilp import Status
+from layermilp.algorithms import branch_and_bound as trees
+from layermilp.algorithms import fit as solving
+from layermilp.algorithms.branch_and_bound import Tree
+from layermilp.algorithms.fit import Setup, _Search, solve_relu
 from layermilp.formulations import ReluRegression
 from layermilp.formulations.envelope import (
     FIRES,
@@ -27,13 +31,9 @@ from layermilp.formulations.envelope import (
     PrimalLp,
     envelope_lp,
 )
-from layermilp.layerwise import solve as solving
-from layermilp.layerwise import tree as trees
-from layermilp.layerwise.solve import Setup, _Search, solve_relu
-from layermilp.layerwise.tree import Tree
 from layermilp.program import Limits, check
 from layermilp.solvers import solve
-from layermilp.solvers.warm import WarmLp
+from layermilp.solvers.warm_lp import WarmLp
 
 SEEDS = st.integers(0, 2**32 - 1)
 

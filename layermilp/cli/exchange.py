@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from layermilp.exchange import export_model, format_of, import_model
 from layermilp.files import require_writable
-from layermilp.models import load_model
+from layermilp.networks.load import load_model
 
 
 def export(arguments: argparse.Namespace) -> int:

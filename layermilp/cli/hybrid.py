@@ -18,11 +18,11 @@ from layermilp.datasets import Dataset
 from layermilp.errors import OptionError
 from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
 from layermilp.hybrid.trainer import Data, Record, Settings, training
+from layermilp.networks.parameters import check_size, n_weights
 from layermilp.parallel import Workers
-from layermilp.parameters import check_size, n_weights
 from layermilp.program import IntArray
-from layermilp.progress import Progress
-from layermilp.runs import RunDirectory
+from layermilp.runs.directory import RunDirectory
+from layermilp.runs.progress import Progress
 from layermilp.version import __version__
 
 OPTIONS = tuple(entry.name for entry in fields(Settings) if entry.name not in ("goal", "each"))

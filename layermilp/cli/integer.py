@@ -14,8 +14,8 @@ from layermilp.datasets import Dataset
 from layermilp.integer.trainer import Settings, Trained, training
 from layermilp.parallel import Workers
 from layermilp.program import IntArray
-from layermilp.progress import Progress
-from layermilp.runs import RunDirectory
+from layermilp.runs.directory import RunDirectory
+from layermilp.runs.progress import Progress
 from layermilp.version import __version__
 
 OPTIONS = tuple(entry.name for entry in fields(Settings))

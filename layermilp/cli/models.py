@@ -12,15 +12,15 @@ from typing import Any
 
 from layermilp import datasets
 from layermilp.cli.sources import labelled, load, to_stderr
-from layermilp.committee import Committee
 from layermilp.datasets import Dataset
 from layermilp.errors import NetworkError
 from layermilp.files import require_writable, write_atomically
 from layermilp.integer import IntegerNetwork
 from layermilp.layerwise.postprocess import postprocess as fit_again
-from layermilp.models import Model, load_model
-from layermilp.network import Network
-from layermilp.progress import Progress
+from layermilp.networks.committee import Committee
+from layermilp.networks.load import Model, load_model
+from layermilp.networks.network import Network
+from layermilp.runs.progress import Progress
 
 
 def postprocess(arguments: argparse.Namespace) -> int:

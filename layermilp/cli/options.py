@@ -8,18 +8,18 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.tie_break import TIE_BREAKS
 from layermilp.errors import OptionError
 from layermilp.exchange import FORMATS
 from layermilp.exchange.networks import DTYPES
 from layermilp.formulations.neuron import FORMULATIONS
-from layermilp.formulations.sign_losses import OBJECTIVES as SIGN_OBJECTIVES
 from layermilp.hybrid import trainer as hybrid
 from layermilp.hybrid.sklearn_models import OPTIMIZERS
-from layermilp.initialization import INITIALIZERS
 from layermilp.integer import trainer as integer
+from layermilp.integer.losses import OBJECTIVES as SIGN_OBJECTIVES
 from layermilp.layerwise.objective import OBJECTIVES
-from layermilp.layerwise.programs import Selection
-from layermilp.layerwise.settings import (
+from layermilp.layerwise.options import (
     DEFAULT_NODE_LIMIT,
     DEFAULT_TARGET_GAP,
     POSTPROCESS,
@@ -27,11 +27,11 @@ from layermilp.layerwise.settings import (
     Settings,
     preset,
 )
-from layermilp.layerwise.solve import Setup
-from layermilp.layerwise.tiebreak import TIE_BREAKS
-from layermilp.network import DECISIONS
+from layermilp.layerwise.programs import Selection
+from layermilp.networks.initialization import INITIALIZERS
+from layermilp.networks.network import DECISIONS
 from layermilp.parallel import BACKENDS
-from layermilp.runs import command_of
+from layermilp.runs.directory import command_of
 from layermilp.smt import trainer as smt
 from layermilp.solvers import SOLVERS, Option
 from layermilp.version import __version__

@@ -21,10 +21,10 @@ from layermilp.integer import trainer as integer
 from layermilp.integer.whole import whole_program
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.programs import Selection, SweepProgram, sweep_programs
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.parallel import Workers
 from layermilp.program import Program, check
-from layermilp.progress import Progress
+from layermilp.runs.progress import Progress
 from layermilp.version import __version__
 
 WRITERS: dict[str, Callable[[Program, Path], Path]] = {"mps": write_mps, "lp": write_lp}

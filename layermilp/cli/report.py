@@ -8,7 +8,7 @@ from pathlib import Path
 
 from layermilp.cli.sources import load_again, to_stderr
 from layermilp.errors import DataError, LayermilpError
-from layermilp.modelfiles import damage
+from layermilp.networks.files import damage
 from layermilp.report import Judged, Reported, write_report
 from layermilp.report.reported import names_of
 

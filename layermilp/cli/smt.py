@@ -11,10 +11,10 @@ import numpy as np
 from layermilp.cli.sources import chosen_samples, load, origin
 from layermilp.cli.train import output_classes, terminated_like_interrupted
 from layermilp.datasets import Dataset
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.program import IntArray
-from layermilp.progress import Progress
-from layermilp.runs import RunDirectory
+from layermilp.runs.directory import RunDirectory
+from layermilp.runs.progress import Progress
 from layermilp.smt.trainer import Outcome, Settings, Verdict, run
 from layermilp.version import __version__
 

@@ -14,30 +14,30 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.statistics import Tally
 from layermilp.checks import check_whole
 from layermilp.cli.models import accuracies
 from layermilp.cli.sources import labelled, load, origin
-from layermilp.committee import Committee
 from layermilp.datasets import Dataset
 from layermilp.errors import LayermilpError, NetworkError
-from layermilp.layerwise.checkpoint import FORMAT as CHECKPOINT
-from layermilp.layerwise.checkpoint import VERSION as CHECKPOINT_VERSION
-from layermilp.layerwise.checkpoint import Checkpoint, digest_of
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.members import derived_seed, member_settings, train_members
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.schedule import WeightAverage, sample_order
-from layermilp.layerwise.settings import Settings
-from layermilp.layerwise.solve import Setup
-from layermilp.layerwise.tally import Tally
 from layermilp.layerwise.trainer import Record, State, Trained, training
 from layermilp.layerwise.trials import choose_initialization
-from layermilp.models import Model
-from layermilp.network import Network
+from layermilp.networks.committee import Committee
+from layermilp.networks.load import Model
+from layermilp.networks.network import Network
+from layermilp.networks.parameters import check_size
 from layermilp.parallel import Workers
-from layermilp.parameters import check_size
 from layermilp.program import IntArray, Limits
-from layermilp.progress import Progress
-from layermilp.runs import RunDirectory
+from layermilp.runs.checkpoint import FORMAT as CHECKPOINT
+from layermilp.runs.checkpoint import VERSION as CHECKPOINT_VERSION
+from layermilp.runs.checkpoint import Checkpoint, digest_of
+from layermilp.runs.directory import RunDirectory
+from layermilp.runs.progress import Progress
 from layermilp.solvers import SOLVERS
 from layermilp.version import __version__
 

@@ -14,16 +14,16 @@ from layermilp.checks import shortened
 from layermilp.cli.models import accuracies
 from layermilp.cli.sources import chosen_samples, load_again, to_stderr
 from layermilp.cli.train import used_samples
-from layermilp.committee import Committee
 from layermilp.datasets import Dataset
 from layermilp.errors import ModelFileError
-from layermilp.formulations.sign_losses import OBJECTIVES
 from layermilp.integer import IntegerNetwork
-from layermilp.integer.network import rounded
-from layermilp.layerwise.settings import Settings
-from layermilp.modelfiles import DAMAGE
-from layermilp.models import Model, load_model
-from layermilp.runs import read_history, read_summary
+from layermilp.integer.losses import OBJECTIVES
+from layermilp.layerwise.options import Settings
+from layermilp.networks.committee import Committee
+from layermilp.networks.files import DAMAGE
+from layermilp.networks.integer import rounded
+from layermilp.networks.load import Model, load_model
+from layermilp.runs.directory import read_history, read_summary
 
 DIFFERENT = 1
 """Exit code where a claim does not hold."""

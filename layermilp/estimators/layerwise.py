@@ -13,9 +13,9 @@ from sklearn.utils.validation import validate_data
 from layermilp.errors import DataError, OptionError
 from layermilp.estimators.base import Classifier, seed_of
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.settings import DEFAULT_NODE_LIMIT, DEFAULT_SETUP, Settings
+from layermilp.layerwise.options import DEFAULT_NODE_LIMIT, DEFAULT_SETUP, Settings
 from layermilp.layerwise.trainer import State, training
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray, Limits
 
@@ -29,8 +29,8 @@ class LayerwiseClassifier(Classifier):
     hidden_layer_sizes : tuple of int
         Neurons of the hidden layers.
     net : str, optional
-        The whole network in the notation of `layermilp.notation`, such as ``28x28-mean4-conv3-10``,
-        instead.
+        The whole network in the notation of `layermilp.networks.notation`, such as
+        ``28x28-mean4-conv3-10``, instead.
     batches : int, optional
         Batches of an epoch. Default: as many as the samples fill.
     batch_size : int

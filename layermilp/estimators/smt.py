@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from layermilp.errors import SolverError
 from layermilp.estimators.base import Classifier, seed_of
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.smt.trainer import Settings, train
 
 

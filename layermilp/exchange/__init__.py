@@ -14,8 +14,8 @@ from layermilp.exchange.networks import require_network
 from layermilp.exchange.onnx import from_onnx, read_onnx, to_onnx, write_onnx
 from layermilp.exchange.state_dict import from_state_dict, to_state_dict
 from layermilp.exchange.torch import from_torch, read_torch, to_torch, write_torch
-from layermilp.models import Model
-from layermilp.network import Network
+from layermilp.networks.load import Model
+from layermilp.networks.network import Network
 
 __all__ = [
     "FORMATS",
@@ -102,7 +102,7 @@ def import_model(
         Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for files that do
         not say it.
     net : str, optional
-        Network in the notation of `layermilp.notation`, for files of weights alone.
+        Network in the notation of `layermilp.networks.notation`, for files of weights alone.
 
     Raises
     ------

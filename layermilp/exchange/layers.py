@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from layermilp.errors import NetworkError
-from layermilp.network import Block
-from layermilp.parameters import ParameterMap
+from layermilp.networks.network import Block
+from layermilp.networks.parameters import ParameterMap
+from layermilp.networks.windows import Window
 from layermilp.program import FloatArray, IntArray
-from layermilp.windows import Window
 
 Shape = tuple[int, ...]
 """What one sample is: ``(values,)``, or ``(channels, height, width)`` of an image."""

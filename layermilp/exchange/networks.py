@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from layermilp import notation
 from layermilp.errors import NetworkError
 from layermilp.exchange.layers import (
     FLAT,
@@ -28,9 +27,10 @@ from layermilp.exchange.layers import (
     Tied,
     require_room,
 )
-from layermilp.network import Block, Network
-from layermilp.parameters import layer_size
-from layermilp.windows import Window
+from layermilp.networks import notation
+from layermilp.networks.network import Block, Network
+from layermilp.networks.parameters import layer_size
+from layermilp.networks.windows import Window
 
 DTYPES = ("float64", "float32")
 """Types that weights are written in."""

@@ -22,8 +22,8 @@ from layermilp.exchange.networks import require_dtype, require_network, to_netwo
 from layermilp.exchange.onnx_reader import Reader
 from layermilp.exchange.onnx_writer import LARGEST_FILE, METADATA, Writer
 from layermilp.files import write_atomically
-from layermilp.modelfiles import damage
-from layermilp.network import Network
+from layermilp.networks.files import damage
+from layermilp.networks.network import Network
 
 if TYPE_CHECKING:
     import onnx

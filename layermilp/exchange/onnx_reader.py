@@ -23,8 +23,8 @@ from layermilp.exchange.layers import (
     Tied,
 )
 from layermilp.exchange.networks import first_shape, image_shape
+from layermilp.networks.windows import Window
 from layermilp.program import FloatArray, IntArray
-from layermilp.windows import Window
 
 if TYPE_CHECKING:
     import onnx

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from layermilp.errors import NetworkError
 from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Tied
 from layermilp.exchange.networks import to_layers
-from layermilp.network import Network
+from layermilp.networks.network import Network
+from layermilp.networks.windows import Window
 from layermilp.program import FloatArray
 from layermilp.version import __version__
-from layermilp.windows import Window
 
 if TYPE_CHECKING:
     import onnx

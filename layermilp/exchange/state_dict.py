@@ -20,7 +20,7 @@ from layermilp.exchange.networks import (
     to_layers,
     to_network,
 )
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.program import FloatArray
 
 Weights = list[tuple[str, FloatArray, FloatArray | None]]
@@ -94,8 +94,8 @@ def from_state_dict(
         Shape of a sample, ``(channels, height, width)`` or ``(height, width)``; needed where a
         `Conv2d` comes first.
     net : str, optional
-        Network in the notation of `layermilp.notation`, whose weights they are; for networks with
-        means, which have none.
+        Network in the notation of `layermilp.networks.notation`, whose weights they are; for
+        networks with means, which have none.
     strides, padding : int or sequence of int
         Of every `Conv2d`, or of each in their order; not with `net`.
     classes : array of int or str, optional

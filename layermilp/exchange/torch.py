@@ -16,10 +16,10 @@ from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Rel
 from layermilp.exchange.networks import first_shape, image_shape, require_dtype, to_network
 from layermilp.exchange.state_dict import as_float64, from_state_dict, module_layers, to_state_dict
 from layermilp.files import write_atomically
-from layermilp.modelfiles import damage
-from layermilp.network import Network
+from layermilp.networks.files import damage
+from layermilp.networks.network import Network
+from layermilp.networks.windows import Window
 from layermilp.program import FloatArray
-from layermilp.windows import Window
 
 if TYPE_CHECKING:
     from torch import nn

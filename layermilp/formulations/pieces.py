@@ -20,7 +20,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from layermilp.parameters import ParameterMap
+from layermilp.networks.parameters import ParameterMap
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 
 _POSITIVE = 1e-9

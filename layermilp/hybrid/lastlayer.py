@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from layermilp.checks import is_number
 from layermilp.errors import DataError, OptionError
-from layermilp.formulations.last_layer import (
+from layermilp.hybrid.formulation import (
     OUTPUTS,
     LastLayer,
     Leads,

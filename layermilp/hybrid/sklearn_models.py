@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from layermilp.errors import DataError, NetworkError
-from layermilp.network import Block, Network
+from layermilp.networks.network import Block, Network
 from layermilp.program import FloatArray, IntArray
 
 ACTIVATIONS = {

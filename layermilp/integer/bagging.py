@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layermilp.formulations.violations import neuron
 from layermilp.integer.neighbourhood import Samples, solved
-from layermilp.integer.network import GRID, IntegerLayer, IntegerNetwork
+from layermilp.integer.violations import neuron
+from layermilp.networks.integer import GRID, IntegerLayer, IntegerNetwork
 from layermilp.program import IntArray, Limits
 
 

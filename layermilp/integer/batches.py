@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layermilp.budget import Budget
+from layermilp.algorithms.budget import Budget
 from layermilp.integer.neighbourhood import Box, Goal, Samples
-from layermilp.integer.network import IntegerLayer, IntegerNetwork, correct
 from layermilp.integer.search import Found, Search
+from layermilp.networks.integer import IntegerLayer, IntegerNetwork, correct
 from layermilp.parallel import Workers
 from layermilp.program import IntArray, Limits
 

@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from layermilp.integer.network import IntegerLayer, IntegerNetwork, correct
+from layermilp.networks.integer import IntegerLayer, IntegerNetwork, correct
 from layermilp.program import FloatArray, IntArray
 
 STEPS, RATE = 2000, 0.03

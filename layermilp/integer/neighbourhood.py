@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layermilp.formulations.sign_losses import MaxCorrect, MinHinge, Objective, SatMargin
-from layermilp.formulations.violations import Violations, added, neuron, violations
-from layermilp.integer.network import GRID, IntegerNetwork
+from layermilp.integer.losses import MaxCorrect, MinHinge, Objective, SatMargin
+from layermilp.integer.violations import Violations, added, neuron, violations
+from layermilp.networks.integer import GRID, IntegerNetwork
 from layermilp.program import FloatArray, IntArray, Limits, Status
 from layermilp.solvers import solve
 

@@ -2,7 +2,7 @@
 neurons gets right together.
 
 Equal samples of different labels are the simplest such group, see
-`layermilp.formulations.vote_dual` for all of them. Neurons are found by steps of single weights,
+`layermilp.integer.vote_dual` for all of them. Neurons are found by steps of single weights,
 and by the program of the best neuron when no step helps; that program is the proof, and small,
 since a group has few samples. Weights of the samples are whole numbers, so that nothing is rounded
 in the proof."""
@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from layermilp.budget import Budget
-from layermilp.formulations.sign_losses import Objective
-from layermilp.formulations.violations import neuron, violations
-from layermilp.formulations.vote_dual import vote_dual
+from layermilp.algorithms.budget import Budget
+from layermilp.integer.losses import Objective
 from layermilp.integer.neighbourhood import Samples
-from layermilp.integer.network import GRID
+from layermilp.integer.violations import neuron, violations
+from layermilp.integer.vote_dual import vote_dual
+from layermilp.networks.integer import GRID
 from layermilp.program import FloatArray, IntArray, Limits
 from layermilp.solvers import fitting, solve
 

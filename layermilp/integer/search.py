@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from layermilp.budget import Budget
+from layermilp.algorithms.budget import Budget
 from layermilp.errors import SolverError
 from layermilp.integer.bagging import Voter, VoterTask, output_codes, voting
 from layermilp.integer.neighbourhood import Box, Goal, Improved, NeuronTask, Samples, applied
-from layermilp.integer.network import IntegerNetwork, correct
+from layermilp.networks.integer import IntegerNetwork, correct
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, Limits
 

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from layermilp.budget import Budget
+from layermilp.algorithms.budget import Budget
 from layermilp.checks import check_whole, is_number
 from layermilp.errors import DataError, OptionError
-from layermilp.formulations.sign_losses import OBJECTIVES, MinHinge
 from layermilp.integer import batches as batch
 from layermilp.integer.bagging import bootstrap
 from layermilp.integer.fewest import needed
 from layermilp.integer.gradient import straight_through
+from layermilp.integer.losses import OBJECTIVES, MinHinge
 from layermilp.integer.neighbourhood import Box, Goal, Samples
-from layermilp.integer.network import IntegerNetwork, rounded
 from layermilp.integer.prove import least_loss
 from layermilp.integer.search import Found, Search
+from layermilp.networks.integer import IntegerNetwork, rounded
 from layermilp.parallel import Workers
 from layermilp.program import IntArray, Limits
 from layermilp.solvers import require
@@ -218,7 +218,7 @@ def train(
         `P`: weights and biases are whole numbers in ``-P, ..., P``; 1 for a binarized network (with
         zeros).
     objective : {"sat-margin", "min-hinge", "max-correct"}
-        What is optimized, see `layermilp.formulations.sign_losses`.
+        What is optimized, see `layermilp.integer.losses`.
     start : {"none", "gradient"}
         Where to begin; ``gradient`` trains a straight-through network for a second, improves it,
         and takes the vote too if it becomes better.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from layermilp.formulations.sign_losses import OBJECTIVES
-from layermilp.formulations.sign_network import SignNetwork, plain
-from layermilp.integer.network import GRID
+from layermilp.integer.formulation import SignNetwork, plain
+from layermilp.integer.losses import OBJECTIVES
 from layermilp.integer.trainer import Settings, checked_samples
+from layermilp.networks.integer import GRID
 from layermilp.program import Program
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.errors import DataError
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.program import FloatArray, IntArray
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.settings import Settings
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.trainer import Trained, run
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.parallel import Workers
 
 

@@ -17,8 +17,8 @@ from layermilp.formulations import proposal
 from layermilp.formulations.margin import input_leads, weight_leads
 from layermilp.formulations.pieces import HingePieces, MarginPieces, Pieces
 from layermilp.formulations.regression import HingeRegression, LinearRegression, MarginRegression
-from layermilp.network import Block, Network
-from layermilp.parameters import Group
+from layermilp.networks.network import Block, Network
+from layermilp.networks.parameters import Group
 from layermilp.program import BoolArray, FloatArray, IntArray
 
 ClassWeight = str | float | Mapping[Any, float] | None

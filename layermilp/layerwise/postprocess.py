@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 
 from numpy.typing import ArrayLike
 
+from layermilp.algorithms.bundle import minimize
+from layermilp.algorithms.fit import Fit, Setup
 from layermilp.errors import SolverError
-from layermilp.layerwise.bulk import minimize
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import Box, ClassWeight, Margin, Objective
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.schedule import whole_box
-from layermilp.layerwise.settings import Settings
-from layermilp.layerwise.solve import Fit, Setup
 from layermilp.layerwise.sweep import solved, with_fits
-from layermilp.network import Block, Network
+from layermilp.networks.network import Block, Network
+from layermilp.networks.parameters import Group
 from layermilp.parallel import Workers
-from layermilp.parameters import Group
 from layermilp.program import FloatArray, IntArray, Limits, Status
 
 

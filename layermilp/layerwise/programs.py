@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from layermilp.errors import OptionError
 from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.schedule import sample_order
-from layermilp.layerwise.settings import Settings
 from layermilp.layerwise.sweep import HiddenWeightTask, LastWeightTask, Stage, Watcher
 from layermilp.layerwise.trainer import State, training
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.parallel import Workers
 from layermilp.program import Program
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from layermilp.errors import DataError
 from layermilp.layerwise.objective import Box
-from layermilp.layerwise.settings import Settings
-from layermilp.network import Network
+from layermilp.layerwise.options import Settings
+from layermilp.networks.network import Network
 from layermilp.program import FloatArray, IntArray
 
 

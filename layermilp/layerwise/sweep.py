@@ -11,16 +11,16 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from scipy import sparse
 
+from layermilp.algorithms.batched_branch_and_bound import Proposals, propose_hidden, propose_last
+from layermilp.algorithms.fit import Fit, Setup, solve_linear, solve_relu
+from layermilp.algorithms.statistics import Ledger, Phase, Tally
 from layermilp.formulations import linear, proposal
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.formulations.regression import LinearRegression, ReluRegression, reference_big_m
 from layermilp.layerwise.objective import Box, Objective
-from layermilp.layerwise.propose import Proposals, propose_hidden, propose_last
-from layermilp.layerwise.solve import Fit, Setup, solve_linear, solve_relu
-from layermilp.layerwise.tally import Ledger, Phase, Tally
-from layermilp.network import Block, Network
+from layermilp.networks.network import Block, Network
+from layermilp.networks.parameters import Group
 from layermilp.parallel import Workers
-from layermilp.parameters import Group
 from layermilp.program import FloatArray, IntArray, Program
 
 SAMPLES_PER_TASK = 50

@@ -10,20 +10,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.statistics import Phase, Tally
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import Box, ClassWeight, Objective
-from layermilp.layerwise.postprocess import fit_last_layer
-from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
-from layermilp.layerwise.settings import (
+from layermilp.layerwise.options import (
     DEFAULT_NODE_LIMIT,
     DEFAULT_SETUP,
     DEFAULT_TARGET_GAP,
     Settings,
 )
-from layermilp.layerwise.solve import Setup
+from layermilp.layerwise.postprocess import fit_last_layer
+from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
 from layermilp.layerwise.sweep import Observer, Step, Swept, Watcher, sweep
-from layermilp.layerwise.tally import Phase, Tally
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray, Limits
 
@@ -426,7 +426,7 @@ def train(
         Hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / (ridge q)``, where a
         sample misses its target by ``m = a - t``, or ``max(0, a)`` for a target of zero, ``w_0``
         are the present weights, and `q` is the mean squared norm of an input and its 1; see
-        `layermilp.layerwise.ridge`. By default the decay is ``1 / batches``, from 0.01 to 0.1, so
+        `layermilp.algorithms.ridge`. By default the decay is ``1 / batches``, from 0.01 to 0.1, so
         that an epoch forgets what no batch asks for. With ``ridge=0``, the report's, they minimize
         ``sum_k |max(0, a) - t|`` by mixed-integer programs, among whose solutions `tie_break`
         chooses; the formulation ``paper`` always does so. A weight decay needs a ridge.

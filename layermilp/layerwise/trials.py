@@ -11,10 +11,10 @@ import numpy as np
 from layermilp.errors import DataError, OptionError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.members import train_members
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.schedule import sample_order
-from layermilp.layerwise.settings import Settings
 from layermilp.layerwise.trainer import share_right
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.parallel import Workers
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layermilp import notation
-from layermilp.committee import Committee
 from layermilp.datasets import Dataset
 from layermilp.integer import IntegerNetwork
-from layermilp.models import Model, load_model
-from layermilp.network import Network
+from layermilp.networks import notation
+from layermilp.networks.committee import Committee
+from layermilp.networks.load import Model, load_model
+from layermilp.networks.network import Network
 from layermilp.program import FloatArray
-from layermilp.runs import read_history, read_summary
+from layermilp.runs.directory import read_history, read_summary
 
 
 @dataclass(frozen=True, eq=False)

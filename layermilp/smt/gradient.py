@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layermilp.budget import Budget
+from layermilp.algorithms.budget import Budget
 from layermilp.program import FloatArray, IntArray
 from layermilp.smt.problem import Problem, Weights, leads
 from layermilp.smt.witness import random_layers

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.errors import DataError, NetworkError
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.program import FloatArray, IntArray
 from layermilp.smt.problem import leads
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from layermilp.budget import Budget
+from layermilp.algorithms.budget import Budget
 from layermilp.checks import is_number
 from layermilp.errors import DataError, NetworkError, OptionError, SolverError
-from layermilp.network import Block, Network
+from layermilp.networks.network import Block, Network
 from layermilp.program import Limits
 from layermilp.smt import modules, process
 from layermilp.smt.exact import least_lead

@@ -12,6 +12,8 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from layermilp import Block, Fit, Status, fit_output_neuron, fit_relu_neuron, propose_inputs
+from layermilp.algorithms.batched_branch_and_bound import propose_last
+from layermilp.algorithms.fit import Setup, solve_linear, solve_relu
 from layermilp.errors import DataError, LayermilpError, OptionError
 from layermilp.formulations import (
     FORMULATIONS,
@@ -21,8 +23,6 @@ from layermilp.formulations import (
     proposal,
 )
 from layermilp.layerwise.objective import L1, Box, Margin
-from layermilp.layerwise.propose import propose_last
-from layermilp.layerwise.solve import Setup, solve_linear, solve_relu
 from layermilp.layerwise.sweep import hidden_problem
 from layermilp.program import Limits
 from layermilp.solvers import SOLVERS

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from exchange.examples import SEEDS, correlated
 from layermilp import Block
 from layermilp.exchange.layers import Convolution, Mean
-from layermilp.parameters import ParameterMap
-from layermilp.windows import Window
+from layermilp.networks.parameters import ParameterMap
+from layermilp.networks.windows import Window
 
 small = st.integers(1, 2)
 

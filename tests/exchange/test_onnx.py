@@ -28,7 +28,7 @@ from layermilp import Block, Committee, Network
 from layermilp.datasets import load
 from layermilp.errors import NetworkError, OptionError, OutputError
 from layermilp.exchange import export_model, from_onnx, import_model, to_onnx, to_state_dict
-from layermilp.parameters import ParameterMap
+from layermilp.networks.parameters import ParameterMap
 
 
 @pytest.mark.parametrize("decision", DECISIONS)

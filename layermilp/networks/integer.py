@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import DataError, NetworkError
-from layermilp.modelfiles import ModelFile, read_model_file, write_model_file
-from layermilp.parameters import check_size, n_weights
+from layermilp.networks.files import ModelFile, read_model_file, write_model_file
+from layermilp.networks.parameters import check_size, n_weights
 from layermilp.program import FloatArray, IntArray
 
 FORMAT = "layermilp.integer"

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from layermilp.algorithms.batched_branch_and_bound import propose_hidden, propose_last
+from layermilp.algorithms.fit import Fit, Setup, solve_linear, solve_relu
 from layermilp.errors import DataError, OptionError
 from layermilp.formulations import proposal
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.formulations.regression import HingeRegression, ReluRegression, reference_big_m
-from layermilp.layerwise.propose import propose_hidden, propose_last
-from layermilp.layerwise.solve import Fit, Setup, solve_linear, solve_relu
 from layermilp.program import FloatArray, Limits
 
 

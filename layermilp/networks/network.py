@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from layermilp.checks import shortened
 from layermilp.errors import DataError, NetworkError
-from layermilp.initialization import initialize
-from layermilp.modelfiles import Arrays, ModelFile, read_model_file, write_model_file
-from layermilp.notation import describe, parse
-from layermilp.parameters import ParameterMap, check_size, layer_size, n_weights
+from layermilp.networks.files import Arrays, ModelFile, read_model_file, write_model_file
+from layermilp.networks.initialization import initialize
+from layermilp.networks.notation import describe, parse
+from layermilp.networks.parameters import ParameterMap, check_size, layer_size, n_weights
 from layermilp.program import FloatArray, IntArray
 
 FORMAT = "layermilp.network"
@@ -232,7 +232,7 @@ class Network:
 
     @classmethod
     def from_notation(cls, notation: str, *, init: str = "he", seed: int = 0) -> Network:
-        """Network in the notation of `layermilp.notation`, such as ``784-8-8-8-10`` or
+        """Network in the notation of `layermilp.networks.notation`, such as ``784-8-8-8-10`` or
         ``28x28-mean4-conv3-10``.
 
         Raises
@@ -260,8 +260,8 @@ class Network:
 
     @property
     def notation(self) -> str:
-        """The network in the notation of `layermilp.notation`; layer sizes alone if that has no
-        items for a block."""
+        """The network in the notation of `layermilp.networks.notation`; layer sizes alone if that
+        has no items for a block."""
         return describe([block.parameters for block in self.blocks])
 
     def __repr__(self) -> str:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from layermilp.algorithms.fit import Fit
 from layermilp.errors import SolverError
-from layermilp.layerwise.solve import Fit
 from layermilp.program import Status
 
 NOTHING = 1e-6

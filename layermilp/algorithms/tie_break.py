@@ -12,7 +12,7 @@ from collections.abc import Callable
 from layermilp.formulations.nearest import nearest, nearest_point
 from layermilp.formulations.regression import LinearRegression, ReluRegression
 from layermilp.program import FloatArray, Program
-from layermilp.solvers.projection import project
+from layermilp.solvers.quadratic import project
 
 Solve = Callable[[Program], FloatArray | None]
 """Returns the solution of a program, or None where there is none."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import NetworkError
-from layermilp.modelfiles import ModelFile, read_model_file, write_model_file
-from layermilp.network import Network, agreement, decide
+from layermilp.networks.files import ModelFile, read_model_file, write_model_file
+from layermilp.networks.network import Network, agreement, decide
 from layermilp.program import FloatArray, IntArray
 
 FORMAT = "layermilp.committee"

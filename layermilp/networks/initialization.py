@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from layermilp.errors import NetworkError
-from layermilp.parameters import ParameterMap
+from layermilp.networks.parameters import ParameterMap
 from layermilp.program import FloatArray
 
 

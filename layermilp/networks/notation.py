@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from layermilp.errors import NetworkError
-from layermilp.parameters import ParameterMap, check_size, layer_size
+from layermilp.networks.parameters import ParameterMap, check_size, layer_size
 
 Shape = tuple[int, ...]
 """What goes from layer to layer: ``(values,)``, or ``(height, width)`` of an image."""

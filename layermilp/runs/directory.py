@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from layermilp.errors import ModelFileError, OutputError
 from layermilp.files import directory, require_writable, write_atomically
-from layermilp.modelfiles import Arrays, ModelFile, read_model_file, write_model_file
-from layermilp.models import Model
+from layermilp.networks.files import Arrays, ModelFile, read_model_file, write_model_file
+from layermilp.networks.load import Model
 from layermilp.solvers.interrupts import postponed
 
 Read = TypeVar("Read")

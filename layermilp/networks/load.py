@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from layermilp import committee, network
-from layermilp.committee import Committee
-from layermilp.integer import network as integer
-from layermilp.integer.network import IntegerNetwork
-from layermilp.modelfiles import ModelFile, read_model_file
-from layermilp.network import Network
+from layermilp.networks import committee, network
+from layermilp.networks import integer as integer
+from layermilp.networks.committee import Committee
+from layermilp.networks.files import ModelFile, read_model_file
+from layermilp.networks.integer import IntegerNetwork
+from layermilp.networks.network import Network
 
 Model = Network | Committee | IntegerNetwork
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from layermilp.formulations.regression import ReluRegression
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray
-from layermilp.solvers.projection import box_quadratic, project
+from layermilp.solvers.quadratic import box_quadratic, project
 
 MAX_STEPS = 100
 """Largest number of Newton steps: a guard, since each lowers the sum and there are finitely many

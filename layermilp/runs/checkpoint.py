@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from layermilp.algorithms.statistics import Phase, Tally
 from layermilp.errors import ModelFileError
 from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.options import Settings
 from layermilp.layerwise.schedule import WeightAverage
-from layermilp.layerwise.settings import Settings
-from layermilp.layerwise.tally import Phase, Tally
 from layermilp.layerwise.trainer import Record, State
-from layermilp.modelfiles import Arrays, ModelFile
-from layermilp.network import Network
+from layermilp.networks.files import Arrays, ModelFile
+from layermilp.networks.network import Network
 from layermilp.program import FloatArray
 
 FORMAT = "layermilp.checkpoint"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.sign_losses import MaxCorrect, MinHinge, Objective, SatMargin
+from layermilp.integer.losses import MaxCorrect, MinHinge, Objective, SatMargin
 from layermilp.program import FloatArray, IntArray, Program
 
 

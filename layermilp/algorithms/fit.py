@@ -14,6 +14,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from layermilp.algorithms.branch_and_bound import MOST_DESCENTS, Tree
+from layermilp.algorithms.ridge import fit_ridge
+from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
 from layermilp.formulations import linear
 from layermilp.formulations.neuron import FORMULATIONS, Formulation
 from layermilp.formulations.regression import (
@@ -22,9 +25,6 @@ from layermilp.formulations.regression import (
     Merger,
     ReluRegression,
 )
-from layermilp.layerwise.ridge import fit_ridge
-from layermilp.layerwise.tiebreak import TIE_BREAKS, project_onto
-from layermilp.layerwise.tree import MOST_DESCENTS, Tree
 from layermilp.program import (
     FEASIBILITY_TOLERANCE,
     BoolArray,
@@ -35,7 +35,8 @@ from layermilp.program import (
     Status,
     relative_gap,
 )
-from layermilp.solvers import Option, fitting, solve, warm
+from layermilp.solvers import Option, fitting, solve
+from layermilp.solvers import warm_lp as warm
 
 TIGHT = 1e-9
 """Relative difference below which two losses count as equal."""

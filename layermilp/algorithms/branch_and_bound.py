@@ -16,12 +16,12 @@ from typing import Protocol
 
 import numpy as np
 
+from layermilp.algorithms.interior_point import interior_point
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, envelope_lp
 from layermilp.formulations.pieces import HingePieces
 from layermilp.formulations.regression import ReluRegression
-from layermilp.layerwise.interior import interior_point
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray, relative_gap
-from layermilp.solvers.warm import WarmLp
+from layermilp.solvers.warm_lp import WarmLp
 
 MOST_ROUNDS = 3
 """Relaxations of one node, as long as they tighten its box."""

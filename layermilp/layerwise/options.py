@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.tie_break import TIE_BREAKS
 from layermilp.checks import check_whole, is_number
 from layermilp.errors import NetworkError, OptionError
 from layermilp.formulations.neuron import FORMULATIONS
@@ -18,9 +20,7 @@ from layermilp.layerwise.objective import (
     check_class_weight,
     one_weights,
 )
-from layermilp.layerwise.solve import Setup
-from layermilp.layerwise.tiebreak import TIE_BREAKS
-from layermilp.network import Network
+from layermilp.networks.network import Network
 from layermilp.program import IntArray, Limits
 from layermilp.solvers import require
 

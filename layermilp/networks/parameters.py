@@ -24,8 +24,8 @@ from scipy.sparse import csgraph
 
 from layermilp.checks import memory_bytes, shortened
 from layermilp.errors import NetworkError
+from layermilp.networks.windows import Window
 from layermilp.program import FloatArray, IntArray
-from layermilp.windows import Window
 
 MOST_LAYERS = 100
 """More than programs can train, and few enough for whatever goes through layers one inside the

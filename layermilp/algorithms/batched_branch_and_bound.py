@@ -10,16 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from layermilp.algorithms.fit import TIE_TOLERANCE, TIGHT, Fit, Setup, solve_linear, solve_relu
+from layermilp.algorithms.statistics import Tally
 from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import proposal
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, PrimalLp
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.formulations.regression import LinearRegression, MarginRegression, ReluRegression
-from layermilp.layerwise.solve import TIE_TOLERANCE, TIGHT, Fit, Setup, solve_linear, solve_relu
-from layermilp.layerwise.tally import Tally
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
-from layermilp.solvers import solve, warm
-from layermilp.solvers.projection import project
+from layermilp.solvers import solve
+from layermilp.solvers import warm_lp as warm
+from layermilp.solvers.quadratic import project
 
 NODES_PER_LP = 256
 """Nodes that share one LP: enough that the cost of a solver call is spread, few enough that the LP

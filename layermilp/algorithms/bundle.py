@@ -20,9 +20,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from layermilp.algorithms.fit import TIGHT, Fit, Setup
+from layermilp.algorithms.interior_point import Bracket, interior_point
 from layermilp.formulations.pieces import Cut, Pieces, dual_program, recover, working_program
-from layermilp.layerwise.interior import Bracket, interior_point
-from layermilp.layerwise.solve import TIGHT, Fit, Setup
 from layermilp.program import (
     FEASIBILITY_TOLERANCE,
     BoolArray,

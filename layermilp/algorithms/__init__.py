@@ -1,0 +1,1 @@
+"""How problems are minimized, the same for every trainer."""

@@ -1,0 +1,1 @@
+"""Networks: blocks of layers, committees, integer networks, and their files."""
