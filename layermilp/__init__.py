@@ -1,5 +1,8 @@
 """Train neural networks with linear and mixed-integer programs instead of gradients."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from layermilp.algorithms.fit import Fit
 from layermilp.errors import LayermilpError
 from layermilp.layerwise.neurons import fit_output_neuron, fit_relu_neuron, propose_inputs
@@ -13,24 +16,62 @@ from layermilp.program import Limits, Program, Result, Status
 from layermilp.solvers import solve
 from layermilp.version import __version__
 
+if TYPE_CHECKING:
+    from layermilp import datasets, estimators, exchange, export, hybrid, integer, smt
+    from layermilp.hybrid.method import Hybrid
+    from layermilp.integer.method import Integer
+    from layermilp.layerwise.method import Layerwise
+    from layermilp.runs.run import Run
+    from layermilp.smt.method import SMT
+
 __all__ = [
+    "SMT",
     "Block",
     "Committee",
     "Fit",
+    "Hybrid",
+    "Integer",
     "LayermilpError",
+    "Layerwise",
     "Limits",
     "Network",
     "Program",
     "Result",
+    "Run",
     "Status",
     "Trained",
     "__version__",
+    "datasets",
+    "estimators",
+    "exchange",
+    "export",
     "fit_output_neuron",
     "fit_relu_neuron",
+    "hybrid",
+    "integer",
     "load_model",
     "postprocess",
     "preset",
     "propose_inputs",
+    "smt",
     "solve",
     "train",
 ]
+
+_LATER = {
+    "Hybrid": "layermilp.hybrid.method",
+    "Integer": "layermilp.integer.method",
+    "Layerwise": "layermilp.layerwise.method",
+    "Run": "layermilp.runs.run",
+    "SMT": "layermilp.smt.method",
+}
+"""Names that are imported when they are first asked for: they need more than a training does."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of `_LATER`, or a package of `__all__`."""
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"layermilp.{name}")
+    raise AttributeError(f"module 'layermilp' has no attribute {name!r}")

@@ -10,12 +10,14 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import joblib
 import threadpoolctl
 
 from layermilp.errors import OptionError, SolverError
+from layermilp.options import Options, option
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -37,6 +39,68 @@ else the machine does."""
 
 CONNECT_SECONDS = 10.0
 """Time that a cluster has to answer; left alone, Ray takes minutes to give up."""
+
+
+def _check_jobs(name: str, value: Any) -> None:
+    """Raise `OptionError` unless a value is a number of processes."""
+    if isinstance(value, bool) or not isinstance(value, int) or value == 0 or value < -1:
+        raise OptionError(
+            f"{name} is {value!r}; it must be a number of processes, or -1 for one per core"
+        )
+    if value > MOST_JOBS:
+        raise OptionError(
+            f"{name} is {value}; it must be at most {MOST_JOBS}, and one per core (-1) is enough"
+        )
+
+
+def _check_backend(name: str, value: str) -> None:
+    """Raise `OptionError` unless a value is a backend whose package is installed."""
+    if value not in BACKENDS:
+        raise OptionError(f"{name} {value!r} is unknown; choose {', '.join(BACKENDS)}")
+    module = BACKENDS[value]
+    if importlib.util.find_spec(module) is None:
+        raise OptionError(
+            f"{name} {value!r} needs the package {module}; `pip install 'layermilp[{value}]'` "
+            "brings it"
+        )
+
+
+@dataclass(kw_only=True)
+class WorkerOptions(Options):
+    """Where programs are solved; the outcome does not depend on it."""
+
+    n_jobs: int = option(
+        2,
+        "worker processes, -1 for one per core",
+        "Worker processes; -1 for one per core. The result does not depend on it unless a time "
+        "limit is hit.",
+        "N",
+        least=-1,
+        check=_check_jobs,
+        flag="--jobs",
+        decides=False,
+    )
+    backend: str = option(
+        "loky",
+        "where they are",
+        "Where they are: on this machine, or in a Dask or Ray cluster, which has as many as it has "
+        "cores.",
+        "NAME",
+        choices=BACKENDS,
+        check=_check_backend,
+        decides=False,
+    )
+    address: str | None = option(
+        None,
+        "of a running Dask or Ray cluster (default: one on this machine)",
+        "Of the running cluster; without it one of `n_jobs` processes is started on this machine.",
+        "URL",
+        decides=False,
+    )
+
+    def workers(self) -> Workers:
+        """Return the workers, not started yet."""
+        return Workers(self.n_jobs, self.backend, self.address)
 
 
 class Workers:
@@ -66,26 +130,11 @@ class Workers:
     """
 
     def __init__(self, n_jobs: int, backend: str = "loky", address: str | None = None) -> None:
-        if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
-            raise OptionError(
-                f"n_jobs is {n_jobs!r}; it must be a number of processes, or -1 for one per core"
-            )
-        if n_jobs > MOST_JOBS:
-            raise OptionError(
-                f"n_jobs is {n_jobs}; it must be at most {MOST_JOBS}, and one per core (-1) is "
-                "enough"
-            )
-        if backend not in BACKENDS:
-            raise OptionError(f"backend {backend!r} is unknown; choose {', '.join(BACKENDS)}")
+        _check_jobs("n_jobs", n_jobs)
+        _check_backend("backend", backend)
         if address is not None and backend == "loky":
             raise OptionError(
                 f"address {address!r} is for the backends dask and ray; loky works on this machine"
-            )
-        module = BACKENDS[backend]
-        if importlib.util.find_spec(module) is None:
-            raise OptionError(
-                f"backend {backend!r} needs the package {module}; `pip install "
-                f"'layermilp[{backend}]'` brings it"
             )
         self.n_jobs = joblib.cpu_count() if n_jobs == -1 else n_jobs
         self.backend, self.address = backend, address

@@ -20,10 +20,10 @@ class Budget:
     ends: float
 
     @classmethod
-    def of(cls, seconds: float | None) -> Budget:
-        """Return the budget that begins now."""
-        now = time.perf_counter()
-        return cls(now, math.inf if seconds is None else now + seconds)
+    def of(cls, seconds: float | None, passed: float = 0.0) -> Budget:
+        """Return a budget of which some seconds have passed."""
+        began = time.perf_counter() - passed
+        return cls(began, math.inf if seconds is None else began + seconds)
 
     @property
     def passed(self) -> float:

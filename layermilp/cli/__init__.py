@@ -6,30 +6,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from layermilp.cli import models, options, sources
+from layermilp.cli import models, parser, sources
 from layermilp.cli.exchange import export, import_
-from layermilp.cli.hybrid import train_hybrid
-from layermilp.cli.integer import train_integer
 from layermilp.cli.programs import dump_programs
 from layermilp.cli.report import report
-from layermilp.cli.smt import train_smt
 from layermilp.cli.train import INTERRUPTED, train
 from layermilp.cli.verify import verify
 from layermilp.errors import LayermilpError
 
-TRAINERS: dict[str, options.Command] = {
-    "layerwise": train,
-    "integer": train_integer,
-    "hybrid": train_hybrid,
-    "smt": train_smt,
-}
-"""What trains, by ``--method``."""
-
-COMMANDS: dict[str, tuple[options.Command, str]] = {
-    "train": (
-        lambda arguments: TRAINERS[arguments.method](arguments),
-        "train a network or a committee",
-    ),
+COMMANDS: dict[str, tuple[parser.Command, str]] = {
+    "train": (train, "train a network or a committee"),
     "dump-programs": (
         dump_programs,
         "write the programs of a training run as files for other solvers",
@@ -55,10 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     130 when interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        resumed = options.resumed(words)
-        arguments = options.parse(COMMANDS, words if resumed is None else resumed)
-        arguments.argv, arguments.is_resumed = words, resumed is not None
-        command: options.Command = arguments.command
+        arguments = parser.parse(COMMANDS, words)
+        arguments.argv = words
+        command: parser.Command = arguments.command
         return command(arguments)
     except LayermilpError as error:
         return _refused(str(error), error)
@@ -83,4 +68,4 @@ def _refused(message: str, error: Exception) -> int:
     """Print an error and its notes as one line; return the exit code."""
     words = "; ".join([message, *getattr(error, "__notes__", [])]).split()
     print(f"layermilp: {' '.join(words)}", file=sys.stderr)
-    return options.USAGE_ERROR
+    return parser.USAGE_ERROR

@@ -6,19 +6,20 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from layermilp import datasets
-from layermilp.cli.sources import labelled, load, to_stderr
-from layermilp.datasets import Dataset
+from layermilp.cli.arguments import options_of
+from layermilp.cli.sources import load, to_stderr
 from layermilp.errors import NetworkError
 from layermilp.files import require_writable, write_atomically
 from layermilp.integer import IntegerNetwork
+from layermilp.layerwise.options import Postprocess
 from layermilp.layerwise.postprocess import postprocess as fit_again
+from layermilp.method import accuracies
 from layermilp.networks.committee import Committee
-from layermilp.networks.load import Model, load_model
+from layermilp.networks.load import load_model
 from layermilp.networks.network import Network
 from layermilp.runs.progress import Progress
 
@@ -34,7 +35,9 @@ def postprocess(arguments: argparse.Namespace) -> int:
     require_writable(Path(arguments.out))
     data = load(arguments, model.n_inputs, to_stderr)
     to_stderr(f"data: {data.source}")
+    options = options_of(arguments, Postprocess)
     before, began = accuracies(model, data), time.perf_counter()
+    X, y = data.X_train, data.classes[data.y_train]
     members = model.networks if isinstance(model, Committee) else (model,)
     with Progress() as progress:
         fitted: list[Network] = []
@@ -45,8 +48,9 @@ def postprocess(arguments: argparse.Namespace) -> int:
                 f"{of}program {done}/{total}", (len(fitted) + done / total) / len(members)
             )
 
+        known: dict[str, Any] = {**options.values(), "watch": watch}
         for member in members:
-            fitted.append(_fitted(member, data, arguments, watch))
+            fitted.append(fit_again(member, X, y, **known))
     model = Committee(fitted) if isinstance(model, Committee) else fitted[0]
     seconds, after = time.perf_counter() - began, accuracies(model, data)
     path = model.save(arguments.out)
@@ -58,42 +62,6 @@ def postprocess(arguments: argparse.Namespace) -> int:
             print(f"{part + ' accuracy':16}{before[part]:.4f} before, {after[part]:.4f} after")
     print(f"wall time       {seconds:.1f} s\nwritten         {path}")
     return 0
-
-
-def _fitted(
-    network: Network,
-    data: Dataset,
-    arguments: argparse.Namespace,
-    watch: Callable[[int, int], None],
-) -> Network:
-    return fit_again(
-        network,
-        *labelled(data)[:2],
-        tolerance=arguments.tolerance,
-        class_weight=arguments.class_weight,
-        objective=arguments.objective,
-        box=arguments.box,
-        solver=arguments.solver,
-        gap=arguments.gap,
-        time_limit=arguments.time_limit,
-        n_jobs=arguments.jobs,
-        backend=arguments.backend,
-        address=arguments.address,
-        watch=watch,
-    )
-
-
-def accuracies(model: Model, data: Dataset) -> dict[str, float | None]:
-    """Return the accuracy on the training part, and on the test part where there is one, else
-    None."""
-    found: dict[str, float | None] = {}
-    for name, X, y in (("train", data.X_train, data.y_train), ("test", data.X_test, data.y_test)):
-        found[name] = None
-        if X is not None and y is not None:
-            labels = data.classes[y]
-            model.class_indices(labels)
-            found[name] = model.accuracy(X, labels)
-    return found
 
 
 def evaluate(arguments: argparse.Namespace) -> int:

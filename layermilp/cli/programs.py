@@ -8,23 +8,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from layermilp.cli import hybrid as cli_hybrid
-from layermilp.cli.sources import chosen_samples, labelled, load
-from layermilp.cli.train import output_classes, settings_of, terminated_like_interrupted
+from layermilp.cli.arguments import options_of
+from layermilp.cli.sources import load
+from layermilp.datasets import Dataset
 from layermilp.errors import OptionError
 from layermilp.export import write_lp, write_mps
 from layermilp.files import empty_directory, write_atomically
 from layermilp.formulations.neuron import FORMULATIONS
-from layermilp.hybrid import trainer as hybrid
-from layermilp.hybrid.sklearn_models import SklearnTrainee
-from layermilp.integer import trainer as integer
+from layermilp.hybrid.method import Hybrid
+from layermilp.hybrid.trainer import Data, round_program
+from layermilp.integer.method import Integer
 from layermilp.integer.whole import whole_program
 from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.method import Layerwise, labelled
 from layermilp.layerwise.programs import Selection, SweepProgram, sweep_programs
-from layermilp.networks.network import Network
-from layermilp.parallel import Workers
+from layermilp.method import Method, output_classes
+from layermilp.parallel import WorkerOptions, Workers
 from layermilp.program import Program, check
 from layermilp.runs.progress import Progress
+from layermilp.runs.run import terminated_like_interrupted
 from layermilp.version import __version__
 
 WRITERS: dict[str, Callable[[Program, Path], Path]] = {"mps": write_mps, "lp": write_lp}
@@ -46,9 +48,7 @@ def dump_programs(arguments: argparse.Namespace) -> int:
     if arguments.format not in WRITERS:
         raise OptionError(f"format {arguments.format!r} is unknown; choose {', '.join(WRITERS)}")
     directory = empty_directory(Path(arguments.out))
-    with Progress(
-        getattr(arguments, "batch", 1), quiet=arguments.quiet, verbose=arguments.verbose
-    ) as progress:
+    with Progress(quiet=arguments.quiet, verbose=arguments.verbose) as progress:
         with terminated_like_interrupted():
             properties, programs = METHODS[arguments.method](arguments, progress)
             entries = [_written(directory, arguments.format, *described) for described in programs]
@@ -90,53 +90,43 @@ def _layerwise(
     arguments: argparse.Namespace, progress: Progress
 ) -> tuple[dict[str, Any], Iterator[Described]]:
     """Return what is known of the run, and the programs of one of its sweeps."""
-    for option in ("committee", "init_trials"):
-        if getattr(arguments, option) != 1:
-            raise OptionError(
-                f"{option} is {getattr(arguments, option)}; dump-programs trains one network, "
-                "leave it out"
-            )
-    settings = settings_of(arguments)
-    selection = Selection(
-        arguments.batch, arguments.sweep, arguments.kind, arguments.layer, arguments.input_samples
-    )
-    network = Network.from_notation(arguments.net, init=arguments.init, seed=settings.seed)
-    selection.check(network, settings)
-    data = load(arguments, network.n_inputs, progress.note)
-    progress.note(f"data: {data.source}")
-    network = network.with_classes(output_classes(network, data))
-    checked = TrainingData.of(network, *labelled(data))
-    is_reference = FORMULATIONS[settings.setup.formulation].is_reference
-    if settings.ridge and not is_reference:
+    method, selection = options_of(arguments, Layerwise), options_of(arguments, Selection)
+    selection.check_run(method.initial(), method)
+    data = _loaded(arguments, method, progress)
+    network = method.initial().with_classes(output_classes(method.initial(), data))
+    is_reference = FORMULATIONS[method.formulation].is_reference
+    if method.ridge and not is_reference:
         progress.note(
-            f"the run fits hidden layers by ridge regression (ridge {settings.ridge:g}); written "
-            "are the mixed-integer "
-            "programs of the same regressions, which --ridge 0 solves"
+            f"the run fits hidden layers by ridge regression (ridge {method.ridge:g}); written "
+            "are the mixed-integer programs of the same regressions, which --ridge 0 solves"
         )
 
     def programs() -> Iterator[Described]:
-        with Workers(arguments.jobs, arguments.backend, arguments.address) as workers:
+        checked = TrainingData.of(network, *labelled(data))
+        with options_of(arguments, WorkerOptions).workers() as workers:
             for found in sweep_programs(
-                network, checked, settings, selection, workers, progress.on_step
+                network, checked, method, selection, workers, lambda step: None
             ):
-                yield (
-                    f"layer{found.layer}-{found.kind}-{found.number}",
-                    _properties(found),
-                    found.program,
-                )
+                name = f"layer{found.layer}-{found.kind}-{found.number}"
+                yield name, _properties(found), found.program
 
+    known = ("batch_size", "seed", "objective", "formulation", "ridge")
     return {
         "data": data.name,
         "data_source": data.source,
         "net": network.notation,
         "batch": selection.batch,
         "sweep": selection.sweep,
-        "batch_size": settings.batch_size,
-        "seed": settings.seed,
-        "objective": settings.objective,
-        "formulation": settings.setup.formulation,
-        "ridge": settings.ridge,
+        **{name: getattr(method, name) for name in known},
     }, programs()
+
+
+def _loaded(arguments: argparse.Namespace, method: Method, progress: Progress) -> Dataset:
+    """Load the data, and take the part of them that the method takes."""
+    data = load(arguments, method.n_inputs, progress.note)
+    progress.note(f"data: {data.source}")
+    method.check(data)
+    return method.prepared(data)
 
 
 def _properties(found: SweepProgram) -> dict[str, Any]:
@@ -150,55 +140,41 @@ def _integer(
     arguments: argparse.Namespace, progress: Progress
 ) -> tuple[dict[str, Any], Iterator[Described]]:
     """Return what is known of the whole network's program, and the program."""
-    settings = integer.Settings(
-        **{name: getattr(arguments, name) for name in ("hidden", "bound", "objective", "seed")}
-    )
+    method, default = options_of(arguments, Integer), Integer()
     for name in ("neurons", "batch_size"):
-        if getattr(arguments, name) != getattr(settings, name):
+        if getattr(method, name) != getattr(default, name):
             raise OptionError(
-                f"{name} is {getattr(arguments, name)}; one program is of all neurons and "
-                "samples, leave it out"
+                f"{name} is {getattr(method, name)}; one program is of all neurons and samples, "
+                "leave it out"
             )
-    data = load(arguments, None, progress.note)
-    progress.note(f"data: {data.source}")
-    chosen = chosen_samples(data, arguments.samples, settings.seed)
-    program = whole_program(data.X_train[chosen], data.classes[data.y_train[chosen]], settings)
-    return {
-        "data": data.name,
-        "data_source": data.source,
-        "samples": len(chosen),
-        "hidden": list(settings.hidden),
-        "bound": settings.bound,
-        "seed": settings.seed,
-        "objective": settings.objective,
-    }, iter([("network", {"kind": "network"}, program)])
+    data = _loaded(arguments, method, progress)
+    program = whole_program(data.X_train, data.classes[data.y_train], method)
+    return _known(method, data, "hidden", "bound", "seed", "objective"), iter(
+        [("network", {"kind": "network"}, program)]
+    )
 
 
 def _hybrid(
     arguments: argparse.Namespace, progress: Progress
 ) -> tuple[dict[str, Any], Iterator[Described]]:
     """Return what is known of the run, and the last layer's program of one of its rounds."""
-    settings = hybrid.Settings(**{name: getattr(arguments, name) for name in cli_hybrid.OPTIONS})
-    model = cli_hybrid.model_of(arguments, settings.seed)
-    data = load(arguments, None, progress.note)
-    progress.note(f"data: {data.source}")
-    chosen = chosen_samples(data, arguments.samples, settings.seed)
-    X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
+    method = options_of(arguments, Hybrid)
+    mine = _loaded(arguments, method, progress)
+    data = Data.of(mine.X_train, mine.classes[mine.y_train], None, method.seed)
     with Workers(1):
-        program = hybrid.round_program(
-            SklearnTrainee(model, y),
-            hybrid.Data.of(X, y, None, settings.seed),
-            settings,
-            arguments.round,
-        )
+        program = round_program(method.trainee(mine), data, method, arguments.round)
+    known = _known(method, mine, "hidden", "seed") | {"round": arguments.round}
+    return known, iter([("last-layer", {"kind": "last-layer"}, program)])
+
+
+def _known(method: Method, data: Dataset, *options: str) -> dict[str, Any]:
+    """Return what the index says of a run."""
     return {
         "data": data.name,
         "data_source": data.source,
-        "samples": len(chosen),
-        "hidden": list(arguments.hidden),
-        "round": arguments.round,
-        "seed": settings.seed,
-    }, iter([("last-layer", {"kind": "last-layer"}, program)])
+        "samples": len(data.X_train),
+        **{name: getattr(method, name) for name in options},
+    }
 
 
 METHODS: dict[

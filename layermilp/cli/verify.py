@@ -8,20 +8,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from layermilp.checks import shortened
-from layermilp.cli.models import accuracies
-from layermilp.cli.sources import chosen_samples, load_again, to_stderr
-from layermilp.cli.train import used_samples
+from layermilp.cli.sources import load_again, to_stderr
 from layermilp.datasets import Dataset
 from layermilp.errors import ModelFileError
+from layermilp.hybrid.method import Hybrid
 from layermilp.integer import IntegerNetwork
 from layermilp.integer.losses import OBJECTIVES
-from layermilp.layerwise.options import Settings
-from layermilp.networks.committee import Committee
+from layermilp.layerwise.method import Layerwise
+from layermilp.method import accuracies, majority, sampled
 from layermilp.networks.files import DAMAGE
-from layermilp.networks.integer import rounded
 from layermilp.networks.load import Model, load_model
 from layermilp.runs.directory import read_history, read_summary
 
@@ -73,47 +69,35 @@ def recomputed(
     data : Dataset
         What it has learned from.
     """
-    method = summary.get("method", "layerwise")
-    whole = accuracies(model, data)
-    found = {"train_accuracy": whole["train"], "test_accuracy": whole["test"]}
-    if method == "layerwise":
-        return found | _of_batches(summary, last_batches, model, data)
+    method = summary.get("method", Layerwise.name)
+    if method == Layerwise.name:
+        known: dict[str, Any] = {
+            name: int(summary[name]) for name in ("batches", "batch_size", "epochs", "seed")
+        }
+        whole = accuracies(model, data)
+        of_batches = Layerwise(**known).claims(model, last_batches, data)
+        return {"train_accuracy": whole["train"], "test_accuracy": whole["test"], **of_batches}
     count = int(summary["samples"])
-    chosen = chosen_samples(
-        data, None if count == len(data.X_train) else count, int(summary["seed"])
-    )
-    X, y = data.X_train[chosen], data.classes[data.y_train[chosen]]
-    if method == "hybrid":
-        return found | {"seen_accuracy": model.accuracy(X, y)}
-    found["train_accuracy"] = model.accuracy(X, y)
-    found["train_majority"] = float(np.bincount(data.y_train[chosen]).max() / count)
+    drawn = None if count == len(data.X_train) else count
+    mine = sampled(data, drawn, int(summary["seed"]))
+    X, y = mine.X_train, mine.classes[mine.y_train]
+    if method == Hybrid.name:
+        whole = accuracies(model, data)
+        seen = {"seen_accuracy": model.accuracy(X, y)}
+        return {"train_accuracy": whole["train"], "test_accuracy": whole["test"], **seen}
+    whole = accuracies(model, mine)
+    found: dict[str, float | None] = {
+        "train_accuracy": whole["train"],
+        "test_accuracy": whole["test"],
+        "train_majority": majority(mine.y_train),
+    }
     if data.y_test is not None:
-        found["test_majority"] = float(np.bincount(data.y_test).max() / len(data.y_test))
+        found["test_majority"] = majority(data.y_test)
     if isinstance(model, IntegerNetwork):
         objective = OBJECTIVES[summary["objective"]](model.bound, model.sizes[-2], model.n_outputs)
-        sums = model.output_sums_of_rounded(rounded(X, model.n_inputs))
-        loss = float(objective.losses(sums, model.class_indices(y)).sum())
+        loss = float(objective.losses(model.output_sums(X), model.class_indices(y)).sum())
         found |= {"objective_value": objective.reported(loss, count), "bytes": model.n_bytes}
     return found
-
-
-def _of_batches(
-    summary: dict[str, Any], last_batches: list[int], model: Model, data: Dataset
-) -> dict[str, float | None]:
-    settings = Settings(
-        batches=int(summary["batches"]),
-        batch_size=int(summary["batch_size"]),
-        epochs=int(summary["epochs"]),
-        seed=int(summary["seed"]),
-    )
-    members = model.networks if isinstance(model, Committee) else (model,)
-    batches, seen = used_samples(len(data.X_train), settings, last_batches)
-
-    def share(network: Model, part: Any) -> float:
-        return network.accuracy(data.X_train[part], data.classes[data.y_train[part]])
-
-    own = [share(member, batch) for member, batch in zip(members, batches, strict=True)]
-    return {"batch_accuracy": float(np.mean(own)), "seen_accuracy": share(model, seen)}
 
 
 def _last_batches(path: Path, summary: dict[str, Any]) -> list[int]:

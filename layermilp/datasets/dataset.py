@@ -110,6 +110,38 @@ def assemble(name: str, source: str, train: Part, test: Part | None = None) -> D
     )
 
 
+def from_arrays(X: Any, y: Any, X_test: Any = None, y_test: Any = None) -> Dataset:
+    """Return arrays as a data set.
+
+    Parameters
+    ----------
+    X, y : (n, d) array, (n,) array
+        Training samples and their labels, whole numbers or text.
+    X_test, y_test : arrays, optional
+        The same for the test part.
+
+    Raises
+    ------
+    DataError
+        As for `assemble`.
+    """
+    if (X_test is None) != (y_test is None):
+        raise DataError("test data need both samples and labels")
+    train = Part(np.asarray(X), np.asarray(y), "the training data", _place("training"))
+    if X_test is None:
+        return assemble("arrays", "arrays", train)
+    test = Part(np.asarray(X_test), np.asarray(y_test), "the test data", _place("test"))
+    return assemble("arrays", "arrays", train, test)
+
+
+def _place(part: str) -> Place:
+    def place(row: int, column: int | None) -> str:
+        what = "the label" if column is None else f"feature {column}"
+        return f"{what} of {part} sample {row}"
+
+    return place
+
+
 def require_inputs(name: str, present: int, wanted: int | None) -> None:
     """Raise `DataError` unless the data's number of features is what the network wants (None:
     anything)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from layermilp.errors import DataError, OptionError
+from layermilp.options import option
 from layermilp.program import FloatArray, IntArray
 
 SCALES = ("minmax", None)
@@ -24,6 +26,11 @@ def seed_of(random_state: Any) -> int:
     if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def sizes_of(hidden_layer_sizes: Any) -> tuple[int, ...]:
+    """Return the neurons of hidden layers that are given as one number or several."""
+    return tuple(int(size) for size in np.atleast_1d(hidden_layer_sizes))
 
 
 def classes_of(labels: NDArray[Any]) -> NDArray[Any]:
@@ -41,14 +48,44 @@ def classes_of(labels: NDArray[Any]) -> NDArray[Any]:
     return classes
 
 
-class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+@dataclass(kw_only=True, eq=False, repr=False)
+class Seeded(BaseEstimator):  # type: ignore[misc]
+    """An estimator whose parameters are the options of a trainer; they are checked in `fit`."""
+
+    random_state: Any = option(
+        None,
+        "seed of all that is random: int, RandomState or None",
+        "Seed of all that is random: a whole number, a ``RandomState``, or None for another seed "
+        "in every call.",
+    )
+    verbose: int = option(0, "whether a line is printed on the way")
+
+    def __post_init__(self) -> None:
+        """Check nothing: scikit-learn wants parameters as they are."""
+
+    def _say(self, text: str) -> None:
+        """Print where the user wants to hear of it."""
+        if self.verbose:
+            print(f"{type(self).__name__}: {text}")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Classifier(ClassifierMixin, Seeded):  # type: ignore[misc]
     """A classifier whose network stands in ``network_``; its outputs, 0, 1, ..., stand for
     ``classes_``."""
 
-    scale: str | None
-    classes_: NDArray[Any]
-    network_: Any
-    n_features_in_: int
+    scale: str | None = option(
+        "minmax",
+        "how inputs are scaled",
+        "Inputs are scaled to [0, 1] by their range in training (``minmax``), or taken as they "
+        "are (None).",
+        choices=("minmax",),
+    )
+
+    if TYPE_CHECKING:
+        network_: Any
+        n_features_in_: int
+        classes_: NDArray[Any]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the classes of samples, shape ``(m,)``."""
@@ -81,11 +118,6 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             width = self.largest_ - self.least_
             shares = (inputs - self.least_) / np.where(width > 0.0, width, 1.0)
         return np.asarray(np.clip(shares, 0.0, 1.0))
-
-    def _say(self, text: str) -> None:
-        """Print where the user wants to hear of it."""
-        if getattr(self, "verbose", 0):
-            print(f"{type(self).__name__}: {text}")
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train; see the class."""

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Self
 
 from numpy.typing import ArrayLike
 
-from layermilp.estimators.base import Classifier, seed_of
-from layermilp.integer.trainer import Settings, training
+from layermilp.estimators.base import Classifier, seed_of, sizes_of
+from layermilp.integer.options import Whole
+from layermilp.integer.trainer import training
+from layermilp.options import option, with_described_options
 from layermilp.parallel import Workers
 
 
-class IntegerNetClassifier(Classifier):
-    """A network of integer weights and sign activations; see `layermilp.integer.train` for what the
-    options mean.
+@with_described_options
+@dataclass(eq=False, repr=False)
+class IntegerNetClassifier(Classifier, Whole):
+    """A network of integer weights and sign activations; see `layermilp.integer.train`.
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int
-        Neurons of the hidden layers.
-    bound : int
-        Weights are whole numbers from ``-bound`` to ``bound``.
-    objective, start, neurons, stop_accuracy, solver, node_limit, time_limit, batch_size, epochs,
-    prove
-        As for `layermilp.integer.train`.
-    scale : {"minmax", None}
-        Inputs are scaled to [0, 1] by their range in training, or must lie there.
-    n_jobs : int
-        Worker processes; the result does not depend on it.
-    random_state : int, RandomState or None
-        Seed of all that is random.
-    verbose : int
-        Whether a line is printed after every round of programs.
+    {options}
 
     Attributes
     ----------
@@ -43,42 +33,11 @@ class IntegerNetClassifier(Classifier):
         The paper's objective of the network, and what no network exceeds.
     """
 
-    def __init__(
-        self,
-        hidden_layer_sizes: tuple[int, ...] = (16,),
-        *,
-        bound: int = Settings.bound,
-        objective: str = Settings.objective,
-        start: str = Settings.start,
-        neurons: str = Settings.neurons,
-        stop_accuracy: float = Settings.stop_accuracy,
-        solver: str = Settings.solver,
-        node_limit: int | None = Settings.node_limit,
-        time_limit: float | None = Settings.time_limit,
-        batch_size: int | None = Settings.batch_size,
-        epochs: int = Settings.epochs,
-        prove: bool = Settings.prove,
-        scale: str | None = "minmax",
-        n_jobs: int = 1,
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.bound = bound
-        self.objective = objective
-        self.start = start
-        self.neurons = neurons
-        self.stop_accuracy = stop_accuracy
-        self.solver = solver
-        self.node_limit = node_limit
-        self.time_limit = time_limit
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.prove = prove
-        self.scale = scale
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
+    hidden_layer_sizes: tuple[int, ...] = option((16,), "neurons of the hidden layers", least=1)
+    _: KW_ONLY
+    n_jobs: int = option(1, "worker processes; the result does not depend on it")
+    hidden: tuple[int, ...] = field(default=(16,), init=False)
+    seed: int = field(default=0, init=False)
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on all samples.
@@ -91,21 +50,8 @@ class IntegerNetClassifier(Classifier):
             Their labels, of two classes at least.
         """
         inputs, outputs = self._samples(X, y)
-        settings = Settings(
-            hidden=tuple(self.hidden_layer_sizes),
-            bound=self.bound,
-            objective=self.objective,
-            start=self.start,
-            neurons=self.neurons,
-            stop_accuracy=self.stop_accuracy,
-            seed=seed_of(self.random_state),
-            solver=self.solver,
-            node_limit=self.node_limit,
-            time_limit=self.time_limit,
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            prove=self.prove,
-        )
+        sizes = sizes_of(self.hidden_layer_sizes)
+        settings = Whole.of(self, hidden=sizes, seed=seed_of(self.random_state))
         with Workers(self.n_jobs) as workers:
             for trained in training(inputs, outputs, settings, workers):
                 self._say(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,44 +11,24 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from layermilp.errors import DataError, OptionError
-from layermilp.estimators.base import Classifier, seed_of
+from layermilp.estimators.base import Classifier, seed_of, sizes_of
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.options import DEFAULT_NODE_LIMIT, DEFAULT_SETUP, Settings
+from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.trainer import State, training
 from layermilp.networks.network import Network
+from layermilp.options import option, with_described_options
 from layermilp.parallel import Workers
-from layermilp.program import FloatArray, IntArray, Limits
+from layermilp.program import FloatArray, IntArray
 
 
-class LayerwiseClassifier(Classifier):
-    """A ReLU network trained by Goebbels' backward sweep; see `layermilp.train` for what the
-    options mean.
+@with_described_options
+@dataclass(eq=False, repr=False)
+class LayerwiseClassifier(Classifier, Sweeps):
+    """A ReLU network trained by Goebbels' backward sweep; see `layermilp.train`.
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int
-        Neurons of the hidden layers.
-    net : str, optional
-        The whole network in the notation of `layermilp.networks.notation`, such as
-        ``28x28-mean4-conv3-10``, instead.
-    batches : int, optional
-        Batches of an epoch. Default: as many as the samples fill.
-    batch_size : int
-        Samples per batch; all of them if there are fewer.
-    epochs, objective, ridge, weight_decay, postprocess, max_sweeps, average, solver, node_limit,
-    time_limit
-        As for `layermilp.train`.
-    init : str
-        Rule of the initial weights, see `layermilp.Network.dense`.
-    scale : {"minmax", None}
-        Inputs are scaled to [0, 1] by their range in training, or taken as they are and must not be
-        negative.
-    n_jobs : int
-        Worker processes; the result does not depend on it.
-    random_state : int, RandomState or None
-        Seed of the initial weights, the reshuffled passes and the solvers.
-    verbose : int
-        Whether a line is printed after every batch.
+    {options}
 
     Attributes
     ----------
@@ -62,50 +42,27 @@ class LayerwiseClassifier(Classifier):
         Batches so far.
     """
 
-    state_: State | None
+    hidden_layer_sizes: tuple[int, ...] = option((8, 8), "neurons of the hidden layers", least=1)
+    _: KW_ONLY
+    net: str | None = option(
+        None,
+        "the whole network, instead",
+        "The whole network in the notation of `layermilp.networks.notation`, such as "
+        "``28x28-mean4-conv3-10``, instead.",
+    )
+    init: str = option(
+        "he", "rule of the initial weights", "Rule of the initial weights, see `Network.dense`."
+    )
+    batches: int | None = option(  # type: ignore[assignment]
+        None, "batches of an epoch", "Batches of an epoch. Default: as many as the samples fill."
+    )
+    n_jobs: int = option(1, "worker processes; the result does not depend on it")
+    seed: int = field(default=0, init=False)
+    first_sample: int = field(default=0, init=False)
 
-    def __init__(
-        self,
-        hidden_layer_sizes: tuple[int, ...] = (8, 8),
-        *,
-        net: str | None = None,
-        batches: int | None = None,
-        batch_size: int = Settings.batch_size,
-        epochs: int | None = Settings.epochs,
-        objective: str = Settings.objective,
-        ridge: float = Settings.ridge,
-        weight_decay: float | None = Settings.weight_decay,
-        postprocess: str = Settings.postprocess,
-        max_sweeps: int = Settings.max_sweeps,
-        average: float = Settings.average,
-        solver: str = "auto",
-        node_limit: int | None = DEFAULT_NODE_LIMIT,
-        time_limit: float | None = None,
-        init: str = "he",
-        scale: str | None = "minmax",
-        n_jobs: int = 1,
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.net = net
-        self.batches = batches
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.objective = objective
-        self.ridge = ridge
-        self.weight_decay = weight_decay
-        self.postprocess = postprocess
-        self.max_sweeps = max_sweeps
-        self.average = average
-        self.solver = solver
-        self.node_limit = node_limit
-        self.time_limit = time_limit
-        self.init = init
-        self.scale = scale
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
+    if TYPE_CHECKING:
+        network_: Network
+        state_: State | None
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on all samples.
@@ -121,7 +78,9 @@ class LayerwiseClassifier(Classifier):
         self.seed_ = seed_of(self.random_state)
         size = min(self.batch_size, len(inputs))
         batches = max(1, len(inputs) // size) if self.batches is None else self.batches
-        settings = self._settings(batches=batches, batch_size=size, epochs=self.epochs)
+        settings = Sweeps.of(
+            self, seed=self.seed_, batches=batches, batch_size=size, epochs=self.epochs
+        )
         self._train(self._initial(), inputs, outputs, settings, None)
         self.n_batches_ = settings.total_batches
         return self
@@ -151,11 +110,11 @@ class LayerwiseClassifier(Classifier):
             )
         self.n_batches_ += 1
         decay = (
-            Settings(batches=self.n_batches_).decay
+            Sweeps(batches=self.n_batches_).decay
             if self.weight_decay is None and self.ridge
             else self.weight_decay
         )
-        settings = self._settings(batches=1, batch_size=len(inputs), epochs=1)
+        settings = Sweeps.of(self, seed=self.seed_, batches=1, batch_size=len(inputs), epochs=1)
         settings = replace(settings, weight_decay=decay, postprocess="none")
         outputs = np.searchsorted(self.classes_, labels)
         self._train(self.network_, self._scaled(inputs), outputs, settings, self.state_)
@@ -173,7 +132,7 @@ class LayerwiseClassifier(Classifier):
         if self.net is not None:
             network = Network.from_notation(self.net, init=self.init, seed=self.seed_)
         else:
-            sizes = (self.n_features_in_, *self.hidden_layer_sizes, len(self.classes_))
+            sizes = (self.n_features_in_, *sizes_of(self.hidden_layer_sizes), len(self.classes_))
             network = Network.dense(sizes, init=self.init, seed=self.seed_)
         if network.n_outputs != len(self.classes_):
             raise OptionError(
@@ -182,28 +141,12 @@ class LayerwiseClassifier(Classifier):
             )
         return network
 
-    def _settings(self, *, batches: int, batch_size: int, epochs: int | None) -> Settings:
-        limits = Limits(time_limit=self.time_limit, node_limit=self.node_limit)
-        return Settings(
-            batches=batches,
-            batch_size=batch_size,
-            epochs=epochs,
-            seed=self.seed_,
-            objective=self.objective,
-            setup=replace(DEFAULT_SETUP, solver=self.solver, limits=limits),
-            max_sweeps=self.max_sweeps,
-            average=self.average,
-            postprocess=self.postprocess,
-            ridge=self.ridge,
-            weight_decay=self.weight_decay,
-        )
-
     def _train(
         self,
         network: Network,
         inputs: FloatArray,
         outputs: IntArray,
-        settings: Settings,
+        settings: Sweeps,
         begin: State | None,
     ) -> None:
         """Train, after the batches of `begin` if there are any, and keep what was learned."""

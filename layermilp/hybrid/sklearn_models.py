@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,34 @@ class SklearnTrainee:
             ):
                 array[...] = values
 
+    def progress(self) -> dict[str, Any]:
+        """Return the arrays that decide how descent goes on: weights, offsets, and what the
+        optimizer remembers."""
+        weights = (*self.model.coefs_, *self.model.intercepts_)
+        found = {f"weights_{i}": array.copy() for i, array in enumerate(weights)}
+        for name, value in _remembered(self.model):
+            if isinstance(value, list):
+                found |= {f"{name}_{i}": np.array(array) for i, array in enumerate(value)}
+            else:
+                found[name] = np.array(value)
+        return found
+
+    def resume(self, arrays: Mapping[str, Any], X: Any, y: Any) -> None:
+        """Go on where `progress` was asked for, with samples of the same kind."""
+        self.epoch(X[: self.model.batch_size], y[: self.model.batch_size])
+        weights = (*self.model.coefs_, *self.model.intercepts_)
+        for i, array in enumerate(weights):
+            array[...] = arrays[f"weights_{i}"]
+        for name, value in _remembered(self.model):
+            if isinstance(value, list):
+                again: Any = [
+                    np.array(arrays[f"{name}_{i}"]).reshape(np.shape(array))
+                    for i, array in enumerate(value)
+                ]
+            else:
+                again = type(value)(arrays[name])
+            setattr(self.model._optimizer, name, again)
+
     def network(self) -> Network:
         """Return the network of a classifier of ReLUs, which reads the class from the largest
         output.
@@ -156,3 +185,13 @@ class SklearnTrainee:
             raise NetworkError(
                 f"this {type(self.model).__name__} has no weights yet; fit it first, or call train"
             ) from error
+
+
+def _remembered(model: MLPClassifier | MLPRegressor) -> list[tuple[str, Any]]:
+    """Return what the optimizer of a model remembers from step to step, by name: moments or
+    velocities of every array of weights, and numbers."""
+    return [
+        (name, value)
+        for name, value in vars(model._optimizer).items()
+        if isinstance(value, (list, float, int)) and not isinstance(value, bool)
+    ]

@@ -5,77 +5,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from layermilp.checks import check_whole, is_number
 from layermilp.errors import DataError, OptionError, SolverError
 from layermilp.hybrid.lastlayer import (
-    EPSILON,
-    GOALS,
     LastLayerFit,
     classification_program,
     fit_classification,
     fit_regression,
 )
 from layermilp.hybrid.models import Trainee, adapted
+from layermilp.hybrid.options import Call, FineTuning, LastLayer, Rounds
+from layermilp.options import with_options
 from layermilp.program import FloatArray, IntArray, Program, Status
-from layermilp.solvers import require
+
+STAGES = ("gradient", "solver")
+"""The stages of a turn."""
 
 VALIDATION = 0.2
 """Share of the samples that judges the rounds, where no others are given."""
-
-RADIUS = 8.0
-"""Default interval, in root mean squares of the weights of the last layer."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides a run, besides the model and the data; see `train` for each.
-
-    Raises
-    ------
-    OptionError
-        If a value is unknown or out of its range.
-    """
-
-    rounds: int = 2
-    epochs: int = 10
-    patience: int = 1
-    desired_loss: float = 0.0
-    solver_samples: int = 32
-    keep: int = 96
-    radius: float = RADIUS
-    epsilon: float = EPSILON
-    goal: str = "total"
-    each: bool = True
-    exact: bool = False
-    seed: int = 0
-    solver: str = "auto"
-    time_limit: float | None = None
-    node_limit: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("rounds", 0),
-            ("epochs", 0),
-            ("patience", 1),
-            ("solver_samples", 1),
-            ("keep", 0),
-            ("seed", 0),
-        ):
-            check_whole(name, getattr(self, name), least)
-        for name in ("radius", "epsilon"):
-            if not is_number(getattr(self, name)) or getattr(self, name) <= 0.0:
-                raise OptionError(f"{name} is {getattr(self, name)!r}; it must be a number above 0")
-        if not is_number(self.desired_loss):
-            raise OptionError(f"desired_loss is {self.desired_loss!r}; it must be a number")
-        if self.goal not in GOALS:
-            raise OptionError(f"goal {self.goal!r} is unknown; choose {', '.join(GOALS)}")
-        require(self.solver)
 
 
 @dataclass(frozen=True)
@@ -115,6 +67,13 @@ class Record:
     status: str | None
     seconds: float
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the solver failed and nothing better was found."""
+        if self.objective is None or self.start_objective is None:
+            return False
+        return self.status == Status.ERROR.value and self.objective >= self.start_objective
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -138,67 +97,22 @@ class Trained:
     undone: int
 
 
-def train(
-    model: Any,
-    X: Any,
-    y: Any,
-    *,
-    validation: tuple[Any, Any] | None = None,
-    optimizer: Any = None,
-    batch_size: int = 32,
-    rounds: int = Settings.rounds,
-    epochs: int = Settings.epochs,
-    patience: int = Settings.patience,
-    desired_loss: float = Settings.desired_loss,
-    solver_samples: int = Settings.solver_samples,
-    keep: int = Settings.keep,
-    radius: float = Settings.radius,
-    epsilon: float = Settings.epsilon,
-    goal: str = Settings.goal,
-    each: bool = Settings.each,
-    exact: bool = Settings.exact,
-    seed: int = Settings.seed,
-    solver: str = Settings.solver,
-    time_limit: float | None = Settings.time_limit,
-    node_limit: int | None = Settings.node_limit,
-) -> Trained:
+@with_options(Call)
+def train(model: Any, X: Any, y: Any, options: Call) -> Trained:
     """Train a network in place by turns: gradient descent, then a program of its last layer
     (Algorithm 1).
 
     Parameters
     ----------
     model : MLPClassifier, MLPRegressor or torch.nn.Module
-        scikit-learn's, new or fitted; or a module whose last layer is ``nn.Linear``.
+        scikit-learn's, new or fitted, with a batch size of its own; or a module whose last layer is
+        ``nn.Linear``.
     X : (m, ...) array
         Training samples.
     y : (m,) or (m, M) array
         Labels, or the targets of a regression. For PyTorch whole numbers are labels, other numbers
         targets.
-    validation : (X, y), optional
-        Samples that say when gradient descent stalls and whether the solver's weights are kept.
-        Default: a fifth of the training samples, which then are not trained with.
-    optimizer : torch.optim.Optimizer, optional
-        Of a PyTorch module. Default: Adam.
-    batch_size : int
-        Samples of a step of a PyTorch module.
-    rounds : int
-        Most turns.
-    epochs : int
-        Most epochs of a turn.
-    patience : int
-        Epochs without a lower validation loss after which gradient descent has stalled.
-    desired_loss : float
-        Validation loss at which training ends.
-    solver_samples : int
-        Samples that the solver is given: of a classification those that are wrong.
-    keep : int
-        Samples that are right and are given to the solver as well, so that they stay right.
-    radius : float
-        Half of the interval of every weight of the last layer, in root mean squares of its weights.
-    epsilon, goal, each, exact, solver, time_limit, node_limit
-        Of the programs, see `fit_classification` and `fit_regression`.
-    seed : int
-        Of the order of samples and the choice of the solver's.
+    {options}
 
     Raises
     ------
@@ -209,25 +123,9 @@ def train(
     OptionError
         If an option is unknown or out of its range.
     """
-    settings = Settings(
-        rounds=rounds,
-        epochs=epochs,
-        patience=patience,
-        desired_loss=desired_loss,
-        solver_samples=solver_samples,
-        keep=keep,
-        radius=radius,
-        epsilon=epsilon,
-        goal=goal,
-        each=each,
-        exact=exact,
-        seed=seed,
-        solver=solver,
-        time_limit=time_limit,
-        node_limit=node_limit,
-    )
-    data = Data.of(X, y, validation, seed)
-    history = tuple(training(adapted(model, y, seed, optimizer, batch_size), data, settings))
+    data = Data.of(X, y, options.validation, options.seed)
+    trainee = adapted(model, y, options.seed, options.optimizer, options.batch_size)
+    history = tuple(training(trainee, data, options))
     return Trained(
         history,
         history[-1].validation_loss if history else math.nan,
@@ -236,35 +134,15 @@ def train(
     )
 
 
-def finetune_last_layer(
-    model: Any,
-    X: Any,
-    y: Any,
-    *,
-    validation: tuple[Any, Any] | None = None,
-    solver_samples: int | None = None,
-    keep: int = Settings.keep,
-    radius: float = Settings.radius,
-    epsilon: float = Settings.epsilon,
-    goal: str = Settings.goal,
-    each: bool = Settings.each,
-    exact: bool = Settings.exact,
-    seed: int = Settings.seed,
-    solver: str = Settings.solver,
-    time_limit: float | None = Settings.time_limit,
-    node_limit: int | None = Settings.node_limit,
-) -> LastLayerFit:
+@with_options(FineTuning)
+def finetune_last_layer(model: Any, X: Any, y: Any, options: FineTuning) -> LastLayerFit:
     """Fit the last layer of a trained network anew by one program, in place.
 
     Parameters
     ----------
-    model, X, y, keep, radius, epsilon, goal, each, exact, seed, solver, time_limit, node_limit
+    model, X, y
         As for `train`.
-    validation : (X, y), optional
-        Samples whose loss must not grow; if it does, the model stays as it was.
-    solver_samples : int, optional
-        Samples that the program takes, of a classification wrong ones. Default: all samples, the
-        right ones as well.
+    {options}
 
     Returns
     -------
@@ -272,27 +150,14 @@ def finetune_last_layer(
         What the program found; if it was undone, with the weights that stayed, and the objective
         that was given up.
     """
-    settings = Settings(
-        solver_samples=len(X) if solver_samples is None else solver_samples,
-        keep=len(X) if solver_samples is None else keep,
-        radius=radius,
-        epsilon=epsilon,
-        goal=goal,
-        each=each,
-        exact=exact,
-        seed=seed,
-        solver=solver,
-        time_limit=time_limit,
-        node_limit=node_limit,
-    )
-    trainee = adapted(model, y, seed)
-    data = Data.of(
-        X,
-        y,
-        validation if validation is not None else (_part(X, slice(0)), _part(y, slice(0))),
-        seed,
-    )
-    return _solved(trainee, data, settings, np.random.default_rng(seed))[0]
+    if options.solver_samples is None:
+        options = replace(options, solver_samples=len(X), keep=len(X))
+    trainee = adapted(model, y, options.seed)
+    validation = options.validation
+    if validation is None:
+        validation = (_part(X, slice(0)), _part(y, slice(0)))
+    data = Data.of(X, y, validation, options.seed)
+    return _solved(trainee, data, options, np.random.default_rng(options.seed))[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,35 +199,58 @@ def _part(values: Any, rows: IntArray | slice) -> Any:
     return values[rows] if hasattr(values, "shape") else np.asarray(values)[rows]
 
 
-def training(trainee: Trainee, data: Data, settings: Settings) -> Iterator[Record]:
+def training(
+    trainee: Trainee,
+    data: Data,
+    settings: Rounds,
+    rng: np.random.Generator | None = None,
+    before: Sequence[Record] = (),
+) -> Iterator[Record]:
     """Run Algorithm 1; yield every stage.
+
+    Parameters
+    ----------
+    trainee, data, settings
+        What is trained, on what, and how.
+    rng : Generator, optional
+        Chooses samples; by default of the seed.
+    before : sequence of Record
+        Stages that trainee and generator have behind them already.
 
     Raises
     ------
     SolverError
         If the solver failed in every turn.
     """
-    rng, failed = np.random.default_rng(settings.seed), 0
-    for turn in range(1, settings.rounds + 1):
-        record = _descended(trainee, data, settings, turn)
-        yield record
-        if record.validation_loss <= settings.desired_loss:
+    rng = np.random.default_rng(settings.seed) if rng is None else rng
+    records = list(before)
+    for number in range(len(STAGES) * settings.rounds):
+        turn, stage = divmod(number, len(STAGES))
+        if number == len(records):
+            work = _descended if STAGES[stage] == "gradient" else _replaced
+            records.append(work(trainee, data, settings, turn + 1, rng))
+            yield records[-1]
+        if records[number].validation_loss <= settings.desired_loss:
             return
-        began = time.perf_counter()
-        fit, undone = _solved(trainee, data, settings, rng)
-        record = _record(trainee, data, turn, "solver", 0, began, fit, undone)
-        yield record
-        failed += fit.status is Status.ERROR and fit.objective >= fit.start_objective
-        if record.validation_loss <= settings.desired_loss:
-            return
-    if failed and failed == settings.rounds:
+    if settings.rounds and all(record.has_failed for record in records[1 :: len(STAGES)]):
         raise SolverError(
-            f"the solver {settings.solver!r} failed in all {failed} turns; only gradient descent "
-            "has trained"
+            f"the solver {settings.solver!r} failed in all {settings.rounds} turns; only gradient "
+            "descent has trained"
         )
 
 
-def _descended(trainee: Trainee, data: Data, settings: Settings, turn: int) -> Record:
+def _replaced(
+    trainee: Trainee, data: Data, settings: Rounds, turn: int, rng: np.random.Generator
+) -> Record:
+    """Replace the last layer by what its program finds."""
+    began = time.perf_counter()
+    fit, undone = _solved(trainee, data, settings, rng)
+    return _record(trainee, data, turn, "solver", 0, began, fit, undone)
+
+
+def _descended(
+    trainee: Trainee, data: Data, settings: Rounds, turn: int, rng: np.random.Generator
+) -> Record:
     """Descend until the validation loss stalls; go back to where it was least."""
     began, done, stalled = time.perf_counter(), 0, 0
     least, best = math.inf, trainee.state()
@@ -380,7 +268,7 @@ def _descended(trainee: Trainee, data: Data, settings: Settings, turn: int) -> R
 
 
 def _solved(
-    trainee: Trainee, data: Data, settings: Settings, rng: np.random.Generator
+    trainee: Trainee, data: Data, settings: LastLayer, rng: np.random.Generator
 ) -> tuple[LastLayerFit, bool]:
     """Replace the last layer by what its program finds; go back if the validation samples are worse
     off."""
@@ -406,7 +294,7 @@ def _solved(
 
 
 def _last_layer(
-    trainee: Trainee, data: Data, settings: Settings, rng: np.random.Generator
+    trainee: Trainee, data: Data, settings: LastLayer, rng: np.random.Generator
 ) -> tuple[tuple[Any, FloatArray, FloatArray, Any], dict[str, Any]]:
     """Return features, weights, offsets, and labels or targets, of the samples that are chosen;
     then radius and output."""
@@ -424,7 +312,7 @@ def _last_layer(
     }
 
 
-def round_program(trainee: Trainee, data: Data, settings: Settings, number: int) -> Program:
+def round_program(trainee: Trainee, data: Data, settings: Rounds, number: int) -> Program:
     """Train a classifier up to the solver's turn of a round, from 1; return the mixed-integer
     program of that turn.
 
@@ -440,7 +328,8 @@ def round_program(trainee: Trainee, data: Data, settings: Settings, number: int)
         raise OptionError(f"round is {number}; it must be from 1 to {settings.rounds}")
     rng = np.random.default_rng(settings.seed)
     for turn in range(1, number + 1):
-        is_done = _descended(trainee, data, settings, turn).validation_loss <= settings.desired_loss
+        descended = _descended(trainee, data, settings, turn, rng)
+        is_done = descended.validation_loss <= settings.desired_loss
         if turn < number and not is_done:
             _solved(trainee, data, settings, rng)
             is_done = _judged(trainee, data) <= settings.desired_loss
@@ -452,7 +341,7 @@ def round_program(trainee: Trainee, data: Data, settings: Settings, number: int)
     return classification_program(*layer, epsilon=settings.epsilon, **common)
 
 
-def _chosen(is_right: Any, settings: Settings, rng: np.random.Generator) -> IntArray:
+def _chosen(is_right: Any, settings: LastLayer, rng: np.random.Generator) -> IntArray:
     """Return samples that are wrong, and some that are right; one of the latter at least where none
     is wrong."""
     wrong, right = (rng.permutation(np.flatnonzero(which)) for which in (~is_right, is_right))

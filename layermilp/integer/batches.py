@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layermilp.algorithms.budget import Budget
+from layermilp.integer.journal import JournaledWorkers
 from layermilp.integer.neighbourhood import Box, Goal, Samples
 from layermilp.integer.search import Found, Search
 from layermilp.networks.integer import IntegerLayer, IntegerNetwork, correct
@@ -78,7 +79,7 @@ def epochs(
     solver: str,
     count: int,
     seed: int,
-    workers: Workers,
+    workers: Workers | JournaledWorkers,
     budget: Budget,
 ) -> Iterator[Epoch]:
     """Train epoch by epoch, from a network that is common to all batches.

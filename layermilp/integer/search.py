@@ -15,6 +15,7 @@ import numpy as np
 from layermilp.algorithms.budget import Budget
 from layermilp.errors import SolverError
 from layermilp.integer.bagging import Voter, VoterTask, output_codes, voting
+from layermilp.integer.journal import JournaledWorkers
 from layermilp.integer.neighbourhood import Box, Goal, Improved, NeuronTask, Samples, applied
 from layermilp.networks.integer import IntegerNetwork, correct
 from layermilp.parallel import Workers
@@ -82,7 +83,7 @@ class Search:
         box: Box,
         limits: Limits,
         solver: str,
-        workers: Workers,
+        workers: Workers | JournaledWorkers,
         stop_accuracy: float,
         budget: Budget,
         seed: int,

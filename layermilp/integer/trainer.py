@@ -12,107 +12,31 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.algorithms.budget import Budget
-from layermilp.checks import check_whole, is_number
-from layermilp.errors import DataError, OptionError
+from layermilp.errors import DataError
 from layermilp.integer import batches as batch
 from layermilp.integer.bagging import bootstrap
 from layermilp.integer.fewest import needed
 from layermilp.integer.gradient import straight_through
+from layermilp.integer.journal import Journal, JournaledWorkers
 from layermilp.integer.losses import OBJECTIVES, MinHinge
 from layermilp.integer.neighbourhood import Box, Goal, Samples
+from layermilp.integer.options import Whole
 from layermilp.integer.prove import least_loss
 from layermilp.integer.search import Found, Search
 from layermilp.networks.integer import IntegerNetwork, rounded
-from layermilp.parallel import Workers
-from layermilp.program import IntArray, Limits
-from layermilp.solvers import require
-
-NEURONS = ("all", "fewest")
-"""How many hidden neurons the network has: all, or as few as exceed the accuracy at which the
-search ends."""
-
-STARTS = ("none", "gradient")
-"""Where the search begins: at nothing, or at a straight-through network."""
+from layermilp.options import with_options
+from layermilp.parallel import WorkerOptions, Workers
+from layermilp.program import IntArray
 
 PRICE = 0.01
 """Price of the smooth loss beside the objective, small enough that no sample's objective is given
 for it."""
-
-NODE_LIMIT = 100
-"""Branch-and-bound nodes of one program."""
 
 VALIDATION = 0.2
 """Share of the samples by which batches are weighed."""
 
 PROOF = 20
 """Times as many nodes for the proof of how many neurons are needed."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides a run, besides the data; see `train` for each.
-
-    Raises
-    ------
-    OptionError
-        If a value is unknown or out of its range.
-    """
-
-    hidden: tuple[int, ...] = (16,)
-    bound: int = 15
-    objective: str = "sat-margin"
-    start: str = "none"
-    neurons: str = "all"
-    stop_accuracy: float = 0.9
-    seed: int = 0
-    solver: str = "auto"
-    node_limit: int | None = NODE_LIMIT
-    time_limit: float | None = None
-    batch_size: int | None = None
-    epochs: int = 5
-    prove: bool = False
-
-    def __post_init__(self) -> None:
-        check_whole(
-            "bound", self.bound, 1, None
-        )  # how large it may be depends on the number of inputs
-        check_whole("seed", self.seed, 0, None)
-        check_whole("epochs", self.epochs, 1)
-        for value in self.hidden:
-            check_whole("hidden", value, 1)
-        if not self.hidden:
-            raise OptionError(
-                "hidden names no layer; it must have the neurons of at least one, such as (16,)"
-            )
-        for name, choices in (("objective", OBJECTIVES), ("start", STARTS), ("neurons", NEURONS)):
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in choices:
-                raise OptionError(f"{name} {value!r} is unknown; choose {', '.join(choices)}")
-        if self.neurons == "fewest" and (len(self.hidden) != 1 or self.start != "none"):
-            raise OptionError("neurons is 'fewest', which is for one hidden layer and start 'none'")
-        if self.batch_size is not None:
-            check_whole("batch_size", self.batch_size, 2)
-        if self.batch_size is not None and self.neurons == "fewest":
-            raise OptionError("neurons is 'fewest', which is for training without batches")
-        if not isinstance(self.prove, bool):
-            raise OptionError(f"prove is {self.prove!r}; it must be True or False")
-        if self.prove and (
-            len(self.hidden) != 1 or self.batch_size is not None or self.neurons == "fewest"
-        ):
-            raise OptionError(
-                "prove is for networks of one hidden layer and all neurons, trained without batches"
-            )
-        if not is_number(self.stop_accuracy) or not 0.0 <= self.stop_accuracy <= 1.0:
-            raise OptionError(
-                f"stop_accuracy is {self.stop_accuracy!r}; it must be a number from 0 to 1"
-            )
-        _ = self.limits
-        require(self.solver)
-
-    @property
-    def limits(self) -> Limits:
-        """Limits of every program."""
-        return Limits(time_limit=self.time_limit, node_limit=self.node_limit, gap=0.0)
 
 
 @dataclass(frozen=True)
@@ -178,27 +102,13 @@ class Trained:
         return math.isclose(self.objective, self.bound, rel_tol=1e-9, abs_tol=1e-9)
 
 
-def train(
-    X: ArrayLike,
-    y: ArrayLike,
-    *,
-    hidden: tuple[int, ...] = Settings.hidden,
-    bound: int = Settings.bound,
-    objective: str = Settings.objective,
-    start: str = Settings.start,
-    neurons: str = Settings.neurons,
-    stop_accuracy: float = Settings.stop_accuracy,
-    seed: int = Settings.seed,
-    solver: str = Settings.solver,
-    node_limit: int | None = Settings.node_limit,
-    time_limit: float | None = Settings.time_limit,
-    batch_size: int | None = Settings.batch_size,
-    epochs: int = Settings.epochs,
-    prove: bool = Settings.prove,
-    n_jobs: int = 2,
-    backend: str = "loky",
-    address: str | None = None,
-) -> Trained:
+@dataclass(kw_only=True)
+class Call(Whole, WorkerOptions):
+    """Keywords of `train`: its options, and the workers."""
+
+
+@with_options(Call)
+def train(X: ArrayLike, y: ArrayLike, options: Call) -> Trained:
     """Train a network of integer weights by mixed-integer programs (Thorbjarnarson and Yorke-Smith
     2020).
 
@@ -212,42 +122,7 @@ def train(
         Training samples in [0, 1].
     y : (m,) array
         Their labels; there is an output for each that occurs.
-    hidden : tuple of int
-        Neurons of the hidden layers.
-    bound : int
-        `P`: weights and biases are whole numbers in ``-P, ..., P``; 1 for a binarized network (with
-        zeros).
-    objective : {"sat-margin", "min-hinge", "max-correct"}
-        What is optimized, see `layermilp.integer.losses`.
-    start : {"none", "gradient"}
-        Where to begin; ``gradient`` trains a straight-through network for a second, improves it,
-        and takes the vote too if it becomes better.
-    neurons : {"all", "fewest"}
-        ``fewest`` adds neurons one by one, up to `hidden`, and returns the first network that
-        exceeds `stop_accuracy`.
-    stop_accuracy : float
-        The search ends when the accuracy on the samples exceeds this, as the paper's does; 1 asks
-        for the best objective.
-    seed : int
-        Seed of all that is random.
-    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
-        Who solves the programs.
-    node_limit : int, optional
-        Branch-and-bound nodes per program, a limit that is repeatable.
-    time_limit : float, optional
-        Seconds for the whole run. As long as `stop_accuracy` is not exceeded, the search begins
-        anew in what is left of them, with other bootstrap samples. Runs in which the limit is hit
-        are not repeatable.
-    batch_size : int, optional
-        Train in batches of about this many samples, see `layermilp.integer.batches`: for thousands
-        of samples.
-    epochs : int
-        Passes over the batches.
-    prove : bool
-        Afterwards look for a bound of the objective, see `layermilp.integer.prove`; it may take
-        minutes, within `time_limit`.
-    n_jobs, backend, address
-        Workers, as in `layermilp.train`.
+    {options}
 
     Raises
     ------
@@ -258,58 +133,49 @@ def train(
     SolverError
         If the solver is not installed.
     """
-    settings = Settings(
-        hidden=tuple(hidden),
-        bound=bound,
-        objective=objective,
-        start=start,
-        neurons=neurons,
-        stop_accuracy=stop_accuracy,
-        seed=seed,
-        solver=solver,
-        node_limit=node_limit,
-        time_limit=time_limit,
-        batch_size=batch_size,
-        epochs=epochs,
-        prove=prove,
-    )
-    with Workers(n_jobs, backend, address) as workers:
-        return run(X, y, settings, workers)
+    with options.workers() as workers:
+        return run(X, y, options, workers)
 
 
-def run(X: ArrayLike, y: ArrayLike, settings: Settings, workers: Workers) -> Trained:
+def run(X: ArrayLike, y: ArrayLike, settings: Whole, workers: Workers) -> Trained:
     """Train to the end."""
-    trained = None
-    for trained in training(X, y, settings, workers):  # noqa: B007
-        pass
-    assert trained is not None  # the start is one
+    *_, trained = training(X, y, settings, workers)
     return trained
 
 
-def training(X: ArrayLike, y: ArrayLike, settings: Settings, workers: Workers) -> Iterator[Trained]:
-    """Yield the network so far: the start, and what every round of programs makes of it."""
-    samples, classes = checked_samples(X, y)
-    budget = Budget.of(settings.time_limit)
-    if settings.neurons == "fewest":
-        yield from _trained_with_fewest(samples, classes, settings, workers, budget)
-        return
-    trainer = _trained if settings.batch_size is None else _trained_in_batches
-    yield from trainer(_Run(samples, classes, settings, workers, budget))
-
-
-def _trained_with_fewest(
-    samples: Samples, classes: IntArray, settings: Settings, workers: Workers, budget: Budget
+def training(
+    X: ArrayLike,
+    y: ArrayLike,
+    settings: Whole,
+    workers: Workers,
+    journal: Journal | None = None,
 ) -> Iterator[Trained]:
+    """Yield the network so far: the start, and what every round of programs makes of it.
+
+    With a `journal` its answers are taken for those of the first programs.
+    """
+    samples, classes = checked_samples(X, y)
+    run = _Run(samples, classes, settings, workers, Journal() if journal is None else journal)
+    if settings.neurons == "fewest":
+        yield from _trained_with_fewest(run)
+    elif settings.batch_size is None:
+        yield from _trained(run)
+    else:
+        yield from _trained_in_batches(run)
+
+
+def _trained_with_fewest(run: _Run) -> Iterator[Trained]:
     """Begin with as many neurons as are proven to be needed; add one as long as the accuracy is not
     reached."""
+    settings, budget, samples = run.settings, run.search.budget, run.samples
     nodes = None if settings.node_limit is None else PROOF * settings.node_limit
     # The two programs of the proof may take half of the time.
     limits = budget.limits(replace(settings.limits, node_limit=nodes), tasks=4)
-    least = needed(samples, settings.bound, settings.stop_accuracy, settings.solver, limits)
+    least = run.journal.once(
+        lambda: needed(samples, settings.bound, settings.stop_accuracy, settings.solver, limits)
+    )
     for h in range(max(least, 1), settings.hidden[0] + 1):
-        for trained in _trained(
-            _Run(samples, classes, replace(settings, hidden=(h,)), workers, budget)
-        ):
+        for trained in _trained(run.with_hidden(h)):
             yield replace(trained, least_neurons=least)
         if trained.accuracy > settings.stop_accuracy or budget.is_over:
             return
@@ -327,7 +193,7 @@ def _trained(run: _Run) -> Iterator[Trained]:
     if settings.start == "gradient":
         for best in search.improve(first.network):
             yield run.trained(best)
-            if search.budget.is_half_over:
+            if run.is_half_over:
                 break
     is_first = settings.start == "none"
     while not run.is_done(best):
@@ -400,16 +266,19 @@ class _Run:
         self,
         samples: Samples,
         classes: IntArray,
-        settings: Settings,
+        settings: Whole,
         workers: Workers,
-        budget: Budget,
+        journal: Journal,
+        budget: Budget | None = None,
     ) -> None:
-        self.samples, self.settings, self.classes, self.workers = (
+        self.samples, self.settings, self.classes, self.journal = (
             samples,
             settings,
             classes,
-            workers,
+            journal,
         )
+        self.workers = JournaledWorkers(workers, journal)
+        budget = journal.budget(settings.time_limit) if budget is None else budget
         self.sizes = (samples.inputs.shape[1], *settings.hidden, classes.size)
         self.objective = OBJECTIVES[settings.objective](
             settings.bound, self.sizes[-2], classes.size
@@ -423,7 +292,7 @@ class _Run:
             box,
             settings.limits,
             settings.solver,
-            workers,
+            self.workers,
             settings.stop_accuracy,
             budget,
             settings.seed,
@@ -431,6 +300,17 @@ class _Run:
         self.least = self.objective.least_loss(conflicts(samples))
         self.first: Found | None = None
         self.records: list[Record] = []
+
+    def with_hidden(self, count: int) -> _Run:
+        """Return the run of a network with so many hidden neurons, in the same time."""
+        settings = replace(self.settings, hidden=(count,))
+        workers, budget = self.workers.workers, self.search.budget
+        return _Run(self.samples, self.classes, settings, workers, self.journal, budget)
+
+    @property
+    def is_half_over(self) -> bool:
+        """Whether less than half of the time is left."""
+        return self.journal.once(lambda: self.search.budget.is_half_over)
 
     def start(self, samples: Samples) -> Found:
         """Return the network that the search starts from; a gradient start learns the given
@@ -458,13 +338,15 @@ class _Run:
     def prove(self) -> None:
         """Look for a larger bound of the loss."""
         settings = self.settings
-        proven = least_loss(
-            self.samples,
-            self.objective,
-            settings.solver,
-            settings.limits,
-            self.search.budget,
-            settings.seed,
+        proven = self.journal.once(
+            lambda: least_loss(
+                self.samples,
+                self.objective,
+                settings.solver,
+                settings.limits,
+                self.search.budget,
+                settings.seed,
+            )
         )
         self.least = max(self.least, proven)
 

@@ -6,12 +6,13 @@ from numpy.typing import ArrayLike
 
 from layermilp.integer.formulation import SignNetwork, plain
 from layermilp.integer.losses import OBJECTIVES
-from layermilp.integer.trainer import Settings, checked_samples
+from layermilp.integer.options import Whole
+from layermilp.integer.trainer import checked_samples
 from layermilp.networks.integer import GRID
 from layermilp.program import Program
 
 
-def whole_program(X: ArrayLike, y: ArrayLike, settings: Settings) -> Program:
+def whole_program(X: ArrayLike, y: ArrayLike, settings: Whole) -> Program:
     """Return the program (1) to (24) of Thorbjarnarson and Yorke-Smith 2020 for all samples and the
     whole network.
 
@@ -21,7 +22,7 @@ def whole_program(X: ArrayLike, y: ArrayLike, settings: Settings) -> Program:
     ----------
     X, y
         As for `train`.
-    settings : Settings
+    settings : Whole
         Of which hidden layers, bound and objective are used.
 
     Raises

@@ -1,14 +1,13 @@
-"""Everything that decides a training run besides the network and the data, and presets of it."""
+"""Everything that decides a layerwise training besides the network and the data, and presets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from layermilp.algorithms.fit import Setup
 from layermilp.algorithms.tie_break import TIE_BREAKS
-from layermilp.checks import check_whole, is_number
 from layermilp.errors import NetworkError, OptionError
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.layerwise.objective import (
@@ -21,21 +20,15 @@ from layermilp.layerwise.objective import (
     one_weights,
 )
 from layermilp.networks.network import Network
+from layermilp.options import named_value, number_or_name, option
+from layermilp.parallel import WorkerOptions
 from layermilp.program import IntArray, Limits
-from layermilp.solvers import require
+from layermilp.solvers import Option as SolverOption
+from layermilp.solvers.options import SolverChoice
 
 POSTPROCESS = ("none", "batch", "end", "all")
 """When the last layer is post-processed: never, after every batch on that batch, or at the end on
 all samples seen or on all samples there are."""
-
-DEFAULT_TARGET_GAP = 0.05
-"""Share of its targets' sum to within which a program is solved in training, see `Setup`."""
-
-DEFAULT_NODE_LIMIT = 20
-"""Branch-and-bound nodes per program in training, so that no program stalls a run, repeatably."""
-
-DEFAULT_SETUP = Setup(limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=DEFAULT_TARGET_GAP)
-"""How programs are solved in training."""
 
 TOTAL_BATCHES, MOST_EPOCHS = 200, 20
 """Batches of all epochs together, and most epochs, where the number of batches decides the
@@ -48,19 +41,322 @@ WEIGHT_DECAY = 0.01, 0.1
 """Ends of the weight decay that the number of batches decides."""
 
 
+@dataclass(kw_only=True)
+class LastLayer(SolverChoice):
+    """What `layermilp.train` and `layermilp.postprocess` both have to know."""
+
+    class_weight: ClassWeight = option(
+        None,
+        "factor of the loss where a target is one (l1): a number, or balanced",
+        "Factor of the ``l1`` loss where a target is one: None for 1, ``balanced``, a number, or a "
+        "mapping of labels to numbers, see `postprocess`.",
+        "W",
+        check=lambda name, value: check_class_weight(value),
+        parse=number_or_name,
+    )
+    tolerance: float = option(
+        0.49,
+        "dead zone of post-processing (l1)",
+        "Dead zone of post-processing, for ``l1``.",
+        "S",
+        least=0.0,
+    )
+    time_limit: float | None = option(
+        None,
+        "limit per program (not repeatable)",
+        "Seconds per program. Runs in which it is hit are not repeatable.",
+        "SECONDS",
+        above=0.0,
+    )
+    gap: float | None = option(
+        None,
+        "a program is also solved within this gap relative to its objective",
+        "Relative gap at which a program counts as solved, besides `target_gap`; None for 1e-6.",
+        "GAP",
+        least=0.0,
+    )
+
+
+@dataclass(kw_only=True)
+class Postprocess(LastLayer, WorkerOptions):
+    """Keywords of `layermilp.postprocess`."""
+
+    objective: str | None = option(
+        None,
+        "of the last layer (default: the one that the model was trained for)",
+        "What is minimized; by default the one that fits how the network decides, ``margin`` where "
+        "the class is the largest output.",
+        "NAME",
+        choices=OBJECTIVES,
+    )
+    box: float | None = option(
+        None,
+        "weights stay in [-B, B] (default: 1 for l1, 10 for margin)",
+        "Bound of every parameter's absolute value; by default 1, the paper's, for ``l1``, and 10 "
+        "for ``margin``.",
+        "B",
+        above=0.0,
+    )
+    watch: Callable[[int, int], None] | None = option(
+        None,
+        "is told how many programs are solved, and of how many",
+        is_flag=False,
+        decides=False,
+    )
+
+
+@dataclass(kw_only=True)
+class Sweeps(LastLayer):
+    """The options of `layermilp.train`."""
+
+    batches: int = option(
+        20,
+        "batches of an epoch",
+        "Batches of an epoch. They are taken in the order of the samples; when these are used up, "
+        "batches run on into reshuffled passes.",
+        "N",
+        least=1,
+    )
+    batch_size: int = option(100, "samples per batch", "", "N", least=1)
+    epochs: int | None = option(
+        None,
+        "passes over the samples of the batches, reshuffled (default: as many as make 200 "
+        "batches, from 1 to 20)",
+        "Passes over the samples of these batches; every one after the first is reshuffled. By "
+        "default as many as make 200 batches, from 1 to 20.",
+        "N",
+        least=1,
+    )
+    first_sample: int = option(
+        0,
+        "sample with which the first batch begins",
+        "",
+        "N",
+        least=0,
+        most=float("inf"),
+        is_flag=False,
+    )
+    seed: int = option(
+        0,
+        "seed of weights, reshuffling and solvers",
+        "Seed of reshuffled passes and of the solvers.",
+        "N",
+        least=0,
+        most=float("inf"),
+    )
+    objective: str = option(
+        "margin",
+        "of the last layer",
+        "What the last layer minimizes: ``margin`` is the lack of a margin of one over every other "
+        "output, all outputs jointly, where the class is the largest output; ``l1`` is the "
+        "paper's (7) and (8), the sum of the absolute deviations from one-hot targets, where it is "
+        "the output closest to one.",
+        "NAME",
+        choices=OBJECTIVES,
+    )
+    input_penalty: float = option(
+        0.06,
+        "price of a change of the last layer's inputs (margin)",
+        "Price `mu` of a change of the last layer's inputs, for ``margin``: its proposals minimize "
+        "``xi + mu |x' - x|_1``.",
+        "MU",
+        least=0.0,
+    )
+    max_sweeps: int = option(1, "most sweeps per batch", "", "N", least=1)
+    average: float = option(
+        0.97,
+        "factor of the average of weights over batches",
+        "Factor `f` of the exponential average of the weights over batches that is returned, "
+        "``sum_t f^(T - t) w_t / sum_t f^(T - t)``; 0 for the last weights.",
+        "F",
+        least=0.0,
+        below=1.0,
+    )
+    box: float = option(
+        1.0,
+        "weights stay in [-B, B]",
+        "Bound of every parameter's absolute value (the paper's 1).",
+        "B",
+        above=0.0,
+    )
+    output_box: float | None = option(
+        None,
+        "the same for the last layer in post-processing at the end (default: 1 for l1, 10 for "
+        "margin)",
+        "The same in post-processing at the end, for the last layer; by default 1 for ``l1`` and "
+        "10 for ``margin``.",
+        "B",
+        above=0.0,
+    )
+    trust_factor: float = option(
+        0.6,
+        "factor f of the trust region w - f |w| - a, w + f |w| + a",
+        "Factor `f` of the trust region (10) of a parameter from its value `w` before the batch, "
+        "``[w - f |w| - a, w + f |w| + a]``.",
+        "F",
+        least=0.0,
+    )
+    trust_offset: float = option(
+        0.03, "offset a of the trust region", "Its offset `a`.", "A", least=0.0
+    )
+    tie_break: str = option(
+        "l2",
+        "which optimum",
+        "Which of several optimal weights: those nearest to the present ones in the l2 or l1 norm, "
+        "or whichever the solver returns.",
+        "RULE",
+        choices=TIE_BREAKS,
+    )
+    ridge: float = option(
+        0.3,
+        "softness of the hidden layers' ridge regression (0: least absolute deviations by MILPs)",
+        "Hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / (ridge q)``, "
+        "where a sample misses its target by ``m = a - t``, or ``max(0, a)`` for a target of zero, "
+        "``w_0`` are the present weights, and `q` is the mean squared norm of an input and its 1; "
+        "see `layermilp.algorithms.ridge`. With 0, the paper's, they minimize "
+        "``sum_k |max(0, a) - t|`` by mixed-integer programs, among whose solutions `tie_break` "
+        "chooses; the formulation ``paper`` always does so.",
+        "R",
+        least=0.0,
+    )
+    weight_decay: float | None = option(
+        None,
+        "share of its weights that a hidden neuron forgets in every fit (default: 1 / batches, "
+        "from 0.01 to 0.1)",
+        "See `ridge`, without which there is none. By default ``1 / batches``, from 0.01 to 0.1, "
+        "so that an epoch forgets what no batch asks for.",
+        "D",
+        least=0.0,
+        most=1.0,
+    )
+    postprocess: str = option(
+        "end",
+        "last layer's LP",
+        "When the last layer's program of section 2.3 runs: never; after each batch that is not "
+        "fully learned, on that batch and within its trust region; at the end on all samples of "
+        "the batches; or at the end on all samples of `X`. For ``margin`` it stops within 1 % of "
+        "the optimum unless `gap` says otherwise.",
+        "WHEN",
+        choices=POSTPROCESS,
+    )
+    formulation: str = option(
+        "reduced",
+        "weight program",
+        "Weight program, see `layermilp.formulations.neuron`.",
+        "NAME",
+        choices=FORMULATIONS,
+    )
+    target_gap: float = option(
+        0.05,
+        "a program is solved within this share of the sum of its targets",
+        "A program also counts as solved when ``objective - bound`` is at most this share of the "
+        "sum of its targets. With 0 and no limits every program is solved to its proven optimum, "
+        "which takes hours.",
+        "SHARE",
+        least=0.0,
+    )
+    node_limit: int | None = option(
+        20,
+        "branch-and-bound nodes per program",
+        "Branch-and-bound nodes per program, a limit that is repeatable; None for none. With a "
+        "limit, hidden layers' programs of 400,000 entries and more (rows times unknowns) are "
+        "improved by descents and not searched.",
+        "N",
+        least=1,
+    )
+    solver_options: Mapping[str, SolverOption] | None = option(
+        None,
+        "option of the solver itself, by its own name (repeatable)",
+        "Options of the solver itself by its own names; the solver must be named.",
+        "NAME=VALUE",
+        parse=named_value,
+        flag="--solver-option",
+        repeats=True,
+    )
+
+    def check_together(self) -> None:
+        """Raise `OptionError` where values do not fit together."""
+        used = self.total_batches * self.batch_size
+        if used > MOST_SAMPLES:
+            raise OptionError(
+                f"{self.total_batches:,} batches of {self.batch_size:,} samples are {used:,} "
+                f"samples; at most {MOST_SAMPLES:,} can be used, ask for fewer batches or epochs"
+            )
+        if self.class_weight is not None and self.objective != "l1":
+            raise OptionError(
+                f"class_weight is for the objective l1, not {self.objective}; leave it out"
+            )
+        if self.weight_decay and not self.ridge:
+            raise OptionError(
+                f"weight_decay is {self.weight_decay!r}, but the ridge it belongs to is 0; leave "
+                "it out"
+            )
+        if self.solver_options and self.solver == "auto":
+            raise OptionError(
+                f"options of a solver ({', '.join(self.solver_options)}) need that solver to be "
+                "named, not auto"
+            )
+
+    @property
+    def setup(self) -> Setup:
+        """How programs are solved: exactly, without ridge and weight decay."""
+        return Setup(
+            formulation=self.formulation,
+            solver=self.solver,
+            limits=Limits(self.time_limit, self.gap, self.node_limit),
+            options=self.solver_options or {},
+            tie_break=self.tie_break,
+            target_gap=self.target_gap,
+        )
+
+    @property
+    def regularized_setup(self) -> Setup:
+        """How programs are solved in sweeps: with the ridge and the weight decay."""
+        return replace(self.setup, ridge=self.ridge, weight_decay=self.decay)
+
+    def objective_for(self, network: Network, labels: IntArray) -> Objective:
+        """Return the objective for training samples for whose classes the given outputs of the
+        network stand."""
+        if self.objective == Margin.name:
+            if network.n_outputs < 2:
+                raise NetworkError(
+                    "the objective margin compares outputs, but the network has only one; use "
+                    "objective l1"
+                )
+            return Margin(self.input_penalty)
+        return L1(one_weights(self.class_weight, network, labels))
+
+    def bound_of_outputs(self, objective: Objective) -> float:
+        """Return the bound of the last layer's parameters in post-processing at the end."""
+        return objective.output_box if self.output_box is None else self.output_box
+
+    @property
+    def decay(self) -> float:
+        """The weight decay; by default ``1 / batches``, from 0.01 to 0.1, so that an epoch forgets
+        what no batch asks for."""
+        low, high = WEIGHT_DECAY
+        by_default = min(max(1.0 / self.batches, low), high) if self.ridge else 0.0
+        return by_default if self.weight_decay is None else self.weight_decay
+
+    @property
+    def n_epochs(self) -> int:
+        """The epochs; by default as many as make 200 batches, from 1 to 20."""
+        by_default = max(1, min(TOTAL_BATCHES // self.batches, MOST_EPOCHS))
+        return by_default if self.epochs is None else self.epochs
+
+    @property
+    def total_batches(self) -> int:
+        """Batches of all epochs."""
+        return self.n_epochs * self.batches
+
+
 @dataclass(frozen=True)
 class Preset:
-    """The setting of a publication: the rule of the initial weights, and options of `train` by
-    name."""
+    """The setting of a publication: the rule of the initial weights, and options of
+    `layermilp.train` by name."""
 
     init: str
     options: Mapping[str, Any]
-
-    def settings(self, changes: Mapping[str, Any]) -> Settings:
-        """Return settings of these options, some of them changed or added."""
-        options = {**self.options, **changes}
-        setup = replace(DEFAULT_SETUP, tie_break=options.pop("tie_break", DEFAULT_SETUP.tie_break))
-        return Settings(**options, setup=setup)
 
 
 PRESETS = {
@@ -84,154 +380,9 @@ PRESETS = {
         },
     )
 }
-"""Presets by name. ``goebbels2021`` is the report's setting: Algorithm 1 on every batch under the
-bounds (10), weights from [-1, 1], and no choice among optima. It leaves open when a program stops,
-because the report does not say."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides a training run, besides the network and the data; see `train` for
-    each.
-
-    Raises
-    ------
-    OptionError
-        If a value is out of its range; the message names it.
-    """
-
-    batches: int = 20
-    batch_size: int = 100
-    epochs: int | None = None
-    first_sample: int = 0
-    seed: int = 0
-    objective: str = "margin"
-    class_weight: ClassWeight = None
-    input_penalty: float = 0.06
-    setup: Setup = DEFAULT_SETUP
-    max_sweeps: int = 1
-    box: float = 1.0
-    output_box: float | None = None
-    trust_factor: float = 0.6
-    trust_offset: float = 0.03
-    average: float = 0.97
-    postprocess: str = "end"
-    tolerance: float = 0.49
-    ridge: float = 0.3
-    weight_decay: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("batches", "batch_size", "max_sweeps"):
-            check_whole(name, getattr(self, name), 1)
-        if self.epochs is not None:
-            check_whole("epochs", self.epochs, 1)
-        for name in ("seed", "first_sample"):
-            check_whole(name, getattr(self, name), 0, None)
-        used = self.total_batches * self.batch_size
-        if used > MOST_SAMPLES:
-            raise OptionError(
-                f"{self.total_batches:,} batches of {self.batch_size:,} samples are {used:,} "
-                f"samples; at most {MOST_SAMPLES:,} "
-                "can be used, ask for fewer batches or epochs"
-            )
-        for name in (
-            "box",
-            "trust_factor",
-            "trust_offset",
-            "tolerance",
-            "input_penalty",
-            "ridge",
-            "average",
-        ):
-            value = getattr(self, name)
-            if not is_number(value) or value < 0.0 or (name == "box" and value == 0.0):
-                raise OptionError(
-                    f"{name} is {value!r}; it must be a finite number of at least 0 (the box "
-                    "above 0)"
-                )
-        if self.output_box is not None and (
-            not is_number(self.output_box) or self.output_box <= 0.0
-        ):
-            raise OptionError(
-                f"output_box is {self.output_box!r}; it must be a finite number above 0"
-            )
-        if self.average >= 1.0:
-            raise OptionError(f"average is {self.average!r}; it must be at least 0 and below 1")
-        for name, value, choices in (
-            ("objective", self.objective, OBJECTIVES),
-            ("postprocess", self.postprocess, POSTPROCESS),
-            ("formulation", self.setup.formulation, FORMULATIONS),
-            ("tie_break", self.setup.tie_break, TIE_BREAKS),
-        ):
-            if not isinstance(value, str) or value not in choices:
-                raise OptionError(f"{name} {value!r} is unknown; choose {', '.join(choices)}")
-        check_class_weight(self.class_weight)
-        if self.class_weight is not None and self.objective != "l1":
-            raise OptionError(
-                f"class_weight is for the objective l1, not {self.objective}; leave it out"
-            )
-        if self.weight_decay is not None and (
-            not is_number(self.weight_decay) or not 0.0 <= self.weight_decay <= 1.0
-        ):
-            raise OptionError(
-                f"weight_decay is {self.weight_decay!r}; it must be a number from 0 to 1"
-            )
-        if self.weight_decay and not self.ridge:
-            raise OptionError(
-                f"weight_decay is {self.weight_decay!r}, but the ridge it belongs to is 0; leave "
-                "it out"
-            )
-        if not is_number(self.setup.target_gap) or self.setup.target_gap < 0.0:
-            raise OptionError(
-                f"target_gap is {self.setup.target_gap!r}; it must be a finite number of at least 0"
-            )
-        if self.setup.options and self.setup.solver == "auto":
-            raise OptionError(
-                f"options of a solver ({', '.join(self.setup.options)}) need that solver to be "
-                "named, not auto"
-            )
-        require(self.setup.solver)
-
-    def objective_for(self, network: Network, labels: IntArray) -> Objective:
-        """Return the objective for training samples for whose classes the given outputs of the
-        network stand."""
-        if self.objective == Margin.name:
-            if network.n_outputs < 2:
-                raise NetworkError(
-                    "the objective margin compares outputs, but the network has only one; use "
-                    "objective l1"
-                )
-            return Margin(self.input_penalty)
-        return L1(one_weights(self.class_weight, network, labels))
-
-    def bound_of_outputs(self, objective: Objective) -> float:
-        """Return the bound of the last layer's parameters in post-processing at the end."""
-        return objective.output_box if self.output_box is None else self.output_box
-
-    @property
-    def regularized_setup(self) -> Setup:
-        """How programs are solved in sweeps: the setup with the ridge and the weight decay of these
-        settings."""
-        return replace(self.setup, ridge=self.ridge, weight_decay=self.decay)
-
-    @property
-    def decay(self) -> float:
-        """The weight decay; by default ``1 / batches``, from 0.01 to 0.1, so that an epoch forgets
-        what no batch asks for."""
-        low, high = WEIGHT_DECAY
-        by_default = min(max(1.0 / self.batches, low), high) if self.ridge else 0.0
-        return by_default if self.weight_decay is None else self.weight_decay
-
-    @property
-    def n_epochs(self) -> int:
-        """The epochs; by default as many as make 200 batches, from 1 to 20."""
-        by_default = max(1, min(TOTAL_BATCHES // self.batches, MOST_EPOCHS))
-        return by_default if self.epochs is None else self.epochs
-
-    @property
-    def total_batches(self) -> int:
-        """Batches of all epochs."""
-        return self.n_epochs * self.batches
+"""Presets by name. ``goebbels2021`` is the paper's setting: Algorithm 1 on every batch under the
+trust region (10), weights from [-1, 1], and no choice among optima. It leaves open when a program
+stops, because the paper does not say."""
 
 
 def preset(name: str) -> Preset:

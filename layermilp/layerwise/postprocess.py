@@ -12,12 +12,13 @@ from layermilp.algorithms.bundle import minimize
 from layermilp.algorithms.fit import Fit, Setup
 from layermilp.errors import SolverError
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.objective import Box, ClassWeight, Margin, Objective
-from layermilp.layerwise.options import Settings
+from layermilp.layerwise.objective import Box, Margin, Objective
+from layermilp.layerwise.options import Postprocess, Sweeps
 from layermilp.layerwise.schedule import whole_box
 from layermilp.layerwise.sweep import solved, with_fits
 from layermilp.networks.network import Block, Network
 from layermilp.networks.parameters import Group
+from layermilp.options import with_options
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray, Limits, Status
 
@@ -86,31 +87,17 @@ def fit_last_layer(
     return network.with_block(last, with_fits(block, groups, fits)), fits
 
 
-def postprocess(
-    network: Network,
-    X: ArrayLike,
-    y: ArrayLike,
-    *,
-    tolerance: float = 0.49,
-    class_weight: ClassWeight = None,
-    objective: str | None = None,
-    box: float | None = None,
-    solver: str = "auto",
-    gap: float | None = None,
-    time_limit: float | None = None,
-    n_jobs: int = 2,
-    backend: str = "loky",
-    address: str | None = None,
-    watch: Callable[[int, int], None] = lambda done, total: None,
-) -> Network:
+@with_options(Postprocess)
+def postprocess(network: Network, X: ArrayLike, y: ArrayLike, options: Postprocess) -> Network:
     """Fit the last layer anew on the given samples, all at once (Goebbels 2021, section 2.3).
 
     For the objective ``l1``, every output `j` has a program of its own: with ``a_k = w . x_k + c``
     and the dead zone `s`, minimize ``sum max(0, a_k - s)`` over the samples of other classes plus
-    ``sum v max(0, |a_k - 1| - s)`` over those of its class, where `v` is the class weight. For
-    ``margin``, all outputs have one program, ``min sum_k max(0, 1 - min_j (o_y - o_j))``. It is
-    minimized by interior points, without a solver. A program ends at its proven optimum, to `gap`,
-    unless the time limit comes first.
+    ``sum v max(0, |a_k - 1| - s)`` over those of its class, where `v` is the class weight: 1; the
+    number of samples not of the class over that of the class (``balanced``); a number; or one for
+    each label. For ``margin``, all outputs have one program,
+    ``min sum_k max(0, 1 - min_j (o_y - o_j))``. It is minimized by interior points, without a
+    solver. A program ends at its proven optimum, to `gap`, unless the time limit comes first.
 
     Parameters
     ----------
@@ -120,29 +107,7 @@ def postprocess(
         Samples.
     y : (m,) array
         Their labels, among ``network.classes``.
-    tolerance : float
-        The dead zone `s` of the objective ``l1``, at least 0.
-    class_weight : None, "balanced", number or mapping
-        Factor of the ``l1`` loss where a target is one: 1; the number of samples not of the class
-        over that of the class; a number; or one for each label.
-    objective : {"l1", "margin"}, optional
-        Default: the one that fits how the network decides, ``margin`` where the class is the
-        largest output.
-    box : float, optional
-        Bound of every parameter's absolute value; by default 1, the report's, for ``l1``, and 10
-        for ``margin``.
-    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
-        Who solves the programs of ``l1``.
-    gap : float, optional
-        Relative gap at which to stop; by default the proven optimum.
-    time_limit : float, optional
-        Seconds per program; the best weights found are returned.
-    n_jobs : int
-        Worker processes; -1 for one per core.
-    backend, address
-        Where they are, as in `train`.
-    watch : callable
-        Is told how many programs are solved, and of how many.
+    {options}
 
     Returns
     -------
@@ -159,21 +124,16 @@ def postprocess(
         If the solver is not installed, or its edition is too small and no other solver is
         installed; or if it fails for every program.
     """
-    name = objective or ("margin" if network.decision == Margin.decision else "l1")
-    settings = Settings(
-        objective=name,
-        class_weight=class_weight,
-        output_box=box,
-        tolerance=tolerance,
-        setup=Setup(solver=solver),
-    )
+    name = options.objective or ("margin" if network.decision == Margin.decision else "l1")
+    sweeps = Sweeps.of(options, objective=name, output_box=options.box)
     data = TrainingData.of(network, X, y)
-    setup = Setup(solver=solver, limits=Limits(time_limit, gap))
-    loss = settings.objective_for(network, data.y)
-    bounds = whole_box(network.blocks[-1].theta, settings.bound_of_outputs(loss))
-    with Workers(n_jobs, backend, address) as workers:
+    setup = Setup(solver=options.solver, limits=Limits(options.time_limit, options.gap))
+    loss = sweeps.objective_for(network, data.y)
+    bounds = whole_box(network.blocks[-1].theta, sweeps.bound_of_outputs(loss))
+    watch = options.watch or (lambda done, total: None)
+    with options.workers() as workers:
         fitted, fits = fit_last_layer(
-            network, data.X, data.y, loss, bounds, settings.tolerance, setup, workers, watch
+            network, data.X, data.y, loss, bounds, options.tolerance, setup, workers, watch
         )
     if fits and all(fit.status is Status.ERROR for fit in fits):
         raise SolverError(f"all {len(fits)} programs of the last layer failed: {fits[0].message}")

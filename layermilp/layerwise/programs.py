@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from layermilp.errors import OptionError
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.options import Settings
+from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.schedule import sample_order
 from layermilp.layerwise.sweep import HiddenWeightTask, LastWeightTask, Stage, Watcher
 from layermilp.layerwise.trainer import State, training
 from layermilp.networks.network import Network
+from layermilp.options import Options, option
 from layermilp.parallel import Workers
 from layermilp.program import Program
 
@@ -20,50 +21,25 @@ KINDS = ("weights", "inputs")
 """What a program is for: the weights of some neurons, or the input proposal of a sample."""
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Which programs.
+@dataclass(kw_only=True)
+class Selection(Options):
+    """Which programs of a run are meant."""
 
-    Parameters
-    ----------
-    batch, sweep : int
-        Those of this sweep of this batch, both from 1.
-    kinds : tuple of {"weights", "inputs"}
-        What they are for.
-    layer : int, optional
-        Those of this layer, from 1; None for all.
-    input_samples : int
-        Input proposals of as many samples, the first ones of the batch.
+    batch: int = option(1, "train up to this batch", metavar="N", least=1)
+    sweep: int = option(1, "and this sweep of it, whose programs are written", metavar="N", least=1)
+    kinds: tuple[str, ...] = option(
+        KINDS,
+        "what the programs are for",
+        metavar="NAME[,NAME]",
+        choices=KINDS,
+        flag="--kind",
+    )
+    layer: int | None = option(None, "programs of this layer only", metavar="N", least=1)
+    input_samples: int = option(
+        10, "first samples of the batch whose input proposals are written", metavar="N", least=0
+    )
 
-    Raises
-    ------
-    OptionError
-        If a value is out of its range.
-    """
-
-    batch: int = 1
-    sweep: int = 1
-    kinds: tuple[str, ...] = KINDS
-    layer: int | None = None
-    input_samples: int = 10
-
-    def __post_init__(self) -> None:
-        for name, value, least in (
-            ("batch", self.batch, 1),
-            ("sweep", self.sweep, 1),
-            ("layer", 1 if self.layer is None else self.layer, 1),
-            ("input_samples", self.input_samples, 0),
-        ):
-            if value < least:
-                raise OptionError(f"{name} is {value}; it must be at least {least}")
-        for kind in self.kinds:
-            if kind not in KINDS:
-                raise OptionError(
-                    f"kind {kind!r} is unknown; choose {', '.join(KINDS)}, or both with a comma "
-                    "between"
-                )
-
-    def check(self, network: Network, settings: Settings) -> None:
+    def check_run(self, network: Network, settings: Sweeps) -> None:
         """Raise `OptionError` if a run of these settings has no such programs."""
         for name, value, most in (
             ("batch", self.batch, settings.total_batches),
@@ -105,7 +81,7 @@ class SweepProgram:
 def sweep_programs(
     network: Network,
     data: TrainingData,
-    settings: Settings,
+    settings: Sweeps,
     selection: Selection,
     workers: Workers,
     watch: Watcher = lambda step: None,
@@ -128,7 +104,7 @@ def sweep_programs(
     OptionError
         If the run has no such sweep or layer.
     """
-    selection.check(network, settings)
+    selection.check_run(network, settings)
     first = (selection.batch - 1) * settings.batch_size
     rows = sample_order(len(data.X), settings)[first : first + settings.batch_size].tolist()
     for stage in _stages(network, data, settings, selection, workers, watch):
@@ -139,7 +115,7 @@ def sweep_programs(
 def _stages(
     network: Network,
     data: TrainingData,
-    settings: Settings,
+    settings: Sweeps,
     selection: Selection,
     workers: Workers,
     watch: Watcher,

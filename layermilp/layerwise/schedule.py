@@ -9,12 +9,12 @@ import numpy as np
 
 from layermilp.errors import DataError
 from layermilp.layerwise.objective import Box
-from layermilp.layerwise.options import Settings
+from layermilp.layerwise.options import Sweeps
 from layermilp.networks.network import Network
 from layermilp.program import FloatArray, IntArray
 
 
-def sample_order(n_samples: int, settings: Settings) -> IntArray:
+def sample_order(n_samples: int, settings: Sweeps) -> IntArray:
     """Order in which samples fill the batches of all epochs.
 
     The first epoch takes the samples as they come, from `first_sample` on (and from the beginning
@@ -45,7 +45,7 @@ def whole_box(theta: FloatArray, bound: float) -> Box:
     return Box(-whole, whole)
 
 
-def trust_box(theta: FloatArray, settings: Settings, *, first: bool) -> Box:
+def trust_box(theta: FloatArray, settings: Sweeps, *, first: bool) -> Box:
     """Bounds of the parameters in a batch: the box in the first, (10) within the box in the
     others."""
     whole = whole_box(theta, settings.box)

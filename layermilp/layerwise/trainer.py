@@ -10,22 +10,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from layermilp.algorithms.fit import Setup
 from layermilp.algorithms.statistics import Phase, Tally
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.objective import Box, ClassWeight, Objective
-from layermilp.layerwise.options import (
-    DEFAULT_NODE_LIMIT,
-    DEFAULT_SETUP,
-    DEFAULT_TARGET_GAP,
-    Settings,
-)
+from layermilp.layerwise.objective import Box, Objective
+from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
 from layermilp.layerwise.sweep import Observer, Step, Swept, Watcher, sweep
 from layermilp.networks.network import Network
-from layermilp.parallel import Workers
-from layermilp.program import FloatArray, IntArray, Limits
+from layermilp.options import option, with_options
+from layermilp.parallel import WorkerOptions, Workers
+from layermilp.program import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,7 @@ class State:
 def training(
     network: Network,
     data: TrainingData,
-    settings: Settings,
+    settings: Sweeps,
     workers: Workers,
     watch: Watcher = lambda step: None,
     begin: State | None = None,
@@ -161,7 +156,7 @@ class _Batch:
         number: int,
         order: IntArray,
         data: TrainingData,
-        settings: Settings,
+        settings: Sweeps,
         objective: Objective,
         workers: Workers,
         watch: Watcher,
@@ -302,49 +297,32 @@ class Trained:
     seconds: float
 
 
-def train(
-    network: Network,
-    X: ArrayLike,
-    y: ArrayLike,
-    *,
-    batches: int = Settings.batches,
-    batch_size: int = Settings.batch_size,
-    epochs: int | None = Settings.epochs,
-    objective: str = Settings.objective,
-    class_weight: ClassWeight = Settings.class_weight,
-    input_penalty: float = Settings.input_penalty,
-    solver: str = "auto",
-    n_jobs: int = 2,
-    backend: str = "loky",
-    address: str | None = None,
-    seed: int = Settings.seed,
-    first_sample: int = Settings.first_sample,
-    formulation: str = DEFAULT_SETUP.formulation,
-    time_limit: float | None = None,
-    gap: float | None = None,
-    target_gap: float = DEFAULT_TARGET_GAP,
-    node_limit: int | None = DEFAULT_NODE_LIMIT,
-    max_sweeps: int = Settings.max_sweeps,
-    box: float = Settings.box,
-    output_box: float | None = Settings.output_box,
-    trust_factor: float = Settings.trust_factor,
-    trust_offset: float = Settings.trust_offset,
-    average: float = Settings.average,
-    postprocess: str = Settings.postprocess,
-    tolerance: float = Settings.tolerance,
-    tie_break: str = DEFAULT_SETUP.tie_break,
-    ridge: float = Settings.ridge,
-    weight_decay: float | None = Settings.weight_decay,
-    X_test: ArrayLike | None = None,
-    y_test: ArrayLike | None = None,
-) -> Trained:
+@dataclass(kw_only=True)
+class Call(Sweeps, WorkerOptions):
+    """Keywords of `train`: its options, the workers, and test data."""
+
+    X_test: ArrayLike | None = option(
+        None,
+        "test samples",
+        "Test samples, shape ``(m_test, n_inputs)``, whose accuracy is recorded. They decide "
+        "nothing.",
+        is_flag=False,
+        decides=False,
+    )
+    y_test: ArrayLike | None = option(
+        None, "their labels", "Their labels.", is_flag=False, decides=False
+    )
+
+
+@with_options(Call)
+def train(network: Network, X: ArrayLike, y: ArrayLike, options: Call) -> Trained:
     """Train a network with linear and mixed-integer programs (Goebbels 2021, Algorithm 1 in
     batches).
 
     For every batch, sweeps from the last layer to the first are repeated while the accuracy on the
     batch rises; the weights of the best sweep go on. From the second batch on each parameter `w`
     stays within ``w - trust_factor |w| - trust_offset`` and ``w + trust_factor |w| + trust_offset``
-    of its value before the batch (10). The report's setting is
+    of its value before the batch (10). The paper's setting is
     ``**layermilp.preset("goebbels2021").options``, for a network with ``init="uniform"``.
 
     Parameters
@@ -355,83 +333,7 @@ def train(
         Training samples, non-negative.
     y : (m,) array
         Their labels, among ``network.classes``.
-    batches : int
-        Batches of an epoch. They are taken in the order of the samples; when these are used up,
-        batches run on into reshuffled passes.
-    batch_size : int
-        Samples per batch.
-    epochs : int, optional
-        Passes over the samples of these batches; every one after the first is reshuffled. By
-        default as many as make 200 batches, from 1 to 20.
-    objective : {"margin", "l1"}
-        What the last layer minimizes: the lack of a lead of one over every other output, all
-        outputs jointly, where the class is the largest output; or the report's (7) and (8), the
-        deviation from one-hot targets, where it is the output closest to one.
-    class_weight : None, "balanced", number or mapping
-        Factor of the ``l1`` loss where a target is one, see `postprocess`.
-    input_penalty : float
-        Price `mu` of a change of the last layer's inputs, for ``margin``: its proposals minimize
-        ``xi + mu |x' - x|_1``.
-    solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
-        Who solves the programs; ``auto`` chooses per program.
-    n_jobs : int
-        Worker processes; -1 for one per core. The result does not depend on it unless a time limit
-        is hit.
-    backend : {"loky", "dask", "ray"}
-        Where they are: on this machine, or in a Dask or Ray cluster, which has as many as it has
-        cores.
-    address : str, optional
-        Of the running cluster; without it one of `n_jobs` processes is started on this machine.
-    seed : int
-        Seed of reshuffled passes and of the solvers.
-    first_sample : int
-        Sample with which the first batch begins.
-    formulation : {"reduced", "paper"}
-        Weight program, see `layermilp.formulations.neuron`.
-    time_limit : float, optional
-        Seconds per program. Runs in which it is hit are not repeatable.
-    gap : float, optional
-        Relative gap at which a program counts as solved, besides `target_gap`; None for 1e-6.
-    target_gap : float
-        A program also counts as solved when ``objective - bound`` is at most this share of the sum
-        of its targets. With 0 and no limits every program is solved to its proven optimum, which
-        takes hours.
-    node_limit : int, optional
-        Branch-and-bound nodes per program, a limit that is repeatable; None for none. With a limit,
-        hidden layers' programs of 400,000 entries and more (rows times unknowns) are improved by
-        descents and not searched.
-    max_sweeps : int
-        Most sweeps per batch.
-    box : float
-        Bound of every parameter's absolute value (the report's 1).
-    output_box : float, optional
-        The same in post-processing at the end, for the last layer; by default 1 for ``l1`` and 10
-        for ``margin``.
-    trust_factor, trust_offset : float
-        Of the bounds (10).
-    average : float
-        Factor `f` of the exponential average of the weights over batches that is returned,
-        ``sum_t f^(T - t) w_t / sum_t f^(T - t)``; 0 for the last weights.
-    postprocess : {"none", "batch", "end", "all"}
-        When the last layer's program of section 2.3 runs: never; after each batch that is not fully
-        learned, on that batch and within its bounds; at the end on all samples of the batches; or
-        at the end on all samples of `X`. For ``margin`` it stops within 1 % of the optimum unless
-        `gap` says otherwise.
-    tolerance : float
-        Its dead zone, for ``l1``.
-    tie_break : {"l2", "l1", "none"}
-        Which of several optimal weights: those nearest to the present ones in a norm, or whichever
-        the solver returns.
-    ridge, weight_decay : float
-        Hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / (ridge q)``, where a
-        sample misses its target by ``m = a - t``, or ``max(0, a)`` for a target of zero, ``w_0``
-        are the present weights, and `q` is the mean squared norm of an input and its 1; see
-        `layermilp.algorithms.ridge`. By default the decay is ``1 / batches``, from 0.01 to 0.1, so
-        that an epoch forgets what no batch asks for. With ``ridge=0``, the report's, they minimize
-        ``sum_k |max(0, a) - t|`` by mixed-integer programs, among whose solutions `tie_break`
-        chooses; the formulation ``paper`` always does so. A weight decay needs a ridge.
-    X_test, y_test : arrays, optional
-        Test data whose accuracy is recorded. It decides nothing.
+    {options}
 
     Returns
     -------
@@ -448,37 +350,15 @@ def train(
     SolverError
         If the solver is not installed, or a program is too large for its edition.
     """
-    settings = Settings(
-        batches=batches,
-        batch_size=batch_size,
-        epochs=epochs,
-        first_sample=first_sample,
-        seed=seed,
-        objective=objective,
-        class_weight=class_weight,
-        input_penalty=input_penalty,
-        ridge=ridge,
-        weight_decay=weight_decay,
-        setup=Setup(
-            formulation, solver, Limits(time_limit, gap, node_limit), {}, tie_break, target_gap
-        ),
-        max_sweeps=max_sweeps,
-        box=box,
-        output_box=output_box,
-        trust_factor=trust_factor,
-        trust_offset=trust_offset,
-        average=average,
-        postprocess=postprocess,
-        tolerance=tolerance,
-    )
-    with Workers(n_jobs, backend, address) as workers:
-        return run(network, TrainingData.of(network, X, y, X_test, y_test), settings, workers)
+    with options.workers() as workers:
+        data = TrainingData.of(network, X, y, options.X_test, options.y_test)
+        return run(network, data, Sweeps.of(options), workers)
 
 
 def run(
     network: Network,
     data: TrainingData,
-    settings: Settings,
+    settings: Sweeps,
     workers: Workers,
     watch: Watcher = lambda step: None,
 ) -> Trained:

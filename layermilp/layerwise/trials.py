@@ -10,10 +10,9 @@ import numpy as np
 
 from layermilp.errors import DataError, OptionError
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.members import train_members
-from layermilp.layerwise.options import Settings
+from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.schedule import sample_order
-from layermilp.layerwise.trainer import share_right
+from layermilp.layerwise.trainer import Trained, run, share_right
 from layermilp.networks.network import Network
 from layermilp.parallel import Workers
 
@@ -38,10 +37,24 @@ class Trials:
     scores: tuple[float, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """The training of one network on the first batch, ready for a worker."""
+
+    network: Network
+    data: TrainingData
+    settings: Sweeps
+
+    def solve(self) -> Trained:
+        """Train."""
+        with Workers(1) as workers:
+            return run(self.network, self.data, self.settings, workers)
+
+
 def choose_initialization(
     networks: Sequence[Network],
     data: TrainingData,
-    settings: Settings,
+    settings: Sweeps,
     workers: Workers,
     watch: Callable[[int, float], None] = lambda number, score: None,
 ) -> Trials:
@@ -79,9 +92,9 @@ def choose_initialization(
             "initializations by"
         )
     scores = []
-    for trained in train_members(
-        networks, TrainingData(data.X, data.y), [first] * len(networks), workers
-    ):
+    alone = TrainingData(data.X, data.y)
+    tasks = [_Trial(network, alone, first) for network in networks]
+    for trained in workers.map(_Trial.solve, tasks):
         scores.append(share_right(trained.network, data.X[rest], data.y[rest]))
         watch(len(scores), scores[-1])
     chosen = int(np.argmax(scores))

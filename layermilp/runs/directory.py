@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,8 @@ from layermilp.errors import ModelFileError, OutputError
 from layermilp.files import directory, require_writable, write_atomically
 from layermilp.networks.files import Arrays, ModelFile, read_model_file, write_model_file
 from layermilp.networks.load import Model
+from layermilp.runs.configuration import FILE as CONFIGURATION
+from layermilp.runs.configuration import Configuration
 from layermilp.solvers.interrupts import postponed
 
 Read = TypeVar("Read")
@@ -67,11 +69,15 @@ class RunDirectory:
             write_atomically(self.path / "history.jsonl", lambda file: file.write(lines.encode()))
             self.summarize(summary)
 
-    def begin(self, argv: Sequence[str]) -> None:
-        """Write down the command of a new run, and then forget the checkpoints of an earlier
+    @property
+    def has_run(self) -> bool:
+        """Whether the directory is that of a run."""
+        return (self.path / CONFIGURATION).exists()
+
+    def begin(self, configuration: Configuration) -> None:
+        """Write down what a new run is asked for, and then forget the checkpoints of an earlier
         one."""
-        text = json.dumps(list(argv)) + "\n"
-        write_atomically(self.path / "command.json", lambda file: file.write(text.encode()))
+        configuration.write(self.path)
         for checkpoint in self.checkpoints:
             checkpoint.unlink(missing_ok=True)
 
@@ -81,19 +87,23 @@ class RunDirectory:
         return self.path / "checkpoint.npz", self.path / "checkpoint-before.npz"
 
     def checkpoint(
-        self, format_name: str, version: int, arrays: Arrays, argv: Sequence[str] | None = None
+        self,
+        format_name: str,
+        version: int,
+        arrays: Arrays,
+        configuration: Configuration | None = None,
     ) -> None:
         """Write a checkpoint; keep the one before.
 
-        With the command of a new run its first checkpoint begins it: what an earlier run has left
-        goes only when there is something in its place."""
+        With the configuration of a new run its first checkpoint begins it: what an earlier run has
+        left goes only when there is something in its place."""
         newest, before = self.checkpoints
         fresh = newest.with_name(".checkpoint.new.npz")
         with postponed():
             write_model_file(fresh, format_name, version, arrays)
             try:
-                if argv is not None:
-                    self.begin(argv)
+                if configuration is not None:
+                    self.begin(configuration)
                 if newest.exists():
                     os.replace(newest, before)
                 os.replace(fresh, newest)
@@ -131,26 +141,6 @@ class RunDirectory:
         """Write the summary alone, where nothing was learned."""
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
         write_atomically(self.path / "summary.json", lambda file: file.write(text.encode()))
-
-
-def command_of(path: str | Path) -> list[str]:
-    """Return the command of the run that a directory is of, without the name of the program.
-
-    Raises
-    ------
-    ModelFileError
-        If the directory is not that of a run, or its command is damaged.
-    """
-    file = Path(path) / "command.json"
-    (words,) = _values(file, f"{path} is not the directory of a run: there is no {file}")
-    if (
-        not isinstance(words, list)
-        or not words
-        or not all(isinstance(word, str) for word in words)
-        or words[0] != "train"
-    ):
-        raise ModelFileError(f"{file} is damaged: it holds no command `train`")
-    return words
 
 
 def read_summary(path: str | Path) -> dict[str, Any]:

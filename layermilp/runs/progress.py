@@ -10,39 +10,28 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from layermilp.layerwise.sweep import Step
-from layermilp.layerwise.trainer import State
+from layermilp.runs.callbacks import Callback
 
 
-class Progress:
-    """Shows what a command does; a context manager.
+class Progress(Callback):
+    """Shows what a command does; a context manager, and a callback of a run.
 
     Parameters
     ----------
-    batches : int
-        Batches of a layerwise run.
     quiet : bool
         Show nothing at all.
     verbose : bool
-        A line per sweep instead of one per batch.
+        Show details as well.
     limit : float, optional
         Seconds after which the command ends by itself.
     """
 
     def __init__(
-        self,
-        batches: int = 1,
-        *,
-        quiet: bool = False,
-        verbose: bool = False,
-        limit: float | None = None,
+        self, *, quiet: bool = False, verbose: bool = False, limit: float | None = None
     ) -> None:
-        self.batches, self.quiet, self.verbose, self.limit = batches, quiet, verbose, limit
+        self.quiet, self.verbose, self.limit = quiet, verbose, limit
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.began = time.perf_counter()
-        self.state: State | None = None
-        self.first_batch = 1
-        self.programs = 0
         self.text = ""
         self.expected: float | None = None
         self._live: Live | None = None
@@ -74,6 +63,11 @@ class Progress:
         if not self.quiet:
             self.console.print(text, markup=False)
 
+    def detail(self, text: str) -> None:
+        """Print a line if verbose."""
+        if self.verbose:
+            self.note(text)
+
     def show(self, text: str, share: float = 0.0) -> None:
         """Show a text in the live line, and the time left if a share of the work is known to be
         done."""
@@ -81,38 +75,10 @@ class Progress:
         if share > 0.0:
             self.expected = self._passed / share
 
-    def on_step(self, step: Step) -> None:
-        """Show where training is."""
-        accuracy = "" if self.state is None else f" · accuracy {self.state.batch_accuracy:.3f}"
-        where = f"sweep {step.sweep} · layer {step.layer} {step.kind}" if step.sweep else step.kind
-        self.show(
-            f"batch {step.batch}/{self.batches} · {where} {step.done}/{step.total} · "
-            f"{self.programs + step.done:,} programs{accuracy}"
-        )
-
-    def on_state(self, state: State) -> None:
-        """Take note of a sweep or the end of a batch."""
-        if self.state is None:
-            self.first_batch = state.batch
-        self.state, self.programs = state, state.tally.programs
-        if not state.batch_ended and self.verbose:
-            record = state.records[-1]
-            self.note(
-                f"batch {record.batch} sweep {record.sweep}: accuracy "
-                f"{record.batch_accuracy:.3f}, losses by layer "
-                f"{' '.join(f'{loss:.2f}' for loss in record.objectives)}, {record.programs} "
-                "programs "
-                f"({record.at_limit} at limit), {record.seconds:.1f} s"
-            )
-        if state.batch_ended:
-            done, total = state.batch - self.first_batch + 1, self.batches - self.first_batch + 1
-            self.expected = self._passed * total / done
-            test = "" if state.test_accuracy is None else f", test {state.test_accuracy:.3f}"
-            self.note(
-                f"batch {state.batch}/{self.batches}: accuracy {state.batch_accuracy:.3f}, seen "
-                f"{state.seen_accuracy:.3f}"
-                f"{test}, {state.tally.programs:,} programs, {self._time()}"
-            )
+    def ended(self, text: str, share: float) -> None:
+        """Print a line with the time."""
+        self.show(self.text, share)
+        self.note(f"{text}, {self._time()}")
 
     @property
     def _passed(self) -> float:

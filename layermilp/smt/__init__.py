@@ -1,6 +1,6 @@
 """Networks that classify all samples, or proofs that there are none, with an SMT solver behind a
 portfolio (after Ison)."""
 
-from layermilp.smt.trainer import Outcome, Settings, Stage, Verdict, train
+from layermilp.smt.trainer import Outcome, Stage, Verdict, train
 
-__all__ = ["Outcome", "Settings", "Stage", "Verdict", "train"]
+__all__ = ["Outcome", "Stage", "Verdict", "train"]

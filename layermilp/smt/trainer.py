@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from layermilp.algorithms.budget import Budget
-from layermilp.checks import is_number
-from layermilp.errors import DataError, NetworkError, OptionError, SolverError
+from layermilp.errors import DataError, NetworkError, SolverError
 from layermilp.networks.network import Block, Network
+from layermilp.options import with_options
 from layermilp.program import Limits
 from layermilp.smt import modules, process
 from layermilp.smt.exact import least_lead
 from layermilp.smt.gradient import trained
+from layermilp.smt.options import STAGES, Portfolio
 from layermilp.smt.patterns import descent
 from layermilp.smt.problem import Domain, Model, Problem, Weights, activations
 from layermilp.smt.witness import last_layer, random_layers, shortened
@@ -66,58 +67,13 @@ class Verdict(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that decides a run, besides network and data; see `train` for each.
-
-    Raises
-    ------
-    OptionError
-        If a value is unknown or out of its range.
-    """
-
-    bound: float | None = None
-    grid: float | None = None
-    time_limit: float | None = 10.0
-    rounds: int = 4
-    stages: tuple[str, ...] = ("random", "trained", "patterns", "rounded", "formula", "plain")
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value, least in (("rounds", self.rounds, 1), ("seed", self.seed, 0)):
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, (int, np.integer))
-                or not least <= value < 2**31
-            ):
-                raise OptionError(
-                    f"{name} is {value!r}; it must be a whole number of at least {least}, below "
-                    "2^31"
-                )
-        if self.time_limit is not None and (
-            not is_number(self.time_limit) or self.time_limit <= 0.0
-        ):
-            raise OptionError(
-                f"time_limit is {self.time_limit!r}; it must be a number of seconds above 0"
-            )
-        for stage in self.stages:
-            if stage not in STAGES:
-                raise OptionError(f"stage {stage!r} is unknown; choose {', '.join(STAGES)}")
-        if not self.stages:
-            raise OptionError(f"stages names none; choose {', '.join(STAGES)}")
-        _ = self.domain("float64")
-
-    def domain(self, dtype: str) -> Domain:
-        """Return which weights are allowed."""
-        return Domain(self.bound, self.grid, dtype)
-
-
-@dataclass(frozen=True)
 class Stage:
-    """One stage that was tried: its name, what it said, and its seconds."""
+    """One stage that was tried: its name, what it said and why, and its seconds."""
 
     name: str
     said: str
     seconds: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,18 +107,8 @@ class Outcome:
     seconds: float
 
 
-def train(
-    network: Any,
-    X: ArrayLike,
-    y: ArrayLike,
-    *,
-    bound: float | None = Settings.bound,
-    grid: float | None = Settings.grid,
-    time_limit: float | None = Settings.time_limit,
-    rounds: int = Settings.rounds,
-    stages: Sequence[str] = Settings.stages,
-    seed: int = Settings.seed,
-) -> Outcome:
+@with_options(Portfolio)
+def train(network: Any, X: ArrayLike, y: ArrayLike, options: Portfolio) -> Outcome:
     """Find weights with which every sample's label has the largest output, or prove that there are
     none.
 
@@ -185,21 +131,7 @@ def train(
         Samples. A `Sequential` sees them in its own floating-point type.
     y : (m,) array
         Their labels: classes of the network, for a `Sequential` numbers of outputs.
-    bound : float, optional
-        Weights and biases lie in ``[-bound, bound]``. Without a grid this excludes no
-        classification, see `Domain.fitted`.
-    grid : float, optional
-        They are multiples of this. The formula is then one of linear arithmetic over finitely many
-        weights.
-    time_limit : float, optional
-        Seconds for the whole run, after which Z3 is killed; the exact check of what was found may
-        come on top. Runs in which it is hit are not repeatable.
-    rounds : int
-        Rounds of training and descent over firing patterns.
-    stages : sequence of str
-        Which stages are tried, in the order above whatever the order here.
-    seed : int
-        Seed of all that is random.
+    {options}
 
     Returns
     -------
@@ -217,11 +149,10 @@ def train(
     SolverNotAvailable
         If no other stage has an answer, and pySMT or Z3 is not installed.
     """
-    settings = Settings(bound, grid, time_limit, rounds, tuple(stages), seed)
     if not modules.is_module(network):
-        return run(network, X, y, settings)
+        return run(network, X, y, options)
     module = modules.Sequential(network)
-    outcome = run(module.network, module.rounded(X), y, settings, module.dtype)
+    outcome = run(module.network, module.rounded(X), y, options, module.dtype)
     if outcome.network is not None:
         module.set(outcome.network)
         if not module.holds(X, outcome.network.class_indices(y)):
@@ -232,28 +163,48 @@ def train(
 
 
 def run(
+    network: Network, X: ArrayLike, y: ArrayLike, options: Portfolio, dtype: str = "float64"
+) -> Outcome:
+    """Go through the stages until one answers; arguments as in `train`, weights of the given
+    floating-point type."""
+    *_, outcome = training(network, X, y, options, dtype)
+    return outcome
+
+
+def training(
     network: Network,
     X: ArrayLike,
     y: ArrayLike,
-    settings: Settings,
+    options: Portfolio,
     dtype: str = "float64",
     watch: Callable[[str], None] = lambda stage: None,
-) -> Outcome:
-    """Go through the stages until one answers; arguments as in `train`, weights of the given
-    floating-point type.
+    before: Outcome | None = None,
+) -> Iterator[Outcome]:
+    """Go through the stages until one answers; yield what is known after each, the outcome at last.
 
-    `watch` is told the name of every stage that begins.
+    Parameters
+    ----------
+    network, X, y, options, dtype
+        As in `run`.
+    watch : callable
+        Is told the name of every stage that begins.
+    before : Outcome, optional
+        What was known before; its stages are not tried again.
     """
-    began = time.perf_counter()
-    problem = _problem(network, X, y, settings.domain(dtype))
-    search = Search(problem, settings, Budget.of(settings.time_limit))
-    # How linear algebra rounds may depend on its threads, and what is found on that.
-    with threadpool_limits(1):
-        answer, tried = _answered(search, watch)
-    model, seconds = answer.model, time.perf_counter() - began
-    found = None if model is None else _network(network, model.weights)
-    lead = None if model is None else model.lead
-    return Outcome(answer.verdict, found, answer.stage, lead, answer.reason, tuple(tried), seconds)
+    problem = _problem(network, X, y, options.domain(dtype))
+    passed = 0.0 if before is None else before.seconds
+    search = Search(problem, options, Budget.of(options.time_limit, passed))
+    tried = [] if before is None else list(before.stages)
+
+    def outcome(answer: Answer) -> Outcome:
+        model = answer.model
+        found = None if model is None else _network(network, model.weights)
+        lead = None if model is None else model.lead
+        told = answer.verdict, found, answer.stage, lead, answer.reason
+        return Outcome(*told, tuple(tried), search.budget.passed)
+
+    for answer in _answers(search, watch, tried):
+        yield outcome(answer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +220,7 @@ class Answer:
 class Search:
     """The stages, each of which says what it found, or None if it has nothing to say."""
 
-    def __init__(self, problem: Problem, settings: Settings, budget: Budget) -> None:
+    def __init__(self, problem: Problem, settings: Portfolio, budget: Budget) -> None:
         self.problem, self.settings, self.budget = problem, settings, budget
 
     def samples(self) -> Answer | None:
@@ -421,17 +372,6 @@ class Search:
         return np.random.default_rng((self.settings.seed, stage))
 
 
-STAGES: dict[str, Callable[[Search], Answer | None]] = {
-    "random": Search.random,
-    "trained": Search.trained,
-    "patterns": Search.patterns,
-    "rounded": Search.rounded,
-    "formula": Search.formula,
-    "plain": Search.plain,
-}
-"""The stages by name, in the order in which they are tried."""
-
-
 def _floats(weights: Sequence[NDArray[np.object_]]) -> Weights:
     """Return the nearest floating-point numbers of fractions, the largest in place of what is
     larger."""
@@ -439,33 +379,40 @@ def _floats(weights: Sequence[NDArray[np.object_]]) -> Weights:
     return tuple(np.clip(layer, -most, most).astype(np.float64) for layer in weights)
 
 
-def _answered(search: Search, watch: Callable[[str], None]) -> tuple[Answer, list[Stage]]:
-    """Return the first answer that decides, or why there is none, and what was tried."""
-    tried: list[Stage] = []
-    reasons: list[str] = []
-    is_late = False
-    chosen = {name: stage for name, stage in STAGES.items() if name in search.settings.stages}
-    for name, stage in {"samples": Search.samples, **chosen}.items():
+def _answers(search: Search, watch: Callable[[str], None], tried: list[Stage]) -> Iterator[Answer]:
+    """Try the stages that are not tried yet, and note them; yield what is known after each, and at
+    last the first answer that decides, or why there is none."""
+    chosen = [stage for stage in STAGES if stage in search.settings.stages]
+    for name in ["samples", *chosen][len(tried) :]:
         if search.budget.is_over:
-            is_late = True
             break
         watch(name)
         began = time.perf_counter()
-        answer = stage(search)
+        # How linear algebra rounds may depend on its threads, and what is found on that.
+        with threadpool_limits(1):
+            answer: Answer | None = getattr(search, name)()
         verdict = None if answer is None else answer.verdict
         said = "nothing" if verdict is None else verdict.value
-        tried.append(Stage(name, said, round(time.perf_counter() - began, 3)))
+        reason = "" if answer is None else answer.reason
+        tried.append(Stage(name, said, round(time.perf_counter() - began, 3), reason))
         if answer is not None and verdict in (Verdict.SATISFIED, Verdict.UNSATISFIABLE):
-            return Answer(answer.verdict, answer.model, answer.reason, name), tried
-        is_late = is_late or (verdict is Verdict.TIMEOUT and search.settings.time_limit is not None)
-        if answer is not None:
-            reasons.append(f"{name}: {answer.reason}")
-    if is_late or search.budget.is_over:
-        limit = f"the time limit of {search.settings.time_limit:g} s was reached"
-        return Answer(Verdict.TIMEOUT, None, "; ".join([limit, *reasons])), tried
+            yield Answer(answer.verdict, answer.model, answer.reason, name)
+            return
+        yield Answer(Verdict.UNKNOWN, reason="the search is not over")
+    yield _undecided(search, tried)
+
+
+def _undecided(search: Search, tried: Sequence[Stage]) -> Answer:
+    """Return why no stage has decided."""
+    limit = search.settings.time_limit
+    reasons = [f"{stage.name}: {stage.reason}" for stage in tried if stage.said != "nothing"]
+    is_late = any(stage.said == Verdict.TIMEOUT.value for stage in tried)
+    if limit is not None and (is_late or search.budget.is_over):
+        told = f"the time limit of {limit:g} s was reached"
+        return Answer(Verdict.TIMEOUT, None, "; ".join([told, *reasons]))
     return Answer(
         Verdict.UNKNOWN, None, "; ".join(reasons) or "no complete search was among the stages"
-    ), tried
+    )
 
 
 def _problem(network: Network, X: ArrayLike, y: ArrayLike, domain: Domain) -> Problem:

@@ -1,0 +1,252 @@
+"""What a run has to know of a method: how it trains one network, and what is kept of it.
+
+A method is the dataclass of its options; a new one is a subclass of `Method` in a file of its own,
+and one line in `layermilp.runs.methods`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from layermilp.datasets.dataset import Dataset
+from layermilp.errors import NetworkError, OptionError
+from layermilp.networks.files import Arrays
+from layermilp.networks.load import Model
+from layermilp.networks.network import Network
+from layermilp.options import Options, option
+from layermilp.parallel import Workers
+from layermilp.program import IntArray
+
+
+class Listener:
+    """Is told what a training does; every hook is empty."""
+
+    def show(self, text: str, share: float = 0.0) -> None:
+        """What is being done, and the share of the work that is over; 0 where that is not known."""
+
+    def note(self, text: str) -> None:
+        """A line about what is over."""
+
+    def detail(self, text: str) -> None:
+        """A line for who wants to know more."""
+
+    def ended(self, text: str, share: float) -> None:
+        """A line about a part of the work that is over, and the share of the work."""
+
+
+class State(ABC):
+    """Where the training of one network is.
+
+    Attributes
+    ----------
+    is_resumable : bool
+        Whether training can go on from here after the process has ended.
+    is_last : bool
+        Whether it is known that training ends here.
+    """
+
+    is_resumable: bool = True
+    is_last: bool = False
+
+    @property
+    @abstractmethod
+    def model(self) -> Model | None:
+        """What a training that ends here has learned; None where that is nothing."""
+
+    @property
+    @abstractmethod
+    def records(self) -> Sequence[Any]:
+        """What happened so far: dataclasses, each a line of ``history.jsonl``."""
+
+    @property
+    @abstractmethod
+    def score(self) -> float:
+        """How good it is, for the choice among initializations; more is better."""
+
+    @abstractmethod
+    def content(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what a checkpoint keeps: values for JSON, and arrays."""
+
+
+@dataclass(kw_only=True)
+class Method(Options, ABC):
+    """A method with its options.
+
+    Attributes
+    ----------
+    name : str
+        Its name: ``--method`` of the command line, and in what a run writes.
+    title : str
+        What it trains, in a few words.
+    kept_words : str
+        What an interrupted run keeps, in words.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    kept_words: ClassVar[str] = "these are the best weights so far"
+
+    seed: int = option(0, "seed of all that is random", metavar="N", least=0, most=float("inf"))
+
+    @property
+    def n_inputs(self) -> int | None:
+        """The number of inputs that the data must have; None where the data decide."""
+        return None
+
+    @property
+    def share_limit(self) -> float | None:
+        """Seconds after which a training ends by itself, where that is known."""
+        return None
+
+    def check_memory(self, networks: int) -> None:
+        """Raise an error if there is not enough memory for so many networks, before data are
+        loaded."""
+
+    @abstractmethod
+    def check(self, data: Dataset) -> None:
+        """Raise an error if the method cannot take the data."""
+
+    def prepared(self, data: Dataset) -> Dataset:
+        """Return the data of one training, a part where the method takes one."""
+        return data
+
+    @abstractmethod
+    def training(
+        self, data: Dataset, workers: Workers, listener: Listener, begin: Any = None
+    ) -> Iterator[State]:
+        """Train one network; yield where it is, the end at last.
+
+        Parameters
+        ----------
+        data : Dataset
+            As `prepared` has returned them.
+        workers : Workers
+            Who solves programs.
+        listener : Listener
+            Is told what happens.
+        begin : State, optional
+            A resumable state, after which training goes on as if nothing had been between.
+        """
+
+    @abstractmethod
+    def restored(self, content: Mapping[str, Any], arrays: Arrays, data: Dataset) -> State:
+        """Return the state of which a checkpoint holds the content, see `State.content`."""
+
+    @abstractmethod
+    def results(self, model: Model | None, states: Sequence[Any], data: Dataset) -> dict[str, Any]:
+        """Return what ``summary.json`` says of the outcome, for the states of all members."""
+
+    @abstractmethod
+    def report(self, summary: Mapping[str, Any]) -> list[str]:
+        """Return the lines that are printed at the end."""
+
+    def settled(self) -> dict[str, Any]:
+        """Return the options, for ``summary.json``, with what is decided by others in their
+        place."""
+        return {
+            each: value for each, value in self.values(decisive=True).items() if each != "samples"
+        }
+
+    def told(self, states: Sequence[State]) -> str:
+        """Return where a run goes on, in words, with these members' states."""
+        return f"goes on after {sum(len(state.records) for state in states)} steps"
+
+    def member(self, number: int) -> Self:
+        """Return the method as a member of a committee has it, counted from 0; the first member's
+        is that of a single network."""
+        return replace(self, seed=derived_seed(self.seed, number))
+
+    def trials(
+        self, count: int, data: Dataset, workers: Workers, listener: Listener
+    ) -> tuple[Self, tuple[float, ...]]:
+        """Try initializations; return the method with the best one, and the scores of all.
+
+        Each is trained to its first state. Test data are not looked at. Of equal scores the first
+        counts.
+        """
+        candidates = [replace(self, seed=derived_seed(self.seed, i)) for i in range(count)]
+        scores = []
+        for candidate in candidates:
+            scores.append(next(candidate.training(data, workers, Listener())).score)
+            listener.note(f"initialization {len(scores)}/{count}: score {scores[-1]:.3f}")
+        chosen = int(np.argmax(scores))
+        listener.note(f"initialization {chosen + 1} of {count} goes on")
+        return candidates[chosen], tuple(scores)
+
+
+@dataclass(kw_only=True)
+class Sampled(Options):
+    """The option of methods that train on a part of the samples."""
+
+    samples: int | None = option(
+        None, "training samples, drawn by the seed (default: all)", metavar="N", least=1
+    )
+
+
+def sampled(data: Dataset, count: int | None, seed: int) -> Dataset:
+    """Return the data with the training samples that are used, see `chosen_samples`."""
+    chosen = chosen_samples(data, count, seed)
+    return replace(data, X_train=data.X_train[chosen], y_train=data.y_train[chosen])
+
+
+def chosen_samples(data: Dataset, count: int | None, seed: int) -> IntArray:
+    """Return the training samples that are used: all, or as many drawn by the seed.
+
+    Raises
+    ------
+    OptionError
+        If there are not so many.
+    """
+    n = len(data.X_train)
+    if count is None:
+        return np.arange(n)
+    if not 1 <= count <= n:
+        raise OptionError(f"samples is {count}; {data.name} has {n:,} training samples")
+    return np.random.default_rng(seed).choice(n, count, replace=False)
+
+
+def derived_seed(seed: int, number: int) -> int:
+    """Return the seed of a member or a trial, counted from 0; the first has the seed itself."""
+    if number == 0:
+        return seed
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+
+
+def accuracies(model: Model, data: Dataset) -> dict[str, float | None]:
+    """Return the accuracy on the training part, and on the test part where there is one, else
+    None."""
+    found: dict[str, float | None] = {}
+    for name, X, y in (
+        ("train", data.X_train, data.y_train),
+        ("test", data.X_test, data.y_test),
+    ):
+        found[name] = None
+        if X is not None and y is not None:
+            labels = data.classes[y]
+            model.class_indices(labels)
+            found[name] = model.accuracy(X, labels)
+    return found
+
+
+def majority(y: IntArray) -> float:
+    """Return the share of the most frequent class."""
+    return float(np.bincount(y).max() / len(y))
+
+
+def output_classes(network: Network, data: Dataset) -> Any:
+    """Return the labels of the network's outputs: 0, 1, ... where that holds all labels of the
+    data, else these."""
+    numbers = np.arange(network.n_outputs)
+    if data.classes.dtype.kind in "iu" and np.isin(data.classes, numbers).all():
+        return numbers
+    if len(data.classes) != network.n_outputs:
+        raise NetworkError(
+            f"the net {network.notation} has {network.n_outputs} outputs, but {data.name} has "
+            f"{len(data.classes)} classes; end --net with {len(data.classes)}"
+        )
+    return data.classes

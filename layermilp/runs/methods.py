@@ -1,0 +1,31 @@
+"""The methods, each of them a file of its own; a new one is one line here."""
+
+from __future__ import annotations
+
+from layermilp.errors import OptionError
+from layermilp.hybrid.method import Hybrid
+from layermilp.integer.method import Integer
+from layermilp.layerwise.method import Layerwise
+from layermilp.method import Method
+from layermilp.smt.method import SMT
+
+METHODS: dict[str, type[Method]] = {
+    method.name: method for method in (Layerwise, Integer, Hybrid, SMT)
+}
+"""Methods by name; the first is the default."""
+
+DEFAULT = Layerwise.name
+"""Name of the method where none is named."""
+
+
+def method_of(name: str) -> type[Method]:
+    """Return a method.
+
+    Raises
+    ------
+    OptionError
+        If the name is unknown.
+    """
+    if name not in METHODS:
+        raise OptionError(f"method {name!r} is unknown; choose {', '.join(METHODS)}")
+    return METHODS[name]

@@ -1,0 +1,391 @@
+"""A training run: members, trials, checkpoints, limits and callbacks, the same for every method."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from layermilp.datasets.dataset import Dataset, from_arrays
+from layermilp.datasets.source import DataSource
+from layermilp.errors import LayermilpError, ModelFileError
+from layermilp.method import Listener, Method, State, accuracies
+from layermilp.networks.committee import Committee
+from layermilp.networks.load import Model
+from layermilp.options import option
+from layermilp.parallel import WorkerOptions, Workers
+from layermilp.runs.callbacks import Callback
+from layermilp.runs.checkpoint import Checkpoint, digest_of
+from layermilp.runs.configuration import Configuration
+from layermilp.runs.directory import RunDirectory
+from layermilp.runs.keeping import Keeping
+from layermilp.version import __version__
+
+MOST_MEMBERS = 10_000
+"""Of a committee, and most initializations to try."""
+
+
+@dataclass(kw_only=True)
+class RunOptions(WorkerOptions):
+    """The options of a run, whatever its method."""
+
+    committee: int = option(
+        1,
+        "members, each on images and a seed of its own",
+        "Members, each with a seed and samples of its own, which vote.",
+        "N",
+        least=1,
+        most=MOST_MEMBERS,
+    )
+    init_trials: int = option(
+        1,
+        "initializations of which the beginning of training chooses",
+        "Initializations of which the beginning of training chooses: the first batch by its "
+        "accuracy on the training images that it does not hold (layerwise), or the first state "
+        "by its score. Test data are not looked at.",
+        "N",
+        least=1,
+        most=MOST_MEMBERS,
+    )
+    max_seconds: float | None = option(
+        None,
+        "limit of the whole run, which keeps what it has learned and can be resumed",
+        "Seconds after which the run ends with what it has learned so far; it can be resumed.",
+        "SECONDS",
+        above=0.0,
+        decides=False,
+    )
+
+
+@dataclass(eq=False)
+class Run(RunOptions, Listener):
+    """A training run: a network or a committee, by any method.
+
+        run = layermilp.Run(Layerwise(net="64-8-10"), "digits", "runs/first", committee=3)
+        run.follow()
+        print(run.summary()["test_accuracy"], run.model.predict(X))
+
+    Parameters
+    ----------
+    method : Method
+        What trains, with its options: `Layerwise`, `Integer`, `Hybrid` or `SMT`.
+    data : DataSource, str, Dataset or tuple of arrays
+        A name or path, as for `layermilp.datasets.load`; or ``(X, y)``, or
+        ``(X, y, X_test, y_test)``.
+    directory : path, optional
+        Where model, history, summary and checkpoints are written, so that the run can be resumed.
+    callbacks : sequence of Callback
+        Are told what happens.
+
+    Attributes
+    ----------
+    states : list of State
+        Where the members are that have begun; of a committee those that are done.
+    scores : list of tuple of float
+        Scores of the initializations that were tried, for every member.
+    is_over : bool
+        Whether all members are done.
+    is_out_of_time : bool
+        Whether the run was ended by its limit.
+    seconds : float
+        Wall seconds, with those before it was resumed.
+    """
+
+    method: Method
+    data: DataSource | str | Dataset | Sequence[Any] = "auto"
+    directory: str | Path | None = None
+    callbacks: Sequence[Callback] = ()
+    is_resumed: bool = False
+    states: list[State] = field(default_factory=list, init=False)
+    scores: list[tuple[float, ...]] = field(default_factory=list, init=False)
+    is_over: bool = field(default=False, init=False)
+    is_out_of_time: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.method.check_memory(max(self.committee, self.init_trials))
+        self._workers = self.workers()
+        self._began = time.perf_counter()
+        self._began_now = self._began
+        self._source = DataSource(data=self.data) if isinstance(self.data, str) else self.data
+        self._keeping = None if self.directory is None else Keeping(RunDirectory(self.directory))
+        self._listeners = [*self.callbacks, *([self._keeping] if self._keeping else [])]
+
+    @classmethod
+    def resume(
+        cls,
+        directory: str | Path,
+        callbacks: Sequence[Callback] = (),
+        *,
+        data: Any = None,
+        n_jobs: int | None = None,
+        max_seconds: float | None = None,
+    ) -> Run:
+        """Return the run that a directory is of, to be followed from its last checkpoint on.
+
+        Parameters
+        ----------
+        directory : path
+            Of the run.
+        callbacks : sequence of Callback
+            Are told what happens.
+        data : optional
+            The same data, where they have no name that the run has written down.
+        n_jobs : int, optional
+            Worker processes; by default as before.
+        max_seconds : float, optional
+            Limit from now on; by default none.
+
+        Raises
+        ------
+        ModelFileError
+            If it is not the directory of a run, or its options are damaged.
+        """
+        kept = Configuration.read(directory, RunOptions)
+        data = kept.source if data is None else data
+        if data is None:
+            raise ModelFileError(
+                f"the run of {directory} was trained on arrays; give them again, as data=(X, y)"
+            )
+        options = {**kept.run, "max_seconds": max_seconds}
+        if n_jobs is not None:
+            options["n_jobs"] = n_jobs
+        return cls(kept.method, data, directory, callbacks, True, **options)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data; they are loaded when they are first asked for."""
+        if not hasattr(self, "_dataset"):
+            self._dataset = self._loaded()
+        return self._dataset
+
+    def _loaded(self) -> Dataset:
+        source = self._source
+        if isinstance(source, DataSource):
+            return source.load(self.method.n_inputs, self.note)
+        return source if isinstance(source, Dataset) else from_arrays(*source)
+
+    @property
+    def model(self) -> Model | None:
+        """What was learned so far: the network, or the committee of the members so far."""
+        models: list[Any] = [state.model for state in self.states if state.model is not None]
+        if not models:
+            return None
+        return models[0] if self.committee == 1 else Committee(models)
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds so far."""
+        return time.perf_counter() - self._began
+
+    @property
+    def configuration(self) -> Configuration:
+        """What the run was asked for."""
+        source = self._source
+        named = source.resolved(self.dataset) if isinstance(source, DataSource) else None
+        return Configuration(self.method, RunOptions.of(self).values(), named)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return where the run is."""
+        return Checkpoint(self._digest, tuple(self.states), tuple(self.scores), self.seconds)
+
+    def history(self) -> Iterator[dict[str, Any]]:
+        """Yield the records so far, as the lines of ``history.jsonl``."""
+        for number, state in enumerate(self.states, start=1):
+            for record in state.records:
+                yield ({"member": number} if self.committee > 1 else {}) | asdict(record)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the content of ``summary.json``: data, options, outcome and time."""
+        named, model = self.configuration.source, self.model
+        return {
+            "method": self.method.name,
+            "data": self.dataset.name,
+            "data_source": self.dataset.source,
+            "data_options": None if named is None else named.values(),
+            "committee": self.committee,
+            "members_done": len(self.states),
+            "init_trials": self.init_trials,
+            "init_scores": self.scores,
+            **self.method.settled(),
+            **self.method.results(model, self.states, self.dataset),
+            "wall_seconds": round(self.seconds, 3),
+            "interrupted": not self.is_over,
+            "layermilp_version": __version__,
+        }
+
+    def report(self) -> str:
+        """Return what is said of the run at its end, in lines."""
+        lines = self.method.report(self.summary())
+        if self._keeping is not None and self.model is not None:
+            kept = "model.npz, history.jsonl, summary.json"
+            lines.append(f"written         {self._keeping.directory.path}/: {kept}")
+        if not self.is_over:
+            why = "stopped by its limit" if self.is_out_of_time else "interrupted"
+            lines.append(f"{why}: {self.method.kept_words}")
+        return "\n".join(lines)
+
+    def follow(self) -> Self:
+        """Train to the end, or until Ctrl-C, SIGTERM or the limit; what was learned is kept.
+
+        Raises
+        ------
+        LayermilpError
+            If data or options do not fit, or a solver fails; what was learned is written before.
+        """
+        self.note(f"data: {self.dataset.source}")
+        self.method.check(self.dataset)
+        members = [self.method.member(number) for number in range(self.committee)]
+        self._digest = digest_of(members, self.dataset)
+        if self.is_resumed:
+            self._restore(members)
+        for listener in self._listeners:
+            listener.on_begin(self)
+        try:
+            with terminated_like_interrupted(), self._workers as workers:
+                self._train(members, workers)
+            self.is_over = True
+        except (KeyboardInterrupt, TimeIsOver) as end:
+            self.is_out_of_time = isinstance(end, TimeIsOver)
+        except (LayermilpError, MemoryError, OSError) as error:
+            self._fail(error)
+            raise
+        for listener in self._listeners:
+            listener.on_end(self)
+        return self
+
+    def _restore(self, members: list[Method]) -> None:
+        """Take up the newest checkpoint."""
+        assert self._keeping is not None  # a resumed run has a directory
+        found = self._keeping.directory.restored(
+            lambda file: Checkpoint.from_file(file, members, self.dataset), self.note
+        )
+        if found is None:
+            self.note("there is no checkpoint yet; the run begins anew")
+            return
+        found.check(self._digest)
+        self.states, self.scores = list(found.states), list(found.scores[: len(found.states)])
+        self._began -= found.seconds
+        self.note(self.method.told(self.states))
+
+    def _train(self, members: list[Method], workers: Workers) -> None:
+        if self.committee > 1:
+            self._train_members(members, workers)
+            return
+        begin = self.states[0] if self.states else None
+        method = self._chosen(members[0], workers) if begin is None else members[0]
+        data = method.prepared(self.dataset)
+        for state in method.training(data, workers, self, begin):
+            self.states = [state]
+            self._tell_state()
+
+    def _train_members(self, members: list[Method], workers: Workers) -> None:
+        """Train the members that are not done, each in one worker process."""
+        done, count = len(self.states), len(members)
+        chosen = [self._chosen(member, workers) for member in members[done:]]
+        tasks = [_Member(method, method.prepared(self.dataset)) for method in chosen]
+        self.note(f"{count} members, {min(workers.n_jobs, count)} at a time")
+        self.show(f"member {done + 1}/{count}")
+        for number, state in enumerate(workers.map(_Member.solve, tasks), start=done + 1):
+            self.states.append(state)
+            self._tell_state()
+            self.note(f"member {number}/{count}{self._judged(state)}")
+            self.show(f"member {min(number + 1, count)}/{count}", (number - done) / (count - done))
+
+    def _chosen(self, method: Method, workers: Workers) -> Method:
+        """Return the method with the initialization that trials choose, if these are asked for."""
+        if self.init_trials == 1:
+            return method
+        data = method.prepared(self.dataset)
+        method, scores = method.trials(self.init_trials, data, workers, self)
+        self.scores.append(scores)
+        return method
+
+    def _judged(self, state: State) -> str:
+        if state.model is None:
+            return ""
+        found = accuracies(state.model, self.dataset)
+        return "".join(
+            f", {part} {accuracy:.3f}" for part, accuracy in found.items() if accuracy is not None
+        )
+
+    def _tell_state(self) -> None:
+        for listener in self._listeners:
+            listener.on_state(self)
+        self._check_time()
+
+    def _fail(self, error: Exception) -> None:
+        """Keep what was learned, and say in a note to the error what is left."""
+        for listener in self._listeners:
+            # What cannot be written, on a full disk for instance, may be the error itself.
+            with suppress(LayermilpError, MemoryError, OSError):
+                listener.on_end(self)
+        if self._keeping is not None:
+            left = self._keeping.left(self)
+        else:
+            left = "without --out nothing is kept" if self.model is not None else ""
+        if left:
+            error.add_note(left)
+
+    def _check_time(self) -> None:
+        passed = time.perf_counter() - self._began_now
+        if self.max_seconds is not None and passed >= self.max_seconds:
+            raise TimeIsOver
+
+    def show(self, text: str, share: float = 0.0) -> None:
+        """Tell the callbacks; end the run where its time is over."""
+        for listener in self._listeners:
+            listener.show(text, share)
+        self._check_time()
+
+    def note(self, text: str) -> None:
+        """Tell the callbacks."""
+        for listener in self._listeners:
+            listener.note(text)
+
+    def detail(self, text: str) -> None:
+        """Tell the callbacks."""
+        for listener in self._listeners:
+            listener.detail(text)
+
+    def ended(self, text: str, share: float) -> None:
+        """Tell the callbacks."""
+        for listener in self._listeners:
+            listener.ended(text, share)
+
+
+class TimeIsOver(Exception):
+    """The limit of a run is reached."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """The training of a member of a committee, ready for a worker."""
+
+    method: Method
+    data: Dataset
+
+    def solve(self) -> State:
+        """Train to the end. The member is judged once, at the end, and not after every step."""
+        alone = replace(self.data, X_test=None, y_test=None)
+        with Workers(1) as workers:
+            *_, state = self.method.training(alone, workers, Listener())
+        return state
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Turn SIGTERM into a KeyboardInterrupt, in the main thread, where alone that is possible."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
