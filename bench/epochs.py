@@ -18,10 +18,10 @@ from typing import Any
 from layermilp import Network, postprocess
 from layermilp.datasets import Dataset, load
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.members import derived_seed
-from layermilp.layerwise.options import preset
+from layermilp.layerwise.options import Sweeps, preset
 from layermilp.layerwise.trainer import training
 from layermilp.layerwise.trials import choose_initialization
+from layermilp.method import derived_seed
 from layermilp.networks.network import FloatArray, IntArray
 from layermilp.parallel import Workers
 
@@ -39,9 +39,8 @@ def curve(data: Dataset, seed: int, arguments: argparse.Namespace) -> Iterator[d
     X, y, X_judge, y_judge = parts(data)
     net, trials, batches = ("784-4-10", 2, 2) if arguments.quick else (NET, TRIALS, BATCHES)
     changes = {"batches": batches, "epochs": max(arguments.epochs), "seed": seed, "tie_break": "l2"}
-    settings = preset("goebbels2021").settings(
-        changes | ({"max_sweeps": 2} if arguments.quick else {})
-    )
+    changes |= {"max_sweeps": 2} if arguments.quick else {}
+    settings = Sweeps(**{**preset("goebbels2021").options, **changes})
     networks = [
         Network.from_notation(net, init="he", seed=derived_seed(seed, trial))
         for trial in range(trials)

@@ -20,14 +20,13 @@ from scipy.ndimage import affine_transform
 from sklearn.datasets import load_digits
 
 from layermilp import Network, preset
-from layermilp.algorithms.fit import Setup
 from layermilp.formulations import ReluRegression
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.options import Settings
+from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.sweep import HiddenWeightTask, Stage
 from layermilp.layerwise.trainer import training
 from layermilp.parallel import Workers
-from layermilp.program import FloatArray, IntArray, Limits
+from layermilp.program import FloatArray, IntArray
 
 PROGRAMS = Path(__file__).with_name("programs.npz")
 """The recorded set."""
@@ -55,20 +54,15 @@ class Source:
         return f"{kind}-{'report' if self.preset else 'own'}-{self.batch_size}"
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> Sweeps:
         """Of the run. Programs end as they do in training, by targets' gap and nodes, solved by
         HiGHS."""
         options: dict[str, Any] = (
             dict(preset(self.preset).options) if self.preset else {"ridge": 0.0}
         )
         options |= {"epochs": 1, "max_sweeps": 1, "postprocess": "none"}
-        tie_break = options.pop("tie_break", "l2")
-        setup = Setup(
-            solver="highs", limits=Limits(node_limit=20), target_gap=0.05, tie_break=tie_break
-        )
-        return Settings(
-            batches=max(self.batches), batch_size=self.batch_size, setup=setup, **options
-        )
+        options |= {"solver": "highs", "batches": max(self.batches)}
+        return Sweeps(**{**options, "batch_size": self.batch_size})
 
 
 SOURCES = tuple(

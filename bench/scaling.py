@@ -26,7 +26,7 @@ from record import images
 
 from layermilp import Network
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.options import Settings
+from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers
 
@@ -80,7 +80,7 @@ def measure(point: Point, seed: int) -> dict[str, float]:
     }
     with Workers(point.jobs) as workers:
         began = time.perf_counter()
-        trained = run(network, data, Settings(**options, **SETTINGS[point.setting]), workers)
+        trained = run(network, data, Sweeps(**options, **SETTINGS[point.setting]), workers)
         seconds = time.perf_counter() - began
     # Of children the system tells the memory once they have ended.
     get_reusable_executor().shutdown(wait=True)

@@ -27,7 +27,7 @@ from record import images
 
 from layermilp import Network
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.options import Settings, preset
+from layermilp.layerwise.options import Sweeps, preset
 from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers
@@ -68,7 +68,7 @@ class Clock:
             self.seconds[step.kind] += now - self.began
 
 
-def settings(point: Point) -> Settings:
+def settings(point: Point) -> Sweeps:
     """Return the settings of a point."""
     common: dict[str, Any] = {
         "batches": point.batches,
@@ -76,8 +76,8 @@ def settings(point: Point) -> Settings:
         "seed": point.seed,
     }
     if point.setting == "milp":
-        return Settings(**common, ridge=0.0, epochs=1, postprocess="none")
-    return preset("goebbels2021").settings(common)
+        return Sweeps(**common, ridge=0.0, epochs=1, postprocess="none")
+    return Sweeps(**{**preset("goebbels2021").options, **common})
 
 
 def measure(point: Point) -> float:

@@ -95,6 +95,8 @@ class Option:
     @property
     def range(self) -> str:
         """The range of a number, in words: ``a finite number of at least 0``."""
+        if self.least is not None and self.most is not None:
+            return f"a finite number from {self.least:g} to {self.most:g}"
         ends = (
             ("of at least", self.least),
             ("above", self.above),

@@ -104,8 +104,8 @@ class WorkerOptions(Options):
 
 
 class Workers:
-    """A pool of worker processes, kept while the context lasts: on this machine, or those of a Dask
-    or Ray cluster.
+    """A pool of worker processes, on this machine, or those of a Dask or Ray cluster. It starts
+    with the first tasks for it, and is kept while the context lasts.
 
     Results come in the order of the tasks and do not depend on the number of workers or where they
     are: tasks are pure, and inside the context linear algebra runs on one thread everywhere,
@@ -143,8 +143,12 @@ class Workers:
 
     def __enter__(self) -> Workers:
         self._stack.enter_context(threadpoolctl.threadpool_limits(limits=1, user_api="blas"))
-        if self.backend == "loky" and self.n_jobs == 1:
-            return self
+        if self.backend != "loky":
+            self._begin()  # a cluster says how many processes there are
+        return self
+
+    def _begin(self) -> None:
+        """Start the processes."""
         # One task at a time to whoever is free: tasks of unequal cost are balanced.
         self._parallel = self._stack.enter_context(
             joblib.Parallel(**self._start(), batch_size=1, max_nbytes=SHARED_BYTES)
@@ -152,7 +156,6 @@ class Workers:
         if self.backend == "loky":
             with _held_back_from_children(signal.SIGINT):
                 list(self.map(_ready, range(self.n_jobs)))
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._parallel = None
@@ -180,8 +183,11 @@ class Workers:
         SolverError
             If a worker process was killed, or had to be.
         """
-        if self._parallel is None or (len(tasks) == 1 and seconds is None):
+        is_alone = self.backend == "loky" and self.n_jobs == 1
+        if is_alone or len(tasks) < (2 if seconds is None else 1):
             return map(function, tasks)
+        if self._parallel is None:
+            self._begin()
         if self.backend != "loky":
             return iter(
                 self._parallel(joblib.delayed(_in_cluster)(function, task) for task in tasks)

@@ -22,7 +22,7 @@ import pytest
 
 from layermilp import Committee, Network, load_model, postprocess
 from layermilp.cli import main
-from layermilp.layerwise import members
+from layermilp.layerwise.method import Layerwise
 
 METHOD = [
     "--objective",
@@ -51,7 +51,7 @@ SMALL = [
     "--jobs",
     "1",
 ]
-FILES = {"checkpoint.npz", "command.json", "history.jsonl", "model.npz", "summary.json"}
+FILES = {"checkpoint.npz", "run.json", "history.jsonl", "model.npz", "summary.json"}
 """What a run leaves in its directory, besides the checkpoint before the newest."""
 
 
@@ -250,7 +250,7 @@ def test_bad_options_are_refused_in_one_line(
 ) -> None:
     out = tmp_path / "run"
     refused(here("train", *SMALL, "--data", str(table), "--out", str(out), *words), message)
-    assert not out.exists() or not list(out.iterdir())
+    assert not out.exists() or {path.name for path in out.iterdir()} <= {"run.json"}
 
 
 @pytest.mark.parametrize(
@@ -737,8 +737,8 @@ def test_committee_interrupted_in_a_member_keeps_those_before(
             raise KeyboardInterrupt
         return train_member(*arguments)
 
-    train_member = members.run
-    monkeypatch.setattr(members, "run", train_or_stop)
+    train_member = Layerwise.training
+    monkeypatch.setattr(Layerwise, "training", train_or_stop)
     out = tmp_path / "run"
     found = here(*_member_words(table, out))
     assert found.returncode == 130 and len(calls) == done + 1
@@ -747,7 +747,7 @@ def test_committee_interrupted_in_a_member_keeps_those_before(
         assert f"net             {done} x 2-2-2 on points.csv" in found.stdout
         _keeps_members(out, done, 4)
     else:
-        assert found.stdout == "" and not list(out.iterdir())
+        assert found.stdout == "" and [path.name for path in out.iterdir()] == ["run.json"]
         assert found.stderr.splitlines()[-1] == "layermilp: interrupted before anything was learned"
 
 
@@ -816,7 +816,7 @@ def test_committee_interrupted_while_its_workers_start_says_so(tmp_path: Path) -
     # Workers that have only just begun to import Python's own modules may leave tracebacks before
     # it.
     assert stderr.splitlines()[-1] == "layermilp: interrupted before anything was learned"
-    assert not out.exists() or not list(out.iterdir())
+    assert not out.exists() or {path.name for path in out.iterdir()} <= {"run.json"}
 
 
 def test_solvers_and_data_are_listed(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from layermilp.cli import COMMANDS
-from layermilp.cli.options import METHODS
+from layermilp.runs.methods import METHODS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -329,7 +329,7 @@ def test_a_committee_keeps_the_members_that_were_done(tmp_path: Path) -> None:
     refused(done.returncode, done.stderr, "a worker process was killed")
     command = (
         ["train", "--resume", str(out)]
-        if (out / "command.json").exists()
+        if (out / "run.json").exists()
         else [*words, "--out", str(out)]
     )
     again = faulty.run(*command, after=10**9)
@@ -398,7 +398,7 @@ class _Disk:
 KEPT = {
     "checkpoint.npz",
     "checkpoint-before.npz",
-    "command.json",
+    "run.json",
     "history.jsonl",
     "model.npz",
     "summary.json",
@@ -413,7 +413,7 @@ def _is_whole(out: Path) -> None:
         assert read_model_file(path).format == "layermilp.checkpoint"
     for line in (out / "history.jsonl").read_text().splitlines():
         json.loads(line)
-    for name in ("summary.json", "command.json"):
+    for name in ("summary.json", "run.json"):
         json.loads((out / name).read_text())
 
 
@@ -429,9 +429,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byte
 
 def _resumed(out: Path, models: dict[str, bytes]) -> None:
     """Check that whichever run the directory is of goes on, and ends as if nothing had happened."""
-    words = json.loads((out / "command.json").read_text())
+    seed = json.loads((out / "run.json").read_text())["options"]["seed"]
     assert main(["train", "--resume", str(out)]) == 0
-    assert (out / "model.npz").read_bytes() == models[words[words.index("--seed") + 1]]
+    assert (out / "model.npz").read_bytes() == models[str(seed)]
 
 
 @pytest.mark.parametrize("share", np.linspace(0.0, 0.97, 16).round(2))

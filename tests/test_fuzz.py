@@ -25,17 +25,19 @@ import numpy as np
 import pytest
 
 from layermilp import Committee, Network, datasets, load_model
-from layermilp.cli import COMMANDS, main, options
+from layermilp.cli import main
 from layermilp.cli.verify import verify
 from layermilp.datasets import adult, idx, tables
+from layermilp.datasets.dataset import from_arrays
 from layermilp.errors import LayermilpError
 from layermilp.integer import IntegerNetwork
-from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.options import Settings
-from layermilp.layerwise.trainer import training
+from layermilp.layerwise.method import Layerwise
+from layermilp.method import Listener
 from layermilp.networks.files import read_model_file, write_model_file
 from layermilp.parallel import Workers
 from layermilp.runs.checkpoint import FORMAT, VERSION, Checkpoint
+from layermilp.runs.configuration import Configuration
+from layermilp.runs.run import RunOptions
 
 EXAMPLES = 1000
 """Damaged files of every target."""
@@ -190,11 +192,13 @@ def _samples() -> tuple[np.ndarray, np.ndarray]:
     return np.clip(rng.random((20, 4)) + 0.3 * y[:, None], 0.0, 1.0), y
 
 
+METHOD = Layerwise(net="4-3-2", batches=2, batch_size=10, epochs=1)
+DATA = from_arrays(*_samples())
+
+
 def _checkpoint(path: Path) -> None:
-    network = Network.dense([4, 3, 2], seed=0).with_decision("largest")
-    options = Settings(batches=2, batch_size=10, epochs=1)
     with Workers(1) as workers:
-        *_, state = training(network, TrainingData.of(network, *_samples()), options, workers)
+        *_, state = METHOD.training(DATA, workers, Listener())
     write_model_file(path, FORMAT, VERSION, Checkpoint("digest", (state,)).arrays())
 
 
@@ -259,14 +263,10 @@ def use_run(path: Path) -> None:
         )
 
 
-def use_command(path: Path) -> None:
-    """Parse the command of a run that is to be resumed."""
-    words = options.resumed(["train", "--resume", str(path.parent)])
-    try:
-        with _silent():
-            options.parse(COMMANDS, words)
-    except SystemExit as stop:
-        assert stop.code in (0, 2)
+def use_configuration(path: Path) -> None:
+    """Read what a run that is to be resumed was asked for."""
+    kept = Configuration.read(path.parent, RunOptions)
+    RunOptions(**kept.run)
 
 
 def use_adult(path: Path) -> None:
@@ -294,11 +294,9 @@ TARGETS: dict[str, tuple[str, Callable[[Path], object], Damage, Read]] = {
         "checkpoint.npz",
         _checkpoint,
         any_archive,
-        lambda path: Checkpoint.from_file(
-            read_model_file(path), Network.dense([4, 3, 2], seed=0).with_decision("largest")
-        ),
+        lambda path: Checkpoint.from_file(read_model_file(path), [METHOD], DATA),
     ),
-    "command": ("command.json", _run, any_bytes, use_command),
+    "configuration": ("run.json", _run, any_bytes, use_configuration),
     "summary": ("summary.json", _run, any_bytes, use_run),
     "history": ("history.jsonl", _run, any_bytes, use_run),
     "idx": ("images", _idx, any_bytes, lambda path: idx.read_idx(path, 3)),

@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 
 from layermilp.cli import main
+from layermilp.datasets import load
+from layermilp.layerwise.method import Layerwise
+from layermilp.method import Listener
+from layermilp.parallel import Workers
 from layermilp.runs.progress import Progress
 
 
@@ -122,18 +126,12 @@ def test_a_resumed_run_counts_its_own_batches(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Half of ten batches were done before: what is left is judged by the time of the others."""
-    from types import SimpleNamespace
-
-    progress = Progress(10)
+    progress, data = Progress(), load("digits")
     progress.began -= 100.0
-    state = SimpleNamespace(
-        batch=6,
-        batch_ended=True,
-        records=(),
-        tally=SimpleNamespace(programs=1),
-        test_accuracy=None,
-        batch_accuracy=1.0,
-        seen_accuracy=1.0,
-    )
-    progress.on_state(state)  # type: ignore[arg-type]
-    assert "1:40 passed, about 6:40 left" in capsys.readouterr().err
+    method = Layerwise(net="64-10", batches=10, epochs=1, postprocess="none")
+    with Workers(1) as workers:
+        states = method.training(data, workers, Listener())
+        half = next(state for state in states if state.at.batch == 5 and state.is_resumable)
+        resumed = method.training(data, workers, progress, half)
+        assert next(state for state in resumed if state.is_resumable).at.batch == 6
+    assert re.search(r"1:4\d passed, about 6:[45]\d left", capsys.readouterr().err)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import random
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,45 +20,48 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from layermilp.cli import main
+from layermilp.datasets import Dataset, load
+from layermilp.datasets.dataset import from_arrays
 from layermilp.errors import ModelFileError, OutputError
-from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.options import Settings
-from layermilp.layerwise.trainer import State, training
-from layermilp.networks.files import read_model_file, write_model_file
-from layermilp.networks.network import Network
+from layermilp.layerwise.method import Layerwise
+from layermilp.method import Listener
+from layermilp.networks.files import ModelFile, read_model_file, write_model_file
 from layermilp.parallel import Workers
+from layermilp.runs.callbacks import RunView
 from layermilp.runs.checkpoint import FORMAT, VERSION, Checkpoint
 from layermilp.runs.directory import RunDirectory
+from layermilp.runs.keeping import Keeping
 
 RUN = [
-    "train",
-    "--net",
-    "64-5-10",
-    "--data",
-    "digits",
-    "--batches",
-    "8",
-    "--epochs",
-    "5",
-    "--jobs",
-    "1",
-    "--quiet",
+    *("train", "--net", "64-5-10", "--data", "digits", "--batches", "8", "--epochs", "5"),
+    *("--jobs", "1", "--quiet"),
 ]
 COMMITTEE = [
-    *RUN[:5],
-    "--batches",
-    "2",
-    "--epochs",
-    "2",
-    "--committee",
-    "3",
-    "--init-trials",
-    "2",
-    "--jobs",
-    "1",
-    "--quiet",
+    *("train", "--net", "64-5-10", "--data", "digits", "--batches", "2", "--epochs", "2"),
+    *("--committee", "3", "--init-trials", "2", "--jobs", "1", "--quiet"),
 ]
 FILES = ("checkpoint.npz", "checkpoint-before.npz")
+
+OF_METHODS = {
+    "integer": (
+        *("--method", "integer", "--hidden", "6", "--bound", "3", "--samples", "60", "--jobs", "1"),
+        *("--stop-accuracy", "1", "--node-limit", "10"),
+    ),
+    "integer in batches": (
+        *("--method", "integer", "--hidden", "4", "--bound", "3", "--samples", "90", "--jobs", "1"),
+        *("--batch-size", "30", "--epochs", "3", "--node-limit", "10"),
+    ),
+    "hybrid": (
+        *("--method", "hybrid", "--hidden", "12", "--samples", "400", "--rounds", "6"),
+        *("--epochs", "8", "--patience", "8"),
+    ),
+    "smt": (
+        *("--method", "smt", "--net", "64-2-2", "--samples", "60", "--rounds", "1"),
+        *("--stages", "random,trained,patterns", "--time-limit", "600"),
+    ),
+    "committee": (*COMMITTEE[1:3], *COMMITTEE[5:-1]),
+}
+"""Runs of the other methods that take some seconds; the data are those of `two_classes`."""
 
 
 def killed(words: list[str], seconds: float) -> bool:
@@ -65,7 +70,7 @@ def killed(words: list[str], seconds: float) -> bool:
         [sys.executable, "-m", "layermilp", *words], stdout=subprocess.DEVNULL
     )
     try:
-        assert process.wait(seconds) == 0
+        assert process.wait(seconds) in (0, 1)
         return False
     except subprocess.TimeoutExpired:
         process.kill()
@@ -73,32 +78,83 @@ def killed(words: list[str], seconds: float) -> bool:
         return True
 
 
-def test_a_run_killed_at_twenty_moments_ends_with_the_same_weights(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Digits as black and white images, odd or even."""
+    data, path = load("digits"), tmp_path_factory.mktemp("data") / "two.npz"
+    np.savez(path, X=(data.X_train > 0.5).astype(float), y=data.y_train % 2)
+    return path
+
+
+def outcome(out: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return the model of a directory, and what its summary says besides times and paths."""
+    summary = json.loads((out / "summary.json").read_text())
+    for name in ("wall_seconds", "tried"):
+        summary.pop(name, None)
+    model = out / "model.npz"
+    return model.read_bytes() if model.exists() else b"", summary
+
+
+def survives(words: list[str], tmp_path: Path, kills: int) -> Path:
+    """Kill a run at random moments, each time resumed, and compare its end with that of a run that
+    nobody has killed; return its directory."""
     began = time.perf_counter()
-    assert not killed([*RUN, "--out", str(tmp_path / "whole")], 300.0)
+    assert not killed([*words, "--out", str(tmp_path / "whole")], 300.0)
     seconds = time.perf_counter() - began
-    whole = (tmp_path / "whole" / "model.npz").read_bytes()
-    moments = random.Random(0)
-    out = tmp_path / "killed"
-    for kill in range(20):
-        words = (
-            ["train", "--resume", str(out)]
-            if (out / "command.json").exists()
-            else [*RUN, "--out", str(out)]
-        )
-        if not killed(words, seconds * moments.uniform(0.4, 0.9)):
-            # It ended before the moment came: the next kills hit a run from its first batch on.
-            assert (out / "model.npz").read_bytes() == whole, kill
+    whole, moments, out = outcome(tmp_path / "whole"), random.Random(0), tmp_path / "killed"
+
+    def command() -> list[str]:
+        resumed = ["train", "--resume", str(out), "--quiet"]
+        return resumed if (out / "run.json").exists() else [*words, "--out", str(out)]
+
+    for kill in range(kills):
+        if not killed(command(), seconds * moments.uniform(0.4, 0.9)):
+            # It ended before the moment came: the next kills hit a run from its beginning on.
+            assert outcome(out) == whole, kill
             shutil.rmtree(out)
-    words = (
-        ["train", "--resume", str(out)]
-        if (out / "command.json").exists()
-        else [*RUN, "--out", str(out)]
-    )
-    assert main(words) == 0
-    assert (out / "model.npz").read_bytes() == whole
+    assert main(command()) in (0, 1)
+    assert outcome(out) == whole
+    return out
+
+
+def test_a_run_killed_at_twenty_moments_ends_with_the_same_weights(tmp_path: Path) -> None:
+    out = survives(RUN, tmp_path, 20)
     records = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert [record["batch"] for record in records] == list(range(1, 41))
+
+
+@pytest.mark.parametrize("run", OF_METHODS)
+def test_every_method_killed_at_ten_moments_ends_as_if_nobody_had(
+    run: str, tmp_path: Path, two_classes: Path
+) -> None:
+    data = "digits" if run == "committee" else str(two_classes)
+    survives(["train", *OF_METHODS[run], "--data", data, "--quiet"], tmp_path, 10)
+
+
+@pytest.mark.parametrize("run", [name for name in OF_METHODS if name != "committee"])
+def test_every_method_goes_on_after_every_checkpoint(
+    run: str, tmp_path: Path, two_classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that ends after each checkpoint, and is resumed, loses nothing and repeats nothing."""
+    words = ["train", *OF_METHODS[run], "--data", str(two_classes), "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "whole")]) in (0, 1)
+    tell = Keeping.on_state
+
+    def stopped(keeping: Keeping, run: RunView) -> None:
+        tell(keeping, run)
+        raise KeyboardInterrupt
+
+    out = tmp_path / "parts"
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeping, "on_state", stopped)
+        patch.setattr("layermilp.runs.keeping.MOST_SHARE", math.inf)
+        code = main([*words, "--out", str(out)])
+        # An answer more every time; the last state is told again for ever.
+        for count in range(len((tmp_path / "whole" / "history.jsonl").read_text().splitlines())):
+            assert code == 130, count
+            code = main(["train", "--resume", str(out), "--quiet"])
+    assert main(["train", "--resume", str(out), "--quiet"]) in (0, 1)
+    assert outcome(out) == outcome(tmp_path / "whole")
 
 
 def test_a_committee_goes_on_with_the_next_member(
@@ -147,62 +203,28 @@ def test_what_cannot_be_resumed_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    assert (
-        main(
-            [
-                *RUN[:5],
-                "--batches",
-                "2",
-                "--epochs",
-                "1",
-                "--jobs",
-                "1",
-                "--quiet",
-                "--out",
-                str(out),
-            ]
-        )
-        == 0
-    )
-    command = out / "command.json"
+    few = ["--batches", "2", "--epochs", "1", "--jobs", "1", "--quiet", "--out", str(out)]
+    assert main([*RUN[:5], *few]) == 0
+    kept = out / "run.json"
+    content = json.loads(kept.read_text())
+    other = json.dumps({**content, "options": {**content["options"], "batches": 3}})
     refusals = {
-        "is not the directory of a run": lambda: command.rename(tmp_path / "away"),
-        "is damaged": lambda: command.write_text("[1, 2]"),
-        "is damaged: Expecting": lambda: command.write_text("["),
-        "with other options or data": lambda: command.write_text(
-            json.dumps([*RUN[:5], "--batches", "3", "--epochs", "1", "--quiet", "--out", str(out)])
+        "is not the directory of a run": lambda: kept.rename(tmp_path / "away"),
+        "is damaged": lambda: kept.write_text("[1, 2]"),
+        "is damaged: Expecting": lambda: kept.write_text("["),
+        "is damaged: batches is 0": lambda: kept.write_text(
+            json.dumps({**content, "options": {**content["options"], "batches": 0}})
         ),
+        "with other options or data": lambda: kept.write_text(other),
     }
     for words, spoil in refusals.items():
         spoil()  # type: ignore[no-untyped-call]
         capsys.readouterr()
-        assert main(["train", "--resume", str(out)]) == 2
+        assert main(["train", "--resume", str(out), "--quiet"]) == 2
         error = capsys.readouterr().err
         assert words in error and error.count("\n") == 1
     assert main(["train", "--resume", str(out), "--epochs", "3"]) == 2
     assert "--epochs cannot be given beside it" in capsys.readouterr().err
-
-
-def test_methods_without_batches_begin_anew(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    words = [
-        "train",
-        "--method",
-        "integer",
-        "--data",
-        "digits",
-        "--samples",
-        "60",
-        "--hidden",
-        "3",
-        "--jobs",
-        "1",
-        "--quiet",
-    ]
-    assert main([*words, "--out", str(out)]) == 0
-    model = (out / "model.npz").read_bytes()
-    assert main(["train", "--resume", str(out)]) == 0
-    assert (out / "model.npz").read_bytes() == model
 
 
 def test_a_directory_takes_one_run_at_a_time(tmp_path: Path) -> None:
@@ -213,41 +235,33 @@ def test_a_directory_takes_one_run_at_a_time(tmp_path: Path) -> None:
     RunDirectory(tmp_path)
 
 
-def _states() -> tuple[Network, list[State]]:
+METHOD = Layerwise(net="3-4-3", batches=3, batch_size=20, epochs=2)
+
+
+def _data() -> Dataset:
     rng = np.random.default_rng(0)
     y = rng.integers(3, size=60)
-    X = np.clip(0.2 * rng.random((60, 3)) + 0.7 * np.eye(3)[y], 0.0, 1.0)
-    network = Network.dense((3, 4, 3), seed=0)
-    options = Settings(batches=3, batch_size=20, epochs=2)
-    with Workers(1) as workers:
-        states = [
-            state
-            for state in training(network, TrainingData.of(network, X, y), options, workers)
-            if state.batch_ended
-        ]
-        for state in states:
-            arrays = Checkpoint("digest", (state,)).arrays()
-            again = Checkpoint.from_file(_file(arrays), states[-1].network).states[0]
-            *_, last = (
-                state,
-                *training(network, TrainingData.of(network, X, y), options, workers, begin=again),
-            )
-            for found, wanted in zip(last.network.blocks, states[-1].network.blocks, strict=True):
-                np.testing.assert_array_equal(found.theta, wanted.theta)
-    return network, states
+    return from_arrays(np.clip(0.2 * rng.random((60, 3)) + 0.7 * np.eye(3)[y], 0.0, 1.0), y)
 
 
-def _file(arrays: object) -> object:
-    from layermilp.networks.files import ModelFile
-
-    return ModelFile(
-        Path("checkpoint.npz"), {"format": np.array(FORMAT), "version": np.array(VERSION), **arrays}
-    )  # type: ignore[dict-item]
+def _file(arrays: Any) -> ModelFile:
+    known = {"format": np.array(FORMAT), "version": np.array(VERSION)}
+    return ModelFile(Path("checkpoint.npz"), {**known, **arrays})
 
 
 def test_training_goes_on_after_every_batch() -> None:
-    _, states = _states()
-    assert [state.batch for state in states] == [1, 2, 3, 4, 5, 6]
+    data = _data()
+    with Workers(1) as workers:
+        states = [
+            state for state in METHOD.training(data, workers, Listener()) if state.is_resumable
+        ]
+        assert [state.at.batch for state in states] == [1, 2, 3, 4, 5, 6]
+        for state in states:
+            file = _file(Checkpoint("digest", (state,)).arrays())
+            again = Checkpoint.from_file(file, [METHOD], data).states[0]
+            *_, last = (state, *METHOD.training(data, workers, Listener(), again))
+            for found, wanted in zip(last.model.blocks, states[-1].model.blocks, strict=True):
+                np.testing.assert_array_equal(found.theta, wanted.theta)
 
 
 @settings(
@@ -257,16 +271,11 @@ def test_training_goes_on_after_every_batch() -> None:
 def test_no_damage_is_taken_for_a_checkpoint(tmp_path: Path, data: st.DataObject) -> None:
     """Bytes that are changed or missing give an error of this library or the same checkpoint, and
     nothing else."""
-    path, network = tmp_path / "checkpoint.npz", Network.dense((2, 2), seed=0)
+    path, method = tmp_path / "checkpoint.npz", Layerwise(net="2-2", batches=1, batch_size=10)
+    arrays = from_arrays(np.eye(2).repeat(5, axis=0), np.arange(2).repeat(5))
     if not path.exists():
-        X, y = np.eye(2).repeat(5, axis=0), np.arange(2).repeat(5)
         with Workers(1) as workers:
-            *_, state = training(
-                network,
-                TrainingData.of(network, X, y),
-                Settings(batches=1, batch_size=10, epochs=1),
-                workers,
-            )
+            *_, state = method.training(arrays, workers, Listener())
         write_model_file(path, FORMAT, VERSION, Checkpoint("digest", (state,)).arrays())
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
@@ -274,4 +283,4 @@ def test_no_damage_is_taken_for_a_checkpoint(tmp_path: Path, data: st.DataObject
     damaged = tmp_path / "damaged.npz"
     damaged.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
     with contextlib.suppress(ModelFileError):
-        Checkpoint.from_file(read_model_file(damaged), network)
+        Checkpoint.from_file(read_model_file(damaged), [method], arrays)

@@ -612,7 +612,11 @@ def test_the_command_line_ends_with_1_without_a_network(tmp_path: Path) -> None:
     )
     done = _run(*words, "--net", "2-1-2", "--out", str(tmp_path / "run"))
     assert done.returncode == 1 and "unsatisfiable, answered by formula" in done.stdout, done.stderr
-    assert {file.name for file in (tmp_path / "run").iterdir()} == {"command.json", "summary.json"}
+    assert {file.name for file in (tmp_path / "run").iterdir()} == {
+        "checkpoint.npz",
+        "run.json",
+        "summary.json",
+    }
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["test_accuracy"] is None
 
 

@@ -13,7 +13,7 @@ from layermilp.exchange import FORMATS
 from layermilp.exchange.networks import DTYPES
 from layermilp.hybrid.method import Hybrid
 from layermilp.layerwise.method import Layerwise
-from layermilp.layerwise.options import PRESETS, Postprocess, preset
+from layermilp.layerwise.options import Postprocess, preset
 from layermilp.layerwise.programs import Selection
 from layermilp.method import Method
 from layermilp.networks.network import DECISIONS
@@ -105,9 +105,6 @@ def _add_method(
     add = parser.add_argument
     each = f"each has options of its own: `layermilp {command} --method NAME --help`"
     add("--method", default=method.name, metavar="NAME", help=f"{', '.join(METHODS)}; {each}")
-    if method is Layerwise:
-        known = ", ".join(PRESETS)
-        add("--preset", metavar="NAME", help=f"options of a publication as defaults: {known}")
     add_options(parser, method, defaults=defaults)
     add_options(parser, DataSource)
     loudness = parser.add_mutually_exclusive_group()

@@ -137,7 +137,6 @@ class Hybrid(Rounds, Sampled, Method):
         found = accuracies(model, data)
         records = [record for state in states for record in state.records]
         return {
-            "net": model.notation,
             "samples": len(used[0]),
             "seen_accuracy": model.accuracy(data.X_train[seen], data.classes[data.y_train[seen]]),
             "train_accuracy": found["train"],

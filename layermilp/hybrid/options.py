@@ -9,6 +9,9 @@ from layermilp.hybrid.lastlayer import EPSILON, GOALS
 from layermilp.options import option
 from layermilp.solvers.options import SolverChoice
 
+LARGEST_SEED = 2**32 - 1
+"""Largest seed that scikit-learn takes."""
+
 RADIUS = 8.0
 """Default interval, in root mean squares of the weights of the last layer."""
 
@@ -60,6 +63,7 @@ class LastLayer(SolverChoice):
         "Of the order of samples and the choice of the solver's.",
         "N",
         least=0,
+        most=LARGEST_SEED,
     )
     time_limit: float | None = option(
         None, "limit per program (not repeatable)", metavar="SECONDS", above=0.0

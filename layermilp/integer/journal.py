@@ -33,6 +33,14 @@ class Journal:
     seconds: float = 0.0
     _read: int = 0
 
+    def __post_init__(self) -> None:
+        self._before = len(self.answers)
+
+    @property
+    def has_new(self) -> bool:
+        """Whether there are answers that were not there before."""
+        return self._read > self._before
+
     @property
     def is_read(self) -> bool:
         """Whether no answer of before is left."""

@@ -108,11 +108,12 @@ class Integer(Whole, Sampled, Method):
         journal = Journal()
         if begin is not None:
             journal = Journal(list(begin.answers), begin.trained.seconds)
-        state = None
+        state, is_told = None, False
         for trained in training(X, y, self, workers, journal):
             state = Searched(trained, tuple(journal.answers))
-            if not journal.is_read:
+            if begin is not None and not journal.has_new:
                 continue
+            is_told = True
             line = (
                 f"{trained.programs} programs, accuracy {trained.accuracy:.3f}, objective "
                 f"{trained.objective:g}"
@@ -120,7 +121,7 @@ class Integer(Whole, Sampled, Method):
             listener.detail(line)
             listener.show(line, trained.share)
             yield state
-        if state is not None and not journal.is_read:
+        if state is not None and not is_told:
             yield state
 
     def restored(self, content: Mapping[str, Any], arrays: Arrays, data: Dataset) -> Searched:
@@ -144,7 +145,6 @@ class Integer(Whole, Sampled, Method):
         trained = [_trained(state) for state in states]
         best = trained[0]
         return {
-            "net": model.notation,
             "samples": len(mine.X_train),
             "train_accuracy": found["train"],
             "train_majority": majority(mine.y_train),

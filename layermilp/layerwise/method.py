@@ -13,7 +13,7 @@ from layermilp.algorithms.statistics import Phase, Tally
 from layermilp.datasets.dataset import Dataset
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import OBJECTIVES
-from layermilp.layerwise.options import Sweeps
+from layermilp.layerwise.options import PRESETS, Sweeps
 from layermilp.layerwise.schedule import WeightAverage, sample_order
 from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import Record, State, training
@@ -106,9 +106,21 @@ class Layerwise(Sweeps, Method):
         "a 3 x 3 kernel",
         metavar="LAYERS",
     )
+    preset: str | None = option(
+        None,
+        "options of a publication as defaults",
+        "Name of the preset that the options are of, see `layermilp.preset`.",
+        "NAME",
+        choices=PRESETS,
+        decides=False,
+    )
     init: str = option("he", "initial weights", metavar="RULE", choices=INITIALIZERS)
     init_seed: int | None = option(
-        None, "seed of the initial weights (default: the seed)", is_flag=False
+        None,
+        "seed of the initial weights (default: the seed)",
+        least=0,
+        most=float("inf"),
+        is_flag=False,
     )
 
     def initial(self) -> Network:
@@ -181,7 +193,8 @@ class Layerwise(Sweeps, Method):
         """Return the options, with the epochs and the weight decay that the batches decide."""
         hidden = ("first_sample", "init_seed")
         found = {name: value for name, value in super().settled().items() if name not in hidden}
-        return found | {"epochs": self.n_epochs, "weight_decay": self.decay}
+        settled = {"epochs": self.n_epochs, "weight_decay": self.decay, "preset": self.preset}
+        return found | settled
 
     def results(
         self, model: Model | None, states: Sequence[MethodState], data: Dataset

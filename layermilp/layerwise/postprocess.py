@@ -125,7 +125,7 @@ def postprocess(network: Network, X: ArrayLike, y: ArrayLike, options: Postproce
         installed; or if it fails for every program.
     """
     name = options.objective or ("margin" if network.decision == Margin.decision else "l1")
-    sweeps = Sweeps.of(options, objective=name, output_box=options.box)
+    sweeps = Sweeps(objective=name, class_weight=options.class_weight, output_box=options.box)
     data = TrainingData.of(network, X, y)
     setup = Setup(solver=options.solver, limits=Limits(options.time_limit, options.gap))
     loss = sweeps.objective_for(network, data.y)

@@ -214,6 +214,7 @@ class Run(RunOptions, Listener):
             "init_scores": self.scores,
             **self.method.settled(),
             **self.method.results(model, self.states, self.dataset),
+            **({} if model is None else {"net": model.notation}),
             "wall_seconds": round(self.seconds, 3),
             "interrupted": not self.is_over,
             "layermilp_version": __version__,

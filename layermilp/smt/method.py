@@ -172,7 +172,6 @@ class SMT(Portfolio, Sampled, Method):
             "test_majority": None,
         }
         if model is not None:
-            found["net"] = model.notation
             mine = self.prepared(data)
             found["train_accuracy"] = accuracies(model, mine)["train"]
             if data.y_test is not None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from layermilp.options import Options, option
 from layermilp.smt.problem import Domain
 
+LARGEST_SEED = 2**32 - 1
+"""Largest seed that Z3 takes."""
+
 STAGES = ("random", "trained", "patterns", "rounded", "formula", "plain")
 """Names of the stages, in the order in which they are tried."""
 
@@ -44,7 +47,12 @@ class Portfolio(Options):
         least=1,
     )
     seed: int = option(
-        0, "seed of samples, weights and Z3", "Seed of all that is random.", "N", least=0
+        0,
+        "seed of samples, weights and Z3",
+        "Seed of all that is random.",
+        "N",
+        least=0,
+        most=LARGEST_SEED,
     )
     time_limit: float | None = option(
         10.0,
