@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from typing import Any, ClassVar
@@ -28,15 +29,33 @@ class Highs(Solver):
         return ".".join(map(str, parts))
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
-        import highspy
-
-        highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        highs.setOptionValue("output_flag", False)
+        highs = silent_highs()
         for name, value in {**_options(program, limits), **options}.items():
             _set_option(highs, name, value)
         _pass_model(highs, program)
         _run(highs)
         return _answer(highs, program)
+
+
+def silent_highs() -> Any:
+    """Return a new object of HiGHS that prints nothing."""
+    return _silent_class()()
+
+
+@functools.cache
+def _silent_class() -> Any:
+    """Return the class `highspy.Highs` with its output switched off from the beginning.
+
+    The first object that release 1.16 makes in a process prints a banner while its constructor
+    enables the callbacks, which is before a caller can set an option."""
+    import highspy
+
+    class SilentHighs(highspy.Highs):
+        def enableCallbacks(self) -> None:
+            self.setOptionValue("output_flag", False)
+            super().enableCallbacks()  # type: ignore[no-untyped-call]
+
+    return SilentHighs
 
 
 def _options(program: Program, limits: Limits) -> dict[str, Option]:
