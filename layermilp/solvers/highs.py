@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,12 @@ class Highs(Solver):
     name: ClassVar[str] = "highs"
     title: ClassVar[str] = "HiGHS"
     modules: ClassVar[tuple[str, ...]] = ("highspy",)
+    limit_options: ClassVar[Mapping[str, str]] = {
+        "mip_rel_gap": "gap",
+        "mip_abs_gap": "absolute_gap",
+        "time_limit": "time_limit",
+        "mip_max_nodes": "node_limit",
+    }
 
     def version(self) -> str:
         """Version of HiGHS."""
@@ -186,4 +193,6 @@ def _answer(highs: Any, program: Program) -> Answer:
         bound=bound if math.isfinite(bound) else -math.inf,
         nodes=max(0, int(info.mip_node_count)) if program.is_mip else 0,
         message=highs.modelStatusToString(end),
+        # Release 1.16 may improve a start while it presolves, and return the start all the same.
+        objective=float(info.objective_function_value),
     )
