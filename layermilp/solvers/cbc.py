@@ -94,11 +94,8 @@ class Cbc(Solver):
                 words += ["-mips", _START]
             began = time.perf_counter()
             end = _run(folder, words, limits.time_limit)
-            unsure = (
-                limits.time_limit is not None
-                and time.perf_counter() - began > _UNSURE_AFTER * limits.time_limit
-            )
-            return _answer(program, limits, folder, end, unsure)
+            share = (time.perf_counter() - began) / (limits.time_limit or math.inf)
+            return _answer(program, limits, folder, end, share)
 
 
 def _find_executable() -> Path | None:
@@ -246,12 +243,9 @@ def _run(folder: Path, words: list[str], time_limit: float | None) -> str:
         "-quit",
     ]
     with (folder / _LOG).open("wb") as log:
-        try:
-            child = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        except OSError as error:
-            return f"CBC cannot be run: {error}"
+        child = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
         try:
             return _wait(child, time_limit)
         finally:
@@ -277,19 +271,23 @@ def _wait(child: subprocess.Popen[bytes], time_limit: float | None) -> str:
         return "killed after its time limit"
 
 
-def _answer(program: Program, limits: Limits, folder: Path, end: str, unsure: bool) -> Answer:
+def _answer(program: Program, limits: Limits, folder: Path, end: str, share: float) -> Answer:
+    """Return what the files say of a run that took a share of its time limit."""
     log = _text(folder / _LOG)
     words = _text(folder / _TEXT).partition("\n")[0].strip()
+    # At very short limits CBC may crash when its time is up.
+    is_late = share >= 1.0
     if not words:
-        late = "after its time limit" in end
-        status = Status.NO_SOLUTION_AT_LIMIT if late else Status.ERROR
+        status = Status.NO_SOLUTION_AT_LIMIT if is_late else Status.ERROR
         return Answer(
             status, message=f"CBC wrote no solution ({end}); its last words: {_last_line(log)}"
         )
-    status = _status(words, unsure)
+    status = _status(words, unsure=share > _UNSURE_AFTER)
     x = None
     if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) and "no integer solution" not in words:
         x = _point(folder / _BINARY, program)
+    if status is Status.OPTIMAL and x is None and is_late:
+        status = Status.FEASIBLE_AT_LIMIT
     if status is Status.FEASIBLE_AT_LIMIT and x is not None and not check(program, x).holds():
         # An LP that is stopped early leaves a point that need not be feasible.
         x = None
