@@ -229,6 +229,11 @@ class Status(enum.Enum):
         """Whether the solution is optimal, to proof or within the gap that was asked for."""
         return self in (Status.OPTIMAL, Status.OPTIMAL_WITHIN_GAP)
 
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether a limit ended the solve, which is no failure."""
+        return self in (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
+
 
 @dataclass(frozen=True)
 class Limits:

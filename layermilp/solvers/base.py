@@ -35,10 +35,7 @@ PRIMAL_TOLERANCE = 1e-9
 """Feasibility, dual feasibility and integrality tolerance asked of every solver that takes it."""
 
 
-AT_LIMIT = (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
-"""Ends of a solve at a limit."""
-
-_WITH_BOUND = (Status.OPTIMAL, *AT_LIMIT)
+_WITH_BOUND = (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
 _WITH_START = (*_WITH_BOUND, Status.INFEASIBLE)
 
 _RANGES = {
@@ -277,7 +274,7 @@ def _contradiction(
 
 
 def _refined(status: Status, objective: float, bound: float, limits: Limits) -> Status:
-    if status in AT_LIMIT:
+    if status.is_at_limit:
         has_point = not math.isnan(objective)
         return Status.FEASIBLE_AT_LIMIT if has_point else Status.NO_SOLUTION_AT_LIMIT
     if status is Status.OPTIMAL:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from layermilp.errors import LayermilpError
 from layermilp.program import Limits, Program, Result, Status
-from layermilp.solvers.base import AT_LIMIT, Option, Solver, is_refuted
+from layermilp.solvers.base import Option, Solver, is_refuted
 
 
 def settled(
@@ -86,29 +86,22 @@ def _asked(
 
 def _joined(known: Result, found: Result, limits: Limits) -> Result:
     """Return what two answers say together."""
-    point = found if found.objective < known.objective else known
-    bounds = [each.bound for each in (known, found) if not is_refuted(each.bound, point.objective)]
-    bound = min(max(bounds, default=-math.inf), point.objective)
-    status = _status(known, found, point.objective, bound, limits)
-    is_settled = status is not Status.ERROR
-    has_point = status in AT_LIMIT or status.is_optimal or not is_settled
-    return Result(
-        status=status,
-        x=point.x if has_point else None,
-        objective=point.objective if has_point else math.nan,
-        bound=bound if has_point else -math.inf,
-        solver=found.solver if is_settled else known.solver,
+    both = replace(
+        known,
         seconds=known.seconds + found.seconds,
         nodes=known.nodes + found.nodes,
         message=f"{known.message}; then {found.solver} without a start: {found.message}",
     )
-
-
-def _status(known: Result, found: Result, objective: float, bound: float, limits: Limits) -> Status:
-    proof = limits.proof(objective, bound)
-    if proof is not None:
-        return proof
-    if found.status in (Status.UNBOUNDED, Status.INFEASIBLE_OR_UNBOUNDED, *AT_LIMIT):
-        return Status.FEASIBLE_AT_LIMIT if found.status in AT_LIMIT else found.status
-    # Optimal, but a better point is known; or no solution, where there is one; or a failure.
-    return Status.ERROR
+    if found.status in (Status.UNBOUNDED, Status.INFEASIBLE_OR_UNBOUNDED):
+        return replace(found, seconds=both.seconds, nodes=both.nodes, message=both.message)
+    point = found if found.objective < known.objective else known
+    bounds = [each.bound for each in (known, found) if not is_refuted(each.bound, point.objective)]
+    bound = min(max(bounds, default=-math.inf), point.objective)
+    status = limits.proof(point.objective, bound)
+    if status is None:
+        # An optimum to which a better point is known, no solution where there is one, or a failure.
+        status = Status.FEASIBLE_AT_LIMIT if found.status.is_at_limit else Status.ERROR
+    solver = known.solver if status is Status.ERROR else found.solver
+    return replace(
+        both, status=status, x=point.x, objective=point.objective, bound=bound, solver=solver
+    )
