@@ -83,6 +83,8 @@ class Solver(ABC):
     limit_options: ClassVar[Mapping[str, str]] = {}
     """Those of its own options, in lower case, that set a limit, with the field of `Limits`: a gap,
     time or nodes."""
+    second_options: ClassVar[Mapping[str, Option]] = {}
+    """Own options with which it is asked again where it contradicted itself."""
 
     @classmethod
     def is_available(cls) -> bool:

@@ -57,6 +57,8 @@ class Cplex(Solver):
         "timelimit": "time_limit",
         "mip.limits.nodes": "node_limit",
     }
+    # A repeated presolve may prove the optimum and leave the bound where it was.
+    second_options: ClassVar[Mapping[str, Option]] = {"preprocessing.repeatpresolve": 0}
 
     def version(self) -> str:
         """Version of CPLEX, with its edition."""

@@ -1,5 +1,5 @@
 """Further opinions on a program whose solver contradicted itself: the same solver without the
-start, then the other ones."""
+start and with its `second_options`, then the other ones."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ def _turns(
     program: Program, first: Solver, others: Iterable[Solver], options: Mapping[str, Option]
 ) -> Iterator[tuple[Solver, Mapping[str, Option]]]:
     """Yield who is asked, with which own options: those that are limits are among the limits."""
-    if program.is_mip and program.start is not None:
-        yield first, {name: value for name, value in options.items() if not first.limit_of(name)}
+    if program.is_mip and (program.start is not None or first.second_options):
+        own = {name: value for name, value in options.items() if not first.limit_of(name)}
+        yield first, {**first.second_options, **own}
     for other in others:
         yield other, {}
 

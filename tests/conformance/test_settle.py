@@ -130,6 +130,17 @@ def test_what_one_solver_contradicts_another_answers(install: Install, reply: Re
         assert words in result.message
 
 
+def test_a_solver_may_be_asked_again_with_other_options(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there is no start to leave out; the caller's options go before."""
+    monkeypatch.setattr(Scripted, "second_options", {"a": 1, "b": 2})
+    (a,) = install(worse)
+    solvers.solve(replace(PROGRAM, start=None), options={"b": 3, "own_gap": 0.1})
+    assert [options for *_, options in a.asked_for] == [{"b": 3, "own_gap": 0.1}, {"a": 1, "b": 3}]
+    assert a.asked_for[1][1] == Limits(gap=0.1)
+
+
 def test_an_answer_that_holds_is_not_asked_for_again(install: Install) -> None:
     a, b = install(right, right)
     assert solvers.solve(PROGRAM).solver == "a"
