@@ -29,8 +29,8 @@ def least_violation(problem: Violations) -> float:
 
 def neuron_by_effects(rng: Random) -> Case:
     """One neuron whose effect on every sample is given: a voter, or the strongest in a proof."""
-    d, m, bound = int(rng.integers(1, 4)), int(rng.integers(2, 8)), float(rng.integers(1, 3))
-    ends = np.full(d + 1, bound)
+    d, m, bound = int(rng.integers(1, 4)), int(rng.integers(2, 8)), int(rng.integers(1, 3))
+    ends = np.full(d + 1, float(bound))
     effects = numbers(rng, m) if rng.random() < 0.5 else rng.choice([-1.0, 1.0], m)
     start = rng.integers(-bound, bound + 1, d + 1).astype(float)
     problem = neuron(samples(rng, m, d, 2).inputs, effects, 1.0 / GRID, -ends, ends, start)
