@@ -229,6 +229,11 @@ class Status(enum.Enum):
         """Whether the solution is optimal, to proof or within the gap that was asked for."""
         return self in (Status.OPTIMAL, Status.OPTIMAL_WITHIN_GAP)
 
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether a limit ended the solve, which is no failure."""
+        return self in (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -281,6 +286,31 @@ class Limits:
         """The gap to ask of a solver."""
         return PROVEN_GAP if self.gap is None else self.gap
 
+    def proof(self, objective: float, bound: float) -> Status | None:
+        """Return what a lower bound proves of an objective.
+
+        Parameters
+        ----------
+        objective, bound : float
+            Objective of a feasible point, finite; proven lower bound, ``-inf`` for none.
+
+        Returns
+        -------
+        Status or None
+            OPTIMAL if they agree to `FEASIBILITY_TOLERANCE`, OPTIMAL_WITHIN_GAP if they agree to
+            the gap that was asked for; None if they do not.
+        """
+        # Without `gap` the difference is measured against 1 at least, because a proven optimum near
+        # zero has a large relative gap.
+        rounding = FEASIBILITY_TOLERANCE * max(1.0, abs(objective))
+        allowed = max(self.relative_gap * abs(objective), self.absolute_gap or 0.0)
+        if objective - bound > allowed + rounding:
+            return None
+        is_open = self.gap is not None and relative_gap(objective, bound) > FEASIBILITY_TOLERANCE
+        if is_open or objective - bound > rounding:
+            return Status.OPTIMAL_WITHIN_GAP
+        return Status.OPTIMAL
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -291,7 +321,8 @@ class Result:
     status : Status
         How the solve ended.
     x : (n,) array or None
-        The solution, integers rounded; None without an incumbent.
+        The best feasible point, integers rounded: the solution, or the program's start where that
+        is better; None if there is none.
     objective : float
         ``costs . x + offset`` recomputed in numpy; ``nan`` without an incumbent.
     bound : float
@@ -320,6 +351,12 @@ class Result:
         """Relative gap ``(objective - bound) / max(|objective|, 1e-10)``, never negative; ``inf``
         without a solution."""
         return relative_gap(self.objective, self.bound)
+
+    @property
+    def is_contradiction(self) -> bool:
+        """Whether claims of the solver exclude each other or a feasible point: an error with a
+        point, which was checked."""
+        return self.status is Status.ERROR and self.x is not None
 
 
 def relative_gap(objective: float, bound: float) -> float:

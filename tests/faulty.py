@@ -51,6 +51,9 @@ MODES: dict[str, Callable[[Program, Answer], Any]] = {
     "nan": lambda program, answer: Answer(Status.OPTIMAL, np.full(program.n_columns, np.nan)),
     "infeasible": lambda program, answer: Answer(Status.OPTIMAL, np.full(program.n_columns, 1e9)),
     "status": lambda program, answer: Answer("splendid", answer.x),  # type: ignore[arg-type]
+    "start": lambda program, answer: Answer(
+        answer.status, answer.x if program.start is None else program.start, answer.bound
+    ),
     "above": lambda program, answer: Answer(Status.OPTIMAL, answer.x, 1e6),
     "segfault": lambda program, answer: _end(signal.SIGSEGV),
     "kill": lambda program, answer: _end(signal.SIGKILL),

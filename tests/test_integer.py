@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from layermilp import integer, load_model
@@ -267,6 +267,8 @@ def test_the_violations_program_is_solved_to_its_optimum(seed: int, soft: bool) 
     st.sampled_from([(2, 2, 2), (2, 3, 3), (2, 2, 2, 2)]),
     st.sampled_from([0.0, 0.01]),
 )
+# HiGHS 1.16 answers with the start, although its bound is far below.
+@example(26595576, "min-hinge", (2, 2, 2), 0.0)
 def test_a_neighbourhood_is_solved_to_its_optimum(
     seed: int, name: str, sizes: tuple[int, ...], price: float
 ) -> None:

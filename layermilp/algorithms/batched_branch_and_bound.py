@@ -17,7 +17,7 @@ from layermilp.formulations import proposal
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, PrimalLp
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.formulations.regression import LinearRegression, MarginRegression, ReluRegression
-from layermilp.program import BoolArray, FloatArray, IntArray, Program
+from layermilp.program import BoolArray, FloatArray, IntArray, Program, Status
 from layermilp.solvers import solve
 from layermilp.solvers import warm_lp as warm
 from layermilp.solvers.quadratic import project
@@ -217,7 +217,7 @@ class _Search:
             cut = max(samples.size - self.nodes_per_lp, 0)
             if samples.size:
                 try:
-                    children = self._branch(samples[cut:], states[cut:])
+                    children = self._branch(samples[cut:], states[cut:], bounds[cut:])
                 except ProgramTooLarge:
                     if samples.size - cut == 1:
                         raise
@@ -227,8 +227,11 @@ class _Search:
                 samples, states, bounds = (np.concatenate(pair) for pair in pairs)
         return self._proposals()
 
-    def _branch(self, samples: IntArray, states: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-        """Solve the relaxations of nodes; return the children of those that are not done."""
+    def _branch(
+        self, samples: IntArray, states: IntArray, bounds: FloatArray
+    ) -> tuple[IntArray, IntArray, FloatArray]:
+        """Solve the relaxations of nodes with bounds so far; return the children of those that are
+        not done."""
         problem = proposal.hidden(
             self.weights, self.bias, self.inputs[samples], self.targets[samples]
         )
@@ -237,8 +240,11 @@ class _Search:
         envelope = Envelope.of(problem.targets, low, decided)
         solved = self._solve(problem, envelope, len(samples))
         self.nodes += np.bincount(samples, minlength=len(self.inputs))
-        if solved is None:
-            self.failed[samples] = True
+        if isinstance(solved, Status):
+            if solved.is_at_limit:
+                np.minimum.at(self.open_bound, samples, bounds)
+            else:
+                self.failed[samples] = True
             return samples[:0], states[:0], np.zeros(0)
         theta, bounds = solved
         losses = problem.losses(theta).reshape(states.shape)
@@ -257,16 +263,16 @@ class _Search:
 
     def _solve(
         self, problem: ReluRegression, envelope: Envelope, n_nodes: int
-    ) -> tuple[FloatArray, FloatArray] | None:
+    ) -> tuple[FloatArray, FloatArray] | Status:
         """Solve the relaxations of some nodes as one program; return its point and the bound of
-        every node."""
+        every node, or how a solve ended that has none."""
         lp = PrimalLp(problem.coefficients, problem.constants)
         costs, rhs, lower, upper = lp.numbers(envelope, problem.lower, problem.upper)
         if self.setup.takes_warm_programs:
             self.calls[warm.SOLVER] += 1
             answer = warm.WarmLp(lp.matrix).solve(costs, rhs, lower, upper)
             if answer is None:
-                return None
+                return Status.ERROR
             multipliers, theta = lp.multipliers(envelope, *answer)
             slopes = multipliers @ problem.coefficients
             least = np.minimum(problem.lower * slopes, problem.upper * slopes)
@@ -283,7 +289,7 @@ class _Search:
         )
         self.calls[result.solver] += 1
         if result.x is None or not result.status.is_optimal:
-            return None
+            return result.status
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
         return theta, envelope.at(problem.preactivation(theta)).reshape(n_nodes, -1).sum(axis=1)
 

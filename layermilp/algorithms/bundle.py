@@ -40,9 +40,6 @@ STRIDES = (36, 6)
 COARSE_GAP = 1e-3
 """Relative gap at which a part of the rows has served its purpose."""
 
-AT_LIMIT = (Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
-"""Ends of a solve that are no failures."""
-
 MIN_RADIUS = 1e-5
 """The trust region does not shrink below: there the rounding of a solver would show."""
 
@@ -182,7 +179,7 @@ class _Search:
             upper = np.minimum(self.problem.upper, self.theta + self.radius)
             result = budget.solve(self._program(lower, upper))
             if result.x is None or not result.status.is_optimal:
-                return result.status in AT_LIMIT
+                return result.status.is_at_limit
             point = np.clip(result.x[: self.problem.n_unknowns], lower, upper)
             self._take(
                 point,

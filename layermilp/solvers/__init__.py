@@ -14,6 +14,7 @@ from layermilp.solvers.cbc import Cbc
 from layermilp.solvers.cplex import Cplex
 from layermilp.solvers.gurobi import Gurobi
 from layermilp.solvers.highs import Highs
+from layermilp.solvers.settle import settled
 
 SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (Cplex(), Highs(), Cbc(), Gurobi())}
 """Every solver by name, in the order in which `auto` prefers them; Gurobi last, so that a trial
@@ -78,6 +79,15 @@ def solve(
     limits: Limits | None = None,
     options: Mapping[str, Option] | None = None,
 ) -> Result:
-    """Solve a program with the named solver, or with the one that ``auto`` chooses; see
-    `Solver.solve`."""
-    return choose(program, solver).solve(program, limits, options)
+    """Solve a program with the named solver, or with the one that ``auto`` chooses.
+
+    As `Solver.solve`, but where the answer contradicts itself or the program's start, the program
+    is solved again, without the start, then by the other installed solvers; see `settled`.
+    """
+    chosen = choose(program, solver)
+    limits, options = limits or Limits(), options or {}
+    result = chosen.solve(program, limits, options)
+    if not result.is_contradiction:
+        return result
+    others = (SOLVERS[name] for name in available() if SOLVERS[name] is not chosen)
+    return settled(program, result, [chosen, *others], limits, options)

@@ -8,8 +8,8 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from layermilp.program import (
     Result,
     Status,
     check,
-    relative_gap,
 )
 
 Option = bool | int | float | str
@@ -36,6 +35,18 @@ PRIMAL_TOLERANCE = 1e-9
 """Feasibility, dual feasibility and integrality tolerance asked of every solver that takes it."""
 
 
+_WITH_BOUND = (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
+_WITH_START = (*_WITH_BOUND, Status.INFEASIBLE)
+
+_RANGES = {
+    "gap": (0.0, 1e100),
+    "absolute_gap": (0.0, 1e100),
+    "time_limit": (1e-6, 1e9),
+    "node_limit": (1, 2**31 - 1),
+}
+"""Least and largest value of every limit that a solver's own options may set."""
+
+
 def absolute_gap(limits: Limits) -> float:
     """Return the absolute gap to ask of a solver."""
     return max(PRIMAL_TOLERANCE, limits.absolute_gap or 0.0)
@@ -46,7 +57,8 @@ class Answer:
     """A solver's claim, before it is checked.
 
     `status` says why the solver stopped; `x` is its point or None; `bound` is its proven lower
-    bound of ``costs . x + offset`` or ``-inf``. An adapter reports OPTIMAL for any end the solver
+    bound of ``costs . x + offset`` or ``-inf``; `objective` is what it states for its point, or
+    ``nan``. An adapter reports OPTIMAL for any end the solver
     calls optimal, and FEASIBLE_AT_LIMIT for any end at a limit: `Solver.solve` tells the finer
     cases apart."""
 
@@ -55,6 +67,7 @@ class Answer:
     bound: float = -math.inf
     nodes: int = 0
     message: str = ""
+    objective: float = math.nan
 
 
 class Solver(ABC):
@@ -67,6 +80,11 @@ class Solver(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
+    limit_options: ClassVar[Mapping[str, str]] = {}
+    """Those of its own options, in lower case, that set a limit, with the field of `Limits`: a gap,
+    time or nodes."""
+    second_options: ClassVar[Mapping[str, Option]] = {}
+    """Own options with which it is asked again where it contradicted itself."""
 
     @classmethod
     def is_available(cls) -> bool:
@@ -105,7 +123,9 @@ class Solver(ABC):
             With status, point and objective as recomputed in numpy. A point that violates the
             program by more than `FEASIBILITY_TOLERANCE`, or is none, is not passed on: the status
             is then ERROR and the message says so. It is ERROR too where the solver fails in any way
-            that is not known, or claims a bound above its own point.
+            that is not known, and where its claims exclude each other (`Result.is_contradiction`):
+            an optimum whose bound is further away than the gap that was asked for, a bound above a
+            feasible point, no solution though the start is one.
 
         Raises
         ------
@@ -137,7 +157,8 @@ class Solver(ABC):
                 if is_empty
                 else self._solve(program, limits, dict(options or {}))
             )
-            return self._checked(program, limits, answer, time.perf_counter() - began)
+            asked = self.asked(limits, options or {})
+            return self._checked(program, asked, answer, time.perf_counter() - began)
         except (LayermilpError, MemoryError):
             raise
         except (
@@ -148,40 +169,49 @@ class Solver(ABC):
             )
             return self._checked(program, limits, failed, time.perf_counter() - began)
 
+    def asked(self, limits: Limits, options: Mapping[str, Option]) -> Limits:
+        """Return the limits with those that the solver's own options, which it has taken, set
+        instead."""
+        values: dict[str, Any] = {}
+        for name, value in options.items():
+            field = self.limit_of(name)
+            if field is not None:
+                low, high = _RANGES[field]
+                within = type(low)(min(max(float(value), low), high))
+                values[field] = max(within, values.get(field, within))
+        return replace(limits, **values)
+
+    def limit_of(self, option: str) -> str | None:
+        """Return which field of `Limits` one of the solver's own options sets, if any."""
+        return self.limit_options.get(option.lower())
+
     @abstractmethod
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         """Translate, solve, translate back."""
 
     def _checked(self, program: Program, limits: Limits, answer: Answer, seconds: float) -> Result:
-        status, x, objective, message = Status(answer.status), answer.x, math.nan, answer.message
-        if x is not None:
-            x, violation = _repaired(program, x)
+        status, message, own, x = Status(answer.status), answer.message, math.nan, None
+        if answer.x is not None:
+            x, violation = _repaired(program, answer.x)
             if violation > FEASIBILITY_TOLERANCE:
-                status, x, message = (
-                    Status.ERROR,
-                    None,
-                    f"{message}: the answer violates the program by {violation:.2g}",
-                )
+                status, x = Status.ERROR, None
+                message = f"{message}: the answer violates the program by {violation:.2g}"
             else:
-                objective = float(program.costs @ x) + program.offset
-        has_bound = status in (
-            Status.OPTIMAL,
-            Status.FEASIBLE_AT_LIMIT,
-            Status.NO_SOLUTION_AT_LIMIT,
-        )
-        bound = answer.bound if has_bound and not math.isnan(answer.bound) else -math.inf
-        if x is not None and bound > objective + CONTRADICTION * max(1.0, abs(objective)):
-            message = f"{message}: the bound {bound:g} is above the objective {objective:g}"
-            status, bound = Status.ERROR, -math.inf
-        if x is not None:
-            if status is Status.OPTIMAL and not program.is_mip:
-                bound = objective
-            bound = min(bound, objective)
+                own = _value(program, x)
+        if status in _WITH_START:
+            x = _better(program, x)
+        objective = math.nan if x is None else _value(program, x)
+        bound = _bound(program, answer, status, own)
+        wrong = _contradiction(status, limits, answer.objective, own, objective, bound)
+        if wrong:
+            status, message = Status.ERROR, f"{message}: {wrong}"
+        if is_refuted(bound, objective):
+            bound = -math.inf
         return Result(
-            status=_refined(status, x is not None, objective, bound, limits),
+            status=_refined(status, objective, bound, limits),
             x=x,
             objective=objective,
-            bound=bound,
+            bound=bound if x is None else min(bound, objective),
             solver=self.name,
             seconds=seconds,
             nodes=answer.nodes,
@@ -189,18 +219,69 @@ class Solver(ABC):
         )
 
 
-def _refined(status: Status, has_x: bool, objective: float, bound: float, limits: Limits) -> Status:
-    if status is Status.FEASIBLE_AT_LIMIT and not has_x:
-        return Status.NO_SOLUTION_AT_LIMIT
-    if status is Status.OPTIMAL and not has_x:
-        return Status.ERROR
+def is_refuted(bound: float, objective: float) -> bool:
+    """Whether a lower bound lies above the objective of a feasible point, by more than rounding;
+    ``nan`` is no objective."""
+    return bound > objective + CONTRADICTION * max(1.0, abs(objective))
+
+
+def _value(program: Program, x: FloatArray) -> float:
+    return float(program.costs @ x) + program.offset
+
+
+def _better(program: Program, x: FloatArray | None) -> FloatArray | None:
+    """Return the program's start where it is feasible, and better than a point by more than
+    rounding; else the point."""
+    if program.start is None:
+        return x
+    start, violation = _repaired(program, program.start)
+    if violation > FEASIBILITY_TOLERANCE:
+        return x
+    value = _value(program, start)
+    rounding = FEASIBILITY_TOLERANCE * max(1.0, abs(value))
+    return start if x is None or _value(program, x) > value + rounding else x
+
+
+def _bound(program: Program, answer: Answer, status: Status, own: float) -> float:
+    """Return the bound that a solver proves for the point with its own objective, if it has one."""
+    if status not in _WITH_BOUND or math.isnan(answer.bound):
+        return -math.inf
+    is_solved_lp = status is Status.OPTIMAL and not program.is_mip and not math.isnan(own)
+    return own if is_solved_lp else answer.bound
+
+
+def _contradiction(
+    status: Status, limits: Limits, claimed: float, own: float, objective: float, bound: float
+) -> str:
+    """Return which claims exclude each other, in words; empty if none do.
+
+    Parameters
+    ----------
+    claimed, own : float
+        Objective of the solver's point as the solver states it, and recomputed; ``nan`` for none.
+    objective, bound : float
+        Of the best feasible point that is known, and what is claimed to be proven of it.
+    """
+    if math.isnan(objective):
+        return ""
+    if status is Status.INFEASIBLE:
+        return f"the start is feasible with the objective {objective:g}"
+    if is_refuted(bound, objective):
+        return f"the bound {bound:g} is above the objective {objective:g}"
+    if abs(claimed - own) > CONTRADICTION * max(1.0, abs(own)):
+        return f"the objective of its point is {own:g}, not {claimed:g}"
+    if status is Status.OPTIMAL and limits.proof(objective, bound) is None:
+        return f"the objective {objective:g} is called optimal, but the bound is {bound:g}"
+    return ""
+
+
+def _refined(status: Status, objective: float, bound: float, limits: Limits) -> Status:
+    if status.is_at_limit:
+        has_point = not math.isnan(objective)
+        return Status.FEASIBLE_AT_LIMIT if has_point else Status.NO_SOLUTION_AT_LIMIT
     if status is Status.OPTIMAL:
-        # A wide gap may also have been asked for by the solver's own options. Without `gap` the
-        # difference is measured against 1 at least, because a proven optimum near zero has a large
-        # relative gap.
-        asked = limits.gap is not None and relative_gap(objective, bound) > FEASIBILITY_TOLERANCE
-        if asked or objective - bound > FEASIBILITY_TOLERANCE * max(1.0, abs(objective)):
-            return Status.OPTIMAL_WITHIN_GAP
+        proof = None if math.isnan(objective) else limits.proof(objective, bound)
+        return proof or Status.ERROR
     return status
 
 

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,6 +38,7 @@ _MODEL, _START, _LOG, _TEXT, _BINARY = (
     "solution.bin",
 )
 
+_NO_GAP = 1e100  # larger than any that is asked for
 _LARGEST_THREADS = 99  # CBC gives larger numbers another meaning
 
 # CBC may call a program infeasible because time ran out; from this share of the time limit on it is
@@ -50,6 +53,13 @@ class Cbc(Solver):
     name: ClassVar[str] = "cbc"
     title: ClassVar[str] = "CBC"
     modules: ClassVar[tuple[str, ...]] = ("pulp",)
+    limit_options: ClassVar[Mapping[str, str]] = {
+        "ratiogap": "gap",
+        "allowablegap": "absolute_gap",
+        "increment": "absolute_gap",
+        "seconds": "time_limit",
+        "maxnodes": "node_limit",
+    }
 
     @classmethod
     def is_available(cls) -> bool:
@@ -60,6 +70,17 @@ class Cbc(Solver):
         """Version of CBC."""
         found = re.search(r"Version:\s*(\S+)", _converse(["quit"]))
         return found.group(1) if found else "unknown"
+
+    def asked(self, limits: Limits, options: Mapping[str, Option]) -> Limits:
+        """Return the limits with those of the own options, the gap relative to the objective."""
+        asked = super().asked(limits, options)
+        is_own = any(self.limit_of(name) == "gap" for name in options)
+        return replace(asked, gap=_to_objective(asked.relative_gap)) if is_own else asked
+
+    def limit_of(self, option: str) -> str | None:
+        """Return which field of `Limits` an own option sets; CBC takes abbreviations."""
+        fields = self.limit_options.items()
+        return next((field for name, field in fields if name.startswith(option.lower())), None)
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         words = [*_limit_words(program, limits), *_option_words(options)]
@@ -73,11 +94,8 @@ class Cbc(Solver):
                 words += ["-mips", _START]
             began = time.perf_counter()
             end = _run(folder, words, limits.time_limit)
-            unsure = (
-                limits.time_limit is not None
-                and time.perf_counter() - began > _UNSURE_AFTER * limits.time_limit
-            )
-            return _answer(program, limits, folder, end, unsure)
+            share = (time.perf_counter() - began) / (limits.time_limit or math.inf)
+            return _answer(program, limits, folder, end, share)
 
 
 def _find_executable() -> Path | None:
@@ -143,7 +161,7 @@ def _limit_words(program: Program, limits: Limits) -> list[str]:
         words += ["-increment", repr(PRIMAL_TOLERANCE)]
         words += [
             "-ratioGap",
-            repr(float(limits.relative_gap)),
+            repr(_to_larger(limits.relative_gap)),
             "-allowableGap",
             repr(absolute_gap(limits)),
         ]
@@ -152,6 +170,17 @@ def _limit_words(program: Program, limits: Limits) -> list[str]:
         if limits.threads > 1:
             words += ["-threads", str(int(limits.threads))]
     return words
+
+
+def _to_larger(gap: float) -> float:
+    """Return the gap relative to the larger of objective and bound, as CBC measures it, that leaves
+    no more than a gap relative to the objective."""
+    return gap / (1.0 + gap)
+
+
+def _to_objective(gap: float) -> float:
+    """Return the gap relative to the objective that CBC may leave."""
+    return gap / (1.0 - gap) if gap < 1.0 else _NO_GAP
 
 
 def _option_words(options: dict[str, Option]) -> list[str]:
@@ -214,12 +243,9 @@ def _run(folder: Path, words: list[str], time_limit: float | None) -> str:
         "-quit",
     ]
     with (folder / _LOG).open("wb") as log:
-        try:
-            child = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        except OSError as error:
-            return f"CBC cannot be run: {error}"
+        child = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
         try:
             return _wait(child, time_limit)
         finally:
@@ -245,19 +271,23 @@ def _wait(child: subprocess.Popen[bytes], time_limit: float | None) -> str:
         return "killed after its time limit"
 
 
-def _answer(program: Program, limits: Limits, folder: Path, end: str, unsure: bool) -> Answer:
+def _answer(program: Program, limits: Limits, folder: Path, end: str, share: float) -> Answer:
+    """Return what the files say of a run that took a share of its time limit."""
     log = _text(folder / _LOG)
     words = _text(folder / _TEXT).partition("\n")[0].strip()
+    # At very short limits CBC may crash when its time is up.
+    is_late = share >= 1.0
     if not words:
-        late = "after its time limit" in end
-        status = Status.NO_SOLUTION_AT_LIMIT if late else Status.ERROR
+        status = Status.NO_SOLUTION_AT_LIMIT if is_late else Status.ERROR
         return Answer(
             status, message=f"CBC wrote no solution ({end}); its last words: {_last_line(log)}"
         )
-    status = _status(words, unsure)
+    status = _status(words, unsure=share > _UNSURE_AFTER)
     x = None
     if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) and "no integer solution" not in words:
         x = _point(folder / _BINARY, program)
+    if status is Status.OPTIMAL and x is None and is_late:
+        status = Status.FEASIBLE_AT_LIMIT
     if status is Status.FEASIBLE_AT_LIMIT and x is not None and not check(program, x).holds():
         # An LP that is stopped early leaves a point that need not be feasible.
         x = None
@@ -309,9 +339,11 @@ def _bound(
         # A finished search is proven only up to the gaps that CBC was told to leave; the log may
         # know better.
         objective = float(program.costs @ x) + program.offset
-        left = _setting(log, "ratioGap", limits.relative_gap) * abs(objective)
-        left += _setting(log, "allowableGap", absolute_gap(limits)) + _setting(
-            log, "increment", PRIMAL_TOLERANCE
+        ratio = _setting(log, "ratioGap", _to_larger(limits.relative_gap))
+        left = max(
+            _to_objective(ratio) * abs(objective),
+            _setting(log, "allowableGap", absolute_gap(limits)),
+            _setting(log, "increment", PRIMAL_TOLERANCE),
         )
         return max(objective - left, _logged_bound(log))
     return _logged_bound(log) if status is Status.FEASIBLE_AT_LIMIT else -math.inf

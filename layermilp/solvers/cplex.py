@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,6 +51,14 @@ class Cplex(Solver):
     name: ClassVar[str] = "cplex"
     title: ClassVar[str] = "CPLEX"
     modules: ClassVar[tuple[str, ...]] = ("cplex",)
+    limit_options: ClassVar[Mapping[str, str]] = {
+        "mip.tolerances.mipgap": "gap",
+        "mip.tolerances.absmipgap": "absolute_gap",
+        "timelimit": "time_limit",
+        "mip.limits.nodes": "node_limit",
+    }
+    # A repeated presolve may prove the optimum and leave the bound where it was.
+    second_options: ClassVar[Mapping[str, Option]] = {"preprocessing.repeatpresolve": 0}
 
     def version(self) -> str:
         """Version of CPLEX, with its edition."""

@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -58,6 +58,12 @@ class Gurobi(Solver):
     name: ClassVar[str] = "gurobi"
     title: ClassVar[str] = "Gurobi"
     modules: ClassVar[tuple[str, ...]] = ("gurobipy",)
+    limit_options: ClassVar[Mapping[str, str]] = {
+        "mipgap": "gap",
+        "mipgapabs": "absolute_gap",
+        "timelimit": "time_limit",
+        "nodelimit": "node_limit",
+    }
 
     def version(self) -> str:
         """Version of Gurobi, with its edition, or with what is wrong with its licence."""

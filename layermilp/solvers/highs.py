@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +21,12 @@ class Highs(Solver):
     name: ClassVar[str] = "highs"
     title: ClassVar[str] = "HiGHS"
     modules: ClassVar[tuple[str, ...]] = ("highspy",)
+    limit_options: ClassVar[Mapping[str, str]] = {
+        "mip_rel_gap": "gap",
+        "mip_abs_gap": "absolute_gap",
+        "time_limit": "time_limit",
+        "mip_max_nodes": "node_limit",
+    }
 
     def version(self) -> str:
         """Version of HiGHS."""
@@ -28,15 +36,33 @@ class Highs(Solver):
         return ".".join(map(str, parts))
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
-        import highspy
-
-        highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        highs.setOptionValue("output_flag", False)
+        highs = silent_highs()
         for name, value in {**_options(program, limits), **options}.items():
             _set_option(highs, name, value)
         _pass_model(highs, program)
         _run(highs)
         return _answer(highs, program)
+
+
+def silent_highs() -> Any:
+    """Return a new object of HiGHS that prints nothing."""
+    return _silent_class()()
+
+
+@functools.cache
+def _silent_class() -> Any:
+    """Return the class `highspy.Highs` with its output switched off from the beginning.
+
+    The first object that release 1.16 makes in a process prints a banner while its constructor
+    enables the callbacks, which is before a caller can set an option."""
+    import highspy
+
+    class SilentHighs(highspy.Highs):
+        def enableCallbacks(self) -> None:
+            self.setOptionValue("output_flag", False)
+            super().enableCallbacks()  # type: ignore[no-untyped-call]
+
+    return SilentHighs
 
 
 def _options(program: Program, limits: Limits) -> dict[str, Option]:
@@ -167,4 +193,6 @@ def _answer(highs: Any, program: Program) -> Answer:
         bound=bound if math.isfinite(bound) else -math.inf,
         nodes=max(0, int(info.mip_node_count)) if program.is_mip else 0,
         message=highs.modelStatusToString(end),
+        # Release 1.16 may improve a start while it presolves, and return the start all the same.
+        objective=float(info.objective_function_value),
     )

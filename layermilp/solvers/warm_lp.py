@@ -4,13 +4,13 @@ object."""
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from layermilp.program import FloatArray
 from layermilp.solvers.base import PRIMAL_TOLERANCE, Option
+from layermilp.solvers.highs import silent_highs
 
 SOLVER = "highs"
 """Name of the solver that is used."""
@@ -40,9 +40,8 @@ class WarmLp:
         self._n_rows, self._n_columns = matrix.shape
         self._columns = np.arange(self._n_columns, dtype=np.int32)
         self._rows = np.arange(self._n_rows, dtype=np.int32)
-        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._highs = silent_highs()
         options: dict[str, Option] = {
-            "output_flag": False,
             "threads": 1,
             "presolve": "off",
             "primal_feasibility_tolerance": PRIMAL_TOLERANCE,

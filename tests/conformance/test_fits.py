@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from layermilp import Block, Fit, Status, fit_output_neuron, fit_relu_neuron, propose_inputs
+from layermilp.algorithms import batched_branch_and_bound as propose
 from layermilp.algorithms.batched_branch_and_bound import propose_last
 from layermilp.algorithms.fit import Setup, solve_linear, solve_relu
 from layermilp.errors import DataError, LayermilpError, OptionError
@@ -24,7 +25,7 @@ from layermilp.formulations import (
 )
 from layermilp.layerwise.objective import L1, Box, Margin
 from layermilp.layerwise.sweep import hidden_problem
-from layermilp.program import Limits
+from layermilp.program import Limits, Program, Result
 from layermilp.solvers import SOLVERS
 
 from .problems import missing
@@ -411,6 +412,23 @@ def _layer(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     inputs = np.where(rng.random((12, 3)) < 0.2, 0.0, 2.0 * rng.random((12, 3)))
     targets = np.where(rng.random((12, 5)) < 0.4, 0.0, rng.random((12, 5)))
     return weights, bias, inputs, targets
+
+
+@pytest.mark.parametrize(
+    ("status", "failed", "at_limit"),
+    [(Status.NO_SOLUTION_AT_LIMIT, 0, 12), (Status.ERROR, 12, 0)],
+)
+def test_a_proposal_that_ran_out_of_time_has_not_failed(
+    monkeypatch: pytest.MonkeyPatch, status: Status, failed: int, at_limit: int
+) -> None:
+    def solve(program: Program, solver: str, limits: Limits, options: dict[str, Any]) -> Result:
+        return Result(status, solver=solver)
+
+    monkeypatch.setattr(propose, "solve", solve)
+    proposals = propose.propose_hidden(*_layer(0), Setup(solver="cbc"))
+    tally = proposals.tally
+    assert (tally.failed, tally.at_limit, tally.programs) == (failed, at_limit, 12)
+    np.testing.assert_array_equal(proposals.inputs, _layer(0)[2])
 
 
 @formulations

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layermilp import solvers
+from layermilp import fit_relu_neuron, solvers
 from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
 from layermilp.program import Limits, Program, Status, check
 from layermilp.solvers import SOLVERS, Solver, cbc, cplex, gurobi
@@ -568,6 +568,48 @@ def test_crash_of_cbc_is_an_error(stand_in: Callable[[str], Path]) -> None:
     assert result.status is Status.ERROR and result.x is None
     assert "exit code 3" in result.message and "out of luck" in result.message
     assert list(temporary.iterdir()) == []
+
+
+@needs_shell
+@pytest.mark.parametrize("written", ["", "Optimal - objective value 0"], ids=["nothing", "half"])
+@pytest.mark.parametrize(
+    ("limit", "status"),
+    [
+        (None, Status.ERROR),
+        (1000.0, Status.ERROR),
+        (0.2, Status.NO_SOLUTION_AT_LIMIT),
+        (1e-6, Status.NO_SOLUTION_AT_LIMIT),
+    ],
+)
+def test_a_crash_of_cbc_after_its_time_limit_is_the_limit(
+    stand_in: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    written: str,
+    limit: float | None,
+    status: Status,
+) -> None:
+    """At very short limits CBC ends by a segmentation fault when its time is up."""
+    monkeypatch.setattr(cbc, "GRACE", 60.0)
+    temporary = stand_in(
+        f"echo {written} > solution.txt; sleep 0.25; echo time is up; kill -SEGV $$"
+    )
+    result = SOLVERS["cbc"].solve(knapsack(), Limits(time_limit=limit))
+    assert result.status is status and result.x is None, result
+    assert written or ("exit code -11" in result.message and "time is up" in result.message)
+    assert list(temporary.iterdir()) == []
+
+
+@needs_shell
+def test_a_fit_whose_solver_crashes_at_the_time_limit_has_not_failed(
+    stand_in: Callable[[str], Path],
+) -> None:
+    stand_in("sleep 0.1; kill -SEGV $$")
+    x, t = np.random.default_rng(0).random((2, 9, 2))
+    for formulation in ("reduced", "paper"):
+        fit = fit_relu_neuron(
+            x, t[:, 0], -1, 1, solver="cbc", formulation=formulation, time_limit=1e-6
+        )
+        assert fit.status is Status.FEASIBLE_AT_LIMIT and fit.message == "", fit
 
 
 @needs_shell

@@ -1,0 +1,108 @@
+"""Further opinions on a program whose solver contradicted itself: the same solver without the
+start and with its `second_options`, then the other ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from layermilp.errors import LayermilpError
+from layermilp.program import Limits, Program, Result, Status
+from layermilp.solvers.base import Option, Solver, is_refuted
+
+
+def settled(
+    program: Program,
+    first: Result,
+    solvers: Iterable[Solver],
+    limits: Limits,
+    options: Mapping[str, Option],
+) -> Result:
+    """Solve a program again until an answer contradicts neither itself nor any point that is known.
+
+    Parameters
+    ----------
+    program : Program
+        The program.
+    first : Result
+        The contradiction.
+    solvers : iterable of Solver
+        The solver that gave it, then those to ask after it.
+    limits, options
+        As they were for the first solve. All solves together keep within its time and nodes.
+
+    Returns
+    -------
+    Result
+        The best point of all solves, with the best bound that no point refutes; the solver is the
+        one whose answer settled it, the message says what came before. The status is ERROR if none
+        did, and FEASIBLE_AT_LIMIT if time or nodes ran out.
+    """
+    asked_first, *others = solvers
+    limits = asked_first.asked(limits, options)
+    known = first
+    for solver, own in _turns(program, asked_first, others, options):
+        left = _left(limits, known)
+        if left is None:
+            return replace(known, status=Status.FEASIBLE_AT_LIMIT)
+        known = _joined(known, _asked(solver, replace(program, start=None), left, own), limits)
+        if known.status is not Status.ERROR:
+            break
+    return known
+
+
+def _turns(
+    program: Program, first: Solver, others: Iterable[Solver], options: Mapping[str, Option]
+) -> Iterator[tuple[Solver, Mapping[str, Option]]]:
+    """Yield who is asked, with which own options: those that are limits are among the limits."""
+    if program.is_mip and (program.start is not None or first.second_options):
+        own = {name: value for name, value in options.items() if not first.limit_of(name)}
+        yield first, {**first.second_options, **own}
+    for other in others:
+        yield other, {}
+
+
+def _left(limits: Limits, known: Result) -> Limits | None:
+    """Return the limits of the next solve; None if nothing is left."""
+    seconds, nodes = limits.time_limit, limits.node_limit
+    if seconds is not None:
+        seconds -= known.seconds
+    if nodes is not None:
+        nodes -= known.nodes
+    if (seconds is not None and seconds <= 0.0) or (nodes is not None and nodes <= 0):
+        return None
+    return replace(limits, time_limit=seconds, node_limit=nodes)
+
+
+def _asked(
+    solver: Solver, program: Program, limits: Limits, options: Mapping[str, Option]
+) -> Result:
+    """Solve; a solver that does not take the program, or has no licence, has failed."""
+    try:
+        return solver.solve(program, limits, options)
+    except LayermilpError as error:
+        return Result(Status.ERROR, solver=solver.name, message=str(error))
+
+
+def _joined(known: Result, found: Result, limits: Limits) -> Result:
+    """Return what two answers say together."""
+    both = replace(
+        known,
+        seconds=known.seconds + found.seconds,
+        nodes=known.nodes + found.nodes,
+        message=f"{known.message}; then {found.solver} without a start: {found.message}",
+    )
+    if found.status in (Status.UNBOUNDED, Status.INFEASIBLE_OR_UNBOUNDED):
+        return replace(found, seconds=both.seconds, nodes=both.nodes, message=both.message)
+    point = found if found.objective < known.objective else known
+    bounds = [each.bound for each in (known, found) if not is_refuted(each.bound, point.objective)]
+    bound = min(max(bounds, default=-math.inf), point.objective)
+    status = limits.proof(point.objective, bound)
+    if status is None:
+        # An optimum to which a better point is known, no solution where there is one, or a failure.
+        status = Status.FEASIBLE_AT_LIMIT if found.status.is_at_limit else Status.ERROR
+    solver = known.solver if status is Status.ERROR else found.solver
+    return replace(
+        both, status=status, x=point.x, objective=point.objective, bound=bound, solver=solver
+    )

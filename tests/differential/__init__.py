@@ -1,0 +1,1 @@
+"""All solvers, thousands of small random programs of every kind that the library makes."""
