@@ -36,7 +36,14 @@ QUICK: list[Any] = [
 CLASSIFIERS = [estimator for estimator in QUICK if not isinstance(estimator, HybridRegressor)]
 
 
-@parametrize_with_checks(QUICK)  # type: ignore[untyped-decorator]
+def expected_failures(estimator: Any) -> dict[str, str]:
+    """Return checks of scikit-learn that an estimator is not meant to pass, and why."""
+    if isinstance(estimator, LayerwiseClassifier):
+        return {"check_class_weight_classifiers": "class weights are for the objective l1 only"}
+    return {}
+
+
+@parametrize_with_checks(QUICK, expected_failed_checks=expected_failures)  # type: ignore[untyped-decorator]
 def test_scikit_learn_s_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 

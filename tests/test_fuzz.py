@@ -434,7 +434,7 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
 
 
 def test_json_that_is_nested_too_deeply_is_damage(tmp_path: Path) -> None:
-    for target in ("command", "summary", "history"):
+    for target in ("configuration", "summary", "history"):
         name, write, _, read = TARGETS[target]
         folder = tmp_path / target
         folder.mkdir()

@@ -594,7 +594,7 @@ def test_the_number_of_workers_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"hidden": ()}, "hidden names no layer"),
+        ({"hidden": ()}, "hidden is \\(\\)"),
         ({"hidden": (0,)}, "hidden is 0"),
         ({"bound": 0}, "bound is 0"),
         (

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from layermilp import datasets
+from layermilp.checks import shortened
 from layermilp.cli.arguments import options_of
 from layermilp.datasets import Dataset
 from layermilp.datasets.source import DataSource
@@ -59,15 +60,18 @@ def load_again(
 ) -> Dataset:
     """Load the data of a run by its summary; what the arguments name wins."""
     kept = summary.get("data_options")
-    found = {"data": summary.get("data"), "data_dir": None, "label_column": "label"}
-    found |= kept if isinstance(kept, dict) else {}
+    known = kept if isinstance(kept, dict) else {"data": summary.get("data")}
+    default = DataSource().values() | {"data": None}
     named: dict[str, Any] = {
-        name: getattr(arguments, name, None) or value for name, value in found.items()
+        name: getattr(arguments, name, None) or known.get(name, value)
+        for name, value in default.items()
     }
     try:
         source = DataSource(**named)
-    except (OptionError, TypeError) as error:
-        raise DataError(f"the summary names no data but {named}; name them with --data") from error
+    except OptionError as error:
+        raise DataError(
+            f"the summary names no data but {shortened(named)}; name them with --data"
+        ) from error
     return source.load(n_inputs, report)
 
 

@@ -26,6 +26,10 @@ class RunView(Protocol):
     is_resumed: bool
 
     @property
+    def is_ending(self) -> bool:
+        """Whether it is known that nothing follows the newest state."""
+
+    @property
     def model(self) -> Model | None:
         """What was learned so far."""
 

@@ -46,9 +46,9 @@ class Keeping(Callback):
         state, now = run.states[-1], time.perf_counter()
         if not state.is_resumable:
             return
-        if state.is_last or now - self._last_checkpoint >= self._seconds / MOST_SHARE:
+        if run.is_ending or now - self._last_checkpoint >= self._seconds / MOST_SHARE:
             self._checkpoint(run)
-        if not state.is_last and now - self._last_write >= SECONDS_BETWEEN_WRITES:
+        if not run.is_ending and now - self._last_write >= SECONDS_BETWEEN_WRITES:
             self._write(run)
 
     def on_end(self, run: RunView) -> None:

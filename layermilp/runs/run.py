@@ -179,6 +179,11 @@ class Run(RunOptions, Listener):
         return models[0] if self.committee == 1 else Committee(models)
 
     @property
+    def is_ending(self) -> bool:
+        """Whether it is known that nothing follows the newest state."""
+        return len(self.states) == self.committee and self.states[-1].is_last
+
+    @property
     def seconds(self) -> float:
         """Wall seconds so far."""
         return time.perf_counter() - self._began
