@@ -10,18 +10,13 @@ import enum
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from layermilp.errors import OptionError, ProgramError
-
-if TYPE_CHECKING:
-    import docplex.mp.model
-    import pulp
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -183,32 +178,6 @@ class Program:
     def relaxed(self) -> Program:
         """Return the linear relaxation."""
         return replace(self, integrality=np.zeros(self.n_columns, dtype=bool))
-
-    def to_docplex(self) -> docplex.mp.model.Model:
-        """Return the program as a docplex model, columns named as in `column_names`."""
-        from layermilp.export import to_docplex
-
-        return to_docplex(self)
-
-    def to_pulp(self) -> pulp.LpProblem:
-        """Return the program as a PuLP problem, columns named as in `column_names`."""
-        from layermilp.export import to_pulp
-
-        return to_pulp(self)
-
-    def write_mps(self, path: str | Path) -> Path:
-        """Write the program as a free-format MPS file, atomically; numbers keep all their digits.
-        Return the path."""
-        from layermilp.export import write_mps
-
-        return write_mps(self, path)
-
-    def write_lp(self, path: str | Path) -> Path:
-        """Write the program as an LP file, atomically; numbers keep all their digits. Return the
-        path."""
-        from layermilp.export import write_lp
-
-        return write_lp(self, path)
 
 
 class Status(enum.Enum):
