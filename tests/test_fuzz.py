@@ -191,7 +191,7 @@ def _samples() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _checkpoint(path: Path) -> None:
-    network = Network.dense([4, 3, 2], seed=0).with_decision("largest")
+    network = Network.dense([4, 3, 2], seed=0).with_decision("argmax")
     options = Settings(batches=2, batch_size=10, epochs=1)
     with Workers(1) as workers:
         *_, state = training(network, TrainingData.of(network, *_samples()), options, workers)
@@ -199,7 +199,8 @@ def _checkpoint(path: Path) -> None:
 
 
 def _version_1(path: Path) -> None:
-    arrays = {name: array for name, array in NETWORK.arrays().items() if name != "decision"}
+    new = ("decision", "layers")
+    arrays = {name: array for name, array in NETWORK.arrays().items() if name not in new}
     write_model_file(path, "layermilp.network", 1, arrays)
 
 
@@ -295,7 +296,7 @@ TARGETS: dict[str, tuple[str, Callable[[Path], object], Damage, Read]] = {
         _checkpoint,
         any_archive,
         lambda path: Checkpoint.from_file(
-            read_model_file(path), Network.dense([4, 3, 2], seed=0).with_decision("largest")
+            read_model_file(path), Network.dense([4, 3, 2], seed=0).with_decision("argmax")
         ),
     ),
     "command": ("command.json", _run, any_bytes, use_command),

@@ -11,8 +11,7 @@ from typing import Any, NoReturn
 from layermilp.algorithms.fit import Setup
 from layermilp.algorithms.tie_break import TIE_BREAKS
 from layermilp.errors import OptionError
-from layermilp.exchange import FORMATS
-from layermilp.exchange.networks import DTYPES
+from layermilp.exchange import DTYPES, FORMATS
 from layermilp.formulations.neuron import FORMULATIONS
 from layermilp.hybrid import trainer as hybrid
 from layermilp.hybrid.sklearn_models import OPTIMIZERS
@@ -28,8 +27,8 @@ from layermilp.layerwise.options import (
     preset,
 )
 from layermilp.layerwise.programs import Selection
+from layermilp.networks.classifier import DECISIONS
 from layermilp.networks.initialization import INITIALIZERS
-from layermilp.networks.network import DECISIONS
 from layermilp.parallel import BACKENDS
 from layermilp.runs.directory import command_of
 from layermilp.smt import trainer as smt
@@ -808,8 +807,8 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         "--decision",
         metavar="RULE",
         help=(
-            f"how the class is read: {', '.join(DECISIONS)} (default: nearest if a ReLU comes "
-            "last, else largest)"
+            f"how the class is read: {', '.join(DECISIONS)} (default: closest_to_one if a "
+            "ReLU comes last, else argmax)"
         ),
     )
     add(

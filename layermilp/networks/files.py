@@ -81,7 +81,7 @@ class ModelFile:
         for version in readable:
             if stated.dtype.kind in "iu" and np.array_equal(stated, version):
                 return version
-        known = " and ".join(map(str, readable))
+        known = ", ".join(map(str, readable))
         found = str(self.arrays.get("version"))[:40]
         raise ModelFileError(
             f"{self.path} has format version {found}; this layermilp reads {known}"
