@@ -31,15 +31,23 @@ class Layer(ABC):
     Layers are values: equal layers have equal maps.
     """
 
-    @property
     @abstractmethod
-    def inputs(self) -> Shape:
-        """Shape of a sample of inputs."""
+    def _shapes(self) -> tuple[Shape, Shape]:
+        """Return the shapes of a sample of inputs and of outputs."""
+
+    @abstractmethod
+    def _map(self) -> ParameterMap:
+        """Return the map from the parameters to the weights."""
 
     @property
-    @abstractmethod
+    def inputs(self) -> Shape:
+        """Shape of a sample of inputs."""
+        return self._shapes()[0]
+
+    @property
     def outputs(self) -> Shape:
         """Shape of a sample of outputs."""
+        return self._shapes()[1]
 
     @property
     def n_inputs(self) -> int:
@@ -66,10 +74,6 @@ class Layer(ABC):
     def parameters(self) -> ParameterMap:
         """Map from the parameters to the weights."""
         return self._map()
-
-    @abstractmethod
-    def _map(self) -> ParameterMap:
-        """Return the map."""
 
     def arrays(self, theta: FloatArray) -> tuple[FloatArray, FloatArray | None]:
         """Weights and offset of parameters, in the shapes that PyTorch gives them; no offset where
@@ -103,15 +107,8 @@ class Dense(Layer):
     def __post_init__(self) -> None:
         _check_sizes(self, "in_features", "out_features")
 
-    @property
-    def inputs(self) -> Shape:
-        """Shape of a sample of inputs."""
-        return (self.in_features,)
-
-    @property
-    def outputs(self) -> Shape:
-        """Shape of a sample of outputs."""
-        return (self.out_features,)
+    def _shapes(self) -> tuple[Shape, Shape]:
+        return (self.in_features,), (self.out_features,)
 
     @property
     def item(self) -> str | None:
@@ -138,15 +135,8 @@ class _WindowLayer(Layer):
         object.__setattr__(self, "image", tuple(map(layer_size, self.image)))
         _check_sizes(self)
 
-    @property
-    def inputs(self) -> Shape:
-        """Shape of a sample of inputs."""
-        return self.image
-
-    @property
-    def outputs(self) -> Shape:
-        """Shape of a sample of outputs."""
-        return (self._out_channels(), *self.window.positions(*self.image[1:]))
+    def _shapes(self) -> tuple[Shape, Shape]:
+        return self.image, (self._out_channels(), *self.window.positions(*self.image[1:]))
 
     def _out_channels(self) -> int:
         return self.image[0]
@@ -196,18 +186,10 @@ class Conv2d(_WindowLayer):
 
     @classmethod
     def plain(cls, height: int, width: int, kernel: int, *, bias: bool = False) -> Conv2d:
-        """Valid convolution of one channel with one kernel, as in the notation.
+        """Valid convolution of one channel with one square kernel of side `k`, as in the notation.
 
-        Parameters
-        ----------
-        height, width : int
-            Size of the image.
-        kernel : int
-            Side length `k` of the kernel, at most height and width: parameter ``k * p + q``
-            multiplies the pixel `p` rows below and `q` columns right of the neuron's upper left
-            pixel.
-        bias : bool
-            Whether the neurons share one free offset, parameter ``k * k``.
+        Parameter ``k * p + q`` multiplies the pixel `p` rows below and `q` columns right of the
+        neuron's upper left pixel; parameter ``k * k`` is the offset, where that is free.
         """
         height, width, kernel = map(layer_size, (height, width, kernel))
         if kernel > min(height, width):
@@ -286,15 +268,8 @@ class AveragePool2d(_WindowLayer):
 
     @classmethod
     def plain(cls, height: int, width: int, size: int) -> AveragePool2d:
-        """Mean values of disjoint square regions of one channel, as in the notation.
-
-        Parameters
-        ----------
-        height, width : int
-            Size of the image, multiples of `size`.
-        size : int
-            Side length of a region.
-        """
+        """Mean values of disjoint square regions of one channel, as in the notation; height and
+        width are multiples of their side."""
         height, width, size = map(layer_size, (height, width, size))
         if height % size or width % size:
             raise NetworkError(
@@ -332,15 +307,8 @@ class Tied(Layer):
 
     ties: ParameterMap
 
-    @property
-    def inputs(self) -> Shape:
-        """Shape of a sample of inputs."""
-        return (self.ties.n_inputs,)
-
-    @property
-    def outputs(self) -> Shape:
-        """Shape of a sample of outputs."""
-        return (self.ties.n_outputs,)
+    def _shapes(self) -> tuple[Shape, Shape]:
+        return (self.ties.n_inputs,), (self.ties.n_outputs,)
 
     @property
     def text(self) -> str:
