@@ -182,7 +182,7 @@ class Program:
 
 
 class Status(enum.Enum):
-    """How a solve ended, the same words for every solver."""
+    """Status of a solve, in the same words for every solver."""
 
     OPTIMAL = "optimal"
     OPTIMAL_WITHIN_GAP = "optimal within gap"
@@ -261,7 +261,7 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a solver answered, after the check in numpy.
+    """Answer of a solver, after the check in numpy.
 
     Parameters
     ----------

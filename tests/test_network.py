@@ -104,7 +104,7 @@ def test_conv2d_is_a_valid_correlation(
     assert len(block.parameters.groups) == 1
 
 
-def test_conv2d_of_the_report_has_nine_parameters() -> None:
+def test_conv2d_of_the_paper_has_nine_parameters() -> None:
     block = Block.conv2d(7, 7, 3)
     assert (block.n_inputs, block.n_outputs, block.theta.size) == (49, 25, 9)
     assert not block.bias.any()

@@ -123,7 +123,7 @@ def test_networks_without_a_notation_are_printed_as_sizes() -> None:
     assert Network([Block.dense(3, 16), Block.conv2d(4, 4, 3)]).notation == "3-16-4"
 
 
-def test_the_convolutional_network_of_the_report() -> None:
+def test_the_convolutional_network_of_the_paper() -> None:
     small, whole = Network.conv(7, 7, 3, seed=3), Network.conv(28, 28, 3, mean=4, seed=3)
     assert (small.notation, whole.notation) == ("7x7-conv3-10", "28x28-mean4-conv3-10")
     assert [block.theta.size for block in whole.blocks] == [0, 9, 260]

@@ -58,7 +58,7 @@ def export_model(model: Model, path: str | Path, *, dtype: str = "float64") -> P
     Parameters
     ----------
     model : Network
-        What to write.
+        The network.
     path : str or Path
         File; its suffix says the format: ``.onnx`` for ONNX, ``.pt`` or ``.pth`` for a PyTorch
         ``state_dict``.

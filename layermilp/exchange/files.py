@@ -1,4 +1,4 @@
-"""What the readers of all formats have in common: missing packages and sizes."""
+"""Checks for the readers of all formats: missing packages, sizes of files."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
     Parameters
     ----------
     network : Network
-        What to translate.
+        The network.
     dtype : {"float64", "float32"}
         Type of inputs, weights and outputs. Sums of float32 numbers differ from the network's own
         outputs by their rounding.
@@ -86,7 +86,7 @@ def from_onnx(
     Returns
     -------
     Network
-        Its inputs are the values of a sample, channels before rows before columns.
+        Network whose inputs are the values of a sample, channels before rows before columns.
 
     Raises
     ------

@@ -212,7 +212,7 @@ _HANDLERS: dict[str, Callable[[Reader, Any], Step | None]] = {
     "Softmax": Reader.softmax,
     "LogSoftmax": Reader.softmax,
 }
-"""What reads a node, by its operator."""
+"""Readers of nodes, by operator."""
 
 
 def _floats(array: NDArray[Any], node: Any) -> FloatArray:

@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET, IR_VERSION = 17, 8
-"""What files are written in: old enough for every onnxruntime since 1.12, and for what converts
-from ONNX."""
+"""Versions of written files: old enough for every onnxruntime since 1.12, and for converters."""
 
 LARGEST_FILE = 2**31 - 2**20
-"""Bytes of numbers in a file: those that protobuf can hold, but for some room for names."""
+"""Largest number of bytes of arrays in a file: protobuf's limit, with room for names."""
 
 METADATA = "layermilp."
-"""What the names of metadata begin with."""
+"""Prefix of the names of metadata."""
 
 
 class Writer:

@@ -42,7 +42,7 @@ def to_state_dict(
     Parameters
     ----------
     network : Network
-        What to translate.
+        The network.
     like : mapping of str to array or tensor, optional
         The ``state_dict`` that the network was made from: names and shapes are those of this one,
         so that convolutions of several channels and maps return to their module after training.
@@ -103,7 +103,7 @@ def from_state_dict(
         Network in the notation of `layermilp.networks.notation`, whose weights they are; for
         networks with means, which have none.
     strides, padding : int or sequence of int
-        Of every `Conv2d`, or of each in their order; not with `net`.
+        Strides and padding of every `Conv2d`, or of each in their order; not with `net`.
     classes : array of int or str, optional
         Label of each output. Default: 0, 1, ...
     decision : {"argmax", "closest_to_one"}

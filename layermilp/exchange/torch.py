@@ -42,14 +42,14 @@ def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
     Parameters
     ----------
     network : Network
-        What to translate.
+        The network.
     dtype : {"float64", "float32"}
         Type of the weights, and so of the samples that the module takes.
 
     Returns
     -------
     nn.Sequential
-        Of `Linear`, `ReLU`, and for images `Unflatten`, `Conv2d`, `AvgPool2d` and `Flatten`;
+        Modules `Linear`, `ReLU`, and for images `Unflatten`, `Conv2d`, `AvgPool2d` and `Flatten`;
         samples are rows, as for the network. Blocks whose ties are those of no such layer are
         `Linear` layers in which nothing is tied.
 
@@ -83,16 +83,16 @@ def from_torch(
     Parameters
     ----------
     module : nn.Sequential
-        Of `Linear`, `Conv2d`, `AvgPool2d`, `AdaptiveAvgPool2d` to one pixel, `ReLU`, `Flatten`,
-        `Unflatten`, `Identity` and `Dropout` layers, and such modules.
+        Modules `Linear`, `Conv2d`, `AvgPool2d`, `AdaptiveAvgPool2d` to one pixel, `ReLU`,
+        `Flatten`, `Unflatten`, `Identity`, `Dropout`, and `Sequential` of these.
     image, classes, decision
         As in `import_model`.
 
     Returns
     -------
     Network
-        Its inputs are the values of a sample, channels before rows before columns. Weights stay
-        tied as they are.
+        Network whose inputs are the values of a sample, channels before rows before columns.
+        Weights stay tied as they are.
 
     Raises
     ------
@@ -261,7 +261,7 @@ READERS: dict[str, Callable[[Any, str], Step | None]] = {
     "Dropout": lambda part, name: None,
     "Dropout2d": lambda part, name: None,
 }
-"""What reads a module, by its class; Dropout does nothing in evaluation."""
+"""Readers of modules, by class; Dropout does nothing in evaluation."""
 
 
 def _pair(value: Any) -> tuple[int, int]:

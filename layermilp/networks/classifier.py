@@ -1,4 +1,4 @@
-"""What networks, committees and integer networks have in common: classes, prediction, files."""
+"""Base of networks, committees and integer networks: classes, prediction, files."""
 
 from __future__ import annotations
 

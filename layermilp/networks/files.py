@@ -23,11 +23,11 @@ KINDS = {
     "layermilp.integer": "an integer network",
     "layermilp.checkpoint": "a checkpoint",
 }
-"""What files of each format hold."""
+"""Kind of model in a file, by its format."""
 
 
 DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What working with wrong content raises."""
+"""Exceptions that wrong content raises where it is used."""
 
 
 @contextmanager
@@ -49,9 +49,9 @@ class ModelFile:
     Parameters
     ----------
     path : Path
-        Where it was read.
+        Path that was read.
     arrays : mapping of str to array
-        What it holds, ``format`` and ``version`` included.
+        Arrays by name, ``format`` and ``version`` included.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""Which weights of a block are free, tied or fixed: a map from parameters to weights.
+"""Maps from parameters to weights: which weights of a block are free, tied or fixed.
 
 The weights of a block with `d` inputs and `n` outputs form an extended matrix of shape ``(n, d +
 1)`` whose last column is the bias. Each entry either is a parameter (entries that name the same
