@@ -140,7 +140,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         (lambda: IntegerNetwork.zeros((2, 2, 2), 2**50), "would not be exact"),
         (
             lambda: IntegerNetwork([IntegerLayer.of([[1, 2]]), IntegerLayer.of([[1, 1, 1]])], 3),
-            "layer 1 has 1 neurons",
+            "layer 1 has 1 outputs",
         ),
         (
             lambda: IntegerNetwork([IntegerLayer.of([[1, 2]]), IntegerLayer.of([[1, 1]])], 1),

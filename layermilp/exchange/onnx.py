@@ -58,7 +58,7 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
         If it is no network of ReLU blocks, the type is unknown, or the model is larger than ONNX
         allows.
     """
-    _require_onnx()
+    require_package("onnx", "onnx")
     require_network(network)
     return Writer(np.dtype(require_dtype(dtype))).model(network)
 
@@ -98,7 +98,7 @@ def from_onnx(
     NetworkError
         If the model is no network of ReLU blocks; the message names the node.
     """
-    onnx = _require_onnx()
+    onnx = require_package("onnx", "onnx")
     is_model = isinstance(source, onnx.ModelProto)
     model: Any = source if is_model else _parsed(Path(str(source)))
     with damage("the ONNX model" if is_model else str(source), LayermilpError):
@@ -132,13 +132,6 @@ def read_onnx(
             f"net is {net!r}, but an ONNX file says itself what its layers are; leave it out"
         )
     return from_onnx(path, classes=classes, decision=decision, image=image)
-
-
-def _require_onnx() -> Any:
-    require_package("onnx", "onnx")
-    import onnx
-
-    return onnx
 
 
 def _parsed(path: Path) -> Any:

@@ -60,9 +60,7 @@ def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
     NetworkError
         If it is no network of ReLU blocks, the type is unknown, or a weight is beyond it.
     """
-    require_package("torch", "torch")
-    import torch
-
+    torch = require_package("torch", "torch")
     module = torch.nn.Sequential(*map(_module, modules(network)))
     module = module.to(getattr(torch, require_dtype(dtype)))
     module.load_state_dict(
@@ -105,18 +103,9 @@ def from_torch(
 
 
 def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
-    """Write the ``state_dict`` of a network to a ``.pt`` file, atomically; return the path.
-
-    Raises
-    ------
-    PackageNotAvailable
-        If PyTorch is not installed.
-    NetworkError, OutputError
-        As in `to_state_dict`, and if the file cannot be written.
-    """
-    require_package("torch", "torch")
-    import torch
-
+    """Write the ``state_dict`` of a network to a ``.pt`` file, atomically; return the path. Errors
+    as in `to_state_dict`, and `OutputError`."""
+    torch = require_package("torch", "torch")
     tensors = {
         name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()
     }
@@ -132,17 +121,7 @@ def read_torch(
     net: str | None = None,
 ) -> Network:
     """Read a ``.pt`` file of a ``state_dict``; nothing in it is executed. Options are those of
-    `from_state_dict`.
-
-    Raises
-    ------
-    PackageNotAvailable
-        If PyTorch is not installed.
-    ModelFileError
-        If the file is missing, damaged, or holds anything else.
-    NetworkError
-        If the arrays make no network.
-    """
+    `from_state_dict`, errors those of `import_model`."""
     mapping = _loaded(Path(path))
     with damage(str(path), LayermilpError):
         return from_state_dict(
@@ -171,9 +150,7 @@ def _module(step: Block | Relu | Reshape) -> Any:
 
 def _parts(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Modules of a Sequential, those of Sequentials in it included, with their names."""
-    require_package("torch", "torch")
-    from torch import nn
-
+    nn = require_package("torch", "torch").nn
     if type(module) is not nn.Sequential:
         raise NetworkError(
             f"a network is read from a Sequential, not from {type(module).__name__}; else go by "
@@ -277,9 +254,7 @@ def _parameters(part: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
 
 def _loaded(path: Path) -> Mapping[str, Any]:
     """Read a file of tensors; every number of theirs must be in it."""
-    require_package("torch", "torch")
-    import torch
-
+    torch = require_package("torch", "torch")
     size = sized(path)
     try:
         with zipfile.ZipFile(path) as archive:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from layermilp.errors import DataError, NetworkError
 from layermilp.networks.classifier import Classifier, checked_samples, decide
 from layermilp.networks.files import Arrays
-from layermilp.networks.parameters import check_size, n_weights
+from layermilp.networks.parameters import check_chain, check_size, n_weights
 from layermilp.program import FloatArray, IntArray
 
 GRID = 1024
@@ -114,13 +114,7 @@ class IntegerNetwork(Classifier):
             raise NetworkError(
                 "an integer network needs a hidden layer and an output layer, such as 108-16-2"
             )
-        check_size(len(self.layers), 0)
-        for i, (before, after) in enumerate(itertools.pairwise(self.layers), start=1):
-            if before.n_outputs != after.n_inputs:
-                raise NetworkError(
-                    f"layer {i} has {before.n_outputs} neurons, but layer {i + 1} takes "
-                    f"{after.n_inputs} inputs"
-                )
+        check_chain(self.layers, "layer")
         for i, layer in enumerate(self.layers, start=1):
             largest = max(int(layer.theta.max()), -int(layer.theta.min()))
             if largest > bound:

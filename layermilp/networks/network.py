@@ -22,7 +22,13 @@ from layermilp.networks.files import Arrays
 from layermilp.networks.initialization import initialize
 from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer, described
 from layermilp.networks.notation import parse, written
-from layermilp.networks.parameters import ParameterMap, check_size, layer_size, n_weights
+from layermilp.networks.parameters import (
+    ParameterMap,
+    check_chain,
+    check_size,
+    layer_size,
+    n_weights,
+)
 from layermilp.networks.recognition import recognized
 from layermilp.program import FloatArray, IntArray
 
@@ -160,13 +166,7 @@ class Network(Classifier):
         self.blocks = tuple(blocks)
         if not self.blocks:
             raise NetworkError("a network needs at least one block")
-        check_size(len(self.blocks), 0)
-        for i, (before, after) in enumerate(itertools.pairwise(self.blocks), start=1):
-            if before.n_outputs != after.n_inputs:
-                raise NetworkError(
-                    f"block {i} has {before.n_outputs} outputs, but block {i + 1} takes "
-                    f"{after.n_inputs} inputs"
-                )
+        check_chain(self.blocks, "block")
         self.n_inputs, self.n_outputs = self.blocks[0].n_inputs, self.blocks[-1].n_outputs
         self.classes = _classes(classes, self.n_outputs)
         self.decision = decision_named(decision)

@@ -224,6 +224,23 @@ def check_size(n_layers: int, n_weights: int, what: str = "the network") -> None
         )
 
 
+def check_chain(parts: Sequence[Any], what: str) -> None:
+    """Refuse too many layers, and any that does not take as many values as the one before gives.
+
+    Raises
+    ------
+    NetworkError
+        If there are such; the message names them by `what` and their number.
+    """
+    check_size(len(parts), 0)
+    for i, (before, after) in enumerate(itertools.pairwise(parts), start=1):
+        if before.n_outputs != after.n_inputs:
+            raise NetworkError(
+                f"{what} {i} has {before.n_outputs} outputs, but {what} {i + 1} takes "
+                f"{after.n_inputs} inputs"
+            )
+
+
 def n_weights(sizes: Sequence[int]) -> int:
     """Return the number of weights and biases of dense layers."""
     return sum((d + 1) * n for d, n in itertools.pairwise(sizes))

@@ -74,7 +74,7 @@ def test_commands(tmp_path: Path) -> None:
                 "--classes",
                 "a,b,c,d,e,f,g,h,i,j",
                 "--decision",
-                "closest_to_one",
+                "nearest",  # the old name
             ]
         )
         == 0
