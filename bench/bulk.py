@@ -22,7 +22,7 @@ from layermilp.algorithms.bundle import Trace, minimize
 from layermilp.algorithms.fit import Setup
 from layermilp.datasets import load
 from layermilp.formulations.pieces import HingePieces, MarginPieces, Pieces, complete_program
-from layermilp.networks.parameters import ParameterMap
+from layermilp.networks.layers import Dense
 from layermilp.program import FloatArray, IntArray, Limits
 from layermilp.solvers import solve
 
@@ -49,7 +49,7 @@ def hinges(x: FloatArray, labels: IntArray, weight: float) -> Iterator[HingePiec
 
 def margin(x: FloatArray, labels: IntArray) -> MarginPieces:
     """Return the problem of all outputs."""
-    parameters = ParameterMap.dense(x.shape[1], 10)
+    parameters = Dense(x.shape[1], 10).parameters
     box = np.ones(parameters.n_parameters)
     start = np.random.default_rng(1).uniform(-1.0, 1.0, box.size)
     return MarginPieces(parameters, x, labels, -box, box, start, np.ones(len(x)))

@@ -1,5 +1,4 @@
-"""Arrays from ``.npz`` archives that nobody vouches for: no pickle, and no more memory than the
-machine has."""
+"""Arrays from untrusted ``.npz`` archives: no pickle, and no more memory than the machine has."""
 
 from __future__ import annotations
 
@@ -17,13 +16,13 @@ from layermilp.checks import memory_bytes
 SUFFIX = ".npy"
 
 BYTES_PER_NUMBER = 8
-"""Of the float64 that arrays become."""
+"""Bytes of a float64, which the numbers of arrays become."""
 
 SHARE = 0.5
-"""Of the memory that the arrays of one file may take."""
+"""Largest share of the memory that the arrays of one file may take."""
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-"""What reads the header of an array, by the version of its format; later ones are for fields, which
+"""Readers of the header of an array, by the version of its format; later ones are for fields, which
 no array here has."""
 
 

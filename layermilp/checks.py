@@ -18,7 +18,7 @@ two overflows."""
 
 
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Where Linux has the memory of a container, in its two versions of control groups."""
+"""Files of Linux with the memory of a container, in its two versions of control groups."""
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -10,18 +10,14 @@ import enum
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from layermilp.checks import check_whole, is_number, shortened
 from layermilp.errors import OptionError, ProgramError
-
-if TYPE_CHECKING:
-    import docplex.mp.model
-    import pulp
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -184,35 +180,9 @@ class Program:
         """Return the linear relaxation."""
         return replace(self, integrality=np.zeros(self.n_columns, dtype=bool))
 
-    def to_docplex(self) -> docplex.mp.model.Model:
-        """Return the program as a docplex model, columns named as in `column_names`."""
-        from layermilp.export import to_docplex
-
-        return to_docplex(self)
-
-    def to_pulp(self) -> pulp.LpProblem:
-        """Return the program as a PuLP problem, columns named as in `column_names`."""
-        from layermilp.export import to_pulp
-
-        return to_pulp(self)
-
-    def write_mps(self, path: str | Path) -> Path:
-        """Write the program as a free-format MPS file, atomically; numbers keep all their digits.
-        Return the path."""
-        from layermilp.export import write_mps
-
-        return write_mps(self, path)
-
-    def write_lp(self, path: str | Path) -> Path:
-        """Write the program as an LP file, atomically; numbers keep all their digits. Return the
-        path."""
-        from layermilp.export import write_lp
-
-        return write_lp(self, path)
-
 
 class Status(enum.Enum):
-    """How a solve ended, the same words for every solver."""
+    """Status of a solve, in the same words for every solver."""
 
     OPTIMAL = "optimal"
     OPTIMAL_WITHIN_GAP = "optimal within gap"
@@ -273,13 +243,20 @@ class Limits:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        _number("time_limit", self.time_limit, low=0.0, above=True)
-        _number("gap", self.gap, low=0.0)
-        _number("absolute_gap", self.absolute_gap, low=0.0)
-        _number("objective_target", self.objective_target, low=-math.inf)
-        _integer("node_limit", self.node_limit, 1, 2**31 - 1)
-        _integer("seed", self.seed, 0, 2**31 - 1)
-        _integer("threads", self.threads, 1, 1024)
+        least = {"time_limit": 0.0, "gap": 0.0, "absolute_gap": 0.0, "objective_target": -math.inf}
+        for name, low in least.items():
+            value, above = getattr(self, name), name == "time_limit"
+            if value is not None and not (
+                is_number(value) and (value > low if above else value >= low)
+            ):
+                raise OptionError(
+                    f"{name} is {shortened(value)}; it must be a finite number "
+                    f"{'above' if above else 'of at least'} {low:g}"
+                )
+        if self.node_limit is not None:
+            check_whole("node_limit", self.node_limit, 1)
+        check_whole("seed", self.seed, 0)
+        check_whole("threads", self.threads, 1, 1024)
 
     @property
     def relative_gap(self) -> float:
@@ -314,7 +291,7 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a solver answered, after the check in numpy.
+    """Answer of a solver, after the check in numpy.
 
     Parameters
     ----------
@@ -448,27 +425,3 @@ def _csr(matrix: Any) -> sparse.csr_array:
     csr.indices = csr.indices.astype(np.int32, copy=False)
     csr.indptr = csr.indptr.astype(np.int32, copy=False)
     return csr
-
-
-def _number(name: str, value: float | None, *, low: float, above: bool = False) -> None:
-    if value is None:
-        return
-    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
-        value, bool
-    )
-    if not is_number or not math.isfinite(value) or value < low or (above and value == low):
-        raise OptionError(
-            f"{name} is {value!r}; it must be a finite number "
-            f"{'above' if above else 'of at least'} {low:g}"
-        )
-
-
-def _integer(name: str, value: int | None, low: int, high: int) -> None:
-    if value is None:
-        return
-    if (
-        not isinstance(value, (int, np.integer))
-        or isinstance(value, bool)
-        or not low <= value <= high
-    ):
-        raise OptionError(f"{name} is {value!r}; it must be a whole number from {low} to {high}")

@@ -25,6 +25,7 @@ from layermilp.formulations.pieces import (
     recover,
     working_program,
 )
+from layermilp.networks.layers import Dense
 from layermilp.networks.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray, Limits, Status, check
 from layermilp.solvers import solve
@@ -88,7 +89,7 @@ def digits_hinge(n_features: int, weight: float = 1.0, n_rows: int = 2000) -> Hi
 def digits_margin(n_features: int, n_rows: int) -> MarginPieces:
     """A dense output layer."""
     x, labels = digits(n_features, n_rows)
-    parameters = ParameterMap.dense(n_features, 10)
+    parameters = Dense(n_features, 10).parameters
     box = np.ones(parameters.n_parameters)
     return MarginPieces(parameters, x, labels, -box, box, 0.1 * box, np.ones(n_rows))
 
@@ -143,7 +144,7 @@ def hinges(draw: st.DrawFn) -> HingePieces:
 @st.composite
 def margins(draw: st.DrawFn) -> MarginPieces:
     """Draw an output layer, dense or tied; all samples may be of one class."""
-    parameters = draw(st.sampled_from([TIED, ParameterMap.dense(2, 3), ParameterMap.dense(1, 2)]))
+    parameters = draw(st.sampled_from([TIED, Dense(2, 3).parameters, Dense(1, 2).parameters]))
     x, rng = draw(tables(parameters.n_inputs))
     lower, upper, start = draw(boxes(parameters.n_parameters))
     labels = rng.integers(0, draw(st.integers(1, parameters.n_outputs)), len(x))

@@ -538,7 +538,7 @@ def test_every_member_has_trials_of_its_own(here: Command, table: Path, tmp_path
         "l1",
         2,
     )
-    assert load_model(tmp_path / "model.npz").decision == "nearest"
+    assert load_model(tmp_path / "model.npz").decision == "closest_to_one"
 
 
 def test_preset_is_overruled_by_what_is_given(here: Command, table: Path, tmp_path: Path) -> None:
@@ -650,7 +650,7 @@ def test_postprocess_writes_a_model_with_another_last_layer(
     assert [block.theta.tobytes() for block in found.blocks] == [
         block.theta.tobytes() for block in expected.blocks
     ]
-    assert found.decision == "nearest" and found.classes.tolist() == ["left", "right"]
+    assert found.decision == "closest_to_one" and found.classes.tolist() == ["left", "right"]
     after = json.loads(
         here("evaluate", str(tmp_path / "1.npz"), "--data", str(table), "--json").stdout
     )["train_accuracy"]
@@ -686,7 +686,7 @@ def test_postprocess_refuses_in_one_line(
     names = ("missing", "foreign", "model", "other", "wide", "out")
     paths = {name: str(tmp_path / f"{name}.npz") for name in names}
     (tmp_path / "foreign.npz").write_bytes(b"not a model")
-    Network.dense([2, 2]).with_classes(["left", "right"]).with_decision("largest").save(
+    Network.dense([2, 2]).with_classes(["left", "right"]).with_decision("argmax").save(
         paths["model"]
     )
     Network.dense([2, 2]).save(paths["other"])

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from layermilp.errors import DataError, ModelFileError, NetworkError, OutputError
 from layermilp.networks.committee import Committee
+from layermilp.networks.layers import Dense
 from layermilp.networks.load import load_model
 from layermilp.networks.network import Block, Network
-from layermilp.networks.parameters import ParameterMap
 
 GRID = st.integers(-4, 8).map(lambda k: k / 4)
 
@@ -23,15 +23,13 @@ GRID = st.integers(-4, 8).map(lambda k: k / 4)
 def _constant(outputs: list[float], decision: str) -> Network:
     """Network whose outputs, apart from a ReLU, are the same for every sample."""
     extended = np.column_stack([np.zeros(len(outputs)), outputs])
-    return Network(
-        [Block(ParameterMap.dense(1, len(outputs)), extended.reshape(-1))], decision=decision
-    )
+    return Network([Block(Dense(1, len(outputs)), extended.reshape(-1))], decision=decision)
 
 
 def _naive_choice(row: list[float], decision: str) -> int:
     return (
         row.index(max(row))
-        if decision == "largest"
+        if decision == "argmax"
         else min(range(len(row)), key=lambda j: abs(row[j] - 1.0))
     )
 
@@ -45,7 +43,7 @@ def _naive_vote(rows: list[list[float]], decision: str) -> tuple[list[int], int]
         if count != max(votes):
             continue
         mean = sum(row[j] for row in rows) / len(rows)
-        score = mean if decision == "largest" else -abs(mean - 1.0)
+        score = mean if decision == "argmax" else -abs(mean - 1.0)
         if winner is None or score > winner[1]:
             winner = (j, score)
     assert winner is not None
@@ -53,7 +51,9 @@ def _naive_vote(rows: list[list[float]], decision: str) -> tuple[list[int], int]
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.sampled_from(["nearest", "largest"]), st.integers(1, 5), st.integers(1, 4), st.data())
+@given(
+    st.sampled_from(["closest_to_one", "argmax"]), st.integers(1, 5), st.integers(1, 4), st.data()
+)
 def test_most_votes_win_and_ties_go_by_the_mean_output(
     decision: str, members: int, n: int, data: st.DataObject
 ) -> None:
@@ -61,7 +61,7 @@ def test_most_votes_win_and_ties_go_by_the_mean_output(
         st.lists(st.lists(GRID, min_size=n, max_size=n), min_size=members, max_size=members)
     )
     committee = Committee(_constant(row, decision) for row in rows)
-    if decision == "nearest":
+    if decision == "closest_to_one":
         rows = [[max(value, 0.0) for value in row] for row in rows]
     votes, winner = _naive_vote(rows, decision)
     X = np.zeros((2, 1))
@@ -72,14 +72,14 @@ def test_most_votes_win_and_ties_go_by_the_mean_output(
 @pytest.mark.parametrize(
     ("decision", "rows", "winner"),
     [
-        ("largest", [[1.0, 0.0], [1.0, 0.0], [0.0, 9.0]], 0),
-        ("largest", [[1.0, 0.0], [0.0, 9.0]], 1),
-        ("largest", [[-1.0, -2.0], [-5.0, -1.0]], 1),
-        ("largest", [[1.0, 0.0], [0.0, 1.0]], 0),
-        ("largest", [[3.0, 0.0, 2.0], [0.0, 3.0, 2.5]], 0),
-        ("nearest", [[1.0, 0.0], [0.0, 1.0]], 0),
-        ("nearest", [[1.0, 0.0], [0.5, 1.25]], 0),
-        ("nearest", [[1.0, 0.75], [0.0, 1.0]], 1),
+        ("argmax", [[1.0, 0.0], [1.0, 0.0], [0.0, 9.0]], 0),
+        ("argmax", [[1.0, 0.0], [0.0, 9.0]], 1),
+        ("argmax", [[-1.0, -2.0], [-5.0, -1.0]], 1),
+        ("argmax", [[1.0, 0.0], [0.0, 1.0]], 0),
+        ("argmax", [[3.0, 0.0, 2.0], [0.0, 3.0, 2.5]], 0),
+        ("closest_to_one", [[1.0, 0.0], [0.0, 1.0]], 0),
+        ("closest_to_one", [[1.0, 0.0], [0.5, 1.25]], 0),
+        ("closest_to_one", [[1.0, 0.75], [0.0, 1.0]], 1),
     ],
 )
 def test_votes_by_hand(decision: str, rows: list[list[float]], winner: int) -> None:
@@ -88,7 +88,7 @@ def test_votes_by_hand(decision: str, rows: list[list[float]], winner: int) -> N
 
 def test_samples_are_voted_on_one_by_one() -> None:
     networks = [
-        Network.dense([4, 3, 3], init="uniform", seed=seed).with_decision("largest")
+        Network.dense([4, 3, 3], init="uniform", seed=seed).with_decision("argmax")
         for seed in range(3)
     ]
     committee = Committee(networks)
@@ -104,7 +104,7 @@ def test_samples_are_voted_on_one_by_one() -> None:
     assert committee.predict(X)[clear].tolist() == expected.argmax(axis=1)[clear].tolist()
 
 
-@pytest.mark.parametrize("decision", ["nearest", "largest"])
+@pytest.mark.parametrize("decision", ["closest_to_one", "argmax"])
 def test_a_committee_of_one_is_its_member(decision: str) -> None:
     network = (
         Network.dense([4, 5, 3], init="uniform", seed=2)
@@ -125,7 +125,7 @@ def test_a_committee_tells_what_its_members_share() -> None:
         for seed in range(3)
     ]
     committee = Committee(networks)
-    assert (committee.n_inputs, committee.n_outputs, committee.decision) == (9, 2, "nearest")
+    assert (committee.n_inputs, committee.n_outputs, committee.decision) == (9, 2, "closest_to_one")
     assert committee.classes.tolist() == ["a", "b"]
     assert committee.notation == "3 x 3x3-conv2-2"
     assert repr(committee) == "Committee(3 x 3x3-conv2-2)"
@@ -159,7 +159,7 @@ def test_data_that_do_not_fit_are_refused() -> None:
         (Network.dense([3, 3]), r"classes: \[0, 1, 2\], not \[0, 1\]"),
         (Network.dense([3, 2]).with_classes(["0", "1"]), "classes"),
         (Network.dense([3, 2]).with_classes([1, 0]), "classes"),
-        (Network.dense([3, 2]).with_decision("largest"), "decision: largest, not nearest"),
+        (Network.dense([3, 2]).with_decision("argmax"), "decision: argmax, not closest_to_one"),
     ],
 )
 def test_members_must_be_alike(other: Network, words: str) -> None:
@@ -178,7 +178,7 @@ def _committee() -> Committee:
     texts = ("16-4-3", "4x4-mean2-conv2-3", "4x4-conv3b-3")
     networks = [Network.from_notation(text, init="uniform", seed=k) for k, text in enumerate(texts)]
     return Committee(
-        network.with_classes(["a", "b", "c"]).with_decision("largest") for network in networks
+        network.with_classes(["a", "b", "c"]).with_decision("argmax") for network in networks
     )
 
 
@@ -197,7 +197,7 @@ def test_saved_committees_come_back(tmp_path: Path) -> None:
         == committee.notation
         == "1 x 16-4-3 + 1 x 4x4-mean2-conv2-3 + 1 x 4x4-conv3b-3"
     )
-    assert found.classes.tolist() == ["a", "b", "c"] and found.decision == "largest"
+    assert found.classes.tolist() == ["a", "b", "c"] and found.decision == "argmax"
     for one, other in zip(committee.networks, found.networks, strict=True):
         assert [block.extended.tobytes() for block in one.blocks] == [
             block.extended.tobytes() for block in other.blocks
@@ -205,6 +205,16 @@ def test_saved_committees_come_back(tmp_path: Path) -> None:
     X = np.random.default_rng(0).random((20, 16))
     assert found.predict(X).tolist() == committee.predict(X).tolist()
     assert found.save(tmp_path / "again.npz").read_bytes() == path.read_bytes()
+
+
+def test_files_of_version_1_load(tmp_path: Path) -> None:
+    arrays = {name: array for name, array in _arrays(tmp_path).items() if "layers" not in name}
+    old = {name: np.array("largest") for name in arrays if name.endswith("decision")}
+    np.savez(tmp_path / "model.npz", **{**arrays, **old, "version": np.array(1)})
+    found = Committee.load(tmp_path / "model.npz")
+    assert found.notation == _committee().notation and found.decision == "argmax"
+    new = found.save(tmp_path / "new.npz").read_bytes()
+    assert new == (tmp_path / "original.npz").read_bytes()
 
 
 def test_load_model_reads_either(tmp_path: Path) -> None:
@@ -249,12 +259,12 @@ def test_missing_and_foreign_files_are_refused(load: Any, tmp_path: Path) -> Non
             load(path)
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", [1, 1]])
+@pytest.mark.parametrize("version", [3, 0, "1", [1, 1]])
 def test_other_versions_are_named(version: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "model.npz", **{**_arrays(tmp_path), "version": np.array(version)})
     for load in (Committee.load, load_model):
         with pytest.raises(
-            ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1$"
+            ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1, 2$"
         ):
             load(tmp_path / "model.npz")
 
@@ -278,7 +288,7 @@ def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
         ("n_networks", 10**9),
         ("n_networks", "three"),
         ("n_networks", [1, 2]),
-        ("network_1_decision", "nearest"),
+        ("network_1_decision", "closest_to_one"),
         ("network_2_classes", ["a", "b", "d"]),
         ("network_0_weights_0", np.eye(3)),
         ("network_0_index_0", np.zeros((4, 17), dtype=int)),

@@ -302,22 +302,6 @@ def test_starts_are_translated() -> None:
     assert [values[name] for name in program.column_names()] == program.start.tolist()
 
 
-def test_methods_of_program_do_the_same(tmp_path: Path) -> None:
-    program = knapsack()
-    assert (
-        program.write_mps(tmp_path / "a.mps").read_text()
-        == write_mps(program, tmp_path / "b.mps").read_text()
-    )
-    assert (
-        program.write_lp(tmp_path / "a.lp").read_text()
-        == write_lp(program, tmp_path / "b.lp").read_text()
-    )
-    _package("docplex")
-    assert program.to_docplex().number_of_variables == 25
-    _package("pulp")
-    assert len(program.to_pulp().variables()) == 25
-
-
 def test_numbers_keep_all_their_digits(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     shape = (7, 5)

@@ -203,7 +203,8 @@ def _checkpoint(path: Path) -> None:
 
 
 def _version_1(path: Path) -> None:
-    arrays = {name: array for name, array in NETWORK.arrays().items() if name != "decision"}
+    new = ("decision", "layers")
+    arrays = {name: array for name, array in NETWORK.arrays().items() if name not in new}
     write_model_file(path, "layermilp.network", 1, arrays)
 
 

@@ -140,7 +140,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         (lambda: IntegerNetwork.zeros((2, 2, 2), 2**50), "would not be exact"),
         (
             lambda: IntegerNetwork([IntegerLayer.of([[1, 2]]), IntegerLayer.of([[1, 1, 1]])], 3),
-            "layer 1 has 1 neurons",
+            "layer 1 has 1 outputs",
         ),
         (
             lambda: IntegerNetwork([IntegerLayer.of([[1, 2]]), IntegerLayer.of([[1, 1]])], 1),
@@ -156,9 +156,9 @@ def test_networks_that_cannot_be_are_refused(build: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("X", "words"),
     [
-        ([[0.0, 2.0]], r"X\[0, 1\] is 2; integer networks need inputs scaled to \[0, 1\]"),
-        ([[0.0, np.nan]], r"X\[0, 1\] is nan"),
-        ([[0.0]], "takes a matrix with 2 columns"),
+        ([[0.0, 2.0]], r"value 2 at input 1; integer networks need inputs scaled to \[0, 1\]"),
+        ([[0.0, np.nan]], "sample 0 has the value nan at input 1"),
+        ([[0.0]], "takes samples of 2 inputs"),
     ],
 )
 def test_inputs_that_cannot_be_are_refused(X: Any, words: str) -> None:

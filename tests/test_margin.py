@@ -17,6 +17,7 @@ from layermilp.formulations import MarginRegression, linear, margin
 from layermilp.formulations.margin import input_leads, rivals, weight_leads
 from layermilp.formulations.pieces import MarginPieces
 from layermilp.layerwise.objective import Box, Margin
+from layermilp.networks.layers import Dense, Tied
 from layermilp.networks.network import Block
 from layermilp.networks.parameters import ParameterMap
 from layermilp.program import Status, check
@@ -31,7 +32,7 @@ def maps(draw: st.DrawFn) -> ParameterMap:
     """Draw a last layer: dense, or with ties across outputs and fixed entries."""
     n, d = draw(st.integers(2, 4)), draw(st.integers(1, 3))
     if draw(st.booleans()):
-        return ParameterMap.dense(d, n)
+        return Dense(d, n).parameters
     rng = np.random.default_rng(draw(SEEDS))
     names = rng.integers(-1, draw(st.integers(1, 6)), (n, d + 1))
     names[rng.integers(n), rng.integers(d + 1)] = 0
@@ -49,7 +50,7 @@ def layers(draw: st.DrawFn) -> tuple[Block, np.ndarray, np.ndarray]:
     inputs = np.where(
         rng.random((m, parameters.n_inputs)) < 0.3, 0.0, 2.0 * rng.random((m, parameters.n_inputs))
     )
-    block = Block(parameters, rng.uniform(-1.0, 1.0, parameters.n_parameters))
+    block = Block(Tied(parameters), rng.uniform(-1.0, 1.0, parameters.n_parameters))
     return block, inputs, rng.integers(0, parameters.n_outputs, m)
 
 
@@ -319,4 +320,4 @@ def test_objective_reads_the_largest_output_and_takes_all_outputs_at_once() -> N
     block = Block.conv2d(3, 3, 2, free_bias=True)
     (group,) = Margin(0.0).groups(block)
     assert group.neurons.tolist() == [0, 1, 2, 3] and group.parameters.tolist() == [0, 1, 2, 3, 4]
-    assert Margin.decision == "largest" and Margin.name == "margin"
+    assert Margin.decision == "argmax" and Margin.name == "margin"

@@ -19,8 +19,10 @@ from scipy.signal import correlate2d
 from layermilp import Block, Network
 from layermilp.errors import DataError, ModelFileError, NetworkError, OutputError
 from layermilp.files import write_atomically
+from layermilp.networks.classifier import decide
+from layermilp.networks.files import write_model_file
 from layermilp.networks.initialization import INITIALIZERS, initialize
-from layermilp.networks.network import decide, nearest_to_one
+from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Tied
 from layermilp.networks.parameters import Group, ParameterMap
 
 GRID = st.integers(-8, 8).map(lambda k: k / 4)
@@ -52,12 +54,13 @@ def parameter_maps(draw: st.DrawFn) -> ParameterMap:
 def blocks(draw: st.DrawFn) -> Block:
     """Draw a block with any map."""
     parameters = draw(parameter_maps())
-    return Block(parameters, draw(_grid(parameters.n_parameters)))
+    return Block(Tied(parameters), draw(_grid(parameters.n_parameters)))
 
 
 def _same(one: Network, other: Network) -> None:
     assert len(one.blocks) == len(other.blocks)
     for a, b in zip(one.blocks, other.blocks, strict=True):
+        assert a.layer.text == b.layer.text
         assert a.parameters.index.tolist() == b.parameters.index.tolist()
         assert a.extended.tobytes() == b.extended.tobytes()
         assert a.theta.tobytes() == b.theta.tobytes()
@@ -68,7 +71,7 @@ def _same(one: Network, other: Network) -> None:
 
 
 def test_dense_map_has_a_parameter_per_entry() -> None:
-    parameters = ParameterMap.dense(3, 2)
+    parameters = Dense(3, 2).parameters
     assert (parameters.n_inputs, parameters.n_outputs, parameters.n_parameters) == (3, 2, 8)
     assert parameters.expand(np.arange(8.0)).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert [group.neurons.tolist() for group in parameters.groups] == [[0], [1]]
@@ -101,7 +104,7 @@ def test_conv2d_is_a_valid_correlation(
     assert len(block.parameters.groups) == 1
 
 
-def test_conv2d_of_the_report_has_nine_parameters() -> None:
+def test_conv2d_of_the_paper_has_nine_parameters() -> None:
     block = Block.conv2d(7, 7, 3)
     assert (block.n_inputs, block.n_outputs, block.theta.size) == (49, 25, 9)
     assert not block.bias.any()
@@ -111,7 +114,7 @@ def test_conv2d_of_the_report_has_nine_parameters() -> None:
 def test_conv2d_kernel_must_fit(height: int, width: int, kernel: int) -> None:
     words = f"kernel of {kernel} x {kernel} does not fit an image of {height} x {width}"
     with pytest.raises(NetworkError, match=words):
-        ParameterMap.conv2d(height, width, kernel)
+        Conv2d.plain(height, width, kernel)
 
 
 @settings(deadline=None, max_examples=40)
@@ -141,23 +144,23 @@ def test_mean2d_regions_must_fit(height: int, width: int, size: int) -> None:
     with pytest.raises(
         NetworkError, match=f"regions of {size} x {size} do not fit an image of {height} x {width}"
     ):
-        ParameterMap.mean2d(height, width, size)
+        AveragePool2d.plain(height, width, size)
 
 
 @pytest.mark.parametrize(
     "sizes", [(0, 3, 1), (3, 0, 1), (3, 3, 0), (3, 3, -1), (3, 3, 1.0), (3, "3", 1), (True, 3, 1)]
 )
 def test_sizes_of_images_are_validated(sizes: Any) -> None:
-    for build in (ParameterMap.conv2d, ParameterMap.mean2d, Block.conv2d, Block.mean2d):
+    for build in (Conv2d.plain, AveragePool2d.plain, Block.conv2d, Block.mean2d):
         with pytest.raises(NetworkError, match="is not a layer size"):
             build(*sizes)
 
 
 def test_layers_that_no_file_can_number_are_refused() -> None:
     for build in (
-        ParameterMap.dense,
-        lambda d, n: ParameterMap.conv2d(d, n, 1),
-        lambda d, n: ParameterMap.mean2d(d, n, 1),
+        Dense,
+        lambda d, n: Conv2d.plain(d, n, 1),
+        lambda d, n: AveragePool2d.plain(d, n, 1),
     ):
         with pytest.raises(NetworkError, match="too large"):
             build(10**9, 10**9)
@@ -203,7 +206,7 @@ def test_collect_refuses_broken_ties_and_fixed_values() -> None:
 
 def test_expand_refuses_another_number_of_parameters() -> None:
     with pytest.raises(NetworkError, match="expected 8 parameters"):
-        ParameterMap.dense(3, 2).expand(np.zeros(7))
+        Dense(3, 2).parameters.expand(np.zeros(7))
 
 
 @settings(deadline=None, max_examples=60)
@@ -249,7 +252,7 @@ def test_rows_of_a_neuron_without_parameters_are_constants() -> None:
 
 
 def test_block_is_relu_of_an_affine_map() -> None:
-    block = Block(ParameterMap.dense(2, 2), np.array([1.0, -2.0, 0.5, -1.0, 1.0, -0.25]))
+    block = Block(Dense(2, 2), np.array([1.0, -2.0, 0.5, -1.0, 1.0, -0.25]))
     assert block.weights.tolist() == [[1.0, -2.0], [-1.0, 1.0]]
     assert block.bias.tolist() == [0.5, -0.25]
     inputs = np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -259,7 +262,7 @@ def test_block_is_relu_of_an_affine_map() -> None:
 
 def test_blocks_are_values() -> None:
     theta = np.ones(6)
-    block = Block(ParameterMap.dense(2, 2), theta)
+    block = Block(Dense(2, 2), theta)
     theta[0] = 5.0
     assert block.theta[0] == 1.0
     with pytest.raises(ValueError, match="read-only"):
@@ -274,7 +277,7 @@ def test_blocks_are_values() -> None:
 )
 def test_block_parameters_are_validated(theta: Any) -> None:
     with pytest.raises(NetworkError, match="6 finite parameters"):
-        Block(ParameterMap.dense(2, 2), np.asarray(theta))
+        Block(Dense(2, 2), np.asarray(theta))
 
 
 @settings(deadline=None, max_examples=30)
@@ -295,17 +298,18 @@ def test_network_is_the_blocks_in_turn(sizes: list[int], seed: int) -> None:
 
 
 def test_prediction_is_the_output_closest_to_one_not_the_largest() -> None:
-    assert nearest_to_one(
-        np.array([[0.0, 0.9, 3.0], [0.0, 0.0, 2.5], [1.2, 0.9, 0.0]])
-    ).tolist() == [1, 0, 1]
-    assert nearest_to_one(np.array([[0.5, 1.5], [2.0, 0.0], [0.0, 0.0]])).tolist() == [0, 0, 0]
+    for outputs, expected in (
+        ([[0.0, 0.9, 3.0], [0.0, 0.0, 2.5], [1.2, 0.9, 0.0]], [1, 0, 1]),
+        ([[0.5, 1.5], [2.0, 0.0], [0.0, 0.0]], [0, 0, 0]),
+    ):
+        assert decide(np.array(outputs), "closest_to_one").tolist() == expected
 
 
 @pytest.mark.parametrize(
     ("decision", "outputs", "expected"),
     [
-        ("nearest", [[0.0, 0.9, 3.0], [-1.0, -2.0, -0.5], [0.5, 1.5, 0.5]], [1, 2, 0]),
-        ("largest", [[0.0, 0.9, 3.0], [-1.0, -2.0, -0.5], [0.5, 1.5, 1.5]], [2, 2, 1]),
+        ("closest_to_one", [[0.0, 0.9, 3.0], [-1.0, -2.0, -0.5], [0.5, 1.5, 0.5]], [1, 2, 0]),
+        ("argmax", [[0.0, 0.9, 3.0], [-1.0, -2.0, -0.5], [0.5, 1.5, 1.5]], [2, 2, 1]),
     ],
 )
 def test_decisions_read_the_class(
@@ -319,7 +323,7 @@ def test_decisions_read_the_class(
 
 def test_the_last_block_is_linear_when_the_largest_output_decides() -> None:
     network = Network.dense([4, 5, 3], init="uniform", seed=12)
-    linear = network.with_decision("largest")
+    linear = network.with_decision("argmax")
     X = np.random.default_rng(0).random((50, 4))
     assert (linear.forward(X) < 0.0).all(axis=1).any()
     assert np.maximum(linear.forward(X), 0.0).tobytes() == network.forward(X).tobytes()
@@ -335,17 +339,20 @@ def test_the_last_block_is_linear_when_the_largest_output_decides() -> None:
 
 
 def test_the_decision_is_kept() -> None:
-    network = Network([Block.dense(3, 2)], decision="largest")
-    assert network.with_classes(["a", "b"]).decision == "largest"
-    assert network.with_block(0, Block.dense(3, 2, seed=1)).decision == "largest"
-    assert network.with_decision("nearest").with_classes([1, 2]).decision == "nearest"
-    assert network.with_classes(["a", "b"]).with_decision("nearest").classes.tolist() == ["a", "b"]
-    assert Network.dense([3, 2]).decision == "nearest"
+    network = Network([Block.dense(3, 2)], decision="argmax")
+    assert network.with_classes(["a", "b"]).decision == "argmax"
+    assert network.with_block(0, Block.dense(3, 2, seed=1)).decision == "argmax"
+    assert network.with_decision("closest_to_one").with_classes([1, 2]).decision == "closest_to_one"
+    assert network.with_classes(["a", "b"]).with_decision("closest_to_one").classes.tolist() == [
+        "a",
+        "b",
+    ]
+    assert Network.dense([3, 2]).decision == "closest_to_one"
 
 
 def test_unknown_decisions_are_named() -> None:
     with pytest.raises(
-        NetworkError, match=r"decision 'smallest' is unknown; choose nearest, largest"
+        NetworkError, match=r"decision 'smallest' is unknown; choose closest_to_one, argmax"
     ):
         Network.dense([3, 2]).with_decision("smallest")
     with pytest.raises(NetworkError, match="'smallest' is unknown"):
@@ -397,9 +404,7 @@ def test_forward_refuses_what_does_not_fit(X: Any, words: str) -> None:
 
 
 def test_accuracy_is_a_share() -> None:
-    network = Network(
-        [Block(ParameterMap.dense(2, 2), np.array([1.0, 0, 0, 0, 1.0, 0]))], ["left", "right"]
-    )
+    network = Network([Block(Dense(2, 2), np.array([1.0, 0, 0, 0, 1.0, 0]))], ["left", "right"])
     X = np.eye(2)
     assert network.predict(X).tolist() == ["left", "right"]
     assert network.accuracy(X, ["left", "right"]) == 1.0
@@ -543,10 +548,10 @@ def _examples() -> dict[str, Network]:
         ),
         "text": Network.dense([3, 2]).with_classes(["Käse", "a longer label"]),
         "numbers": Network.dense([3, 2]).with_classes([-5, 2**40]),
-        "largest": Network.dense([3, 2], seed=4).with_decision("largest"),
+        "argmax": Network.dense([3, 2], seed=4).with_decision("argmax"),
         "mean": Network.from_notation("4x6-mean2-conv2-3", seed=5),
         "nothing to train": Network([Block.mean2d(4, 4, 2)]),
-        "ties and fixed values": Network([Block(tied, np.array([0.1, 0.2, -1.0]))]),
+        "ties and fixed values": Network([Block(Tied(tied), np.array([0.1, 0.2, -1.0]))]),
     }
 
 
@@ -601,12 +606,55 @@ def test_files_of_version_1_load(tmp_path: Path) -> None:
         index_0=index.reshape(2, 3),
     )
     expected = Network(
-        [Block(ParameterMap.dense(2, 2), np.array([0.5, -0.25, 0.0, 1.0, 2.0, 0.125]))], ["a", "b"]
+        [Block(Dense(2, 2), np.array([0.5, -0.25, 0.0, 1.0, 2.0, 0.125]))], ["a", "b"]
     )
     _same(expected, Network.load(tmp_path / "model.npz"))
-    assert expected.decision == "nearest"
+    assert expected.decision == "closest_to_one"
     with np.load(Network.load(tmp_path / "model.npz").save(tmp_path / "new.npz")) as archive:
-        assert archive["version"] == 2 and archive["decision"] == "nearest"
+        assert archive["version"] == 3 and archive["decision"] == "closest_to_one"
+
+
+OLD_NAMES = {"closest_to_one": "nearest", "argmax": "largest"}
+
+
+def _version_2(network: Network, path: Path) -> Path:
+    """Write a network as files of version 2 are: without layers, and with other decisions."""
+    arrays = network.arrays()
+    del arrays["layers"]
+    decision = np.array(OLD_NAMES[network.decision])
+    return write_model_file(path, Network.FORMAT, 2, {**arrays, "decision": decision})
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_files_of_version_2_load(name: str, tmp_path: Path) -> None:
+    _same(EXAMPLES[name], Network.load(_version_2(EXAMPLES[name], tmp_path / "model.npz")))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("28x28-mean4-conv3-10", "28x28-mean4-conv3-10"),
+        ("6x9-mean3-conv2b-conv1-4-2", "6x9-mean3-conv2b-conv1-4-2"),
+        ("2x8-conv1-conv2-3", "2x8-conv1-conv2-3"),
+        ("2x8-conv1-10", "4x4-conv1-10"),
+        ("3x3-conv3b-10", "9-1-10"),
+    ],
+)
+def test_layers_of_version_2_are_the_simplest_with_these_ties(
+    text: str, found: str, tmp_path: Path
+) -> None:
+    network = Network.from_notation(text, init="uniform")
+    again = Network.load(_version_2(network, tmp_path / "model.npz"))
+    assert again.notation == found
+    for one, other in zip(network.blocks, again.blocks, strict=True):
+        assert one.theta.tobytes() == other.theta.tobytes()
+        assert one.parameters.is_same(other.parameters)
+
+
+def test_old_names_of_decisions_are_taken_and_not_kept() -> None:
+    for name, old in OLD_NAMES.items():
+        assert Network([Block.dense(3, 2)], decision=old).decision == name
+        assert Network.dense([3, 2]).with_decision(old).decision == name
 
 
 def test_saving_replaces_a_file_and_takes_any_name(tmp_path: Path) -> None:
@@ -709,19 +757,29 @@ def test_pickles_are_never_executed(key: str, tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("version", [3, 0, -1, 1.5, "2", [1, 2]])
+@pytest.mark.parametrize("version", [4, 0, -1, 1.5, "3", [1, 2]])
 def test_other_versions_are_named(version: Any, tmp_path: Path) -> None:
     arrays = _arrays(EXAMPLES["dense"], tmp_path)
     np.savez(tmp_path / "model.npz", **{**arrays, "version": np.array(version)})
     with pytest.raises(
-        ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1 and 2"
+        ModelFileError, match=r"model\.npz has format version .*; this layermilp reads 1, 2, 3"
     ):
         Network.load(tmp_path / "model.npz")
 
 
 @pytest.mark.parametrize(
     "key",
-    ["format", "version", "classes", "decision", "n_blocks", "weights_1", "bias_0", "index_0"],
+    [
+        "format",
+        "version",
+        "classes",
+        "decision",
+        "n_blocks",
+        "layers",
+        "weights_1",
+        "bias_0",
+        "index_0",
+    ],
 )
 def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
     arrays = _arrays(EXAMPLES["dense"], tmp_path)
@@ -746,8 +804,20 @@ def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
         ("classes", [0.0, 1.0, 2.0]),
         ("classes", 3),
         ("decision", "smallest"),
-        ("decision", ["nearest"]),
+        ("decision", ["closest_to_one"]),
         ("decision", 0),
+        ("layers", "x"),
+        ("layers", ["x", "x"]),
+        ("layers", ["[]", "[]"]),
+        ("layers", ['["Dense", {"in_features": 5, "out_features": 4}]']),
+        ("layers", ['["Dense", {"in_features": 5, "out_features": 3}]', '["Tied", {}]']),
+        ("layers", ['["Dense", {"in_features": 5.0, "out_features": 4}]', '["Tied", {}]']),
+        ("layers", ['["Dense", {"in_features": 99999, "out_features": 9999}]', '["Tied", {}]']),
+        ("layers", ['["Dense", {"sizes": [5, 4]}]', '["Tied", {}]']),
+        ("layers", ['["Conv", {}]', '["Tied", {}]']),
+        ("layers", ['["Conv2d", {"image": [1, 5], "window": {"size": [1, 1]}}]', '["Tied", {}]']),
+        ("layers", ['["Conv2d", {"image": [1, 1, 5], "window": {"size": [1]}}]', '["Tied", {}]']),
+        ("layers", ['["Conv2d", {"image": [1, 1, 5], "window": {"size": [1, 2]}}]'] * 2),
         ("weights_0", np.eye(4)),
         ("weights_0", np.zeros((4, 5, 1))),
         ("weights_0", 1.0),

@@ -12,6 +12,7 @@ from scipy.optimize import linprog
 from layermilp import Block, Network, postprocess, train
 from layermilp.errors import DataError, LayermilpError, OptionError, SolverError
 from layermilp.layerwise.objective import L1, Box, Margin, check_class_weight, one_weights
+from layermilp.networks.layers import Tied
 from layermilp.networks.parameters import ParameterMap
 
 SAMPLES = 240
@@ -31,7 +32,7 @@ def _tied() -> Block:
     index = np.array([[0, 1, 2, -1, 9], [3, 4, -1, 5, 9], [6, 7, 2, 8, -1]])
     fixed = np.zeros((3, 5))
     fixed[0, 3], fixed[1, 2], fixed[2, 4] = 0.25, -0.5, 0.125
-    return Block(ParameterMap(index, fixed), np.linspace(-0.5, 0.5, 10))
+    return Block(Tied(ParameterMap(index, fixed)), np.linspace(-0.5, 0.5, 10))
 
 
 def _networks() -> dict[str, Network]:
@@ -165,7 +166,7 @@ def test_l1_is_solved_to_its_optimum(network: Network, weights: str, tolerance: 
         n_jobs=1,
     )
     _last_alone_changed(network, found)
-    assert found.decision == "nearest"
+    assert found.decision == "closest_to_one"
     assert np.all(np.abs(found.blocks[-1].theta) <= 1.0)
     before, after = (_l1_losses(other, X, y, tolerance, ones) for other in (network, found))
     assert after.sum() <= before.sum() + 1e-9
@@ -178,7 +179,7 @@ def test_margin_is_solved_to_its_optimum(network: Network, box: float, samples: 
     X, y = clusters(samples)
     found = postprocess(network, X, y, objective="margin", box=box, n_jobs=1)
     _last_alone_changed(network, found)
-    assert found.decision == "largest"
+    assert found.decision == "argmax"
     assert np.all(np.abs(found.blocks[-1].theta) <= box)
     assert _margin_loss(found, X, y) <= _margin_loss(network, X, y) + 1e-9
     assert _margin_loss(found, X, y) == pytest.approx(_margin_optimum(network, X, y, box), rel=1e-6)
@@ -226,7 +227,7 @@ def test_smaller_boxes_are_kept() -> None:
 def test_objective_follows_the_decision_of_the_network() -> None:
     X, y = clusters()
     network = _networks()["dense"]
-    for decision, objective in (("nearest", "l1"), ("largest", "margin")):
+    for decision, objective in (("closest_to_one", "l1"), ("argmax", "margin")):
         default, named = (
             postprocess(network.with_decision(decision), X, y, objective=name, n_jobs=1)
             for name in (None, objective)

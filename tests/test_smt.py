@@ -62,7 +62,7 @@ def _holds(network: Network | None, X: np.ndarray, labels: np.ndarray) -> bool:
         values = _by_hand(weights, x)
         if any(values[label] <= value for j, value in enumerate(values) if j != label):
             return False
-    return network.decision == "largest" and network.accuracy(X, network.classes[labels]) == 1.0
+    return network.decision == "argmax" and network.accuracy(X, network.classes[labels]) == 1.0
 
 
 def _planes(m: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

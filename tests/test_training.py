@@ -150,7 +150,7 @@ def test_history_describes_every_sweep(on_digits: Trained) -> None:
         assert record.test_accuracy is None
         assert len(record.objectives) == len(record.start_objectives) == 2
         # 4 weight programs, 10 of the last layer or one of all its outputs, and 30 input proposals.
-        last = 1 if on_digits.network.decision == "largest" else 10
+        last = 1 if on_digits.network.decision == "argmax" else 10
         assert record.programs == 34 + last == record.optimal + record.at_limit + record.failed
         assert record.failed == 0
         assert sum(record.solver_calls.values()) > 0
@@ -772,7 +772,7 @@ def test_presets_are_options_of_training() -> None:
     chosen = preset("goebbels2021")
     options = {**dict(chosen.options), "batches": 2, "batch_size": 8, "n_jobs": 1, "node_limit": 50}
     trained = train(Network.dense([2, 2, 2], init=chosen.init, seed=3), X, y, **options)
-    assert trained.network.decision == "nearest" and {
+    assert trained.network.decision == "closest_to_one" and {
         record.batch for record in trained.history
     } == {1, 2}
     assert chosen is PRESETS["goebbels2021"] and chosen.init == "uniform"
@@ -822,7 +822,7 @@ def test_networks_decide_as_they_were_trained(objective: str) -> None:
     trained = train(
         Network.dense([2, 2, 2], seed=3), X, y, **fast(objective=objective, postprocess="end")
     )
-    assert trained.network.decision == {"l1": "nearest", "margin": "largest"}[objective]
+    assert trained.network.decision == {"l1": "closest_to_one", "margin": "argmax"}[objective]
     assert trained.network.accuracy(X, y) > 0.9
 
 

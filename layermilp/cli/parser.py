@@ -9,14 +9,13 @@ from typing import Any, NoReturn
 
 from layermilp.cli.arguments import add_options, names
 from layermilp.datasets.source import DataSource
-from layermilp.exchange import FORMATS
-from layermilp.exchange.networks import DTYPES
+from layermilp.exchange import DTYPES, FORMATS
 from layermilp.hybrid.method import Hybrid
 from layermilp.layerwise.method import Layerwise
 from layermilp.layerwise.options import Postprocess, preset
 from layermilp.layerwise.programs import Selection
 from layermilp.method import Method
-from layermilp.networks.network import DECISIONS
+from layermilp.networks.classifier import DECISIONS
 from layermilp.parallel import WorkerOptions
 from layermilp.runs.methods import DEFAULT, METHODS, method_of
 from layermilp.runs.run import RunOptions
@@ -215,8 +214,8 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         "--decision",
         metavar="RULE",
         help=(
-            f"how the class is read: {', '.join(DECISIONS)} (default: nearest if a ReLU comes "
-            "last, else largest)"
+            f"how the class is read: {', '.join(DECISIONS)} (default: closest_to_one if a "
+            "ReLU comes last, else argmax)"
         ),
     )
     add(

@@ -10,14 +10,15 @@ from pathlib import Path
 from numpy.typing import ArrayLike
 
 from layermilp.errors import OptionError
-from layermilp.exchange.networks import require_network
 from layermilp.exchange.onnx import from_onnx, read_onnx, to_onnx, write_onnx
 from layermilp.exchange.state_dict import from_state_dict, to_state_dict
+from layermilp.exchange.steps import DTYPES, require_network
 from layermilp.exchange.torch import from_torch, read_torch, to_torch, write_torch
 from layermilp.networks.load import Model
 from layermilp.networks.network import Network
 
 __all__ = [
+    "DTYPES",
     "FORMATS",
     "Format",
     "export_model",
@@ -57,7 +58,7 @@ def export_model(model: Model, path: str | Path, *, dtype: str = "float64") -> P
     Parameters
     ----------
     model : Network
-        What to write.
+        The network.
     path : str or Path
         File; its suffix says the format: ``.onnx`` for ONNX, ``.pt`` or ``.pth`` for a PyTorch
         ``state_dict``.
@@ -95,9 +96,9 @@ def import_model(
         File; its suffix says the format, as in `export_model`.
     classes : array of int or str, optional
         Label of each output. Default: those that the file names, else 0, 1, ...
-    decision : {"nearest", "largest"}, optional
-        How the class is read from the outputs, see `Network`. Default: "nearest" if a ReLU comes
-        last in the file and "largest" if not.
+    decision : {"closest_to_one", "argmax"}, optional
+        How the class is read from the outputs, see `Network`. Default: "closest_to_one" if a ReLU
+        comes last in the file and "argmax" if not. With "argmax" a last ReLU is left out.
     image : sequence of int, optional
         Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for files that do
         not say it.

@@ -1,20 +1,22 @@
-"""What the readers of all formats have in common: missing packages and sizes."""
+"""Checks for the readers of all formats: missing packages, sizes of files."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from layermilp.errors import ModelFileError, PackageNotAvailable
 
 
-def require_package(module: str, extra: str) -> None:
-    """Raise `PackageNotAvailable` if a module is not installed; the message names the extra that
+def require_package(module: str, extra: str) -> Any:
+    """Return a module; raise `PackageNotAvailable` if it is not installed, with the extra that
     brings it."""
     if importlib.util.find_spec(module) is None:
         raise PackageNotAvailable(
             f"the package {module} is not installed; `pip install 'layermilp[{extra}]'` brings it"
         )
+    return importlib.import_module(module)
 
 
 def sized(path: Path, largest: float = float("inf")) -> int:

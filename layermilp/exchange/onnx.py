@@ -4,26 +4,29 @@ networks.
 In float32 convolutions and means are Conv and AveragePool nodes. For float64 onnxruntime has
 neither, so there, as where weights are tied in another way, they are a Gemm whose weights are a
 Gather from the vector of parameters, which onnxruntime computes once. A negative number in it,
-counted from the end as ONNX does, marks a fixed value."""
+counted from the end as ONNX does, marks a fixed value. Metadata say which layers these are."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from layermilp.errors import LayermilpError, ModelFileError, OptionError
+from layermilp.errors import LayermilpError, ModelFileError, NetworkError, OptionError
 from layermilp.exchange.files import require_package, sized
-from layermilp.exchange.networks import require_dtype, require_network, to_network
 from layermilp.exchange.onnx_reader import Reader
 from layermilp.exchange.onnx_writer import LARGEST_FILE, METADATA, Writer
+from layermilp.exchange.steps import require_dtype, require_network, to_network
 from layermilp.files import write_atomically
 from layermilp.networks.files import damage
-from layermilp.networks.network import Network
+from layermilp.networks.layers import Tied, described
+from layermilp.networks.network import Block, Network
+from layermilp.networks.notation import parse
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +38,7 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
     Parameters
     ----------
     network : Network
-        What to translate.
+        The network.
     dtype : {"float64", "float32"}
         Type of inputs, weights and outputs. Sums of float32 numbers differ from the network's own
         outputs by their rounding.
@@ -55,7 +58,7 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
         If it is no network of ReLU blocks, the type is unknown, or the model is larger than ONNX
         allows.
     """
-    _require_onnx()
+    require_package("onnx", "onnx")
     require_network(network)
     return Writer(np.dtype(require_dtype(dtype))).model(network)
 
@@ -77,20 +80,13 @@ def from_onnx(
     ----------
     source : onnx.ModelProto or path
         Model, or file of one.
-    classes : array of int or str, optional
-        Label of each output. Default: those that the model was exported with, else 0, 1, ...
-    decision : {"nearest", "largest"}, optional
-        How the class is read from the outputs, see `Network`. Default: "nearest" if a Relu comes
-        last and "largest" if not, as in the models that `to_onnx` writes. With "largest" a last
-        Relu is left out.
-    image : sequence of int, optional
-        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, for models that do
-        not say it.
+    classes, decision, image
+        As in `import_model`.
 
     Returns
     -------
     Network
-        Its inputs are the values of a sample, channels before rows before columns.
+        Network whose inputs are the values of a sample, channels before rows before columns.
 
     Raises
     ------
@@ -102,14 +98,16 @@ def from_onnx(
     NetworkError
         If the model is no network of ReLU blocks; the message names the node.
     """
-    onnx = _require_onnx()
+    onnx = require_package("onnx", "onnx")
     is_model = isinstance(source, onnx.ModelProto)
     model: Any = source if is_model else _parsed(Path(str(source)))
     with damage("the ONNX model" if is_model else str(source), LayermilpError):
-        reader = Reader(model)
-        layers = list(reader.layers())
-        shape = reader.input_shape(layers, image)
-        return to_network(layers, shape, _classes(model) if classes is None else classes, decision)
+        reader, kept = Reader(model), _metadata(model)
+        steps = list(reader.steps())
+        if classes is None and "classes" in kept:
+            classes = np.array(json.loads(kept["classes"]))
+        network = to_network(steps, reader.input_shape(image), classes, decision)
+        return _described(network, kept)
 
 
 def write_onnx(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
@@ -136,13 +134,6 @@ def read_onnx(
     return from_onnx(path, classes=classes, decision=decision, image=image)
 
 
-def _require_onnx() -> Any:
-    require_package("onnx", "onnx")
-    import onnx
-
-    return onnx
-
-
 def _parsed(path: Path) -> Any:
     """Parse a file; weights in other files are not read."""
     from google.protobuf.message import DecodeError
@@ -158,7 +149,25 @@ def _parsed(path: Path) -> Any:
     return model
 
 
-def _classes(model: Any) -> NDArray[Any] | None:
-    """Return the classes that `to_onnx` has written beside the graph; None for models of others."""
-    found = [entry.value for entry in model.metadata_props if entry.key == f"{METADATA}classes"]
-    return np.array(json.loads(found[0])) if found else None
+def _metadata(model: Any) -> dict[str, str]:
+    """Return what `to_onnx` has written beside the graph; nothing of other tools."""
+    return {
+        entry.key.removeprefix(METADATA): entry.value
+        for entry in model.metadata_props
+        if entry.key.startswith(METADATA)
+    }
+
+
+def _described(network: Network, kept: dict[str, str]) -> Network:
+    """Return the network with the layers that metadata say its tied ones are."""
+    if "layers" in kept:
+        texts = json.loads(kept["layers"])
+    else:  # a file of before layers were written
+        texts = [layer.text for layer in parse(kept["notation"])] if "notation" in kept else []
+    for i, (block, text) in enumerate(zip(network.blocks, texts, strict=False)):
+        # Where another tool has changed the graph, ties are others.
+        if isinstance(block.layer, Tied):
+            with suppress(NetworkError):
+                layer = described(text, block.parameters)
+                network = network.with_block(i, Block(layer, block.theta))
+    return network

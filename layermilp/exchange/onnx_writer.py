@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layermilp.errors import NetworkError
-from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Tied
-from layermilp.exchange.networks import to_layers
-from layermilp.networks.network import Network
+from layermilp.exchange.steps import FLAT, Relu, Reshape, is_plain_pool, to_steps
+from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer
+from layermilp.networks.network import Block, Network
 from layermilp.networks.windows import Window
 from layermilp.program import FloatArray
 from layermilp.version import __version__
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET, IR_VERSION = 17, 8
-"""What files are written in: old enough for every onnxruntime since 1.12, and for what converts
-from ONNX."""
+"""Versions of written files: old enough for every onnxruntime since 1.12, and for converters."""
 
 LARGEST_FILE = 2**31 - 2**20
-"""Bytes of numbers in a file: those that protobuf can hold, but for some room for names."""
+"""Largest number of bytes of arrays in a file: protobuf's limit, with room for names."""
 
 METADATA = "layermilp."
-"""What the names of metadata begin with."""
+"""Prefix of the names of metadata."""
 
 
 class Writer:
@@ -43,9 +42,8 @@ class Writer:
         """Return the model of a network."""
         from onnx import checker, helper
 
-        layers = to_layers(network, with_images=self.dtype == np.float32)
-        for layer in layers:
-            self.add(layer)
+        for name, step in to_steps(network, self.has_images):
+            self.add(name, step)
         self.current = self.nodes[-1].output[0] = "outputs"
         labels = self.add_labels(network)
         kind = helper.np_dtype_to_tensor_dtype(self.dtype)
@@ -66,69 +64,62 @@ class Writer:
             "classes": json.dumps(network.classes.tolist()),
             "decision": network.decision,
             "notation": network.notation,
+            "layers": json.dumps([block.layer.text for block in network.blocks]),
         }
         helper.set_model_props(model, {METADATA + name: text for name, text in kept.items()})
         checker.check_model(model, full_check=True)
         return model
 
-    def add(self, layer: Layer) -> None:
-        """Add the nodes of a layer."""
-        name = layer.name
-        if isinstance(layer, Dense):
-            operands = [
-                self.weights(f"{name}.weight", layer.weights),
-                *self.offset(name, layer.bias),
-            ]
-            self.node("Gemm", name, operands, transB=1)
-        elif isinstance(layer, Tied):
-            values = self.weights(f"{name}.values", layer.values)
-            parts = {"weight": layer.index[:, :-1], "bias": layer.index[:, -1]}
-            numbers = {
-                part: self.constant(f"{name}.{part}.index", index.astype(np.int32))
-                for part, index in parts.items()
-            }
-            tied = [
-                self.plain_node("Gather", f"{name}.{part}", [values, numbers[part]])
-                for part in parts
-            ]
-            self.node("Gemm", name, tied, transB=1)
-        elif isinstance(layer, Convolution):
-            operands = [
-                self.weights(f"{name}.weight", layer.kernels),
-                *self.offset(name, layer.bias),
-            ]
-            window = Window(
-                (layer.kernels.shape[2], layer.kernels.shape[3]),
-                layer.strides,
-                layer.padding,
-                layer.dilations,
-            )
-            self.node(
-                "Conv",
-                name,
-                operands,
-                **_geometry(window),
-                dilations=window.dilations,
-                group=layer.groups,
-            )
-        elif isinstance(layer, Mean):
-            if layer.window is None:
-                self.node("GlobalAveragePool", name, [])
-            else:
-                self.node(
-                    "AveragePool",
-                    name,
-                    [],
-                    **_geometry(layer.window),
-                    count_include_pad=int(layer.counts_padding),
-                )
-        elif isinstance(layer, Relu):
+    def has_images(self, layer: Layer) -> bool:
+        """Whether a layer is written as a node that takes images."""
+        return self.dtype == np.float32 and (isinstance(layer, Conv2d) or is_plain_pool(layer))
+
+    def add(self, name: str, step: Block | Relu | Reshape) -> None:
+        """Add the nodes of a step."""
+        if isinstance(step, Block):
+            self.add_block(name, step)
+        elif isinstance(step, Relu):
             self.node("Relu", name, [])
-        elif layer.sides == FLAT.sides:
+        elif step.sides == FLAT.sides:
             self.node("Flatten", f"{name}{len(self.nodes)}", [], axis=1)
         else:
-            sides = self.constant(f"{name}{len(self.nodes)}.shape", np.array([0, *layer.sides]))
+            sides = self.constant(f"{name}{len(self.nodes)}.shape", np.array([0, *step.sides]))
             self.node("Reshape", f"{name}{len(self.nodes)}", [sides])
+
+    def add_block(self, name: str, block: Block) -> None:
+        """Add the nodes of a block without its ReLU."""
+        layer = block.layer
+        if isinstance(layer, Dense):
+            self.node("Gemm", name, self.operands(name, block), transB=1)
+        elif self.has_images(layer) and isinstance(layer, Conv2d):
+            geometry = _geometry(layer.window) | {"dilations": layer.window.dilations}
+            self.node("Conv", name, self.operands(name, block), **geometry, group=layer.groups)
+        elif self.has_images(layer) and isinstance(layer, AveragePool2d):
+            self.node("AveragePool", name, [], **_geometry(layer.window), count_include_pad=0)
+        else:
+            self.node("Gemm", name, self.tied_operands(name, block), transB=1)
+
+    def operands(self, name: str, block: Block) -> list[str]:
+        """Add weights and offset; return their names."""
+        weights, offset = block.layer.arrays(block.theta)
+        added = [self.weights(f"{name}.weight", weights)]
+        return added if offset is None else [*added, self.weights(f"{name}.bias", offset)]
+
+    def tied_operands(self, name: str, block: Block) -> list[str]:
+        """Add weights and offset that are gathered from the parameters and fixed values; return
+        their names."""
+        index, is_fixed = block.parameters.index.copy(), block.parameters.index < 0
+        fixed, which = np.unique(block.parameters.fixed[is_fixed], return_inverse=True)
+        index[is_fixed] = which - len(fixed)
+        values = self.weights(f"{name}.values", np.append(block.theta, fixed))
+        parts = {"weight": index[:, :-1], "bias": index[:, -1]}
+        numbers = {
+            part: self.constant(f"{name}.{part}.index", of_part.astype(np.int32))
+            for part, of_part in parts.items()
+        }
+        return [
+            self.plain_node("Gather", f"{name}.{part}", [values, numbers[part]]) for part in parts
+        ]
 
     def add_labels(self, network: Network) -> int:
         """Add what chooses the labels, as the network's decision does; return their type."""
@@ -149,7 +140,7 @@ class Writer:
                 raise NetworkError(
                     f"label {classes.max()} is too large for ONNX; choose others by `with_classes`"
                 )
-        if network.decision == "largest":
+        if network.decision == "argmax":
             chosen = self.plain_node("ArgMax", "chosen", ["outputs"], axis=1, keepdims=0)
         else:
             distance = self.plain_node(
@@ -170,9 +161,6 @@ class Writer:
 
         self.nodes.append(helper.make_node(op, operands, [name], name=name, **attributes))
         return name
-
-    def offset(self, name: str, bias: FloatArray | None) -> list[str]:
-        return [] if bias is None else [self.weights(f"{name}.bias", bias)]
 
     def weights(self, name: str, values: FloatArray) -> str:
         """Add numbers in the type of the weights; return their name."""

@@ -4,23 +4,29 @@ PyTorch."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import NetworkError
-from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Relu, Reshape, Tied
-from layermilp.exchange.networks import (
-    first_shape,
+from layermilp.exchange.steps import (
+    FLAT,
+    Relu,
+    Reshape,
+    Step,
+    convolution,
+    dense,
     image_shape,
+    is_plain_pool,
     require_dtype,
     require_network,
-    to_layers,
     to_network,
+    to_steps,
 )
-from layermilp.networks.network import Network
+from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer
+from layermilp.networks.network import Block, Network
+from layermilp.networks.windows import Window
 from layermilp.program import FloatArray
 
 Weights = list[tuple[str, FloatArray, FloatArray | None]]
@@ -36,7 +42,7 @@ def to_state_dict(
     Parameters
     ----------
     network : Network
-        What to translate.
+        The network.
     like : mapping of str to array or tensor, optional
         The ``state_dict`` that the network was made from: names and shapes are those of this one,
         so that convolutions of several channels and maps return to their module after training.
@@ -46,9 +52,9 @@ def to_state_dict(
     Returns
     -------
     dict of str to array
-        In the order of the layers. ``weight`` has shape ``(n, d)`` for a dense layer and ``(1, 1,
-        k, k)`` for a convolution; ``bias`` is there where a layer has a free one. Means have
-        nothing.
+        In the order of the layers. ``weight`` has shape ``(n, d)`` for a dense layer and ``(maps,
+        channels of a group, rows, columns)`` for a convolution; ``bias`` is there where a layer has
+        a free one. Means have nothing.
 
     Raises
     ------
@@ -62,12 +68,12 @@ def to_state_dict(
             name: _as_type(array, dtype) for name, array in _like(require_network(network), like)
         }
     found = {}
-    for number, layer in enumerate(module_layers(network)):
-        if isinstance(layer, Dense | Convolution):
-            weights = layer.weights if isinstance(layer, Dense) else layer.kernels
+    for number, step in enumerate(modules(network)):
+        if isinstance(step, Block) and step.theta.size:
+            weights, bias = step.layer.arrays(step.theta)
             found[f"{number}.weight"] = _as_type(weights, dtype)
-            if layer.bias is not None:
-                found[f"{number}.bias"] = _as_type(layer.bias, dtype)
+            if bias is not None:
+                found[f"{number}.bias"] = _as_type(bias, dtype)
     return found
 
 
@@ -79,7 +85,7 @@ def from_state_dict(
     strides: int | Sequence[int] = 1,
     padding: int | Sequence[int] = 0,
     classes: ArrayLike | None = None,
-    decision: str = "largest",
+    decision: str = "argmax",
 ) -> Network:
     """Return the network whose weights are those of a PyTorch ``state_dict``, with ReLUs between
     the layers.
@@ -97,11 +103,12 @@ def from_state_dict(
         Network in the notation of `layermilp.networks.notation`, whose weights they are; for
         networks with means, which have none.
     strides, padding : int or sequence of int
-        Of every `Conv2d`, or of each in their order; not with `net`.
+        Strides and padding of every `Conv2d`, or of each in their order; not with `net`.
     classes : array of int or str, optional
         Label of each output. Default: 0, 1, ...
-    decision : {"largest", "nearest"}
-        How the class is read from the outputs, see `Network`; "nearest" puts a ReLU at the end.
+    decision : {"argmax", "closest_to_one"}
+        How the class is read from the outputs, see `Network`; "closest_to_one" puts a ReLU at the
+        end.
 
     Raises
     ------
@@ -111,25 +118,27 @@ def from_state_dict(
     """
     weights = _weights(mapping)
     if net is not None:
-        template = Network.from_notation(net).with_decision(decision)
-        filled = _filled(to_layers(template, with_images=True), weights, net)
-        return to_network(filled, (template.n_inputs,), classes, decision)
-    layers = list(_layers(weights, image, strides, padding))
-    shape = first_shape(layers) if image is None else image_shape(image)
-    return to_network(layers, shape, classes, decision)
+        return Network(_filled(net, weights), classes, decision)
+    steps = list(_steps(weights, image, strides, padding))
+    return to_network(steps, image_shape(image), classes, decision)
 
 
-def module_layers(network: Network) -> list[Layer]:
-    """Return a layer for each module; those that PyTorch does not have become dense."""
-    blocks = iter(require_network(network).blocks)
-    found: list[Layer] = []
-    for layer in to_layers(network, with_images=True):
-        if not isinstance(layer, Relu | Reshape):
-            block = next(blocks)
-            if isinstance(layer, Tied):
-                layer = Dense(block.weights, block.bias, layer.name)
-        found.append(layer)
-    return found
+def modules(network: Network) -> Iterator[Block | Relu | Reshape]:
+    """Yield the step of each module of a network; blocks that PyTorch has no module for become
+    dense."""
+    for _, step in to_steps(require_network(network), _has_images):
+        if isinstance(step, Block) and not (
+            isinstance(step.layer, Dense) or _has_images(step.layer)
+        ):
+            step = Block(Dense(step.n_inputs, step.n_outputs), step.extended.reshape(-1))
+        yield step
+
+
+def _has_images(layer: Layer) -> bool:
+    """Whether PyTorch has a module of images for a layer."""
+    if isinstance(layer, Conv2d):
+        return layer.window.padding[:2] == layer.window.padding[2:]
+    return is_plain_pool(layer)
 
 
 def _as_type(values: FloatArray, dtype: str) -> NDArray[Any]:
@@ -210,37 +219,31 @@ def as_float64(name: str, value: Any) -> FloatArray:
     )
 
 
-def _layers(
+def _steps(
     weights: Weights,
     image: Sequence[int] | None,
     strides: int | Sequence[int],
     padding: int | Sequence[int],
-) -> Iterator[Layer]:
-    """Layers of a ``state_dict``, with ReLUs between them."""
+) -> Iterator[Step]:
+    """Steps of a ``state_dict``, with ReLUs between the layers."""
     n_convolutions = sum(weight.ndim == 4 for _, weight, _ in weights)
-    steps = zip(
+    windows = zip(
         _each("strides", strides, n_convolutions),
         _each("padding", padding, n_convolutions),
         strict=True,
     )
-    channels = None if image is None else image_shape(image)[0]
+    channels = (image_shape(image) or (0,))[0]
     for i, (name, weight, bias) in enumerate(weights):
         if i:
             yield Relu()
         if weight.ndim == 2:
             yield FLAT
-            yield Dense(weight, bias, f"Linear {name[:60]!r}")
+            yield dense(f"Linear {name[:60]!r}", weight, bias)
             continue
-        step, pad = next(steps)
-        groups = max((channels or 0) // weight.shape[1], 1)
-        yield Convolution(
-            weight,
-            bias,
-            (step, step),
-            (pad, pad, pad, pad),
-            groups=groups,
-            name=f"Conv2d {name[:60]!r}",
-        )
+        step, pad = next(windows)
+        window = Window((weight.shape[2], weight.shape[3]), (step, step), (pad, pad, pad, pad))
+        groups = max(channels // weight.shape[1], 1)
+        yield convolution(f"Conv2d {name[:60]!r}", weight, bias, window, groups)
         channels = len(weight)
 
 
@@ -255,33 +258,22 @@ def _each(what: str, value: int | Sequence[int], count: int) -> list[int]:
     return found
 
 
-def _filled(layers: Sequence[Layer], weights: Weights, net: str) -> list[Layer]:
-    """Put weights into the layers of a net."""
-    places = [i for i, layer in enumerate(layers) if isinstance(layer, Dense | Convolution)]
+def _filled(net: str, weights: Weights) -> list[Block]:
+    """Return the blocks of a net with other weights."""
+    blocks = list(Network.from_notation(net).blocks)
+    places = [i for i, block in enumerate(blocks) if not isinstance(block.layer, AveragePool2d)]
     if len(places) != len(weights):
         raise NetworkError(
             f"there are weights of {len(weights)} layers, but net {net!r} has {len(places)} "
             "layers with weights"
         )
-    filled = list(layers)
-    for i, entry in zip(places, weights, strict=True):
-        filled[i] = _with_weights(layers[i], entry, net)
-    return filled
-
-
-def _with_weights(
-    layer: Layer, entry: tuple[str, FloatArray, FloatArray | None], net: str
-) -> Layer:
-    name, weight, bias = entry
-    assert isinstance(layer, Dense | Convolution)
-    wanted = layer.weights.shape if isinstance(layer, Dense) else layer.kernels.shape
-    if weight.shape != wanted or (bias is None) != (layer.bias is None):
-        offset = "no bias" if layer.bias is None else "a bias"
-        raise NetworkError(
-            f"net {net!r} has weights of shape {wanted} and {offset} where {name[:60]!r} has "
-            f"shape {weight.shape} and "
-            f"{'no bias' if bias is None else 'a bias'}"
-        )
-    if isinstance(layer, Dense):
-        return replace(layer, weights=weight, bias=bias)
-    return replace(layer, kernels=weight, bias=bias)
+    for i, (name, weight, bias) in zip(places, weights, strict=True):
+        wanted, offset = blocks[i].layer.arrays(blocks[i].theta)
+        if weight.shape != wanted.shape or (bias is None) != (offset is None):
+            raise NetworkError(
+                f"net {net!r} has weights of shape {wanted.shape} and "
+                f"{'no bias' if offset is None else 'a bias'} where {name[:60]!r} has shape "
+                f"{weight.shape} and {'no bias' if bias is None else 'a bias'}"
+            )
+        blocks[i] = blocks[i].with_theta(blocks[i].layer.theta(weight, bias))
+    return blocks

@@ -12,12 +12,23 @@ from numpy.typing import ArrayLike
 
 from layermilp.errors import LayermilpError, ModelFileError, NetworkError
 from layermilp.exchange.files import require_package, sized
-from layermilp.exchange.layers import FLAT, Convolution, Dense, Layer, Mean, Relu, Reshape
-from layermilp.exchange.networks import first_shape, image_shape, require_dtype, to_network
-from layermilp.exchange.state_dict import as_float64, from_state_dict, module_layers, to_state_dict
+from layermilp.exchange.state_dict import as_float64, from_state_dict, modules, to_state_dict
+from layermilp.exchange.steps import (
+    FLAT,
+    Relu,
+    Reshape,
+    Step,
+    convolution,
+    dense,
+    image_shape,
+    mean,
+    require_dtype,
+    to_network,
+)
 from layermilp.files import write_atomically
 from layermilp.networks.files import damage
-from layermilp.networks.network import Network
+from layermilp.networks.layers import AveragePool2d, Conv2d, Dense
+from layermilp.networks.network import Block, Network
 from layermilp.networks.windows import Window
 from layermilp.program import FloatArray
 
@@ -31,14 +42,14 @@ def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
     Parameters
     ----------
     network : Network
-        What to translate.
+        The network.
     dtype : {"float64", "float32"}
         Type of the weights, and so of the samples that the module takes.
 
     Returns
     -------
     nn.Sequential
-        Of `Linear`, `ReLU`, and for images `Unflatten`, `Conv2d`, `AvgPool2d` and `Flatten`;
+        Modules `Linear`, `ReLU`, and for images `Unflatten`, `Conv2d`, `AvgPool2d` and `Flatten`;
         samples are rows, as for the network. Blocks whose ties are those of no such layer are
         `Linear` layers in which nothing is tied.
 
@@ -49,12 +60,9 @@ def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
     NetworkError
         If it is no network of ReLU blocks, the type is unknown, or a weight is beyond it.
     """
-    require_package("torch", "torch")
-    import torch
-
-    module = torch.nn.Sequential(*map(_module, module_layers(network))).to(
-        getattr(torch, require_dtype(dtype))
-    )
+    torch = require_package("torch", "torch")
+    module = torch.nn.Sequential(*map(_module, modules(network)))
+    module = module.to(getattr(torch, require_dtype(dtype)))
     module.load_state_dict(
         {name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()}
     )
@@ -73,22 +81,16 @@ def from_torch(
     Parameters
     ----------
     module : nn.Sequential
-        Of `Linear`, `Conv2d`, `AvgPool2d`, `AdaptiveAvgPool2d` to one pixel, `ReLU`, `Flatten`,
-        `Unflatten`, `Identity` and `Dropout` layers, and such modules.
-    image : sequence of int, optional
-        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``, where a `Conv2d` or
-        pooling comes first.
-    classes : array of int or str, optional
-        Label of each output. Default: 0, 1, ...
-    decision : {"nearest", "largest"}, optional
-        How the class is read from the outputs, see `Network`. Default: "nearest" if a ReLU comes
-        last, else "largest". With "largest" a last ReLU is left out.
+        Modules `Linear`, `Conv2d`, `AvgPool2d`, `AdaptiveAvgPool2d` to one pixel, `ReLU`,
+        `Flatten`, `Unflatten`, `Identity`, `Dropout`, and `Sequential` of these.
+    image, classes, decision
+        As in `import_model`.
 
     Returns
     -------
     Network
-        Its inputs are the values of a sample, channels before rows before columns. Weights stay
-        tied as they are.
+        Network whose inputs are the values of a sample, channels before rows before columns.
+        Weights stay tied as they are.
 
     Raises
     ------
@@ -96,25 +98,14 @@ def from_torch(
         If a layer is of another kind or does not fit, or a ReLU is missing; the message names the
         layer.
     """
-    layers = [layer for number, part in _parts(module) for layer in _read(number, part)]
-    return to_network(
-        layers, first_shape(layers) if image is None else image_shape(image), classes, decision
-    )
+    steps = [step for number, part in _parts(module) for step in _read(number, part)]
+    return to_network(steps, image_shape(image), classes, decision)
 
 
 def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
-    """Write the ``state_dict`` of a network to a ``.pt`` file, atomically; return the path.
-
-    Raises
-    ------
-    PackageNotAvailable
-        If PyTorch is not installed.
-    NetworkError, OutputError
-        As in `to_state_dict`, and if the file cannot be written.
-    """
-    require_package("torch", "torch")
-    import torch
-
+    """Write the ``state_dict`` of a network to a ``.pt`` file, atomically; return the path. Errors
+    as in `to_state_dict`, and `OutputError`."""
+    torch = require_package("torch", "torch")
     tensors = {
         name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()
     }
@@ -130,47 +121,36 @@ def read_torch(
     net: str | None = None,
 ) -> Network:
     """Read a ``.pt`` file of a ``state_dict``; nothing in it is executed. Options are those of
-    `from_state_dict`.
-
-    Raises
-    ------
-    PackageNotAvailable
-        If PyTorch is not installed.
-    ModelFileError
-        If the file is missing, damaged, or holds anything else.
-    NetworkError
-        If the arrays make no network.
-    """
+    `from_state_dict`, errors those of `import_model`."""
     mapping = _loaded(Path(path))
     with damage(str(path), LayermilpError):
         return from_state_dict(
-            mapping, image=image, net=net, classes=classes, decision=decision or "largest"
+            mapping, image=image, net=net, classes=classes, decision=decision or "argmax"
         )
 
 
-def _module(layer: Layer) -> Any:
-    """Return the module of a layer, whose weights are any."""
+def _module(step: Block | Relu | Reshape) -> Any:
+    """Return the module of a step, with any weights."""
     from torch import nn
 
-    if isinstance(layer, Dense):
-        return nn.Linear(
-            layer.weights.shape[1], layer.weights.shape[0], bias=layer.bias is not None
-        )
-    if isinstance(layer, Convolution):
-        maps, channels, *size = layer.kernels.shape
-        return nn.Conv2d(channels, maps, tuple(size), bias=layer.bias is not None)
-    if isinstance(layer, Mean) and layer.window is not None:
+    if isinstance(step, Relu):
+        return nn.ReLU()
+    if isinstance(step, Reshape):
+        return nn.Flatten() if step.sides == FLAT.sides else nn.Unflatten(1, step.sides)
+    layer = step.layer
+    if isinstance(layer, AveragePool2d):
         return nn.AvgPool2d(layer.window.size, layer.window.strides)
-    if isinstance(layer, Reshape):
-        return nn.Flatten() if layer.sides == FLAT.sides else nn.Unflatten(1, layer.sides)
-    return nn.ReLU()
+    if isinstance(layer, Conv2d):
+        size, strides, padding, dilations = vars(layer.window).values()
+        channels, others = (layer.image[0], layer.out_channels), (layer.groups, layer.bias)
+        return nn.Conv2d(*channels, size, strides, padding[:2], dilations, *others)
+    assert isinstance(layer, Dense)
+    return nn.Linear(layer.in_features, layer.out_features, layer.bias)
 
 
 def _parts(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Modules of a Sequential, those of Sequentials in it included, with their names."""
-    require_package("torch", "torch")
-    from torch import nn
-
+    nn = require_package("torch", "torch").nn
     if type(module) is not nn.Sequential:
         raise NetworkError(
             f"a network is read from a Sequential, not from {type(module).__name__}; else go by "
@@ -183,8 +163,8 @@ def _parts(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", part
 
 
-def _read(number: str, part: Any) -> Iterator[Layer]:
-    """Layers of a module."""
+def _read(number: str, part: Any) -> Iterator[Step]:
+    """Steps of a module."""
     kind = type(part).__name__
     reader = READERS.get(kind)
     # Subclasses may do anything, whatever their names.
@@ -192,16 +172,16 @@ def _read(number: str, part: Any) -> Iterator[Layer]:
         raise NetworkError(
             f"{kind} {number!r} is not supported; a network is made of {', '.join(READERS)}"
         )
-    layer = reader(part, f"{kind} {number!r}")
-    if layer is not None:
-        yield layer
+    step = reader(part, f"{kind} {number!r}")
+    if step is not None:
+        yield step
 
 
-def _linear(part: Any, name: str) -> Layer:
-    return Dense(*_parameters(part, name), name)
+def _linear(part: Any, name: str) -> Step:
+    return dense(name, *_parameters(part, name))
 
 
-def _conv2d(part: Any, name: str) -> Layer:
+def _conv2d(part: Any, name: str) -> Step:
     if part.padding_mode != "zeros":
         raise NetworkError(f"{name} pads with {part.padding_mode}; only zeros are supported")
     size, dilations = part.kernel_size, part.dilation
@@ -211,26 +191,27 @@ def _conv2d(part: Any, name: str) -> Layer:
         padding = (*(side // 2 for side in total), *(side - side // 2 for side in total))
     elif part.padding != "valid":
         padding = (*part.padding, *part.padding)
-    kernels, bias = _parameters(part, name)
-    return Convolution(kernels, bias, part.stride, padding, dilations, part.groups, name)  # type: ignore[arg-type]
+    window = Window(size, part.stride, padding, dilations)  # type: ignore[arg-type]
+    return convolution(name, *_parameters(part, name), window, part.groups)
 
 
-def _avg_pool2d(part: Any, name: str) -> Layer:
+def _avg_pool2d(part: Any, name: str) -> Step:
     if part.ceil_mode or part.divisor_override:
         raise NetworkError(f"{name} has ceil_mode or divisor_override, which are not supported")
     size, strides, padding = (
         _pair(value) for value in (part.kernel_size, part.stride, part.padding)
     )
-    return Mean(Window(size, strides, (*padding, *padding)), part.count_include_pad, name)
+    window = Window(size, strides, (*padding, *padding))
+    return mean(name, window, part.count_include_pad)
 
 
-def _adaptive_avg_pool2d(part: Any, name: str) -> Layer:
+def _adaptive_avg_pool2d(part: Any, name: str) -> Step:
     if _pair(part.output_size) != (1, 1):
         raise NetworkError(f"{name} has output_size {part.output_size}; only 1 is supported")
-    return Mean(None, name=name)
+    return mean(name)
 
 
-def _flatten(part: Any, name: str) -> Layer:
+def _flatten(part: Any, name: str) -> Step:
     if (part.start_dim, part.end_dim) != (1, -1):
         raise NetworkError(
             f"{name} does not flatten all of a sample; start_dim must be 1 and end_dim -1"
@@ -238,14 +219,14 @@ def _flatten(part: Any, name: str) -> Layer:
     return Reshape(FLAT.sides, name)
 
 
-def _unflatten(part: Any, name: str) -> Layer:
+def _unflatten(part: Any, name: str) -> Step:
     sides = part.unflattened_size
     if part.dim != 1 or not all(isinstance(side, int) for side in sides):
         raise NetworkError(f"{name} does not unflatten all of a sample; dim must be 1")
     return Reshape(tuple(sides), name)
 
 
-READERS: dict[str, Callable[[Any, str], Layer | None]] = {
+READERS: dict[str, Callable[[Any, str], Step | None]] = {
     "Linear": _linear,
     "Conv2d": _conv2d,
     "AvgPool2d": _avg_pool2d,
@@ -257,7 +238,7 @@ READERS: dict[str, Callable[[Any, str], Layer | None]] = {
     "Dropout": lambda part, name: None,
     "Dropout2d": lambda part, name: None,
 }
-"""What reads a module, by its class; Dropout does nothing in evaluation."""
+"""Readers of modules, by class; Dropout does nothing in evaluation."""
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -273,9 +254,7 @@ def _parameters(part: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
 
 def _loaded(path: Path) -> Mapping[str, Any]:
     """Read a file of tensors; every number of theirs must be in it."""
-    require_package("torch", "torch")
-    import torch
-
+    torch = require_package("torch", "torch")
     size = sized(path)
     try:
         with zipfile.ZipFile(path) as archive:

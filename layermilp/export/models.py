@@ -23,7 +23,7 @@ def to_docplex(program: Program) -> docplex.mp.model.Model:
     Parameters
     ----------
     program : Program
-        What to translate.
+        The program.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def to_pulp(program: Program) -> pulp.LpProblem:
     Parameters
     ----------
     program : Program
-        What to translate.
+        The program.
 
     Returns
     -------

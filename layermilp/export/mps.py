@@ -24,9 +24,9 @@ def write_mps(program: Program, path: str | Path) -> Path:
     Parameters
     ----------
     program : Program
-        What to write. Its start is not part of the file.
+        The program. Its start is not part of the file.
     path : str or Path
-        Where to write; an existing file is replaced only when the new one is complete.
+        The file; an existing one is replaced only when the new one is complete.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What the formats and models have in common."""
+"""Parts that the formats and models share."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class SklearnTrainee:
                     np.concatenate([-theta, theta]) / 2.0
                 )  # one output tells two classes apart by its sign
             blocks.append(Block.dense(theta.shape[1] - 1, len(theta)).with_theta(theta.reshape(-1)))
-        return Network(blocks, self.classes, "largest")
+        return Network(blocks, self.classes, "argmax")
 
     def _require_fitted(self) -> None:
         try:

@@ -107,7 +107,7 @@ class L1(Objective):
 
     one_weights: FloatArray
     name: ClassVar[str] = "l1"
-    decision: ClassVar[str] = "nearest"
+    decision: ClassVar[str] = "closest_to_one"
     output_box: ClassVar[float] = 1.0
 
     def groups(self, block: Block) -> tuple[Group, ...]:
@@ -166,7 +166,7 @@ class Margin(Objective):
 
     penalty: float
     name: ClassVar[str] = "margin"
-    decision: ClassVar[str] = "largest"
+    decision: ClassVar[str] = "argmax"
     output_box: ClassVar[float] = 10.0
     postprocess_gap: ClassVar[float | None] = 0.01
 

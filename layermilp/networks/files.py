@@ -23,11 +23,11 @@ KINDS = {
     "layermilp.integer": "an integer network",
     "layermilp.checkpoint": "a checkpoint",
 }
-"""What files of each format hold."""
+"""Kind of model in a file, by its format."""
 
 
 DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What working with wrong content raises."""
+"""Exceptions that wrong content raises where it is used."""
 
 
 @contextmanager
@@ -49,9 +49,9 @@ class ModelFile:
     Parameters
     ----------
     path : Path
-        Where it was read.
+        Path that was read.
     arrays : mapping of str to array
-        What it holds, ``format`` and ``version`` included.
+        Arrays by name, ``format`` and ``version`` included.
     """
 
     path: Path
@@ -81,7 +81,7 @@ class ModelFile:
         for version in readable:
             if stated.dtype.kind in "iu" and np.array_equal(stated, version):
                 return version
-        known = " and ".join(map(str, readable))
+        known = ", ".join(map(str, readable))
         found = str(self.arrays.get("version"))[:40]
         raise ModelFileError(
             f"{self.path} has format version {found}; this layermilp reads {known}"

@@ -17,7 +17,7 @@ def initialize(parameters: ParameterMap, init: str, rng: np.random.Generator) ->
     Parameters
     ----------
     parameters : ParameterMap
-        What the parameters are.
+        Map from the parameters to the weights.
     init : {"he", "uniform", "positive"}
         ``uniform``: every parameter uniform in [-1, 1] (Goebbels 2021, section 3). ``positive``:
         every parameter uniform in [0, 1] (the same section, convolutional network). ``he``: weights

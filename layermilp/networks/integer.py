@@ -12,19 +12,16 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import DataError, NetworkError
-from layermilp.networks.files import ModelFile, read_model_file, write_model_file
-from layermilp.networks.parameters import check_size, n_weights
+from layermilp.networks.classifier import Classifier, checked_samples, decide
+from layermilp.networks.files import Arrays
+from layermilp.networks.parameters import check_chain, check_size, n_weights
 from layermilp.program import FloatArray, IntArray
-
-FORMAT = "layermilp.integer"
-VERSION = 1
 
 GRID = 1024
 """Inputs are multiples of one over this: a power of two, so that they are exact in binary floating
@@ -83,7 +80,7 @@ class IntegerLayer:
         return IntegerLayer.of(values)
 
 
-class IntegerNetwork:
+class IntegerNetwork(Classifier):
     """Layers of integer weights; sign activations between them, none after the last.
 
     Networks are values: training returns a new one.
@@ -104,6 +101,9 @@ class IntegerNetwork:
         could be too large for exact arithmetic.
     """
 
+    FORMAT = "layermilp.integer"
+    VERSIONS = (1,)
+
     def __init__(
         self, layers: Iterable[IntegerLayer], bound: int, classes: ArrayLike | None = None
     ) -> None:
@@ -114,13 +114,7 @@ class IntegerNetwork:
             raise NetworkError(
                 "an integer network needs a hidden layer and an output layer, such as 108-16-2"
             )
-        check_size(len(self.layers), 0)
-        for i, (before, after) in enumerate(itertools.pairwise(self.layers), start=1):
-            if before.n_outputs != after.n_inputs:
-                raise NetworkError(
-                    f"layer {i} has {before.n_outputs} neurons, but layer {i + 1} takes "
-                    f"{after.n_inputs} inputs"
-                )
+        check_chain(self.layers, "layer")
         for i, layer in enumerate(self.layers, start=1):
             largest = max(int(layer.theta.max()), -int(layer.theta.min()))
             if largest > bound:
@@ -130,6 +124,7 @@ class IntegerNetwork:
                     f"bound {bound} is too large for {layer.n_inputs} inputs: sums would not be "
                     "exact"
                 )
+        self.n_inputs, self.n_outputs = self.layers[0].n_inputs, self.layers[-1].n_outputs
         self.classes = np.arange(self.n_outputs) if classes is None else np.asarray(classes)
         if (
             self.classes.shape != (self.n_outputs,)
@@ -154,16 +149,6 @@ class IntegerNetwork:
             bound,
             classes,
         )
-
-    @property
-    def n_inputs(self) -> int:
-        """Number of inputs."""
-        return self.layers[0].n_inputs
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of outputs."""
-        return self.layers[-1].n_outputs
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -241,63 +226,30 @@ class IntegerNetwork:
         """Return the normalized outputs of (1), shape ``(m, n_outputs)``."""
         return self.output_sums(X) * self.scale
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the class of the largest output; of several largest ones the first."""
-        return np.asarray(self.classes[self.output_sums(X).argmax(axis=1)])
+    def choices(self, X: ArrayLike) -> IntArray:
+        """Index of the largest output, shape ``(m,)``; of several largest ones the first."""
+        return decide(self.output_sums(X), "argmax")
 
     def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of samples whose own output is larger than all others: ties count as
-        errors."""
+        """Share of samples whose own output is larger than all others: ties count as errors."""
         labels = self.class_indices(y)
         return float(correct(self.output_sums(X), labels).mean())
 
-    def class_indices(self, y: ArrayLike) -> IntArray:
-        """Return the output that stands for each label.
-
-        Raises
-        ------
-        DataError
-            If a label is not one of the classes.
-        """
-        labels = np.asarray(y)
-        matches = labels[:, None] == self.classes[None, :]
-        if not matches.any(axis=1).all():
-            raise DataError(
-                f"label {labels[~matches.any(axis=1)][0]!r} is none of the network's classes"
-            )
-        return np.asarray(matches.argmax(axis=1), dtype=np.int64)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the network as ``.npz``, weights in the smallest type that holds the bound;
-        atomically. Return the path."""
-        arrays: dict[str, Any] = {"bound": np.array(self.bound), "classes": self.classes}
-        for i, layer in enumerate(self.layers):
-            arrays[f"theta{i}"] = layer.theta.astype(self.dtype)
-        return write_model_file(path, FORMAT, VERSION, arrays)
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that makes the network, as arrays by name; weights in the smallest type that holds
+        the bound."""
+        thetas = {
+            f"theta{i}": layer.theta.astype(self.dtype) for i, layer in enumerate(self.layers)
+        }
+        return {"bound": np.array(self.bound), "classes": self.classes, **thetas}
 
     @classmethod
-    def load(cls, path: str | Path) -> IntegerNetwork:
-        """Read a network.
-
-        Raises
-        ------
-        ModelFileError
-            If the file is missing, damaged, or of another kind.
-        """
-        return cls.from_file(read_model_file(path))
-
-    @classmethod
-    def from_file(cls, file: ModelFile) -> IntegerNetwork:
-        """Build the network from a model file."""
-        file.version(FORMAT, (VERSION,))
-        with file.damage():
-            count = sum(name.startswith("theta") for name in file.arrays)
-            arrays = {
-                name: _of_kind(file.arrays[name], "iu")
-                for name in ("bound", *(f"theta{i}" for i in range(count)))
-            }
-            layers = [IntegerLayer.of(arrays[f"theta{i}"].astype(np.int64)) for i in range(count)]
-            return cls(layers, int(arrays["bound"]), _of_kind(file.arrays["classes"], "iuU"))
+    def from_arrays(cls, arrays: Arrays, version: int) -> IntegerNetwork:
+        """Return the network of the arrays of a version of the format, see `arrays`."""
+        names = [f"theta{i}" for i in range(sum(name.startswith("theta") for name in arrays))]
+        bound, *thetas = (_of_kind(arrays[name], "iu") for name in ("bound", *names))
+        layers = [IntegerLayer.of(theta.astype(np.int64)) for theta in thetas]
+        return cls(layers, int(bound), _of_kind(arrays["classes"], "iuU"))
 
 
 def _of_kind(array: NDArray[Any], kinds: str) -> NDArray[Any]:
@@ -323,26 +275,14 @@ def rounded(X: ArrayLike, n_inputs: int) -> FloatArray:
     DataError
         If shape or values do not fit.
     """
-    x = _matrix(X, n_inputs)
+    x = checked_samples(X, n_inputs)
     if np.any(x < 0.0) or np.any(x > 1.0):
         row, column = np.argwhere((x < 0.0) | (x > 1.0))[0]
         raise DataError(
-            f"X[{row}, {column}] is {x[row, column]:g}; integer networks need inputs scaled to "
-            "[0, 1]"
+            f"sample {row} has the value {x[row, column]:g} at input {column}; integer networks "
+            "need inputs scaled to [0, 1]"
         )
     return np.asarray(np.rint(x * GRID) / GRID)
-
-
-def _matrix(X: ArrayLike, n_inputs: int) -> FloatArray:
-    x = np.asarray(X, dtype=np.float64)
-    if x.ndim != 2 or x.shape[1] != n_inputs or len(x) == 0:
-        raise DataError(
-            f"X has shape {x.shape}; the network takes a matrix with {n_inputs} columns"
-        )
-    if not np.all(np.isfinite(x)):
-        row, column = np.argwhere(~np.isfinite(x))[0]
-        raise DataError(f"X[{row}, {column}] is {x[row, column]}; every value must be finite")
-    return x
 
 
 def without_idle(network: IntegerNetwork) -> IntegerNetwork:

@@ -1,28 +1,19 @@
 """Every kind of model that a file may hold.
 
-To add one: give its class ``FORMAT``, ``from_file`` and the methods of the others, and put it into
-`LOADERS`."""
+To add one, subclass `Classifier`, put the class into `MODELS`, and its format into `KINDS`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from layermilp.networks import committee, network
-from layermilp.networks import integer as integer
 from layermilp.networks.committee import Committee
-from layermilp.networks.files import ModelFile, read_model_file
+from layermilp.networks.files import read_model_file
 from layermilp.networks.integer import IntegerNetwork
 from layermilp.networks.network import Network
 
 Model = Network | Committee | IntegerNetwork
 
-LOADERS: dict[str, Callable[[ModelFile], Model]] = {
-    network.FORMAT: Network.from_file,
-    committee.FORMAT: Committee.from_file,
-    integer.FORMAT: IntegerNetwork.from_file,
-}
-"""What reads a model, by the format of its file."""
+MODELS: tuple[type[Model], ...] = (Network, Committee, IntegerNetwork)
 
 
 def load_model(path: str | Path) -> Model:
@@ -35,5 +26,6 @@ def load_model(path: str | Path) -> Model:
         executed.
     """
     file = read_model_file(path)
-    # A file of no known format is refused by whoever reads it, with the reason.
-    return LOADERS.get(file.format, Network.from_file)(file)
+    # A file of no known format is refused by the class that reads it, with the reason.
+    kinds = {kind.FORMAT: kind for kind in MODELS}
+    return kinds.get(file.format, Network).from_file(file)

@@ -1,29 +1,36 @@
-"""Networks of ReLU building blocks in numpy: forward pass, prediction, save and load."""
+"""Networks of ReLU building blocks in numpy."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from layermilp.checks import shortened
-from layermilp.errors import DataError, NetworkError
-from layermilp.networks.files import Arrays, ModelFile, read_model_file, write_model_file
+from layermilp.errors import NetworkError
+from layermilp.networks.classifier import (
+    Classifier,
+    checked_samples,
+    decide,
+    decision_named,
+)
+from layermilp.networks.files import Arrays
 from layermilp.networks.initialization import initialize
-from layermilp.networks.notation import describe, parse
-from layermilp.networks.parameters import ParameterMap, check_size, layer_size, n_weights
+from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer, described
+from layermilp.networks.notation import parse, written
+from layermilp.networks.parameters import (
+    ParameterMap,
+    check_chain,
+    check_size,
+    layer_size,
+    n_weights,
+)
+from layermilp.networks.recognition import recognized
 from layermilp.program import FloatArray, IntArray
-
-FORMAT = "layermilp.network"
-VERSION = 2
-READABLE = (1, 2)
-"""Versions of the format that can be read. Version 1 has no decision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +41,13 @@ class Block:
 
     Parameters
     ----------
-    parameters : ParameterMap
-        Which entries of ``(W, c)`` are free, tied or fixed.
+    layer : Layer
+        The affine part ``W x + c``, and which entries of ``(W, c)`` are free, tied or fixed.
     theta : (p,) array
         The parameters.
     """
 
-    parameters: ParameterMap
+    layer: Layer
     theta: FloatArray
 
     def __post_init__(self) -> None:
@@ -52,10 +59,8 @@ class Block:
 
     @classmethod
     def dense(cls, n_inputs: int, n_outputs: int, *, init: str = "he", seed: int = 0) -> Block:
-        """Fully connected block; see `initialize` for `init`."""
-        return cls.initialized(
-            ParameterMap.dense(n_inputs, n_outputs), init, np.random.default_rng(seed)
-        )
+        """Return a fully connected block; see `initialize` for `init`."""
+        return cls.initialized(Dense(n_inputs, n_outputs), init, np.random.default_rng(seed))
 
     @classmethod
     def conv2d(
@@ -68,30 +73,35 @@ class Block:
         init: str = "he",
         seed: int = 0,
     ) -> Block:
-        """Valid convolution of one channel with one feature map; see `ParameterMap.conv2d`."""
-        parameters = ParameterMap.conv2d(height, width, kernel, free_bias=free_bias)
-        return cls.initialized(parameters, init, np.random.default_rng(seed))
+        """Return a valid convolution of one channel with one kernel; see `Conv2d.plain`."""
+        layer = Conv2d.plain(height, width, kernel, bias=free_bias)
+        return cls.initialized(layer, init, np.random.default_rng(seed))
 
     @classmethod
     def mean2d(cls, height: int, width: int, size: int) -> Block:
-        """Mean values of disjoint square regions of one channel, without parameters; see
-        `ParameterMap.mean2d`."""
-        return cls(ParameterMap.mean2d(height, width, size), np.zeros(0))
+        """Return mean values of disjoint square regions of one channel; see
+        `AveragePool2d.plain`."""
+        return cls(AveragePool2d.plain(height, width, size), np.zeros(0))
 
     @classmethod
-    def initialized(cls, parameters: ParameterMap, init: str, rng: np.random.Generator) -> Block:
-        """Block with initial parameters drawn by the named rule."""
-        return cls(parameters, initialize(parameters, init, rng))
+    def initialized(cls, layer: Layer, init: str, rng: np.random.Generator) -> Block:
+        """Return a block with initial parameters drawn by the named rule, see `initialize`."""
+        return cls(layer, initialize(layer.parameters, init, rng))
+
+    @property
+    def parameters(self) -> ParameterMap:
+        """Map from the parameters to ``(W, c)``."""
+        return self.layer.parameters
 
     @property
     def n_inputs(self) -> int:
         """Number of inputs `d`."""
-        return self.parameters.n_inputs
+        return self.layer.n_inputs
 
     @property
     def n_outputs(self) -> int:
         """Number of outputs `n`."""
-        return self.parameters.n_outputs
+        return self.layer.n_outputs
 
     @cached_property
     def extended(self) -> FloatArray:
@@ -110,7 +120,7 @@ class Block:
 
     def with_theta(self, theta: ArrayLike) -> Block:
         """Return the block with other parameters."""
-        return Block(self.parameters, np.asarray(theta, dtype=np.float64))
+        return Block(self.layer, np.asarray(theta, dtype=np.float64))
 
     def preactivation(self, inputs: FloatArray) -> FloatArray:
         """``W x + c`` for inputs of shape ``(m, d)``; returns ``(m, n)``."""
@@ -121,7 +131,7 @@ class Block:
         return np.maximum(self.preactivation(inputs), 0.0)
 
 
-class Network:
+class Network(Classifier):
     """Blocks one after the other, and how a class is read from their outputs.
 
     Networks are values: training returns a new one.
@@ -132,10 +142,10 @@ class Network:
         First hidden layer to output layer; outputs of one fit the inputs of the next.
     classes : (n_outputs,) array of int or str, optional
         Label of each output. Default: 0, 1, ...
-    decision : {"nearest", "largest"}
-        ``nearest``: the class is the output closest to one (Goebbels 2021, section 1). ``largest``:
-        it is the largest output, and the last block is linear, that is its outputs are ``W x + c``
-        without ReLU.
+    decision : {"closest_to_one", "argmax"}
+        ``closest_to_one``: the class is the output closest to one (Goebbels 2021, section 1).
+        ``argmax``: it is the largest output, and the last block is linear, that is its outputs are
+        ``W x + c`` without ReLU. The old names ``nearest`` and ``largest`` are taken as well.
 
     Raises
     ------
@@ -144,21 +154,22 @@ class Network:
         unknown.
     """
 
+    FORMAT = "layermilp.network"
+    VERSIONS = (1, 2, 3)  # 1 has no decision, 1 and 2 do not say what the layers are
+
     def __init__(
-        self, blocks: Iterable[Block], classes: ArrayLike | None = None, decision: str = "nearest"
+        self,
+        blocks: Iterable[Block],
+        classes: ArrayLike | None = None,
+        decision: str = "closest_to_one",
     ) -> None:
         self.blocks = tuple(blocks)
         if not self.blocks:
             raise NetworkError("a network needs at least one block")
-        check_size(len(self.blocks), 0)
-        for i, (before, after) in enumerate(itertools.pairwise(self.blocks), start=1):
-            if before.n_outputs != after.n_inputs:
-                raise NetworkError(
-                    f"block {i} has {before.n_outputs} outputs, but block {i + 1} takes "
-                    f"{after.n_inputs} inputs"
-                )
+        check_chain(self.blocks, "block")
+        self.n_inputs, self.n_outputs = self.blocks[0].n_inputs, self.blocks[-1].n_outputs
         self.classes = _classes(classes, self.n_outputs)
-        self.decision = _decision(decision)
+        self.decision = decision_named(decision)
 
     @classmethod
     def dense(cls, sizes: Sequence[int], *, init: str = "he", seed: int = 0) -> Network:
@@ -182,9 +193,7 @@ class Network:
         if len(sizes) < 2:
             raise NetworkError(f"a network needs inputs and outputs, such as 784-8-10; got {sizes}")
         check_size(len(sizes) - 1, n_weights([layer_size(size) for size in sizes]))
-        return cls._initialized(
-            [ParameterMap.dense(d, n) for d, n in itertools.pairwise(sizes)], init, seed
-        )
+        return cls._initialized([Dense(d, n) for d, n in itertools.pairwise(sizes)], init, seed)
 
     @classmethod
     def conv(
@@ -212,7 +221,7 @@ class Network:
             Number of outputs.
         mean : int
             Side length of the regions whose mean values the convolution sees; 1 for the pixels
-            themselves. The report's network on 28 x 28 pixels is ``Network.conv(28, 28, 3,
+            themselves. The paper's network on 28 x 28 pixels is ``Network.conv(28, 28, 3,
             mean=4)``.
         free_bias : bool
             Whether the convolution has one shared free bias, or zero.
@@ -225,10 +234,10 @@ class Network:
             If a size is not a positive integer, regions or kernel do not fit, or the rule is
             unknown.
         """
-        maps = [] if mean == 1 else [ParameterMap.mean2d(height, width, mean)]
-        maps.append(ParameterMap.conv2d(height // mean, width // mean, kernel, free_bias=free_bias))
-        maps.append(ParameterMap.dense(maps[-1].n_outputs, n_outputs))
-        return cls._initialized(maps, init, seed)
+        layers: list[Layer] = [] if mean == 1 else [AveragePool2d.plain(height, width, mean)]
+        layers.append(Conv2d.plain(height // mean, width // mean, kernel, bias=free_bias))
+        layers.append(Dense(layers[-1].n_outputs, n_outputs))
+        return cls._initialized(layers, init, seed)
 
     @classmethod
     def from_notation(cls, notation: str, *, init: str = "he", seed: int = 0) -> Network:
@@ -244,28 +253,15 @@ class Network:
         return cls._initialized(parse(notation), init, seed)
 
     @classmethod
-    def _initialized(cls, maps: Iterable[ParameterMap], init: str, seed: int) -> Network:
+    def _initialized(cls, layers: Iterable[Layer], init: str, seed: int) -> Network:
         rng = np.random.default_rng(seed)
-        return cls(Block.initialized(parameters, init, rng) for parameters in maps)
-
-    @property
-    def n_inputs(self) -> int:
-        """Number of inputs of the first block."""
-        return self.blocks[0].n_inputs
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of outputs of the last block."""
-        return self.blocks[-1].n_outputs
+        return cls(Block.initialized(layer, init, rng) for layer in layers)
 
     @property
     def notation(self) -> str:
         """The network in the notation of `layermilp.networks.notation`; layer sizes alone if that
         has no items for a block."""
-        return describe([block.parameters for block in self.blocks])
-
-    def __repr__(self) -> str:
-        return f"Network({self.notation})"
+        return written([block.layer for block in self.blocks])
 
     def with_block(self, i: int, block: Block) -> Network:
         """Return the network with block `i` (from 0) replaced."""
@@ -284,13 +280,13 @@ class Network:
     def activations(self, X: ArrayLike) -> list[FloatArray]:
         """Inputs of every block and then the outputs of the last, as in `forward`; shapes ``(m,
         size of the layer)``."""
-        layers = [self._inputs(X)]
+        layers = [checked_samples(X, self.n_inputs)]
         for block in self.blocks[:-1]:
             layers.append(block.forward(layers[-1]))
         last = self.blocks[-1]
         layers.append(
             last.preactivation(layers[-1])
-            if self.decision == "largest"
+            if self.decision == "argmax"
             else last.forward(layers[-1])
         )
         return layers
@@ -306,7 +302,7 @@ class Network:
         Returns
         -------
         (m, n_outputs) array
-            Outputs; not negative with the decision "nearest", of either sign with "largest".
+            Outputs; not negative with the decision "closest_to_one", of either sign with "argmax".
 
         Raises
         ------
@@ -320,79 +316,17 @@ class Network:
         equals."""
         return decide(outputs, self.decision)
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Labels, shape ``(m,)``, that the outputs of samples of shape ``(m, n_inputs)`` decide
-        for."""
-        return np.asarray(self.classes[self.decide(self.forward(X))])
-
-    def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Share of the samples whose predicted label is `y`; NaN without samples."""
-        return agreement(self.predict(X), y)
-
-    def class_indices(self, y: ArrayLike) -> IntArray:
-        """Return the output that stands for each label.
-
-        Raises
-        ------
-        DataError
-            If a label is none of the classes.
-        """
-        labels = np.asarray(y)
-        order = np.argsort(self.classes)
-        try:
-            places = np.minimum(
-                np.searchsorted(self.classes, labels, sorter=order), self.n_outputs - 1
-            )
-            found = order[places]
-            wrong = self.classes[found] != labels
-        except TypeError as error:
-            raise DataError(
-                f"labels of type {labels.dtype} cannot be compared with the classes"
-            ) from error
-        if labels.ndim != 1 or np.any(wrong):
-            bad = labels[wrong][0] if labels.ndim == 1 else labels.shape
-            raise DataError(
-                f"label {str(bad)!r} is none of the network's {self.n_outputs} classes "
-                f"{_shown(self.classes)}"
-            )
-        return np.asarray(found, dtype=np.int64)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the network to an ``.npz`` file, atomically and without pickle; return the path.
-
-        Raises
-        ------
-        OutputError
-            If the file cannot be written.
-        """
-        return write_model_file(path, FORMAT, VERSION, self.arrays())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Network:
-        """Read a network written by `save`.
-
-        Raises
-        ------
-        ModelFileError
-            If the file is missing, damaged, foreign, or of a newer version. Nothing in the file is
-            ever executed.
-        """
-        return cls.from_file(read_model_file(path))
-
-    @classmethod
-    def from_file(cls, file: ModelFile) -> Network:
-        """Build the network that a model file holds; errors as in `load`."""
-        version = file.version(FORMAT, READABLE)
-        arrays = file.arrays if version > 1 else {**file.arrays, "decision": np.array("nearest")}
-        with file.damage():
-            return cls.from_arrays(arrays)
+    def choices(self, X: ArrayLike) -> IntArray:
+        """Index of the class, shape ``(m,)``, of samples of shape ``(m, n_inputs)``."""
+        return self.decide(self.forward(X))
 
     def arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
-        """Return all that makes the network as arrays whose names begin with a prefix."""
+        """All that makes the network, as arrays by name; names begin with a prefix."""
         arrays: dict[str, NDArray[Any]] = {
             f"{prefix}classes": self.classes,
             f"{prefix}decision": np.array(self.decision),
             f"{prefix}n_blocks": np.array(len(self.blocks)),
+            f"{prefix}layers": np.array([block.layer.text for block in self.blocks]),
         }
         for i, block in enumerate(self.blocks):
             arrays[f"{prefix}weights_{i}"] = block.weights
@@ -401,87 +335,21 @@ class Network:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays, prefix: str = "") -> Network:
-        """Build a network from what `arrays` returned; wrong arrays raise KeyError, ValueError,
-        TypeError or the like."""
-        blocks = [_block_from(arrays, prefix, i) for i in range(int(arrays[f"{prefix}n_blocks"]))]
-        return cls(blocks, arrays[f"{prefix}classes"], str(arrays[f"{prefix}decision"]))
-
-    def _inputs(self, X: ArrayLike) -> FloatArray:
-        inputs = np.asarray(X, dtype=np.float64)
-        if inputs.ndim != 2 or inputs.shape[1] != self.n_inputs:
-            raise DataError(
-                f"the network takes samples of {self.n_inputs} inputs, got an array of shape "
-                f"{inputs.shape}"
-            )
-        if not np.all(np.isfinite(inputs)):
-            row, column = np.argwhere(~np.isfinite(inputs))[0]
-            raise DataError(f"sample {row} has the value {inputs[row, column]} at input {column}")
-        return inputs
-
-
-def nearest_to_one(outputs: FloatArray) -> IntArray:
-    """Index of the output closest to one in each row of ``(m, n)`` outputs, the first of equals."""
-    return np.asarray(np.argmin(np.abs(outputs - 1.0), axis=1), dtype=np.int64)
-
-
-def largest(outputs: FloatArray) -> IntArray:
-    """Index of the largest output in each row of ``(m, n)`` outputs, the first of equals."""
-    return np.asarray(np.argmax(outputs, axis=1), dtype=np.int64)
-
-
-DECISIONS: dict[str, Callable[[FloatArray], IntArray]] = {
-    "nearest": nearest_to_one,
-    "largest": largest,
-}
-"""Ways to read the class from the outputs by name."""
-
-
-def decide(outputs: FloatArray, decision: str) -> IntArray:
-    """Index of the output that each row of outputs decides for.
-
-    Parameters
-    ----------
-    outputs : (m, n) array
-        Outputs of a network.
-    decision : {"nearest", "largest"}
-        See `Network`.
-
-    Returns
-    -------
-    (m,) array of int
-        Indices; the first of equals.
-
-    Raises
-    ------
-    NetworkError
-        If the decision is unknown.
-    """
-    return DECISIONS[_decision(decision)](outputs)
-
-
-def agreement(predicted: NDArray[Any], y: ArrayLike) -> float:
-    """Share of the predicted labels, shape ``(m,)``, that are `y`; NaN without labels.
-
-    Raises
-    ------
-    DataError
-        If there are more or fewer labels.
-    """
-    labels = np.asarray(y)
-    if labels.shape != predicted.shape:
-        raise DataError(
-            f"there are {len(predicted)} samples, but the labels have shape {labels.shape}"
-        )
-    return float(np.mean(predicted == labels)) if labels.size else float("nan")
-
-
-def _decision(decision: str) -> str:
-    if decision not in DECISIONS:
-        raise NetworkError(
-            f"decision {shortened(decision)} is unknown; choose {', '.join(DECISIONS)}"
-        )
-    return decision
+    def from_arrays(cls, arrays: Arrays, version: int, prefix: str = "") -> Network:
+        """Return the network of the arrays of a version of the format, see `arrays`."""
+        found = [_weights(arrays, prefix, i) for i in range(int(arrays[f"{prefix}n_blocks"]))]
+        maps = [ParameterMap.of_weights(index, extended) for index, extended in found]
+        if version < 3:
+            layers = recognized(maps)
+        else:
+            texts = map(str, arrays[f"{prefix}layers"])
+            layers = [described(text, ties) for text, ties in zip(texts, maps, strict=True)]
+        blocks = [
+            Block(layer, layer.parameters.collect(extended))
+            for layer, (_, extended) in zip(layers, found, strict=True)
+        ]
+        decision = "closest_to_one" if version == 1 else str(arrays[f"{prefix}decision"])
+        return cls(blocks, arrays[f"{prefix}classes"], decision)
 
 
 def _classes(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]:
@@ -498,17 +366,11 @@ def _classes(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]:
     return labels
 
 
-def _shown(classes: NDArray[Any]) -> str:
-    shown = ", ".join(str(label) for label in classes[:10])
-    return f"({shown}{', ...' if classes.size > 10 else ''})"
-
-
-def _block_from(arrays: Arrays, prefix: str, i: int) -> Block:
+def _weights(arrays: Arrays, prefix: str, i: int) -> tuple[IntArray, FloatArray]:
+    """Return index and extended weights of a block."""
     weights, bias, index = (arrays[f"{prefix}{name}_{i}"] for name in ("weights", "bias", "index"))
     if weights.ndim != 2 or bias.shape != weights.shape[:1]:
         raise NetworkError(
             f"block {i} has weights of shape {weights.shape} and biases of shape {bias.shape}"
         )
-    extended = np.column_stack([weights, bias]).astype(np.float64)
-    parameters = ParameterMap(index, np.where(index >= 0, 0.0, extended))
-    return Block(parameters, parameters.collect(extended))
+    return index, np.column_stack([weights, bias]).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Which weights of a block are free, tied or fixed: a map from parameters to weights.
+"""Maps from parameters to weights: which weights of a block are free, tied or fixed.
 
 The weights of a block with `d` inputs and `n` outputs form an extended matrix of shape ``(n, d +
 1)`` whose last column is the bias. Each entry either is a parameter (entries that name the same
@@ -12,7 +12,6 @@ theta + g_r`` with one row ``r`` per pair ``(k, j)``: that is all the formulatio
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,15 +23,13 @@ from scipy.sparse import csgraph
 
 from layermilp.checks import memory_bytes, shortened
 from layermilp.errors import NetworkError
-from layermilp.networks.windows import Window
 from layermilp.program import FloatArray, IntArray
 
 MOST_LAYERS = 100
-"""More than programs can train, and few enough for whatever goes through layers one inside the
-other."""
+"""Largest number of layers: more than programs can train."""
 
 BYTES_PER_WEIGHT = 64
-"""Memory that training needs for each at least: maps, copies of the weights, their averages."""
+"""Bytes of memory that training takes per weight, at least: maps, copies, averages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,69 +88,13 @@ class ParameterMap:
         object.__setattr__(self, "fixed", fixed)
 
     @classmethod
-    def dense(cls, n_inputs: int, n_outputs: int) -> ParameterMap:
-        """Every weight and bias is a parameter of its own."""
-        shape = _entries(layer_size(n_outputs), layer_size(n_inputs))
-        index = np.arange(shape[0] * shape[1]).reshape(shape)
-        return cls(index, np.zeros(index.shape))
+    def of_weights(cls, index: IntArray, extended: FloatArray) -> ParameterMap:
+        """Return the map of an index whose fixed values are those of the extended weights."""
+        return cls(index, np.where(index >= 0, 0.0, extended))
 
-    @classmethod
-    def conv2d(
-        cls, height: int, width: int, kernel: int, *, free_bias: bool = False
-    ) -> ParameterMap:
-        """Valid convolution of one channel with one feature map.
-
-        Parameters
-        ----------
-        height, width : int
-            Size of the input image; inputs are its pixels row by row.
-        kernel : int
-            Side length `k` of the square kernel: parameter ``k * p + q`` multiplies the pixel `p`
-            rows below and `q` columns right of the neuron's upper left pixel.
-        free_bias : bool
-            Whether the neurons share one free bias (parameter ``k * k``), or have the bias fixed at
-            zero.
-        """
-        height, width, kernel = map(layer_size, (height, width, kernel))
-        if kernel > min(height, width):
-            raise NetworkError(
-                f"a kernel of {kernel} x {kernel} does not fit an image of {height} x {width}; "
-                "choose at most "
-                f"{min(height, width)}"
-            )
-        window = Window((kernel, kernel))
-        index = np.full(_entries(math.prod(window.positions(height, width)), height * width), -1)
-        np.put_along_axis(index, window.pixels(height, width), np.arange(kernel * kernel), axis=1)
-        if free_bias:
-            index[:, -1] = kernel * kernel
-        return cls(index, np.zeros(index.shape))
-
-    @classmethod
-    def mean2d(cls, height: int, width: int, size: int) -> ParameterMap:
-        """Mean values of disjoint square regions of one channel: all weights are fixed, there is no
-        parameter.
-
-        Parameters
-        ----------
-        height, width : int
-            Size of the input image, multiples of `size`; inputs are its pixels row by row, and so
-            are the regions.
-        size : int
-            Side length of a region.
-        """
-        height, width, size = map(layer_size, (height, width, size))
-        if height % size or width % size:
-            raise NetworkError(
-                f"regions of {size} x {size} do not fit an image of {height} x {width}; choose a "
-                "common divisor of "
-                "height and width"
-            )
-        index = np.full(_entries(height // size * (width // size), height * width), -1)
-        fixed = np.zeros(index.shape)
-        np.put_along_axis(
-            fixed, Window((size, size), (size, size)).pixels(height, width), 1.0 / size**2, axis=1
-        )
-        return cls(index, fixed)
+    def is_same(self, other: ParameterMap) -> bool:
+        """Whether two maps have equal indices and fixed values."""
+        return np.array_equal(self.index, other.index) and np.array_equal(self.fixed, other.fixed)
 
     @property
     def n_outputs(self) -> int:
@@ -283,16 +224,39 @@ def check_size(n_layers: int, n_weights: int, what: str = "the network") -> None
         )
 
 
+def check_chain(parts: Sequence[Any], what: str) -> None:
+    """Refuse too many layers, and any that does not take as many values as the one before gives.
+
+    Raises
+    ------
+    NetworkError
+        If there are such; the message names them by `what` and their number.
+    """
+    check_size(len(parts), 0)
+    for i, (before, after) in enumerate(itertools.pairwise(parts), start=1):
+        if before.n_outputs != after.n_inputs:
+            raise NetworkError(
+                f"{what} {i} has {before.n_outputs} outputs, but {what} {i + 1} takes "
+                f"{after.n_inputs} inputs"
+            )
+
+
 def n_weights(sizes: Sequence[int]) -> int:
     """Return the number of weights and biases of dense layers."""
     return sum((d + 1) * n for d, n in itertools.pairwise(sizes))
 
 
-def _entries(n_outputs: int, n_inputs: int) -> tuple[int, int]:
-    """Shape of the extended matrix. Model files number its entries with 32 bits."""
+def check_entries(n_outputs: int, n_inputs: int) -> None:
+    """Refuse a layer whose entries of ``(W, c)`` are more than 32 bits can number, as model files
+    do.
+
+    Raises
+    ------
+    NetworkError
+        If there are 2^31 or more.
+    """
     if n_outputs * (n_inputs + 1) > np.iinfo(np.int32).max:
         raise NetworkError(
             f"a layer of {n_inputs} inputs and {n_outputs} outputs is too large; 2^31 - 1 weights "
             "are the limit"
         )
-    return n_outputs, n_inputs + 1

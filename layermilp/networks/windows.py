@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,8 @@ class Window:
     dilations: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
+        for name in ("size", "strides", "padding", "dilations"):
+            object.__setattr__(self, name, tuple(map(operator.index, getattr(self, name))))
         lengths = (len(self.size), len(self.strides), len(self.padding), len(self.dilations))
         from_one, from_zero = (*self.size, *self.strides, *self.dilations), self.padding
         if (
@@ -82,16 +85,9 @@ class Window:
             )
         return found[0], found[1]
 
-    def pixels(self, height: int, width: int) -> IntArray:
-        """Number of the pixel under each entry of the window at each position, -1 where there is
-        padding.
-
-        Pixels, positions and entries are numbered row by row.
-
-        Returns
-        -------
-        (positions, entries) array of int
-            Pixel numbers.
+    def meetings(self, height: int, width: int) -> tuple[IntArray, IntArray, IntArray]:
+        """Numbers of position, entry and pixel wherever an entry of the window is on a pixel of an
+        image; each is numbered row by row.
 
         Raises
         ------
@@ -99,17 +95,19 @@ class Window:
             If the window does not fit the image.
         """
         counts = self.positions(height, width)
-        rows, columns = (
-            self._along(i, length, counts[i]) for i, length in enumerate((height, width))
+        rows, columns = (self._along(i, side, counts[i]) for i, side in enumerate((height, width)))
+        strides = (counts[1], self.size[1], width)
+        position, entry, pixel = (
+            np.add.outer(row * stride, column).reshape(-1)
+            for row, column, stride in zip(rows, columns, strides, strict=True)
         )
-        found = rows[:, np.newaxis, :, np.newaxis] * width + columns[np.newaxis, :, np.newaxis, :]
-        found[np.broadcast_to(rows[:, np.newaxis, :, np.newaxis] < 0, found.shape)] = -1
-        found[np.broadcast_to(columns[np.newaxis, :, np.newaxis, :] < 0, found.shape)] = -1
-        return np.asarray(found.reshape(counts[0] * counts[1], -1))
+        return position, entry, pixel
 
-    def _along(self, i: int, length: int, count: int) -> IntArray:
-        """Row (``i`` is 0) or column (1) under each entry at each position, -1 where there is
-        padding."""
+    def _along(self, i: int, length: int, count: int) -> tuple[IntArray, IntArray, IntArray]:
+        """Positions, entries and pixels that meet along the height (``i`` is 0) or the width
+        (1)."""
         starts = np.arange(count) * self.strides[i] - self.padding[i]
-        found = starts[:, np.newaxis] + np.arange(self.size[i]) * self.dilations[i]
-        return np.asarray(np.where((found >= 0) & (found < length), found, -1))
+        entries, rest = np.divmod(np.arange(length) - starts[:, np.newaxis], self.dilations[i])
+        on_pixel = (rest == 0) & (entries >= 0) & (entries < self.size[i])
+        positions, pixels = np.nonzero(on_pixel)
+        return positions, entries[on_pixel], pixels

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layermilp.integer import IntegerNetwork
+from layermilp.networks.layers import Conv2d
 from layermilp.program import FloatArray
-from layermilp.report.reported import Reported, input_of
+from layermilp.report.reported import Reported, image_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -506,11 +507,11 @@ def _weight_images(run: Reported) -> Iterator[tuple[str, FloatArray]]:
             yield from _dense_images(member.layers[0].weights, run.image_shape, of)
             continue
         i, block = next((i, block) for i, block in enumerate(member.blocks) if block.theta.size)
-        shape, layer = input_of(member, i)
-        if layer is not None and layer.prefix == "conv":
-            yield f"{of}kernel", block.theta[: layer.size**2].reshape(layer.size, layer.size)
+        if isinstance(block.layer, Conv2d):
+            kernels, _ = block.layer.arrays(block.theta)
+            yield from ((f"{of}kernel", kernel) for kernel in np.concatenate(kernels))
         else:
-            yield from _dense_images(block.weights, shape, of)
+            yield from _dense_images(block.weights, image_of(member, i), of)
 
 
 def _dense_images(weights: Any, shape: Shape | None, of: str) -> Iterator[tuple[str, FloatArray]]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from layermilp.datasets import Dataset
 from layermilp.integer import IntegerNetwork
-from layermilp.networks import notation
 from layermilp.networks.committee import Committee
 from layermilp.networks.load import Model, load_model
 from layermilp.networks.network import Network
@@ -108,12 +107,11 @@ class Reported:
 
     @property
     def image_shape(self) -> tuple[int, int] | None:
-        """Height and width of the inputs where they are an image: as the notation of the net says,
-        or if they are a square."""
+        """Height and width of the inputs where they are an image: as the first layer says, or if
+        they are a square."""
         member = next(iter(self.members), None)
         if isinstance(member, Network):
-            shape, _ = input_of(member, 0)
-            return shape
+            return image_of(member, 0)
         return None if member is None else square(member.n_inputs)
 
     @property
@@ -124,12 +122,14 @@ class Reported:
         return () if self.model is None else (self.model,)
 
 
-def input_of(network: Network, i: int) -> tuple[tuple[int, int] | None, notation.Layer | None]:
-    """Return the image that block `i` takes, if it takes one, and the layer that the notation has
-    for it, if it has one."""
-    found = notation.layers([block.parameters for block in network.blocks])
-    shape, layer = found[i] if found else ((), None)
-    return (shape[0], shape[1]) if len(shape) == 2 else square(network.blocks[i].n_inputs), layer
+def image_of(network: Network, i: int) -> tuple[int, int] | None:
+    """Return height and width of the image that block `i` takes: as its layer or the one before
+    says, or if it is a square."""
+    before = [block.layer.outputs for block in network.blocks[:i]]
+    for shape in (network.blocks[i].layer.inputs, *before[-1:]):
+        if len(shape) == 3:
+            return shape[1], shape[2]
+    return square(network.blocks[i].n_inputs)
 
 
 def square(n: int) -> tuple[int, int] | None:

@@ -134,7 +134,7 @@ class SMT(Portfolio, Sampled, Method):
         """Return the state of which a checkpoint holds the content."""
         network = None
         if "theta_0" in arrays:
-            network = self._network(data).with_decision("largest")
+            network = self._network(data).with_decision("argmax")
             for i, block in enumerate(network.blocks):
                 theta = np.asarray(arrays[f"theta_{i}"], dtype=np.float64)
                 network = network.with_block(i, block.with_theta(theta))

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from layermilp.algorithms.budget import Budget
 from layermilp.errors import DataError, NetworkError, SolverError
-from layermilp.networks.network import Block, Network
+from layermilp.networks.network import Network
 from layermilp.options import with_options
 from layermilp.program import Limits
 from layermilp.smt import modules, process
@@ -85,7 +85,7 @@ class Outcome:
     verdict : Verdict
         Whether there is such a network. Only a complete search says that there is none.
     network : Network or None
-        The network, with the decision "largest", if the verdict is SATISFIED.
+        The network, with the decision "argmax", if the verdict is SATISFIED.
     stage : str or None
         What answered: a stage's name, or ``samples`` for equal samples with different labels.
     lead : Fraction or None
@@ -446,7 +446,7 @@ def _problem(network: Network, X: ArrayLike, y: ArrayLike, domain: Domain) -> Pr
 def _network(network: Network, weights: Weights) -> Network:
     """Return the network with the weights, and the largest output as its decision."""
     blocks = (
-        Block(b.parameters, b.parameters.collect(layer))
+        b.with_theta(b.parameters.collect(layer))
         for b, layer in zip(network.blocks, weights, strict=True)
     )
-    return Network(blocks, network.classes, "largest")
+    return Network(blocks, network.classes, "argmax")

@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 from layermilp import Network
 from layermilp.errors import ModelFileError, NetworkError
 from layermilp.exchange import from_onnx, import_model
-from layermilp.exchange.layers import Convolution
+from layermilp.networks.layers import Conv2d, Dense
 
 REAL_MNIST = os.environ.get("LAYERMILP_DATA")
 SEEDS = st.integers(0, 2**32 - 1)
@@ -31,7 +31,7 @@ NETS = [
     "8x8-conv3-mean2-10",
     "8x8-mean2-conv3-conv2",
 ]
-DECISIONS = ["nearest", "largest"]
+DECISIONS = ["closest_to_one", "argmax"]
 IMAGE = ("n", 1, 4, 4)
 
 PIXELS, DIGITS = load_digits(return_X_y=True)
@@ -45,7 +45,7 @@ def trained(net: str, decision: str) -> Network:
     digits."""
     network = Network.from_notation(net, init="he", seed=1)
     features, last = network.activations(PIXELS)[-2], network.blocks[-1]
-    if last.parameters.n_parameters == last.parameters.index.size:
+    if isinstance(last.layer, Dense):
         targets = np.eye(10)[DIGITS]
         fitted = np.linalg.lstsq(
             np.column_stack([features, np.ones(len(features))]), targets, rcond=None
@@ -65,9 +65,10 @@ def run(model: onnx.ModelProto, X: np.ndarray) -> list[np.ndarray]:
 
 
 def same(one: Network, other: Network) -> None:
-    """Check for the same maps, the same bytes of every parameter, and the same way to read a
+    """Check for the same layers, the same bytes of every parameter, and the same way to read a
     class."""
     for a, b in zip(one.blocks, other.blocks, strict=True):
+        assert a.layer.text == b.layer.text
         assert np.array_equal(a.parameters.index, b.parameters.index)
         assert a.parameters.fixed.tobytes() == b.parameters.fixed.tobytes()
         assert a.theta.tobytes() == b.theta.tobytes()
@@ -177,24 +178,27 @@ def survives(path: Path, contents: Iterator[bytes], **options: Any) -> int:
     return refused
 
 
-def correlated(images: np.ndarray, layer: Convolution) -> np.ndarray:
+def correlated(
+    images: np.ndarray, layer: Conv2d, kernels: np.ndarray, bias: np.ndarray | None = None
+) -> np.ndarray:
     """Compute a convolution by its definition, a number at a time."""
-    top, left, bottom, right = layer.padding
+    window = layer.window
+    top, left, bottom, right = window.padding
     padded = np.pad(images, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    maps, of_group, kh, kw = layer.kernels.shape
+    maps, of_group, kh, kw = kernels.shape
     height, width = (
-        padded.shape[2 + i] - layer.dilations[i] * ((kh, kw)[i] - 1) - 1 for i in (0, 1)
+        padded.shape[2 + i] - window.dilations[i] * ((kh, kw)[i] - 1) - 1 for i in (0, 1)
     )
     out = np.zeros(
-        (len(images), maps, height // layer.strides[0] + 1, width // layer.strides[1] + 1)
+        (len(images), maps, height // window.strides[0] + 1, width // window.strides[1] + 1)
     )
     for s, o, r, c in np.ndindex(*out.shape):
         for j, p, q in np.ndindex(of_group, kh, kw):
             channel = o // (maps // layer.groups) * of_group + j
             row, column = (
-                r * layer.strides[0] + p * layer.dilations[0],
-                c * layer.strides[1] + q * layer.dilations[1],
+                r * window.strides[0] + p * window.dilations[0],
+                c * window.strides[1] + q * window.dilations[1],
             )
-            out[s, o, r, c] += layer.kernels[o, j, p, q] * padded[s, channel, row, column]
-        out[s, o, r, c] += 0.0 if layer.bias is None else layer.bias[o]
+            out[s, o, r, c] += kernels[o, j, p, q] * padded[s, channel, row, column]
+        out[s, o, r, c] += 0.0 if bias is None else bias[o]
     return out

@@ -16,7 +16,7 @@ from layermilp import Committee, Network, load_model, postprocess, train
 from layermilp.cli import main
 from layermilp.errors import LayermilpError, NetworkError, PackageNotAvailable
 from layermilp.exchange import export_model, from_onnx, import_model, to_onnx, to_state_dict
-from layermilp.exchange import layers as exchange_layers
+from layermilp.exchange import steps as exchange_steps
 
 
 def test_an_imported_network_is_trained_on(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_commands(tmp_path: Path) -> None:
     model, other, back = (str(tmp_path / name) for name in ("model.npz", "net.onnx", "back.npz"))
-    network = trained("8x8-mean2-conv3-10", "largest")
+    network = trained("8x8-mean2-conv3-10", "argmax")
     network.save(model)
     done = command("export", model, "--out", other)
     assert (done.returncode, done.stderr) == (0, "")
@@ -62,7 +62,7 @@ def test_commands(tmp_path: Path) -> None:
         "format          ONNX, float64",
     ]
     done = command("import", other, "--out", back)
-    assert (done.returncode, done.stderr) == (0, "") and "decision        largest" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "") and "decision        argmax" in done.stdout
     same(load_model(back), network)  # type: ignore[arg-type]
     assert (
         main(
@@ -74,13 +74,13 @@ def test_commands(tmp_path: Path) -> None:
                 "--classes",
                 "a,b,c,d,e,f,g,h,i,j",
                 "--decision",
-                "nearest",
+                "nearest",  # the old name
             ]
         )
         == 0
     )
     assert load_model(back).classes.tolist() == list("abcdefghij")
-    assert load_model(back).decision == "nearest"  # type: ignore[union-attr]
+    assert load_model(back).decision == "closest_to_one"  # type: ignore[union-attr]
     assert main(["export", model, "--out", other, "--dtype", "float32"]) == 0
     assert load_model(model).n_inputs == from_onnx(other).n_inputs
 
@@ -90,7 +90,7 @@ def test_commands_with_torch(tmp_path: Path) -> None:
         "torch", reason="PyTorch is not installed: pip install '.[torch]' brings it"
     )
     model, other, back = (str(tmp_path / name) for name in ("model.npz", "net.pt", "back.npz"))
-    network = trained("8x8-mean2-conv3-10", "largest")
+    network = trained("8x8-mean2-conv3-10", "argmax")
     network.save(model)
     assert main(["export", model, "--out", other]) == 0
     assert main(["import", other, "--out", back, "--net", network.notation]) == 0
@@ -188,8 +188,8 @@ def test_import_loads_neither_onnx_nor_torch() -> None:
 
 
 def test_many_small_layers_are_too_large_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert exchange_layers.LARGEST * 24 < 2e9
-    monkeypatch.setattr(exchange_layers, "LARGEST", 1000)
+    assert exchange_steps.LARGEST * 24 < 2e9
+    monkeypatch.setattr(exchange_steps, "LARGEST", 1000)
     names = ["x", *(f"b{k}" for k in range(4)), "y"]
     nodes = [
         part

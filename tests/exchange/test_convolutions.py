@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.examples import SEEDS, correlated
 from layermilp import Block
-from layermilp.exchange.layers import Convolution, Mean
-from layermilp.networks.parameters import ParameterMap
+from layermilp.errors import NetworkError
+from layermilp.exchange.steps import convolution, mean
+from layermilp.networks.layers import AveragePool2d, Conv2d, described
 from layermilp.networks.windows import Window
 
 small = st.integers(1, 2)
@@ -37,17 +39,15 @@ def windows(draw: st.DrawFn) -> dict[str, Any]:
 def test_convolutions_are_what_they_say(
     seed: int, groups: int, of_group: int, maps: int, image: Any, window: dict[str, Any], bias: bool
 ) -> None:
-    size, *others = window.values()
     rng = np.random.default_rng(seed)
-    kernels, offset = (
-        rng.normal(size=(groups * maps, of_group, *size)),
-        rng.normal(size=groups * maps) if bias else None,
-    )
-    layer = Convolution(kernels, offset, *others, groups)
-    images = rng.normal(size=(2, groups * of_group, *image))
-    block, shape = layer.block(images.shape[1:])
-    expected = correlated(images, layer)
-    assert shape == expected.shape[1:]
+    shown, channels = Window(**window), groups * of_group
+    layer = Conv2d((channels, *image), shown, groups * maps, groups, bias)
+    kernels, offset = rng.normal(size=layer.kernels), rng.normal(size=groups * maps)
+    offset = offset if bias else None
+    images = rng.normal(size=(2, *layer.inputs))
+    block = Block(layer, layer.theta(kernels, offset))
+    expected = correlated(images, layer, kernels, offset)
+    assert layer.outputs == expected.shape[1:]
     np.testing.assert_allclose(
         block.preactivation(images.reshape(2, -1)), expected.reshape(2, -1), rtol=0, atol=1e-12
     )
@@ -57,27 +57,48 @@ def test_convolutions_are_what_they_say(
         *kernels.reshape(-1).tolist(),
         *([] if offset is None else offset.tolist()),
     }
+    again, also = layer.arrays(block.theta)
+    assert np.array_equal(again, np.where(again == 0.0, 0.0, kernels))
+    assert (
+        again.shape == kernels.shape
+        and np.count_nonzero(again) + (0 if also is None else also.size) == block.theta.size
+    )
+    assert layer.theta(again, also).tobytes() == block.theta.tobytes()
+    assert (also is None) == (offset is None) or np.array_equal(also, offset)
+    assert described(layer.text, block.parameters) == layer
 
-    ones = np.ones((groups * of_group, 1, *size))
-    sums = correlated(images, Convolution(ones, None, *others, groups * of_group))
-    counts = correlated(np.ones_like(images), Convolution(ones, None, *others, groups * of_group))
-    for counts_padding, divisor in (
+    ones = np.ones((channels, 1, *shown.size))
+    each = Conv2d(layer.image, shown, channels, channels)
+    sums, counts = (correlated(pixels, each, ones) for pixels in (images, np.ones_like(images)))
+    for count_include_pad, divisor in (
         (False, np.maximum(counts, 1)),
-        (True, np.float64(size[0] * size[1])),
+        (True, np.float64(shown.size[0] * shown.size[1])),
     ):
-        block, _ = Mean(Window(size, *others), counts_padding).block(images.shape[1:])
+        pool = AveragePool2d(layer.image, shown, count_include_pad)
+        block = Block(pool, np.zeros(0))
         expected = (sums / divisor).reshape(2, -1)
         np.testing.assert_allclose(
             block.preactivation(images.reshape(2, -1)), expected, rtol=0, atol=1e-12
         )
-        assert block.theta.size == 0
+        assert described(pool.text, block.parameters) == pool
 
 
-def test_one_channel_gives_the_maps_of_the_library() -> None:
-    for bias, free in ((None, False), (np.ones(1), True)):
-        block, _ = Convolution(np.arange(9.0).reshape(1, 1, 3, 3), bias).block((1, 5, 7))
-        assert np.array_equal(
-            block.parameters.index, ParameterMap.conv2d(5, 7, 3, free_bias=free).index
-        )
-    block, _ = Mean(Window((2, 2), (2, 2))).block((1, 4, 6))
-    assert block.extended.tobytes() == Block.mean2d(4, 6, 2).extended.tobytes()
+def test_one_channel_gives_the_layers_of_the_notation() -> None:
+    kernel, pair = np.arange(9.0).reshape(1, 1, 3, 3), Window((2, 2), (2, 2))
+    for offset in (None, np.ones(1)):
+        layer = convolution("a", kernel, offset, Window((3, 3))).layer((1, 5, 7))
+        assert layer == Conv2d.plain(5, 7, 3, bias=offset is not None)
+    for count_include_pad in (False, True):
+        layer = mean("a", pair, count_include_pad).layer((1, 4, 6))
+        assert layer == AveragePool2d.plain(4, 6, 2) and layer.item == "mean2"
+    assert mean("a").layer((1, 4, 4)).item == "mean4"
+
+
+def test_windows_take_no_memory_beyond_that_of_the_weights() -> None:
+    whole = Window((2**30, 2**30), padding=(2**29,) * 4)
+    pool = AveragePool2d((1, 4, 4), whole)
+    assert pool.outputs == (1, 5, 5) and pool.parameters.fixed[0, 0] == 1.0 / 16.0
+    assert Conv2d((1, 4, 4), whole).parameters.n_parameters == 8 * 8
+    for make in (Conv2d, AveragePool2d):
+        with pytest.raises(NetworkError, match="2\\^31 - 1 weights are the limit"):
+            make((1, 4, 4), Window((2, 2), padding=(9**6,) * 4))

@@ -28,6 +28,7 @@ from layermilp import Block, Committee, Network
 from layermilp.datasets import load
 from layermilp.errors import NetworkError, OptionError, OutputError
 from layermilp.exchange import export_model, from_onnx, import_model, to_onnx, to_state_dict
+from layermilp.networks.layers import Tied
 from layermilp.networks.parameters import ParameterMap
 
 
@@ -51,7 +52,7 @@ def test_onnxruntime_agrees_on_the_digits(net: str, decision: str) -> None:
 def test_onnxruntime_agrees_on_mnist(net: str) -> None:
     data = load("mnist", data_dir=REAL_MNIST, n_inputs=784)
     assert data.X_test is not None
-    network = Network.from_notation(net).with_decision("largest")
+    network = Network.from_notation(net).with_decision("argmax")
     outputs, labels = run(to_onnx(network), data.X_test)
     np.testing.assert_allclose(outputs, network.forward(data.X_test), rtol=0, atol=1e-6)
     assert np.array_equal(labels, network.predict(data.X_test))
@@ -60,7 +61,7 @@ def test_onnxruntime_agrees_on_mnist(net: str) -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("net", NETS)
 def test_models_are_valid_and_take_any_number_of_samples(net: str, dtype: str) -> None:
-    model = to_onnx(trained(net, "largest"), dtype=dtype)
+    model = to_onnx(trained(net, "argmax"), dtype=dtype)
     onnx.checker.check_model(model, full_check=True)
     assert model.producer_name == "layermilp" and [value.name for value in model.graph.output] == [
         "outputs",
@@ -97,7 +98,7 @@ def any_network(draw: st.DrawFn) -> Network:
         index[drawn >= 0] = np.unique(drawn[drawn >= 0], return_inverse=True)[1]
         fixed = np.where(index >= 0, 0.0, rng.integers(-2, 3, size=index.size) + 0.0)
         parameters = ParameterMap(index.reshape(n, -1), fixed.reshape(n, -1))
-        blocks.append(Block(parameters, rng.normal(size=parameters.n_parameters)))
+        blocks.append(Block(Tied(parameters), rng.normal(size=parameters.n_parameters)))
     return Network(
         blocks, draw(st.permutations(range(sizes[-1]))), draw(st.sampled_from(DECISIONS))
     )
@@ -155,14 +156,16 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
 def test_damaged_onnx_files_are_refused_or_read(number: int, tmp_path: Path) -> None:
     network = (
         Network.from_notation("4x4-mean2-conv2b-3")
-        .with_decision("largest")
+        .with_decision("argmax")
         .with_classes(["a", "b", "c"])
     )
     tied = Network(
         [
             Block(
-                ParameterMap(
-                    np.array([[0, 0, -1], [1, -1, 2]]), np.array([[0, 0, 2.0], [0, 3, 0]])
+                Tied(
+                    ParameterMap(
+                        np.array([[0, 0, -1], [1, -1, 2]]), np.array([[0, 0, 2.0], [0, 3, 0]])
+                    )
                 ),
                 np.ones(3),
             )

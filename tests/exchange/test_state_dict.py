@@ -26,7 +26,7 @@ from exchange.examples import (
     survives,
     trained,
 )
-from layermilp import Network
+from layermilp import Block, Network
 from layermilp.errors import ModelFileError, NetworkError
 from layermilp.exchange import (
     export_model,
@@ -36,7 +36,8 @@ from layermilp.exchange import (
     to_state_dict,
     to_torch,
 )
-from layermilp.exchange.layers import Convolution
+from layermilp.networks.layers import Conv2d, Tied
+from layermilp.networks.windows import Window
 
 
 @pytest.mark.parametrize("decision", DECISIONS)
@@ -65,6 +66,27 @@ def test_names_and_shapes_are_those_of_a_sequential() -> None:
     }
 
 
+def test_convolutions_of_several_channels_keep_their_shapes() -> None:
+    rng = np.random.default_rng(0)
+    mapping = {
+        "1.weight": rng.normal(size=(4, 1, 2, 3)),
+        "1.bias": rng.normal(size=4),
+        "3.weight": rng.normal(size=(2, 4, 2, 2)),
+        "6.weight": rng.normal(size=(3, 8)),
+        "6.bias": rng.normal(size=3),
+    }
+    network = from_state_dict(mapping, image=(2, 4, 5), strides=(1, 1), padding=(0, 0))
+    back = to_state_dict(network)
+    assert list(back) == list(mapping)
+    assert all(np.array_equal(back[name], mapping[name]) for name in mapping)
+    tied = Network(
+        [Block(Tied(block.parameters), block.theta) for block in network.blocks],
+        decision=network.decision,
+    )
+    assert tied.forward(np.eye(40)).tobytes() == network.forward(np.eye(40)).tobytes()
+    assert [array.shape for array in to_state_dict(tied).values()][:2] == [(36, 40), (36,)]
+
+
 def test_mappings_of_others() -> None:
     rng = np.random.default_rng(0)
     mapping = {
@@ -79,17 +101,14 @@ def test_mappings_of_others() -> None:
         mapping, image=(2, 5, 5), strides=[1, 2], padding=(0, 1), classes=["a", "b", "c"]
     )
     X = dyadic(rng, 3, 2, 5, 5)
-    first = correlated(
-        X,
-        Convolution(
-            mapping["features.0.weight"].astype(float), mapping["features.0.bias"], groups=2
-        ),
-    )
-    second = Convolution(mapping["features.2.weight"].astype(float), None, (2, 2), (1, 1, 1, 1))
-    hidden = np.maximum(correlated(np.maximum(first, 0), second), 0).reshape(3, -1)
+    kernels = [mapping[f"features.{i}.weight"].astype(float) for i in (0, 2)]
+    one = Conv2d((2, 5, 5), Window((2, 2)), 4, groups=2)
+    two = Conv2d((4, 4, 4), Window((3, 3), (2, 2), (1, 1, 1, 1)), 2)
+    first = correlated(X, one, kernels[0], mapping["features.0.bias"])
+    hidden = np.maximum(correlated(np.maximum(first, 0), two, kernels[1]), 0).reshape(3, -1)
     expected = hidden @ mapping["head.weight"].T.astype(float) + mapping["head.bias"]
     np.testing.assert_allclose(network.forward(X.reshape(3, -1)), expected, rtol=0, atol=1e-12)
-    assert network.classes.tolist() == ["a", "b", "c"] and network.decision == "largest"
+    assert network.classes.tolist() == ["a", "b", "c"] and network.decision == "argmax"
 
 
 def test_weights_return_to_the_names_they_came_from() -> None:
@@ -107,7 +126,7 @@ def test_weights_return_to_the_names_they_came_from() -> None:
         np.array_equal(back[name], mapping[name]) for name in mapping
     )
     doubled = Network(
-        [block.with_theta(2 * block.theta) for block in network.blocks], decision="largest"
+        [block.with_theta(2 * block.theta) for block in network.blocks], decision="argmax"
     )
     same(from_state_dict(to_state_dict(doubled, like=mapping), image=(2, 4, 4)), doubled)
     with pytest.raises(
@@ -224,8 +243,17 @@ class TestTorch:
             )
             again = to_torch(network)(X.reshape(9, -1)).numpy()
         np.testing.assert_allclose(again, module(X).detach().numpy(), rtol=0, atol=1e-12)
+        kinds = [type(part).__name__ for part in to_torch(network)]
+        # Padding of the second convolution is not the same on both sides; one mean has padding.
+        assert [kind for kind in kinds if kind not in ("ReLU", "Flatten", "Unflatten")] == [
+            "Conv2d",
+            "Linear",
+            "Linear",
+            "AvgPool2d",
+            "Linear",
+        ]
         kernels = sum(part.numel() for part in module[0].parameters())
-        assert network.blocks[0].theta.size == kernels and network.decision == "largest"
+        assert network.blocks[0].theta.size == kernels and network.decision == "argmax"
 
     def test_modules_that_are_no_network_are_refused(self, torch: Any) -> None:
         nn = torch.nn
