@@ -14,7 +14,6 @@ from layermilp.cli.arguments import options_of
 from layermilp.cli.sources import load, to_stderr
 from layermilp.errors import NetworkError
 from layermilp.files import require_writable, write_atomically
-from layermilp.integer import IntegerNetwork
 from layermilp.layerwise.options import Postprocess
 from layermilp.layerwise.postprocess import postprocess as fit_again
 from layermilp.method import accuracies
@@ -27,7 +26,9 @@ from layermilp.runs.progress import Progress
 def postprocess(arguments: argparse.Namespace) -> int:
     """Fit the last layer anew on the complete training set, and write the model."""
     model = load_model(arguments.model)
-    if isinstance(model, IntegerNetwork):
+    every = model.networks if isinstance(model, Committee) else (model,)
+    members = [member for member in every if isinstance(member, Network)]
+    if len(members) < len(every):
         raise NetworkError(
             f"{arguments.model} holds an integer network; post-processing is for networks of ReLU "
             "blocks"
@@ -38,7 +39,6 @@ def postprocess(arguments: argparse.Namespace) -> int:
     options = options_of(arguments, Postprocess)
     before, began = accuracies(model, data), time.perf_counter()
     X, y = data.X_train, data.classes[data.y_train]
-    members = model.networks if isinstance(model, Committee) else (model,)
     with Progress() as progress:
         fitted: list[Network] = []
 

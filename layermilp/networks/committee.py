@@ -12,8 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from layermilp.errors import NetworkError
 from layermilp.networks.classifier import Classifier, decide
 from layermilp.networks.files import Arrays
+from layermilp.networks.integer import IntegerNetwork
 from layermilp.networks.network import Network
 from layermilp.program import FloatArray, IntArray
+
+Member = Network | IntegerNetwork
+
+INTEGER = "integer"
+"""What files say of members that are integer networks."""
 
 
 class Committee(Classifier):
@@ -28,8 +34,8 @@ class Committee(Classifier):
 
     Parameters
     ----------
-    networks : iterable of Network
-        The members, of the same number of inputs, classes and decision.
+    networks : iterable of Network or IntegerNetwork
+        The members, of the same kind, number of inputs, classes and decision.
 
     Raises
     ------
@@ -40,8 +46,8 @@ class Committee(Classifier):
     FORMAT = "layermilp.committee"
     VERSIONS = (1, 2)  # with members of version 2 and 3
 
-    def __init__(self, networks: Iterable[Network]) -> None:
-        self.networks = tuple(networks)
+    def __init__(self, networks: Iterable[Member]) -> None:
+        self.networks: tuple[Member, ...] = tuple(networks)
         if not self.networks:
             raise NetworkError("a committee needs at least one network")
         for number, network in enumerate(self.networks[1:], start=2):
@@ -83,13 +89,17 @@ class Committee(Classifier):
         arrays: dict[str, NDArray[Any]] = {"n_networks": np.array(len(self.networks))}
         for k, network in enumerate(self.networks):
             arrays |= network.arrays(f"network_{k}_")
+        if isinstance(self.networks[0], IntegerNetwork):
+            arrays["members"] = np.array(INTEGER)
         return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, version: int) -> Committee:
         """Return the committee of the arrays of a version of the format, see `arrays`."""
-        members = range(int(arrays["n_networks"]))
-        return cls([Network.from_arrays(arrays, version + 1, f"network_{k}_") for k in members])
+        prefixes = (f"network_{k}_" for k in range(int(arrays["n_networks"])))
+        if str(arrays.get("members")) == INTEGER:
+            return cls(IntegerNetwork.from_arrays(arrays, 1, prefix) for prefix in prefixes)
+        return cls(Network.from_arrays(arrays, version + 1, prefix) for prefix in prefixes)
 
     def _votes(self, outputs: list[FloatArray]) -> IntArray:
         choices = np.array([decide(of_member, self.decision) for of_member in outputs])
@@ -98,8 +108,9 @@ class Committee(Classifier):
         )
 
 
-def _check_alike(network: Network, first: Network, number: int) -> None:
+def _check_alike(network: Member, first: Member, number: int) -> None:
     for what, found, expected in (
+        ("kind", type(network).__name__, type(first).__name__),
         ("inputs", network.n_inputs, first.n_inputs),
         ("classes", network.classes.tolist(), first.classes.tolist()),
         ("decision", network.decision, first.decision),

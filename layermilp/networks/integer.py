@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,6 +100,8 @@ class IntegerNetwork(Classifier):
         If layers do not fit together, there is no hidden layer, a value exceeds the bound, or sums
         could be too large for exact arithmetic.
     """
+
+    decision: ClassVar[str] = "argmax"
 
     FORMAT = "layermilp.integer"
     VERSIONS = (1,)
@@ -222,34 +224,37 @@ class IntegerNetwork(Classifier):
         """Return the same for inputs that are `rounded` already."""
         return self.sums(len(self.layers) - 1, self.activations_of_rounded(inputs)[-1])
 
-    def outputs(self, X: ArrayLike) -> FloatArray:
-        """Return the normalized outputs of (1), shape ``(m, n_outputs)``."""
+    def forward(self, X: ArrayLike) -> FloatArray:
+        """Return the normalized outputs of (1), shape ``(m, n_outputs)``, for samples of shape
+        ``(m, n_inputs)``."""
         return self.output_sums(X) * self.scale
 
     def choices(self, X: ArrayLike) -> IntArray:
         """Index of the largest output, shape ``(m,)``; of several largest ones the first."""
-        return decide(self.output_sums(X), "argmax")
+        return decide(self.output_sums(X), self.decision)
 
     def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
         """Share of samples whose own output is larger than all others: ties count as errors."""
         labels = self.class_indices(y)
         return float(correct(self.output_sums(X), labels).mean())
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that makes the network, as arrays by name; weights in the smallest type that holds
-        the bound."""
-        thetas = {
+    def arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
+        """All that makes the network, as arrays by name, with a prefix; weights in the smallest
+        type that holds the bound."""
+        found = {"bound": np.array(self.bound), "classes": self.classes}
+        found |= {
             f"theta{i}": layer.theta.astype(self.dtype) for i, layer in enumerate(self.layers)
         }
-        return {"bound": np.array(self.bound), "classes": self.classes, **thetas}
+        return {f"{prefix}{name}": array for name, array in found.items()}
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays, version: int) -> IntegerNetwork:
+    def from_arrays(cls, arrays: Arrays, version: int, prefix: str = "") -> IntegerNetwork:
         """Return the network of the arrays of a version of the format, see `arrays`."""
-        names = [f"theta{i}" for i in range(sum(name.startswith("theta") for name in arrays))]
-        bound, *thetas = (_of_kind(arrays[name], "iu") for name in ("bound", *names))
+        count = sum(name.startswith(f"{prefix}theta") for name in arrays)
+        names = ("bound", *(f"theta{i}" for i in range(count)))
+        bound, *thetas = (_of_kind(arrays[f"{prefix}{name}"], "iu") for name in names)
         layers = [IntegerLayer.of(theta.astype(np.int64)) for theta in thetas]
-        return cls(layers, int(bound), _of_kind(arrays["classes"], "iuU"))
+        return cls(layers, int(bound), _of_kind(arrays[f"{prefix}classes"], "iuU"))
 
 
 def _of_kind(array: NDArray[Any], kinds: str) -> NDArray[Any]:

@@ -43,10 +43,10 @@ class RunDirectory:
         self._lock()
 
     def _lock(self) -> None:
-        """Keep other runs out for as long as this process lives; the system lets go of the lock
-        even of a killed one."""
+        """Keep other runs out until `release`, or for as long as this process lives; the system
+        lets go of the lock even of a killed one."""
         lock = os.open(self.path, os.O_RDONLY)
-        weakref.finalize(self, os.close, lock)
+        self.release = weakref.finalize(self, os.close, lock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

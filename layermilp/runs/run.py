@@ -244,6 +244,26 @@ class Run(RunOptions, Listener):
         LayermilpError
             If data or options do not fit, or a solver fails; what was learned is written before.
         """
+        try:
+            members = self._begin()
+            with terminated_like_interrupted(), self._workers as workers:
+                self._train(members, workers)
+            self.is_over = True
+            self._tell_end()
+        except (KeyboardInterrupt, TimeIsOver) as end:
+            self.is_out_of_time = isinstance(end, TimeIsOver)
+            self._tell_end()
+        except (LayermilpError, MemoryError, OSError) as error:
+            self._fail(error)
+            raise
+        finally:
+            if self._keeping is not None:
+                self._keeping.directory.release()
+        return self
+
+    def _begin(self) -> list[Method]:
+        """Load and check the data, and take up the checkpoint of a resumed run; return the methods
+        of the members."""
         self.note(f"data: {self.dataset.source}")
         self.method.check(self.dataset)
         members = [self.method.member(number) for number in range(self.committee)]
@@ -252,18 +272,7 @@ class Run(RunOptions, Listener):
             self._restore(members)
         for listener in self._listeners:
             listener.on_begin(self)
-        try:
-            with terminated_like_interrupted(), self._workers as workers:
-                self._train(members, workers)
-            self.is_over = True
-        except (KeyboardInterrupt, TimeIsOver) as end:
-            self.is_out_of_time = isinstance(end, TimeIsOver)
-        except (LayermilpError, MemoryError, OSError) as error:
-            self._fail(error)
-            raise
-        for listener in self._listeners:
-            listener.on_end(self)
-        return self
+        return members
 
     def _restore(self, members: list[Method]) -> None:
         """Take up the newest checkpoint."""
@@ -325,12 +334,15 @@ class Run(RunOptions, Listener):
             listener.on_state(self)
         self._check_time()
 
+    def _tell_end(self) -> None:
+        for listener in self._listeners:
+            listener.on_end(self)
+
     def _fail(self, error: Exception) -> None:
         """Keep what was learned, and say in a note to the error what is left."""
-        for listener in self._listeners:
-            # What cannot be written, on a full disk for instance, may be the error itself.
-            with suppress(LayermilpError, MemoryError, OSError):
-                listener.on_end(self)
+        # What cannot be written, on a full disk for instance, may be the error itself.
+        with suppress(LayermilpError, MemoryError, OSError):
+            self._tell_end()
         if self._keeping is not None:
             left = self._keeping.left(self)
         else:

@@ -1,0 +1,154 @@
+"""Runs of the library: any method, committees, trials, limits, callbacks, from a few lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import layermilp
+from layermilp import SMT, Committee, Hybrid, Integer, Layerwise, Run, load_model
+from layermilp.datasets import load
+from layermilp.errors import DataError, ModelFileError, OptionError
+from layermilp.method import Method
+from layermilp.runs.callbacks import Callback, RunView
+
+METHODS: dict[str, Method] = {
+    "layerwise": Layerwise(net="64-4-2", batches=2, batch_size=50, epochs=2),
+    "integer": Integer(hidden=(3,), bound=3, samples=60, node_limit=10),
+    "hybrid": Hybrid(hidden=(8,), samples=200, rounds=2, epochs=3),
+    "smt": SMT(net="64-40-2", samples=40, time_limit=None),
+}
+
+
+@pytest.fixture(scope="module")
+def arrays() -> tuple[np.ndarray, ...]:
+    """Digits as black and white images, odd or even, in a training and a test part."""
+    data = load("digits")
+    X_test, y_test = data.X_test, data.y_test
+    assert X_test is not None and y_test is not None
+    return (
+        (data.X_train > 0.5).astype(float),
+        data.y_train % 2,
+        (X_test > 0.5).astype(float),
+        y_test % 2,
+    )
+
+
+class Told(Callback):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.hooks: list[str] = []
+        self.shown: list[str] = []
+
+    def on_begin(self, run: RunView) -> None:
+        self.hooks.append("begin")
+
+    def on_state(self, run: RunView) -> None:
+        assert run.states
+        self.hooks.append("state")
+
+    def on_end(self, run: RunView) -> None:
+        self.hooks.append("end")
+
+    def show(self, text: str, share: float = 0.0) -> None:
+        self.shown.append(text)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_trains_a_committee_that_goes_on_from_its_checkpoint(
+    name: str, arrays: tuple[np.ndarray, ...], tmp_path: Path
+) -> None:
+    told = Told()
+    run = Run(METHODS[name], arrays, tmp_path / "run", [told], committee=3).follow()
+    assert run.is_over and isinstance(run.model, Committee) and len(run.model.networks) == 3
+    assert told.hooks == ["begin", *["state"] * 3, "end"] and told.shown
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["method"], summary["committee"], summary["members_done"]) == (name, 3, 3)
+    assert not summary["interrupted"] and summary["net"].startswith("3 x ")
+    accuracy = run.model.accuracy(arrays[2], arrays[3])
+    assert summary["test_accuracy"] == accuracy > 0.5
+    again = load_model(tmp_path / "run" / "model.npz")
+    assert (again.predict(arrays[2]) == run.model.predict(arrays[2])).all()
+    lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+    assert {json.loads(line)["member"] for line in lines} == {1, 2, 3}
+    members = [network.arrays() for network in run.model.networks]
+    assert any((members[0][key] != members[1][key]).any() for key in members[0])
+    resumed = Run.resume(tmp_path / "run", data=arrays).follow()
+    assert isinstance(resumed.model, Committee) and len(resumed.states) == 3
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_trials_choose_among_initializations(name: str, arrays: tuple[np.ndarray, ...]) -> None:
+    run = Run(METHODS[name], arrays, init_trials=3, n_jobs=1).follow()
+    (scores,) = run.scores
+    assert len(scores) == 3 and run.model is not None
+    alone = Run(METHODS[name], arrays, n_jobs=1).follow()
+    assert alone.scores == [] and alone.model is not None
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "smt"])
+def test_a_run_ends_at_its_limit_and_goes_on_later(
+    name: str, arrays: tuple[np.ndarray, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Run(METHODS[name], arrays, n_jobs=1).follow()
+    look, looks = Run._check_time, 0
+
+    def late(run: Run) -> None:
+        nonlocal looks
+        looks += 1
+        if run.states and looks > 3:
+            run._began_now -= 1000.0
+        look(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_check_time", late)
+        run = Run(METHODS[name], arrays, tmp_path / "run", max_seconds=900.0, n_jobs=1).follow()
+    assert run.is_out_of_time and not run.is_over
+    assert "stopped by its limit" in run.report()
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["interrupted"]
+    later = Run.resume(tmp_path / "run", data=arrays, n_jobs=1).follow()
+    assert later.is_over and later.model is not None and whole.model is not None
+    found, expected = later.model.arrays(), whole.model.arrays()
+    assert found.keys() == expected.keys()
+    assert all((found[key] == expected[key]).all() for key in found)
+
+
+def test_data_are_named_or_given(arrays: tuple[np.ndarray, ...], tmp_path: Path) -> None:
+    method = Layerwise(net="64-10", batches=1, epochs=1)
+    run = Run(method, "digits", tmp_path / "named", n_jobs=1).follow()
+    assert run.summary()["data_options"]["data"] == "digits"
+    assert Run.resume(tmp_path / "named").follow().is_over
+    Run(METHODS["layerwise"], arrays[:2], tmp_path / "given", n_jobs=1).follow()
+    with pytest.raises(ModelFileError, match="was trained on arrays; give them again"):
+        Run.resume(tmp_path / "given")
+    with pytest.raises(ModelFileError, match="other options or data"):
+        Run.resume(tmp_path / "given", data=(arrays[0], 1 - arrays[1])).follow()
+    with pytest.raises(DataError, match="test data need both"):
+        Run(method, (*arrays[:3], None)).follow()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"committee": 0}, "committee is 0"),
+        ({"init_trials": 0}, "init_trials is 0"),
+        ({"max_seconds": 0.0}, "max_seconds is 0"),
+        ({"n_jobs": 0}, "n_jobs is 0"),
+        ({"backend": "threads"}, "backend 'threads' is unknown"),
+    ],
+)
+def test_options_of_a_run_are_checked(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        Run(Layerwise(), "digits", **changes)
+
+
+def test_the_package_has_the_names_that_are_spoken_of() -> None:
+    for name in layermilp.__all__:
+        assert getattr(layermilp, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'trainn'"):
+        _ = layermilp.trainn
