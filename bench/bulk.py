@@ -19,7 +19,7 @@ import numpy as np
 import threadpoolctl
 
 from layermilp.algorithms.bundle import Trace, minimize
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.datasets import load
 from layermilp.formulations.pieces import HingePieces, MarginPieces, Pieces, complete_program
 from layermilp.networks.parameters import ParameterMap
@@ -59,7 +59,7 @@ def bulk(problems: Sequence[Pieces], time_limit: float) -> dict[str, float]:
     """Solve by `minimize`."""
     traces = [Trace() for _ in problems]
     began = time.perf_counter()
-    setup = Setup(solver="highs", limits=Limits(time_limit=time_limit))
+    setup = SolveOptions(solver="highs", limits=Limits(time_limit=time_limit))
     fits = [
         minimize(problem, setup, trace) for problem, trace in zip(problems, traces, strict=True)
     ]

@@ -20,7 +20,7 @@ from scipy.ndimage import affine_transform
 from sklearn.datasets import load_digits
 
 from layermilp import Network, preset
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.formulations import ReluRegression
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Settings
@@ -63,7 +63,7 @@ class Source:
         )
         options |= {"epochs": 1, "max_sweeps": 1, "postprocess": "none"}
         tie_break = options.pop("tie_break", "l2")
-        setup = Setup(
+        setup = SolveOptions(
             solver="highs", limits=Limits(node_limit=20), target_gap=0.05, tie_break=tie_break
         )
         return Settings(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from layermilp.algorithms.bundle import minimize, nearest_pieces
-from layermilp.algorithms.fit import Setup
 from layermilp.algorithms.interior_point import interior_point
+from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import SolverError
 from layermilp.formulations.pieces import (
     Cut,
@@ -29,7 +29,7 @@ from layermilp.networks.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray, Limits, Status, check
 from layermilp.solvers import solve
 
-SETUP = Setup(solver="highs")
+SETUP = SolveOptions(solver="highs")
 TIED = ParameterMap(
     np.array([[0, 1, -1, 4], [1, 0, 2, 4], [-1, 2, 3, -1]]),
     np.array([[0.0, 0.0, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0], [-0.5, 0.0, 0.0, 0.1]]),

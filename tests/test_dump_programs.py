@@ -17,7 +17,7 @@ import pytest
 from sklearn.neural_network import MLPClassifier
 
 from layermilp import Limits, Network
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.cli import main
 from layermilp.hybrid import trainer as hybrid
 from layermilp.hybrid.sklearn_models import SklearnTrainee
@@ -198,7 +198,7 @@ def test_every_file_has_the_optimum_that_the_library_reports(
 def _solved_by_the_library(table: Path, formulation: str, objective: str) -> list[float]:
     """Return the losses that the library's own tasks reach when they are solved to the proven
     optimum."""
-    setup = Setup(formulation, limits=Limits(node_limit=20), target_gap=0.05)
+    setup = SolveOptions(formulation, limits=Limits(node_limit=20), target_gap=0.05)
     settings = Settings(batches=3, batch_size=8, setup=setup, objective=objective)
     network = Network.from_notation("2-3-3-2", init="he", seed=0)
     stages: list[Stage] = []
@@ -214,7 +214,7 @@ def _solved_by_the_library(table: Path, formulation: str, objective: str) -> lis
                 break
             if state.batch_ended:
                 stages.clear()
-    exact = Setup(formulation, tie_break="none")
+    exact = SolveOptions(formulation, tie_break="none")
     losses: list[float] = []
     for task in (replace(task, setup=exact) for stage in stages for task in stage.tasks):  # type: ignore[type-var]
         solved = task.solve()

@@ -25,7 +25,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from layermilp.algorithms.batched_branch_and_bound import propose_hidden, propose_last
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.formulations import (
     FORMULATIONS,
     HingeRegression,
@@ -390,7 +390,7 @@ def test_hidden_proposals_are_optimal_for_every_sample(
         ]
     )
     for name in FORMULATIONS:
-        proposed = propose_hidden(weights, bias, inputs, targets, Setup(name)).inputs
+        proposed = propose_hidden(weights, bias, inputs, targets, SolveOptions(name)).inputs
         low, high = np.maximum(0.0, 0.9 * inputs - 0.1), 1.1 * inputs + 0.1
         assert np.all(proposed >= low) and np.all(proposed <= high)
         found = np.abs(np.maximum(proposed @ weights.T + bias, 0.0) - targets).sum(axis=1)
@@ -410,7 +410,7 @@ def test_last_proposals_are_optimal_for_every_sample(
     def problem_of(part: slice) -> HingeRegression:
         return proposal.last(weights, bias, inputs[part], targets[part], one_weights)
 
-    proposed = propose_last(inputs, problem_of, Setup()).inputs
+    proposed = propose_last(inputs, problem_of, SolveOptions()).inputs
     assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
         proposed <= 1.1 * inputs + 0.1
     )

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from layermilp.algorithms.batched_branch_and_bound import propose_last
-from layermilp.algorithms.fit import Setup, solve_linear
+from layermilp.algorithms.fit import solve_linear
+from layermilp.algorithms.options import SolveOptions
 from layermilp.formulations import MarginRegression, linear, margin
 from layermilp.formulations.margin import input_leads, rivals, weight_leads
 from layermilp.formulations.pieces import MarginPieces
@@ -221,7 +222,7 @@ def test_program_of_weights_has_the_optimum_of_another(
     assert _close(result.objective, expected)
     theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
     assert _close(problem.loss(theta), expected)
-    fit = solve_linear(problem, Setup())
+    fit = solve_linear(problem, SolveOptions())
     assert fit.status is Status.OPTIMAL and _close(fit.objective, expected)
 
 
@@ -271,7 +272,7 @@ def _proposed(block: Block, inputs: np.ndarray, labels: np.ndarray, penalty: flo
     return propose_last(
         inputs,
         lambda part: objective.of_inputs(block.weights, block.bias, inputs[part], labels[part]),
-        Setup(),
+        SolveOptions(),
     ).inputs
 
 

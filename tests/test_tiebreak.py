@@ -14,7 +14,8 @@ from scipy import sparse
 from scipy.optimize import linprog, minimize
 
 from layermilp.algorithms import fit as solving
-from layermilp.algorithms.fit import Setup, solve_linear, solve_relu
+from layermilp.algorithms.fit import solve_linear, solve_relu
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
 from layermilp.formulations import HingeRegression, MarginRegression, ReluRegression
 from layermilp.layerwise.objective import Box, Margin
@@ -160,7 +161,7 @@ MAKERS = {"relu": _relu, "relu without exact fit": _tight, "hinge": _hinge, "mar
 
 
 def _solved(problem: Any, tie_break: str) -> Any:
-    setup = Setup(tie_break=tie_break)
+    setup = SolveOptions(tie_break=tie_break)
     return (
         solve_relu(problem, setup)
         if isinstance(problem, ReluRegression)
@@ -281,7 +282,7 @@ def test_silent_targets_may_be_met_from_below() -> None:
 
 def test_the_reference_form_is_never_changed() -> None:
     problem = _relu(1)
-    fits = [solve_relu(problem, Setup("paper", tie_break=name)) for name in TIE_BREAKS]
+    fits = [solve_relu(problem, SolveOptions("paper", tie_break=name)) for name in TIE_BREAKS]
     assert len({fit.parameters.tobytes() for fit in fits}) == 1
     assert sum(fits[0].solver_calls.values()) >= 1
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from layermilp import Block, Network, Trained, preset, train
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError, LayermilpError, NetworkError, OptionError, SolverError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.members import derived_seed, member_settings, train_members
@@ -74,7 +74,7 @@ REGULARIZED = {"ridge": 0.2, "weight_decay": 0.05}
 
 def tiny(**changes: Any) -> Settings:
     """Return settings of a run that takes a moment."""
-    setup = Setup(limits=Limits(node_limit=50), target_gap=0.01, tie_break="l1")
+    setup = SolveOptions(limits=Limits(node_limit=50), target_gap=0.01, tie_break="l1")
     return Settings(**FEW | REGULARIZED | {"setup": setup} | changes)
 
 
@@ -602,7 +602,7 @@ def test_fixed_means_and_tied_kernels_are_kept_exactly(
 ) -> None:
     X, y = tiles()
     network = Network.from_notation(notation, init="positive", seed=3)
-    setup = Setup(limits=Limits(node_limit=20), target_gap=0.01, tie_break=tie_break)
+    setup = SolveOptions(limits=Limits(node_limit=20), target_gap=0.01, tie_break=tie_break)
     settings = tiny(
         batches=2, batch_size=12, objective=objective, setup=setup, max_sweeps=2, postprocess="end"
     )

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from layermilp.algorithms.fit import TIE_TOLERANCE, TIGHT, Fit, Setup, solve_linear, solve_relu
+from layermilp.algorithms.fit import TIE_TOLERANCE, TIGHT, Fit, solve_linear, solve_relu
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.statistics import Tally
 from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import proposal
@@ -36,7 +37,11 @@ class Proposals:
 
 
 def propose_hidden(
-    weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup
+    weights: FloatArray,
+    bias: FloatArray,
+    inputs: FloatArray,
+    targets: FloatArray,
+    setup: SolveOptions,
 ) -> Proposals:
     """Propose inputs of a hidden layer for every sample; see `layermilp.propose_inputs` for the
     arguments."""
@@ -46,7 +51,7 @@ def propose_hidden(
 
 
 def propose_last(
-    inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: Setup
+    inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: SolveOptions
 ) -> Proposals:
     """Propose inputs of the last layer for every sample, shape ``(m, d)``.
 
@@ -58,14 +63,17 @@ def propose_last(
         Present inputs.
     problem_of : callable
         Returns the problem of some of the samples.
-    setup : Setup
+    setup : SolveOptions
         How it is solved.
     """
     return _propose_last(inputs, problem_of, setup, slice(0, len(inputs)))
 
 
 def _propose_last(
-    inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: Setup, part: slice
+    inputs: FloatArray,
+    problem_of: Callable[[slice], LinearRegression],
+    setup: SolveOptions,
+    part: slice,
 ) -> Proposals:
     problem, present = problem_of(part), inputs[part]
     try:
@@ -145,7 +153,11 @@ def _shared(fit: Fit, samples: int) -> Tally:
 
 
 def _one_by_one(
-    weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray, setup: Setup
+    weights: FloatArray,
+    bias: FloatArray,
+    inputs: FloatArray,
+    targets: FloatArray,
+    setup: SolveOptions,
 ) -> Proposals:
     """Solve every sample as a program of its own."""
     fits = [
@@ -171,7 +183,7 @@ class _Search:
         bias: FloatArray,
         inputs: FloatArray,
         targets: FloatArray,
-        setup: Setup,
+        setup: SolveOptions,
     ) -> None:
         self.weights, self.bias, self.inputs, self.targets, self.setup = (
             weights,

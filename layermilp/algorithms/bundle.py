@@ -20,8 +20,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from layermilp.algorithms.fit import TIGHT, Fit, Setup
+from layermilp.algorithms.fit import TIGHT, Fit
 from layermilp.algorithms.interior_point import Bracket, interior_point
+from layermilp.algorithms.options import SolveOptions
 from layermilp.formulations.pieces import Cut, Pieces, dual_program, recover, working_program
 from layermilp.program import (
     FEASIBILITY_TOLERANCE,
@@ -68,7 +69,7 @@ class Goal:
     absolute: float
 
     @classmethod
-    def of(cls, problem: Pieces, setup: Setup, rounding: float) -> Goal:
+    def of(cls, problem: Pieces, setup: SolveOptions, rounding: float) -> Goal:
         """Return what a setup asks for; what is left open by rounding, per row, is none of it."""
         asked = max(setup.target_gap * problem.scale, setup.limits.absolute_gap or 0.0)
         return cls(setup.limits.relative_gap, max(asked, rounding * problem.n_rows))
@@ -102,7 +103,7 @@ class Trace:
 class _Budget:
     """Solver calls within one time limit."""
 
-    setup: Setup
+    setup: SolveOptions
     trace: Trace
     counter: Counter[str] = field(default_factory=Counter)
     message: str = ""
@@ -332,14 +333,14 @@ def nearest_pieces(values: FloatArray, count: int, among: BoolArray | None = Non
     return kept
 
 
-def minimize(problem: Pieces, setup: Setup, trace: Trace | None = None) -> Fit:
+def minimize(problem: Pieces, setup: SolveOptions, trace: Trace | None = None) -> Fit:
     """Minimize the sum over the box to a proven gap.
 
     Parameters
     ----------
     problem : Pieces
         The sum.
-    setup : Setup
+    setup : SolveOptions
         Solver, its options, and limits: the relative gap to stop at (by default 1e-7), and the time
         limit, at which the best point so far is returned.
     trace : Trace, optional

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from layermilp.algorithms.branch_and_bound import MOST_DESCENTS, Tree
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.ridge import fit_ridge
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
 from layermilp.formulations import linear
@@ -29,13 +29,12 @@ from layermilp.program import (
     FEASIBILITY_TOLERANCE,
     BoolArray,
     FloatArray,
-    Limits,
     Program,
     Result,
     Status,
     relative_gap,
 )
-from layermilp.solvers import Option, fitting, solve
+from layermilp.solvers import fitting, solve
 from layermilp.solvers import warm_lp as warm
 
 TIGHT = 1e-9
@@ -51,48 +50,6 @@ MOST_TREE_NODES = 10_000
 TIE_TOLERANCE = 1e-8
 """Loss per row that a tie-break may cost: what the feasibility tolerances of its solver leave
 open."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """How programs are formulated and solved.
-
-    Parameters
-    ----------
-    formulation : {"reduced", "paper"}
-        Name of the weight program.
-    solver : str
-        ``auto``, ``cplex``, ``highs``, ``cbc`` or ``gurobi``.
-    limits : Limits
-        When a solver may stop.
-    options : mapping
-        The solver's own options.
-    tie_break : {"l2", "l1", "none"}
-        Which optimum: the one nearest to the start in a norm (see `tiebreak`), or the one the
-        solver happens to return. The reference form is never changed.
-    target_gap : float
-        A program also counts as solved when ``objective - bound`` is at most this share of its
-        targets' sum, which is the loss of a silent neuron. Unlike a gap relative to the objective
-        it does not ask for proofs of ever less as the loss falls.
-    ridge, weight_decay : float
-        With a ridge above 0 hidden layers are fitted by ridge regression instead, see `ridge`; the
-        reference form is not.
-    """
-
-    formulation: str = "reduced"
-    solver: str = "auto"
-    limits: Limits = field(default_factory=Limits)
-    options: Mapping[str, Option] = field(default_factory=dict)
-    tie_break: str = "l2"
-    target_gap: float = 0.0
-    ridge: float = 0.0
-    weight_decay: float = 0.0
-
-    @property
-    def takes_warm_programs(self) -> bool:
-        """Whether `WarmLp` may solve the linear programs of a search: HiGHS would be taken, and has
-        no options of its own."""
-        return self.solver in ("auto", warm.SOLVER) and not self.options and warm.is_available()
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +112,7 @@ class _Search:
     """The search for one fit: the best point so far, the setup, and the solver calls, within one
     time limit."""
 
-    def __init__(self, problem: ReluRegression | LinearRegression, setup: Setup) -> None:
+    def __init__(self, problem: ReluRegression | LinearRegression, setup: SolveOptions) -> None:
         self.problem, self.setup = problem, setup
         self.theta = problem.start
         self.loss = self.start_loss = problem.loss(problem.start)
@@ -280,7 +237,7 @@ class _Search:
         )
 
 
-def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
+def solve_relu(problem: ReluRegression, setup: SolveOptions) -> Fit:
     """Minimize ``sum_r |max(0, a_r) - t_r|`` over the box, or with a ridge the sum of `fit_ridge`.
 
     The reference form is one solver call from the given start. Every other form takes five steps:
@@ -303,7 +260,7 @@ def solve_relu(problem: ReluRegression, setup: Setup) -> Fit:
     return replace(fit, parameters=parameters, objective=objective, bound=min(fit.bound, objective))
 
 
-def _solve_ridge(problem: ReluRegression, setup: Setup) -> Fit:
+def _solve_ridge(problem: ReluRegression, setup: SolveOptions) -> Fit:
     """Fit by ridge regression, unless the targets are met already.
 
     Status and bound of the fit refer to that program, which is solved to its optimum; the objective
@@ -317,7 +274,7 @@ def _solve_ridge(problem: ReluRegression, setup: Setup) -> Fit:
     return search.fit()
 
 
-def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup) -> Fit:
+def _solve_live(problem: ReluRegression, formulation: Formulation, setup: SolveOptions) -> Fit:
     search = _Search(problem, setup)
     if setup.tie_break == "l2" and not search.meets(0.0) and _fit_exactly(search, problem):
         return search.fit()
@@ -330,7 +287,9 @@ def _solve_live(problem: ReluRegression, formulation: Formulation, setup: Setup)
     return search.fit()
 
 
-def _search_merged(problem: ReluRegression, formulation: Formulation, setup: Setup) -> _Search:
+def _search_merged(
+    problem: ReluRegression, formulation: Formulation, setup: SolveOptions
+) -> _Search:
     search = _Search(problem, setup)
     if formulation.is_envelope and setup.takes_warm_programs:
         _search_tree(search, problem)
@@ -450,7 +409,7 @@ def _move_nearer(search: _Search, problem: ReluRegression | LinearRegression) ->
         search.accept(theta, search.loss + TIE_TOLERANCE * problem.n_rows)
 
 
-def solve_linear(problem: LinearRegression, setup: Setup) -> Fit:
+def solve_linear(problem: LinearRegression, setup: SolveOptions) -> Fit:
     """Minimize an output layer's loss over the box: one LP; the start is kept where it is as
     good."""
     search = _Search(problem, setup)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS
 from layermilp.errors import OptionError
 from layermilp.exchange import FORMATS
@@ -605,7 +605,7 @@ def _add_sweeps(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--tie-break",
-        default=Setup.tie_break,
+        default=SolveOptions.tie_break,
         metavar="RULE",
         help=f"which optimum: {', '.join(TIE_BREAKS)}",
     )

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.statistics import Tally
 from layermilp.checks import check_whole
 from layermilp.cli.models import accuracies
@@ -92,7 +92,7 @@ def train(arguments: argparse.Namespace) -> int:
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """Return the settings that the arguments ask for."""
     limits = Limits(arguments.time_limit, arguments.gap, arguments.node_limit)
-    setup = Setup(
+    setup = SolveOptions(
         formulation=arguments.formulation,
         solver=arguments.solver,
         limits=limits,

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from layermilp.algorithms.batched_branch_and_bound import propose_hidden, propose_last
-from layermilp.algorithms.fit import Fit, Setup, solve_linear, solve_relu
+from layermilp.algorithms.fit import Fit, solve_linear, solve_relu
+from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError, OptionError
 from layermilp.formulations import proposal
 from layermilp.formulations.neuron import FORMULATIONS
@@ -93,7 +94,9 @@ def fit_relu_neuron(
         targets=t,
         big_m=reference_big_m(x, np.concatenate([low, high])),
     )
-    return solve_relu(problem, Setup(formulation, solver, Limits(time_limit, gap, node_limit)))
+    return solve_relu(
+        problem, SolveOptions(formulation, solver, Limits(time_limit, gap, node_limit))
+    )
 
 
 def fit_output_neuron(
@@ -152,7 +155,7 @@ def fit_output_neuron(
         is_target=flags.astype(bool),
         tolerance=float(tolerance),
     )
-    return solve_linear(problem, Setup(solver=solver, limits=Limits(time_limit)))
+    return solve_linear(problem, SolveOptions(solver=solver, limits=Limits(time_limit)))
 
 
 def propose_inputs(
@@ -214,7 +217,7 @@ def propose_inputs(
         raise OptionError(
             f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
         )
-    setup = Setup(formulation, solver, Limits(time_limit, gap))
+    setup = SolveOptions(formulation, solver, Limits(time_limit, gap))
     if last_layer:
         return propose_last(x, lambda part: proposal.last(w, c, x[part], t[part]), setup).inputs
     return propose_hidden(w, c, x, t, setup).inputs

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS
 from layermilp.checks import check_whole, is_number
 from layermilp.errors import NetworkError, OptionError
@@ -29,12 +29,14 @@ POSTPROCESS = ("none", "batch", "end", "all")
 all samples seen or on all samples there are."""
 
 DEFAULT_TARGET_GAP = 0.05
-"""Share of its targets' sum to within which a program is solved in training, see `Setup`."""
+"""Share of its targets' sum to within which a program is solved in training, see `SolveOptions`."""
 
 DEFAULT_NODE_LIMIT = 20
 """Branch-and-bound nodes per program in training, so that no program stalls a run, repeatably."""
 
-DEFAULT_SETUP = Setup(limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=DEFAULT_TARGET_GAP)
+DEFAULT_SETUP = SolveOptions(
+    limits=Limits(node_limit=DEFAULT_NODE_LIMIT), target_gap=DEFAULT_TARGET_GAP
+)
 """How programs are solved in training."""
 
 TOTAL_BATCHES, MOST_EPOCHS = 200, 20
@@ -108,7 +110,7 @@ class Settings:
     objective: str = "margin"
     class_weight: ClassWeight = None
     input_penalty: float = 0.06
-    setup: Setup = DEFAULT_SETUP
+    setup: SolveOptions = DEFAULT_SETUP
     max_sweeps: int = 1
     box: float = 1.0
     output_box: float | None = None
@@ -209,7 +211,7 @@ class Settings:
         return objective.output_box if self.output_box is None else self.output_box
 
     @property
-    def regularized_setup(self) -> Setup:
+    def regularized_setup(self) -> SolveOptions:
         """How programs are solved in sweeps: the setup with the ridge and the weight decay of these
         settings."""
         return replace(self.setup, ridge=self.ridge, weight_decay=self.decay)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from numpy.typing import ArrayLike
 
 from layermilp.algorithms.bundle import minimize
-from layermilp.algorithms.fit import Fit, Setup
+from layermilp.algorithms.fit import Fit
+from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import SolverError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import Box, ClassWeight, Margin, Objective
@@ -34,7 +35,7 @@ class BulkTask:
     labels: IntArray
     box: Box
     tolerance: float
-    setup: Setup
+    setup: SolveOptions
 
     def solve(self) -> Fit:
         """Solve it."""
@@ -51,7 +52,7 @@ def fit_last_layer(
     objective: Objective,
     box: Box,
     tolerance: float,
-    setup: Setup,
+    setup: SolveOptions,
     workers: Workers,
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Network, list[Fit]]:
@@ -165,10 +166,10 @@ def postprocess(
         class_weight=class_weight,
         output_box=box,
         tolerance=tolerance,
-        setup=Setup(solver=solver),
+        setup=SolveOptions(solver=solver),
     )
     data = TrainingData.of(network, X, y)
-    setup = Setup(solver=solver, limits=Limits(time_limit, gap))
+    setup = SolveOptions(solver=solver, limits=Limits(time_limit, gap))
     loss = settings.objective_for(network, data.y)
     bounds = whole_box(network.blocks[-1].theta, settings.bound_of_outputs(loss))
     with Workers(n_jobs, backend, address) as workers:

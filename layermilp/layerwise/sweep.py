@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from scipy import sparse
 
 from layermilp.algorithms.batched_branch_and_bound import Proposals, propose_hidden, propose_last
-from layermilp.algorithms.fit import Fit, Setup, solve_linear, solve_relu
+from layermilp.algorithms.fit import Fit, solve_linear, solve_relu
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.statistics import Ledger, Phase, Tally
 from layermilp.formulations import linear, proposal
 from layermilp.formulations.neuron import FORMULATIONS
@@ -107,7 +109,7 @@ class HiddenWeightTask:
     inputs: FloatArray
     targets: FloatArray
     box: Box
-    setup: Setup
+    setup: SolveOptions
 
     @property
     def is_light(self) -> bool:
@@ -139,7 +141,7 @@ class LastWeightTask:
     labels: IntArray
     box: Box
     objective: Objective
-    setup: Setup
+    setup: SolveOptions
 
     def problem(self) -> LinearRegression:
         """Build it."""
@@ -162,7 +164,7 @@ class HiddenInputTask:
     bias: FloatArray
     inputs: FloatArray
     targets: FloatArray
-    setup: Setup
+    setup: SolveOptions
 
     def programs(self) -> Iterator[Program]:
         """Formulate every sample's."""
@@ -186,7 +188,7 @@ class LastInputTask:
     inputs: FloatArray
     labels: IntArray
     objective: Objective
-    setup: Setup
+    setup: SolveOptions
 
     def problem(self, part: slice) -> LinearRegression:
         """Build that of some samples."""
@@ -210,7 +212,7 @@ def sweep(
     labels: IntArray,
     boxes: tuple[Box, ...],
     objective: Objective,
-    setup: Setup,
+    setup: SolveOptions,
     seed: tuple[int, ...],
     workers: Workers,
     watch: Watcher,
@@ -230,7 +232,7 @@ def sweep(
         Bounds of the parameters of every block.
     objective : Objective
         What the last layer minimizes.
-    setup : Setup
+    setup : SolveOptions
         How programs are formulated and solved.
     seed : tuple of int
         What the solver seeds are derived from.
@@ -254,7 +256,7 @@ def sweep(
     for i in range(last, first - 1, -1):
         began = time.perf_counter()
         seeded, told, shown = (
-            SeededSetups(setup, (*seed, i)),
+            partial(setup.seeded, *seed, i),
             _labelled(watch, i, "weights"),
             _staged(observe, i, "weights"),
         )
@@ -303,7 +305,7 @@ def fit_hidden(
     inputs: FloatArray,
     targets: FloatArray,
     box: Box,
-    setups: Callable[[int], Setup],
+    setups: Callable[[int], SolveOptions],
     workers: Workers,
     watch: Callable[[int, int], None],
     observe: Callable[[Sequence[Formulated[Any]]], None],
@@ -330,7 +332,7 @@ def fit_last(
     labels: IntArray,
     box: Box,
     objective: Objective,
-    setups: Callable[[int], Setup],
+    setups: Callable[[int], SolveOptions],
     workers: Workers,
     watch: Callable[[int, int], None],
     observe: Callable[[Sequence[Formulated[Any]]], None],
@@ -376,17 +378,6 @@ def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Blo
     return block.with_theta(theta)
 
 
-class SeededSetups:
-    """Setups whose solver seed is derived from a key and the number of the task."""
-
-    def __init__(self, setup: Setup, key: tuple[int, ...]) -> None:
-        self.setup, self.key = setup, key
-
-    def __call__(self, task: int) -> Setup:
-        seed = int(np.random.SeedSequence((*self.key, task)).generate_state(1)[0] >> 1)
-        return replace(self.setup, limits=replace(self.setup.limits, seed=seed))
-
-
 def _first_trained(network: Network) -> int:
     """Index of the first block that has parameters; what is before it has nothing to learn."""
     return next(i for i, block in enumerate(network.blocks) if block.theta.size)
@@ -422,7 +413,7 @@ def solved(
     return answers
 
 
-def _seconds(setup: Setup, programs: int = 1) -> float | None:
+def _seconds(setup: SolveOptions, programs: int = 1) -> float | None:
     """Return the time limit of a task of so many programs."""
     limit = setup.limits.time_limit
     return None if limit is None else programs * limit

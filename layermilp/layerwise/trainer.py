@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.statistics import Phase, Tally
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import Box, ClassWeight, Objective
@@ -459,7 +459,7 @@ def train(
         input_penalty=input_penalty,
         ridge=ridge,
         weight_decay=weight_decay,
-        setup=Setup(
+        setup=SolveOptions(
             formulation, solver, Limits(time_limit, gap, node_limit), {}, tie_break, target_gap
         ),
         max_sweeps=max_sweeps,

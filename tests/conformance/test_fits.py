@@ -13,7 +13,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from layermilp import Block, Fit, Status, fit_output_neuron, fit_relu_neuron, propose_inputs
 from layermilp.algorithms.batched_branch_and_bound import propose_last
-from layermilp.algorithms.fit import Setup, solve_linear, solve_relu
+from layermilp.algorithms.fit import solve_linear, solve_relu
+from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError, LayermilpError, OptionError
 from layermilp.formulations import (
     FORMULATIONS,
@@ -303,7 +304,7 @@ def test_convolution_fits_agree(solver: str, formulation: str, free_bias: bool) 
     (group,) = block.parameters.groups
     problem = hidden_problem(block, group, images, targets, box)
     assert (problem.n_rows, problem.n_unknowns) == (18, 4 + free_bias)
-    fit = solve_relu(problem, Setup(formulation, solver))
+    fit = solve_relu(problem, SolveOptions(formulation, solver))
     recomputed = np.abs(block.with_theta(fit.parameters).forward(images) - targets).sum()
     _holds(fit, relu_optimum(problem), box.lower, box.upper, float(recomputed))
     assert fit.start_objective == pytest.approx(np.abs(block.forward(images) - targets).sum())
@@ -316,7 +317,7 @@ def test_black_images_leave_the_kernel_alone(solver: str, formulation: str) -> N
     problem = hidden_problem(
         block, block.parameters.groups[0], np.zeros((2, 9)), np.full((2, 4), 0.5), box
     )
-    fit = solve_relu(problem, Setup(formulation, solver))
+    fit = solve_relu(problem, SolveOptions(formulation, solver))
     _holds(fit, 4.0, box.lower, box.upper, problem.loss(fit.parameters))
 
 
@@ -343,7 +344,7 @@ def test_output_fit_of_a_convolution(solver: str) -> None:
     images, labels = rng.random((5, 9)), rng.integers(0, 4, 5)
     box = Box(-np.ones(5), np.ones(5))
     problem = L1(np.ones(4)).of_weights(block, block.parameters.groups[0], images, labels, box)
-    fit = solve_linear(problem, Setup(solver=solver))
+    fit = solve_linear(problem, SolveOptions(solver=solver))
     a = block.with_theta(fit.parameters).preactivation(images)
     recomputed = np.where(np.eye(4)[labels] > 0.5, np.abs(a - 1.0), np.maximum(a, 0.0)).sum()
     _holds(fit, hinge_optimum(problem), box.lower, box.upper, float(recomputed))
@@ -359,7 +360,7 @@ def test_margin_fits_agree(solver: str, tie_break: str, reach: float) -> None:
     (group,) = Margin(0.0).groups(block)
     problem = Margin(0.0).of_weights(block, group, inputs, labels, box)
     assert (problem.n_rows, problem.n_unknowns) == (90, 16)
-    fit = solve_linear(problem, Setup(solver=solver, tie_break=tie_break))
+    fit = solve_linear(problem, SolveOptions(solver=solver, tie_break=tie_break))
     recomputed = margin_loss(block.with_theta(fit.parameters).preactivation(inputs), labels)
     _holds(fit, margin_optimum(problem), box.lower, box.upper, recomputed)
     assert fit.start_objective == pytest.approx(margin_loss(block.preactivation(inputs), labels))
@@ -372,7 +373,7 @@ def test_margin_fit_of_a_convolution(solver: str) -> None:
     box = Box(-np.ones(5), np.ones(5))
     (group,) = Margin(0.0).groups(block)
     problem = Margin(0.0).of_weights(block, group, images, labels, box)
-    fit = solve_linear(problem, Setup(solver=solver))
+    fit = solve_linear(problem, SolveOptions(solver=solver))
     recomputed = margin_loss(block.with_theta(fit.parameters).preactivation(images), labels)
     _holds(fit, margin_optimum(problem), box.lower, box.upper, recomputed)
 
@@ -384,7 +385,7 @@ def test_weighted_output_fits_agree(solver: str, one_weight: float) -> None:
     box = np.ones(4)
     h = sparse.csr_array(np.column_stack([x, np.ones(30)]))
     problem = HingeRegression(h, np.zeros(30), -box, box, 0 * box, is_target, 0.49, one_weight)
-    fit = solve_linear(problem, Setup(solver=solver))
+    fit = solve_linear(problem, SolveOptions(solver=solver))
     a = x @ fit.parameters[:-1] + fit.parameters[-1]
     deviation = np.where(is_target, np.abs(a - 1.0), a)
     recomputed = float(np.where(is_target, one_weight, 1.0) @ np.maximum(deviation - 0.49, 0.0))
@@ -497,7 +498,7 @@ def test_margin_proposals_agree(solver: str, penalty: float, copies: int) -> Non
     def problem_of(part: slice) -> MarginRegression:
         return objective.of_inputs(weights, bias, inputs[part], labels[part])
 
-    proposals = propose_last(inputs, problem_of, Setup(solver=solver))
+    proposals = propose_last(inputs, problem_of, SolveOptions(solver=solver))
     proposed = proposals.inputs
     assert proposals.tally.programs == proposals.tally.optimal == 12 * copies
     assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
@@ -517,8 +518,8 @@ def test_tie_break_prefers_the_start(solver: str, tie_break: str) -> None:
     start = rng.uniform(-0.3, 0.3, 13)
     h = sparse.csr_array(np.column_stack([x, np.ones(4)]))
     problem = replace(_regression(x, t, -np.ones(13), np.ones(13)), coefficients=h, start=start)
-    near = solve_relu(problem, Setup(solver=solver, tie_break=tie_break))
-    other = solve_relu(problem, Setup(solver=solver, tie_break="none"))
+    near = solve_relu(problem, SolveOptions(solver=solver, tie_break=tie_break))
+    other = solve_relu(problem, SolveOptions(solver=solver, tie_break="none"))
     assert near.objective == pytest.approx(other.objective, abs=1e-6)
     norm = int(tie_break[1])
     assert (
@@ -644,7 +645,7 @@ def test_fits_that_cplex_takes_are_not_refused_for_their_tie_break_or_bulk() -> 
         0.0, abs=1e-6
     )
     fit = solve_relu(
-        _regression(x, t, -np.ones(701), np.ones(701)), Setup(solver="cplex", tie_break="l1")
+        _regression(x, t, -np.ones(701), np.ones(701)), SolveOptions(solver="cplex", tie_break="l1")
     )
     assert fit.objective == pytest.approx(0.0, abs=1e-6)
     assert fit.solver_calls["cplex"] > 0
