@@ -18,7 +18,8 @@ from layermilp.algorithms.fit import solve_linear, solve_relu
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
 from layermilp.formulations import HingeRegression, MarginRegression, ReluRegression
-from layermilp.layerwise.objective import Box, Margin
+from layermilp.formulations.loss import Box
+from layermilp.formulations.margin import Margin
 from layermilp.networks.network import Block
 from layermilp.program import Status
 from layermilp.solvers.quadratic import project
@@ -144,7 +145,10 @@ def _hinge(seed: int) -> HingeRegression:
     rng = np.random.default_rng(seed)
     problem = _relu(seed, 6, 7)
     parts = (problem.coefficients, problem.constants, problem.lower, problem.upper, problem.start)
-    return HingeRegression(*parts, rng.random(6) < 0.4, 0.0, rng.choice([0.5, 1.0, 3.0], 6))
+    is_target = rng.random(6) < 0.4
+    return HingeRegression(
+        *parts, is_target, np.where(is_target, rng.choice([0.5, 1.0, 3.0], 6), 1.0)
+    )
 
 
 def _margin(seed: int) -> MarginRegression:

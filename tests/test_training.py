@@ -19,7 +19,7 @@ from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.members import derived_seed, member_settings, train_members
 from layermilp.layerwise.options import PRESETS, Settings
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box
-from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.sweep import Step, SweepCallback
 from layermilp.layerwise.trainer import State, run, share_right, training
 from layermilp.layerwise.trials import choose_initialization
 from layermilp.parallel import Workers
@@ -95,11 +95,11 @@ def states(
     watch: list[Step] | None = None,
 ) -> list[State]:
     """Train in this process; return every state, and append every step to `watch`."""
-    seen: list[Step] = [] if watch is None else watch
+    callback = SweepCallback()
+    if watch is not None:
+        callback.on_step = watch.append  # type: ignore[method-assign]
     with Workers(1) as workers:
-        return list(
-            training(network, TrainingData.of(network, X, y), settings, workers, seen.append)
-        )
+        return list(training(network, TrainingData.of(network, X, y), settings, workers, callback))
 
 
 def weights(network: Network) -> list[bytes]:
@@ -269,13 +269,14 @@ def test_interrupted_training_keeps_the_last_state() -> None:
     whole = states(network, X, y, settings)
     data = TrainingData.of(network, X, y)
 
-    def watch(step: Step) -> None:
-        if step.batch == 2:
-            raise KeyboardInterrupt
+    class Interrupting(SweepCallback):
+        def on_step(self, step: Step) -> None:
+            if step.batch == 2:
+                raise KeyboardInterrupt
 
     kept: list[State] = []
     with pytest.raises(KeyboardInterrupt), Workers(1) as workers:
-        for state in training(network, data, settings, workers, watch):
+        for state in training(network, data, settings, workers, Interrupting()):
             kept.append(state)
     assert kept[-1].batch_ended and kept[-1].batch == 1
     assert [weights(state.network) for state in kept] == [

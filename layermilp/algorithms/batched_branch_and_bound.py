@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from layermilp.algorithms.fit import TIE_TOLERANCE, TIGHT, Fit, solve_linear, solve_relu
+from layermilp.algorithms.fit import TIE_TOLERANCE, TIGHT, Fit, solve_problem
 from layermilp.algorithms.options import SolveOptions
-from layermilp.algorithms.statistics import Tally
+from layermilp.algorithms.statistics import Statistics
 from layermilp.errors import ProgramTooLarge
-from layermilp.formulations import proposal
+from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, PrimalLp
-from layermilp.formulations.neuron import FORMULATIONS
-from layermilp.formulations.regression import LinearRegression, MarginRegression, ReluRegression
+from layermilp.formulations.loss import LinearProblem, Problem
+from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 from layermilp.solvers import solve
 from layermilp.solvers import warm_lp as warm
@@ -27,59 +27,61 @@ NODES_PER_LP = 256
 """Nodes that share one LP: enough that the cost of a solver call is spread, few enough that the LP
 stays small."""
 
+ProblemOf = Callable[[slice | IntArray], Problem]
+"""Returns the problem in the inputs of some of the samples."""
+
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
     """Proposed inputs of shape ``(m, d)``, and what it took: one program per sample."""
 
     inputs: FloatArray
-    tally: Tally
+    statistics: Statistics
+    message: str = ""
+
+    @property
+    def needs_solver(self) -> bool:
+        """Whether a solver was asked."""
+        return self.statistics.solver_calls.total() > 0
 
 
-def propose_hidden(
-    weights: FloatArray,
-    bias: FloatArray,
-    inputs: FloatArray,
-    targets: FloatArray,
-    setup: SolveOptions,
-) -> Proposals:
-    """Propose inputs of a hidden layer for every sample; see `layermilp.propose_inputs` for the
-    arguments."""
-    if FORMULATIONS[setup.formulation].is_reference:
-        return _one_by_one(weights, bias, inputs, targets, setup)
-    return _Search(weights, bias, inputs, targets, setup).run()
-
-
-def propose_last(
-    inputs: FloatArray, problem_of: Callable[[slice], LinearRegression], setup: SolveOptions
-) -> Proposals:
-    """Propose inputs of the last layer for every sample, shape ``(m, d)``.
-
-    The LPs of all samples are solved as one; a sample keeps its inputs where they are as good.
+def propose(inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions) -> Proposals:
+    """Propose inputs of a layer for every sample, shape ``(m, d)``; a sample keeps its inputs where
+    they are as good.
 
     Parameters
     ----------
     inputs : (m, d) array
         Present inputs.
     problem_of : callable
-        Returns the problem of some of the samples.
+        Returns the problem in the inputs of some of the samples, see `Loss.of_inputs`.
     setup : SolveOptions
         How it is solved.
     """
-    return _propose_last(inputs, problem_of, setup, slice(0, len(inputs)))
+    if isinstance(problem_of(slice(0, 1)), LinearProblem):
+        return _propose_jointly(inputs, problem_of, setup, slice(0, len(inputs)))
+    if FORMULATIONS[setup.formulation].is_reference:
+        return _propose_one_by_one(inputs, problem_of, setup)
+    return _Search(inputs, problem_of, setup).run()
 
 
-def _propose_last(
-    inputs: FloatArray,
-    problem_of: Callable[[slice], LinearRegression],
-    setup: SolveOptions,
-    part: slice,
+def _propose_one_by_one(
+    inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions
 ) -> Proposals:
+    """Solve every sample as a program of its own."""
+    fits = [solve_problem(problem_of(slice(k, k + 1)), setup) for k in range(len(inputs))]
+    return Proposals(np.array([fit.parameters for fit in fits]), Statistics.of(fits))
+
+
+def _propose_jointly(
+    inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions, part: slice
+) -> Proposals:
+    """Solve the linear programs of some samples as one."""
     problem, present = problem_of(part), inputs[part]
     try:
         # The projection is for small dense problems, and this one is block-diagonal; it comes
         # sample by sample, below.
-        fit = solve_linear(
+        fit = solve_problem(
             problem, replace(setup, tie_break="none") if setup.tie_break == "l2" else setup
         )
     except ProgramTooLarge:
@@ -87,30 +89,26 @@ def _propose_last(
             raise
         middle = part.start + len(present) // 2
         parts = slice(part.start, middle), slice(middle, part.stop)
-        halves = [_propose_last(inputs, problem_of, setup, half) for half in parts]
-        return Proposals(
-            np.concatenate([half.inputs for half in halves]), halves[0].tally + halves[1].tally
-        )
+        halves = [_propose_jointly(inputs, problem_of, setup, half) for half in parts]
+        return Proposals(np.concatenate([half.inputs for half in halves]), Statistics.of(halves))
     before, after = (
         problem.losses(theta).reshape(len(present), -1).sum(axis=1)
         for theta in (problem.start, fit.parameters)
     )
     improves = after < before - TIGHT * problem.n_rows / len(present)
     proposed = np.where(improves[:, None], fit.parameters.reshape(present.shape), present)
-    if setup.tie_break == "l2" and not (isinstance(problem, MarginRegression) and problem.penalty):
+    if setup.tie_break == "l2" and not problem.is_priced:
         proposed = _nearest(problem, proposed, improves)
     return Proposals(proposed, _shared(fit, len(present)))
 
 
-def _nearest(
-    problem: ReluRegression | LinearRegression, proposed: FloatArray, improves: BoolArray
-) -> FloatArray:
+def _nearest(problem: Problem, proposed: FloatArray, improves: BoolArray) -> FloatArray:
     """Return the proposals nearest to the present inputs in the l2 norm at which no row of a sample
     loses more.
 
     Parameters
     ----------
-    problem : ReluRegression or LinearRegression
+    problem : Problem
         Of all samples, block-diagonal.
     proposed : (m, d) array
         The proposals.
@@ -140,9 +138,9 @@ def _nearest(
     return np.where((after <= before + TIE_TOLERANCE * n_rows)[:, None], nearest, proposed)
 
 
-def _shared(fit: Fit, samples: int) -> Tally:
+def _shared(fit: Fit, samples: int) -> Statistics:
     """Count one fit as that of several samples."""
-    one = Tally.of([fit])
+    one = fit.statistics
     return replace(
         one,
         programs=samples,
@@ -150,21 +148,6 @@ def _shared(fit: Fit, samples: int) -> Tally:
         at_limit=one.at_limit * samples,
         failed=one.failed * samples,
     )
-
-
-def _one_by_one(
-    weights: FloatArray,
-    bias: FloatArray,
-    inputs: FloatArray,
-    targets: FloatArray,
-    setup: SolveOptions,
-) -> Proposals:
-    """Solve every sample as a program of its own."""
-    fits = [
-        solve_relu(proposal.hidden(weights, bias, inputs[k : k + 1], targets[k : k + 1]), setup)
-        for k in range(len(inputs))
-    ]
-    return Proposals(np.array([fit.parameters for fit in fits]), Tally.of(fits))
 
 
 class _Search:
@@ -177,33 +160,26 @@ class _Search:
     With few undecided neurons per sample under the bounds (9), a handful of LPs replaces hundreds
     of calls."""
 
-    def __init__(
-        self,
-        weights: FloatArray,
-        bias: FloatArray,
-        inputs: FloatArray,
-        targets: FloatArray,
-        setup: SolveOptions,
-    ) -> None:
-        self.weights, self.bias, self.inputs, self.targets, self.setup = (
-            weights,
-            bias,
-            inputs,
-            targets,
-            setup,
-        )
+    def __init__(self, inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions) -> None:
+        self.inputs, self.problem_of, self.setup = inputs, problem_of, setup
+        self.whole = self._problem(slice(None))
+        self.targets = self.whole.targets.reshape(len(inputs), -1)
         self.nodes_per_lp = NODES_PER_LP
         self.best = inputs.copy()
-        outputs = np.maximum(inputs @ weights.T + bias, 0.0)
-        self.loss = np.abs(outputs - targets).sum(axis=1)
+        self.loss = self.whole.losses(self.whole.start).reshape(len(inputs), -1).sum(axis=1)
         self.nodes = np.zeros(len(inputs), dtype=np.int64)
-        self.scale = targets.sum(axis=1)
+        self.scale = self.targets.sum(axis=1)
         # Lowest relaxed loss of the nodes that were cut off as good enough, and of those left at a
         # limit.
         self.closed_bound = np.full(len(inputs), np.inf)
         self.open_bound = np.full(len(inputs), np.inf)
         self.failed = np.zeros(len(inputs), dtype=bool)
         self.calls: Counter[str] = Counter()
+
+    def _problem(self, samples: slice | IntArray) -> ReluRegression:
+        problem = self.problem_of(samples)
+        assert isinstance(problem, ReluRegression)
+        return problem
 
     def run(self) -> Proposals:
         """Search until no node is left or a limit is hit."""
@@ -214,7 +190,7 @@ class _Search:
             else time.perf_counter() + limits.time_limit * len(self.inputs)
         )
         samples = np.arange(len(self.inputs))[self.loss > self._slack]
-        states = np.full((samples.size, len(self.weights)), OPEN)
+        states = np.full((samples.size, self.targets.shape[1]), OPEN)
         bounds = np.zeros(samples.size)
         while samples.size:
             below = self._is_below(samples, bounds)
@@ -241,9 +217,7 @@ class _Search:
 
     def _branch(self, samples: IntArray, states: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
         """Solve the relaxations of nodes; return the children of those that are not done."""
-        problem = proposal.hidden(
-            self.weights, self.bias, self.inputs[samples], self.targets[samples]
-        )
+        problem = self._problem(samples)
         low, high = problem.interval
         decided = np.where((problem.targets > 0.0) & (high <= 0.0), SILENT, states.reshape(-1))
         envelope = Envelope.of(problem.targets, low, decided)
@@ -302,7 +276,7 @@ class _Search:
     @property
     def _slack(self) -> float:
         """Difference of losses of one sample that solver tolerances may cause."""
-        return TIGHT * len(self.weights)
+        return TIGHT * self.targets.shape[1]
 
     def _is_below(self, samples: IntArray, bounds: FloatArray) -> BoolArray:
         """Whether a node may still improve its sample by more than was asked for."""
@@ -321,16 +295,16 @@ class _Search:
         at_limit = self._is_below(np.arange(len(self.loss)), self.open_bound) & ~self.failed
         bound = np.minimum(self.loss, self.closed_bound)
         bound[at_limit] = np.minimum(bound, self.open_bound)[at_limit]
-        share_open = (self.loss - bound) / np.maximum(np.maximum(self.loss, self.scale), TIGHT)
-        tally = Tally(
+        scaled_gap = (self.loss - bound) / np.maximum(np.maximum(self.loss, self.scale), TIGHT)
+        statistics = Statistics(
             programs=len(self.inputs),
             optimal=int(np.sum(~at_limit & ~self.failed)),
             at_limit=int(np.sum(at_limit)),
             failed=int(np.sum(self.failed)),
-            largest_gap=float(share_open.max(initial=0.0)),
+            largest_gap=float(scaled_gap.max(initial=0.0)),
             solver_calls=self.calls,
         )
-        return Proposals(self._nearest_best(), tally)
+        return Proposals(self._nearest_best(), statistics)
 
     def _nearest_best(self) -> FloatArray:
         """Return the proposals that the tie-break prefers; hidden layers know that in the l2 norm
@@ -338,5 +312,4 @@ class _Search:
         improves = np.any(self.best != self.inputs, axis=1)
         if self.setup.tie_break != "l2" or not improves.any():
             return self.best
-        problem = proposal.hidden(self.weights, self.bias, self.inputs, self.targets)
-        return _nearest(problem, self.best, improves)
+        return _nearest(self.whole, self.best, improves)

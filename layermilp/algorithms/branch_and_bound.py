@@ -18,8 +18,8 @@ import numpy as np
 
 from layermilp.algorithms.interior_point import interior_point
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, envelope_lp
-from layermilp.formulations.pieces import HingePieces
-from layermilp.formulations.regression import ReluRegression
+from layermilp.formulations.l1 import HingeRegression
+from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray, relative_gap
 from layermilp.solvers.warm_lp import WarmLp
 
@@ -188,15 +188,14 @@ class Tree:
         # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge,
         # but for the constant t.
         fires, off = positive & firing, positive & ~firing
-        pieces = HingePieces(
-            matrix=self.h,
-            offsets=self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0)),
-            is_target=fires,
+        pieces = HingeRegression(
+            coefficients=self.h,
+            constants=self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0)),
             lower=problem.lower,
             upper=problem.upper,
             start=problem.start,
+            is_target=fires,
             row_weights=np.ones(self.n_rows),
-            tolerance=0.0,
         )
         bracket = interior_point(
             pieces,

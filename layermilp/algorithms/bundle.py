@@ -23,7 +23,8 @@ import numpy as np
 from layermilp.algorithms.fit import TIGHT, Fit
 from layermilp.algorithms.interior_point import Bracket, interior_point
 from layermilp.algorithms.options import SolveOptions
-from layermilp.formulations.pieces import Cut, Pieces, dual_program, recover, working_program
+from layermilp.algorithms.restricted_master import Cut, dual_program, recover, restricted_master
+from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.program import (
     FEASIBILITY_TOLERANCE,
     BoolArray,
@@ -69,7 +70,7 @@ class Goal:
     absolute: float
 
     @classmethod
-    def of(cls, problem: Pieces, setup: SolveOptions, rounding: float) -> Goal:
+    def of(cls, problem: PiecewiseLinear, setup: SolveOptions, rounding: float) -> Goal:
         """Return what a setup asks for; what is left open by rounding, per row, is none of it."""
         asked = max(setup.target_gap * problem.scale, setup.limits.absolute_gap or 0.0)
         return cls(setup.limits.relative_gap, max(asked, rounding * problem.n_rows))
@@ -84,27 +85,10 @@ class Goal:
 
 
 @dataclass(eq=False)
-class Trace:
-    """What a search took, for benches.
-
-    Parameters
-    ----------
-    rounds : int
-        Working programs solved, those on parts of the rows included.
-    largest : int
-        Most constraints of a working program.
-    """
-
-    rounds: int = 0
-    largest: int = 0
-
-
-@dataclass(eq=False)
 class _Budget:
     """Solver calls within one time limit."""
 
     setup: SolveOptions
-    trace: Trace
     counter: Counter[str] = field(default_factory=Counter)
     message: str = ""
 
@@ -131,8 +115,6 @@ class _Budget:
         if result.status is Status.ERROR:
             result = self._called(program, limits, {"solver": "simplex"})
         self.message = result.message
-        self.trace.rounds += 1
-        self.trace.largest = max(self.trace.largest, program.n_rows)
         return result
 
     def _by_dual(self, program: Program, limits: Limits) -> Result | None:
@@ -160,7 +142,7 @@ class _Search:
     """The best point so far, the bound, and the model: kept pieces, cuts and the radius of the
     trust region."""
 
-    def __init__(self, problem: Pieces, theta: FloatArray, radius: float) -> None:
+    def __init__(self, problem: PiecewiseLinear, theta: FloatArray, radius: float) -> None:
         self.problem, self.theta, self.radius = problem, theta, radius
         self.values = problem.values(theta)
         self.loss = problem.total(self.values)
@@ -194,7 +176,7 @@ class _Search:
         return True
 
     def _program(self, lower: FloatArray, upper: FloatArray) -> Program:
-        return working_program(self.problem, self.kept, self.cuts, lower, upper)
+        return restricted_master(self.problem, self.kept, self.cuts, lower, upper)
 
     def _is_global(self, point: FloatArray, lower: FloatArray, upper: FloatArray) -> bool:
         """Whether the trust region does not bind at an optimum of the model, which then is one over
@@ -333,25 +315,23 @@ def nearest_pieces(values: FloatArray, count: int, among: BoolArray | None = Non
     return kept
 
 
-def minimize(problem: Pieces, setup: SolveOptions, trace: Trace | None = None) -> Fit:
+def minimize(problem: PiecewiseLinear, setup: SolveOptions) -> Fit:
     """Minimize the sum over the box to a proven gap.
 
     Parameters
     ----------
-    problem : Pieces
+    problem : PiecewiseLinear
         The sum.
     setup : SolveOptions
         Solver, its options, and limits: the relative gap to stop at (by default 1e-7), and the time
         limit, at which the best point so far is returned.
-    trace : Trace, optional
-        Is filled with what the search took.
 
     Returns
     -------
     Fit
         Never worse than the start; its bound is proven, and its objective recomputed in numpy.
     """
-    budget = _Budget(setup, trace or Trace())
+    budget = _Budget(setup)
     start_loss = problem.loss(problem.start)
     if problem.has_few_pieces:
         best, solved = _by_bundle(problem, Goal.of(problem, setup, TIGHT), budget)
@@ -363,7 +343,7 @@ def minimize(problem: Pieces, setup: SolveOptions, trace: Trace | None = None) -
     return _fit(problem, best, start_loss, solved, budget)
 
 
-def _by_bundle(problem: Pieces, goal: Goal, budget: _Budget) -> tuple[Bracket, bool]:
+def _by_bundle(problem: PiecewiseLinear, goal: Goal, budget: _Budget) -> tuple[Bracket, bool]:
     """Minimize by the bundle method; return the best, and whether no solver failed."""
     search = _Search(problem, problem.start, math.inf)
     if goal.is_met(search.best):
@@ -375,7 +355,7 @@ def _by_bundle(problem: Pieces, goal: Goal, budget: _Budget) -> tuple[Bracket, b
     return search.best, solved
 
 
-def _coarse(problem: Pieces, budget: _Budget) -> tuple[FloatArray, float]:
+def _coarse(problem: PiecewiseLinear, budget: _Budget) -> tuple[FloatArray, float]:
     """Minimize over growing parts of the rows; return the point, and a radius in which that of all
     rows may lie."""
     theta, radius = problem.start, math.inf
@@ -392,7 +372,9 @@ def _coarse(problem: Pieces, budget: _Budget) -> tuple[FloatArray, float]:
     return theta, radius
 
 
-def _fit(problem: Pieces, best: Bracket, start_loss: float, solved: bool, budget: _Budget) -> Fit:
+def _fit(
+    problem: PiecewiseLinear, best: Bracket, start_loss: float, solved: bool, budget: _Budget
+) -> Fit:
     bound = min(best.bound, best.loss)
     if Goal(FEASIBILITY_TOLERANCE, TIGHT * problem.n_rows).is_met(best):
         status = Status.OPTIMAL

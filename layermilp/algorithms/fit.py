@@ -15,16 +15,13 @@ import numpy as np
 
 from layermilp.algorithms.branch_and_bound import MOST_DESCENTS, Tree
 from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.presolve import Aggregation, nonzero_columns, restricted
 from layermilp.algorithms.ridge import fit_ridge
+from layermilp.algorithms.statistics import Statistics
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
-from layermilp.formulations import linear
-from layermilp.formulations.neuron import FORMULATIONS, Formulation
-from layermilp.formulations.regression import (
-    LinearRegression,
-    MarginRegression,
-    Merger,
-    ReluRegression,
-)
+from layermilp.formulations.big_m import FORMULATIONS, Formulation
+from layermilp.formulations.loss import LinearProblem, Problem
+from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import (
     FEASIBILITY_TOLERANCE,
     BoolArray,
@@ -34,11 +31,13 @@ from layermilp.program import (
     Status,
     relative_gap,
 )
-from layermilp.solvers import fitting, solve
-from layermilp.solvers import warm_lp as warm
+from layermilp.solvers import fitting, solve, warm_lp
 
 TIGHT = 1e-9
 """Relative difference below which two losses count as equal."""
+
+NOTHING = 1e-6
+"""Loss below which a program's targets are met at its start: it asks nothing of a solver."""
 
 TREE_NODES = 20
 """Nodes of `tree` for one node of a solver, whose nodes have cuts and heuristics; see
@@ -101,18 +100,35 @@ class Fit:
         )
 
     @property
-    def share_open(self) -> float:
-        """``(objective - bound) / max(objective, scale)``: how much is unproven, measured against
-        what is at stake."""
+    def scaled_gap(self) -> float:
+        """Gap relative to the scale, ``(objective - bound) / max(objective, scale)``: how much is
+        unproven, measured against what is at stake."""
         difference = self.objective - self.bound
         return 0.0 if difference <= TIGHT else difference / max(self.objective, self.scale, TIGHT)
+
+    @property
+    def statistics(self) -> Statistics:
+        """The fit as one program."""
+        return Statistics(
+            programs=1,
+            optimal=int(self.status.is_optimal),
+            at_limit=int(self.status is Status.FEASIBLE_AT_LIMIT),
+            failed=int(self.status is Status.ERROR),
+            largest_gap=self.scaled_gap,
+            solver_calls=self.solver_calls,
+        )
+
+    @property
+    def needs_solver(self) -> bool:
+        """Whether a solver was asked, and the start did not meet the targets already."""
+        return self.solver_calls.total() > 0 and self.start_objective > NOTHING
 
 
 class _Search:
     """The search for one fit: the best point so far, the setup, and the solver calls, within one
     time limit."""
 
-    def __init__(self, problem: ReluRegression | LinearRegression, setup: SolveOptions) -> None:
+    def __init__(self, problem: Problem, setup: SolveOptions) -> None:
         self.problem, self.setup = problem, setup
         self.theta = problem.start
         self.loss = self.start_loss = problem.loss(problem.start)
@@ -253,9 +269,10 @@ def solve_relu(problem: ReluRegression, setup: SolveOptions) -> Fit:
         return search.fit()
     if setup.ridge:
         return _solve_ridge(problem, setup)
-    fit = _solve_live(problem.restricted(problem.live), formulation, setup)
+    used = nonzero_columns(problem.coefficients)
+    fit = _solve_used(restricted(problem, used), formulation, setup)
     parameters = problem.start.copy()
-    parameters[problem.live] = fit.parameters
+    parameters[used] = fit.parameters
     objective = problem.loss(parameters)
     return replace(fit, parameters=parameters, objective=objective, bound=min(fit.bound, objective))
 
@@ -274,20 +291,20 @@ def _solve_ridge(problem: ReluRegression, setup: SolveOptions) -> Fit:
     return search.fit()
 
 
-def _solve_live(problem: ReluRegression, formulation: Formulation, setup: SolveOptions) -> Fit:
+def _solve_used(problem: ReluRegression, formulation: Formulation, setup: SolveOptions) -> Fit:
     search = _Search(problem, setup)
     if setup.tie_break == "l2" and not search.meets(0.0) and _fit_exactly(search, problem):
         return search.fit()
-    merger = Merger.of(problem.coefficients)
-    merged = _search_merged(problem.merged(merger), formulation, setup)
-    search.take_over(merged)
-    if merged.loss < merged.start_loss:
-        search.offer(merger.spread(merged.theta, problem))
+    aggregation = Aggregation.of(problem.coefficients)
+    aggregated = _search_aggregated(aggregation.apply(problem), formulation, setup)
+    search.take_over(aggregated)
+    if aggregated.loss < aggregated.start_loss:
+        search.offer(aggregation.spread(aggregated.theta, problem))
     _move_nearer(search, problem)
     return search.fit()
 
 
-def _search_merged(
+def _search_aggregated(
     problem: ReluRegression, formulation: Formulation, setup: SolveOptions
 ) -> _Search:
     search = _Search(problem, setup)
@@ -319,7 +336,7 @@ def _search_tree(search: _Search, problem: ReluRegression) -> None:
         search.bound, search.nodes = max(search.bound, explored.bound), explored.nodes
         is_at_limit = limit is not None or search.expired
         search.status = Status.FEASIBLE_AT_LIMIT if is_at_limit and not explored.failed else None
-    search.counter[warm.SOLVER] += tree.programs
+    search.counter[warm_lp.SOLVER] += tree.programs
 
 
 def _search_program(search: _Search, problem: ReluRegression, formulation: Formulation) -> None:
@@ -399,7 +416,7 @@ def descend(
             return
 
 
-def _move_nearer(search: _Search, problem: ReluRegression | LinearRegression) -> None:
+def _move_nearer(search: _Search, problem: Problem) -> None:
     """Replace the best point by the one that the tie-break prefers, if that is as good."""
     rule = TIE_BREAKS[search.setup.tie_break]
     if rule is None or search.theta is problem.start or search.expired:
@@ -409,12 +426,20 @@ def _move_nearer(search: _Search, problem: ReluRegression | LinearRegression) ->
         search.accept(theta, search.loss + TIE_TOLERANCE * problem.n_rows)
 
 
-def solve_linear(problem: LinearRegression, setup: SolveOptions) -> Fit:
+def solve_linear(problem: LinearProblem, setup: SolveOptions) -> Fit:
     """Minimize an output layer's loss over the box: one LP; the start is kept where it is as
     good."""
     search = _Search(problem, setup)
     if not search.meets(0.0):
-        search.take(search.solve(linear(problem)))
-        if not isinstance(problem, MarginRegression) or not problem.penalty:
+        search.take(search.solve(problem.program()))
+        if not problem.is_priced:
             _move_nearer(search, problem)
     return search.fit()
+
+
+def solve_problem(problem: Problem, setup: SolveOptions) -> Fit:
+    """Minimize a loss over the box, by the algorithm for its kind."""
+    if isinstance(problem, LinearProblem):
+        return solve_linear(problem, setup)
+    assert isinstance(problem, ReluRegression)
+    return solve_relu(problem, setup)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from layermilp.formulations.pieces import Pieces
+from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.program import BoolArray, FloatArray
 
 CENTERING = 0.3
@@ -71,7 +71,9 @@ class _Iterate:
         )
 
 
-def interior_point(problem: Pieces, enough: Callable[[Bracket], bool], ends: float) -> Bracket:
+def interior_point(
+    problem: PiecewiseLinear, enough: Callable[[Bracket], bool], ends: float
+) -> Bracket:
     """Minimize the sum over the box.
 
     Every iterate's multipliers, scaled to the weights of their rows, combine the pieces to a linear
@@ -80,7 +82,7 @@ def interior_point(problem: Pieces, enough: Callable[[Bracket], bool], ends: flo
 
     Parameters
     ----------
-    problem : Pieces
+    problem : PiecewiseLinear
         The sum.
     enough : callable
         Says whether loss and bound are as near as was asked for.
@@ -109,7 +111,7 @@ class _Method:
     Unknowns with no room in the box stay: the method needs an inside.
     """
 
-    def __init__(self, problem: Pieces) -> None:
+    def __init__(self, problem: PiecewiseLinear) -> None:
         self.problem, self.free = problem, problem.upper > problem.lower
         constants = problem.values(np.zeros(problem.n_unknowns))
         self.exists = np.isfinite(constants)

@@ -13,7 +13,7 @@ from layermilp.algorithms.tie_break import TIE_BREAKS
 from layermilp.errors import OptionError
 from layermilp.exchange import FORMATS
 from layermilp.exchange.networks import DTYPES
-from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.hybrid import trainer as hybrid
 from layermilp.hybrid.sklearn_models import OPTIMIZERS
 from layermilp.integer import trainer as integer

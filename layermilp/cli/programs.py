@@ -14,7 +14,7 @@ from layermilp.cli.train import output_classes, settings_of, terminated_like_int
 from layermilp.errors import OptionError
 from layermilp.export import write_lp, write_mps
 from layermilp.files import empty_directory, write_atomically
-from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.hybrid import trainer as hybrid
 from layermilp.hybrid.sklearn_models import SklearnTrainee
 from layermilp.integer import trainer as integer
@@ -116,9 +116,7 @@ def _layerwise(
 
     def programs() -> Iterator[Described]:
         with Workers(arguments.jobs, arguments.backend, arguments.address) as workers:
-            for found in sweep_programs(
-                network, checked, settings, selection, workers, progress.on_step
-            ):
+            for found in sweep_programs(network, checked, settings, selection, workers, progress):
                 yield (
                     f"layer{found.layer}-{found.kind}-{found.number}",
                     _properties(found),

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from layermilp.algorithms.options import SolveOptions
-from layermilp.algorithms.statistics import Tally
+from layermilp.algorithms.statistics import Statistics
 from layermilp.checks import check_whole
 from layermilp.cli.models import accuracies
 from layermilp.cli.sources import labelled, load, origin
@@ -109,7 +109,7 @@ class _Member:
 
     network: Network
     records: tuple[Record, ...]
-    tally: Tally
+    tally: Statistics
     batches_done: int
 
     @classmethod
@@ -217,7 +217,7 @@ class _Run:
     def _train_one(self, data: TrainingData, workers: Workers) -> None:
         begin = self.states[0] if self.states else None
         network = self._initial(0, data, workers) if begin is None else begin.iterate
-        for state in training(network, data, self.settings, workers, self.progress.on_step, begin):
+        for state in training(network, data, self.settings, workers, self.progress, begin):
             done = state.batch if state.batch_ended else state.batch - 1
             self.members = [_Member(state.network, state.records, state.tally, done)]
             self.progress.on_state(state)
@@ -310,7 +310,7 @@ class _Run:
     def summary(self, interrupted: bool) -> dict[str, Any]:
         """Return the content of ``summary.json``."""
         settings, setup = self.settings, self.settings.setup
-        tally = sum((member.tally for member in self.members), Tally())
+        tally = sum((member.tally for member in self.members), Statistics())
         calls = dict(sorted(tally.solver_calls.items()))
         found = accuracies(self.model, self.data)
         last = [member.records[-1].batch for member in self.members]

@@ -7,14 +7,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from layermilp.algorithms.batched_branch_and_bound import propose_hidden, propose_last
+from layermilp.algorithms.batched_branch_and_bound import propose
 from layermilp.algorithms.fit import Fit, solve_linear, solve_relu
 from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError, OptionError
-from layermilp.formulations import proposal
-from layermilp.formulations.neuron import FORMULATIONS
-from layermilp.formulations.regression import HingeRegression, ReluRegression, reference_big_m
-from layermilp.program import FloatArray, Limits
+from layermilp.formulations.big_m import FORMULATIONS
+from layermilp.formulations.l1 import HingeRegression, hinge_of_inputs
+from layermilp.formulations.loss import Problem
+from layermilp.formulations.relu_l1 import ReluL1, ReluRegression, reference_big_m
+from layermilp.program import FloatArray, IntArray, Limits
 
 
 def fit_relu_neuron(
@@ -47,7 +48,7 @@ def fit_relu_neuron(
         Present weights and bias, where the search begins; clipped to the box. The result is never
         worse. Default: the point of the box nearest to zero.
     formulation : {"reduced", "paper"}
-        Program to solve, see `layermilp.formulations.neuron`; both have the same optimum.
+        Program to solve, see `layermilp.formulations.big_m`; both have the same optimum.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
         Who solves it.
     time_limit : float, optional
@@ -153,6 +154,7 @@ def fit_output_neuron(
         high,
         at,
         is_target=flags.astype(bool),
+        row_weights=np.ones(len(x)),
         tolerance=float(tolerance),
     )
     return solve_linear(problem, SolveOptions(solver=solver, limits=Limits(time_limit)))
@@ -217,10 +219,14 @@ def propose_inputs(
         raise OptionError(
             f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
         )
-    setup = SolveOptions(formulation, solver, Limits(time_limit, gap))
-    if last_layer:
-        return propose_last(x, lambda part: proposal.last(w, c, x[part], t[part]), setup).inputs
-    return propose_hidden(w, c, x, t, setup).inputs
+
+    def problem_of(part: slice | IntArray) -> Problem:
+        if last_layer:
+            return hinge_of_inputs(w, c, x[part], t[part] > 0.5)
+        return ReluL1().of_inputs(w, c, x[part], t[part])
+
+    options = SolveOptions(formulation, solver, Limits(time_limit, gap))
+    return propose(x, problem_of, options).inputs
 
 
 def _extended(inputs: FloatArray) -> sparse.csr_array:

@@ -10,13 +10,13 @@ from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS
 from layermilp.checks import check_whole, is_number
 from layermilp.errors import NetworkError, OptionError
-from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.formulations.big_m import FORMULATIONS
+from layermilp.formulations.l1 import L1
+from layermilp.formulations.loss import OutputLoss
+from layermilp.formulations.margin import Margin
 from layermilp.layerwise.objective import (
-    L1,
     OBJECTIVES,
     ClassWeight,
-    Margin,
-    Objective,
     check_class_weight,
     one_weights,
 )
@@ -194,7 +194,7 @@ class Settings:
             )
         require(self.setup.solver)
 
-    def objective_for(self, network: Network, labels: IntArray) -> Objective:
+    def objective_for(self, network: Network, labels: IntArray) -> OutputLoss:
         """Return the objective for training samples for whose classes the given outputs of the
         network stand."""
         if self.objective == Margin.name:
@@ -206,7 +206,7 @@ class Settings:
             return Margin(self.input_penalty)
         return L1(one_weights(self.class_weight, network, labels))
 
-    def bound_of_outputs(self, objective: Objective) -> float:
+    def bound_of_outputs(self, objective: OutputLoss) -> float:
         """Return the bound of the last layer's parameters in post-processing at the end."""
         return objective.output_box if self.output_box is None else self.output_box
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.algorithms.statistics import Phase, Tally
+from layermilp.algorithms.statistics import Phase, Statistics
 from layermilp.errors import ModelFileError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Settings
@@ -137,7 +137,9 @@ def _state(entry: dict[str, Any], number: int, arrays: Arrays, network: Network)
         return whole
 
     records = tuple(_record(record) for record in entry["records"])
-    tally = Tally(**{**entry["tally"], "solver_calls": Counter(entry["tally"]["solver_calls"])})
+    tally = Statistics(
+        **{**entry["tally"], "solver_calls": Counter(entry["tally"]["solver_calls"])}
+    )
     sums = tuple(weights("sums", len(network.blocks))) if entry["averaged"] else ()
     mean = WeightAverage(float(entry["factor"]), float(entry["total"]), sums)
     return State(

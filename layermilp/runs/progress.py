@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.sweep import Step, SweepCallback
 from layermilp.layerwise.trainer import State
 
 
-class Progress:
+class Progress(SweepCallback):
     """Shows what a command does; a context manager.
 
     Parameters

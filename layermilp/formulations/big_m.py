@@ -1,4 +1,4 @@
-"""Weight programs of ReLU neurons: the report's reference form and a reduced form with the same
+"""Weight programs of ReLU neurons: the paper's reference form and a reduced form with the same
 optimum.
 
 A formulation is a pure function from a `ReluRegression` to a `Program` whose first columns are the
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.regression import ReluRegression
+from layermilp.formulations.loss import LinearProblem, Problem
+from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import FloatArray, IntArray, Program
 
 
@@ -27,7 +28,7 @@ def paper(problem: ReluRegression) -> Program:
         (3)  a - H theta  =  g                      o - a - M b >= -M
         (4)  -M <= a - M b <= 0                (6)  o - M b <= 0,   0 <= o <= M
 
-    (4) is the report's ``-M (1 - b) <= a <= M b`` as one row. The start is the point that
+    (4) is the paper's ``-M (1 - b) <= a <= M b`` as one row. The start is the point that
     `problem.start` implies."""
     n_rows, big_m = problem.n_rows, problem.big_m
     eye, big_eye = (
@@ -167,6 +168,14 @@ FORMULATIONS: dict[str, Formulation] = {
     "paper": Formulation(paper, all_rows, is_reference=True),
 }
 """Weight programs by name, the default first."""
+
+
+def program_of(problem: Problem, formulation: str) -> Program:
+    """Return the program of a problem; a linear one has only one, whatever the formulation."""
+    if isinstance(problem, LinearProblem):
+        return problem.program()
+    assert isinstance(problem, ReluRegression)
+    return FORMULATIONS[formulation].build(problem)
 
 
 def _diagonal(values: FloatArray, n_rows: int) -> sparse.csr_array:
