@@ -24,8 +24,9 @@ import threadpoolctl
 from record import PROGRAMS, load
 
 from layermilp import fit_relu_neuron
-from layermilp.algorithms.fit import Fit, solve_relu
+from layermilp.algorithms.fit import solve_relu
 from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Fit
 from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import ReluRegression
 from layermilp.program import Limits

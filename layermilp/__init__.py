@@ -1,6 +1,6 @@
 """Train neural networks with linear and mixed-integer programs instead of gradients."""
 
-from layermilp.algorithms.fit import Fit
+from layermilp.algorithms.search import Fit
 from layermilp.errors import LayermilpError
 from layermilp.layerwise.neurons import fit_output_neuron, fit_relu_neuron, propose_inputs
 from layermilp.layerwise.options import preset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from layermilp.algorithms.bundle import minimize, nearest_pieces
 from layermilp.algorithms.interior_point import interior_point
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.restricted_master import Cut, dual_program, recover, restricted_master
+from layermilp.algorithms.search import Search
 from layermilp.errors import SolverError
 from layermilp.formulations import HingeRegression
 from layermilp.formulations.margin import MarginPieces
@@ -178,9 +178,9 @@ def test_every_solver_confirms_the_optimum(problem: PiecewiseLinear, solver: str
 @given(st.one_of(hinges(), margins()))
 def test_interior_points_enclose_the_optimum(problem: PiecewiseLinear) -> None:
     best = optimum(problem)
-    found = interior_point(
-        problem, lambda found: found.loss - found.bound <= 1e-8 * max(found.loss, 1e-2), math.inf
-    )
+    limits = Limits(gap=1e-8, absolute_gap=1e-10)
+    found = Search(problem, SolveOptions(limits=limits), rounding=0.0)
+    interior_point(found)
     assert found.loss == problem.loss(found.theta)
     assert np.all((problem.lower <= found.theta) & (found.theta <= problem.upper))
     assert found.loss == pytest.approx(best, abs=1e-6 * max(best, 1e-2))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import minimize
 
-from layermilp.algorithms import fit as solving
 from layermilp.algorithms import ridge
+from layermilp.algorithms import search as solving
 from layermilp.algorithms.fit import solve_relu
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.ridge import fit_ridge

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog, minimize
 
-from layermilp.algorithms import fit as solving
+from layermilp.algorithms import search as solving
 from layermilp.algorithms.fit import solve_linear, solve_relu
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto

@@ -18,9 +18,11 @@ from scipy import sparse
 from layermilp import Status
 from layermilp.algorithms import branch_and_bound as trees
 from layermilp.algorithms import fit as solving
+from layermilp.algorithms import search as searching
 from layermilp.algorithms.branch_and_bound import Tree
-from layermilp.algorithms.fit import _Search, solve_relu
+from layermilp.algorithms.fit import solve_relu
 from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Search
 from layermilp.formulations import ReluRegression
 from layermilp.formulations.envelope import (
     FIRES,
@@ -209,7 +211,7 @@ def test_the_search_agrees_with_the_solvers_on_recorded_programs(
 def test_the_interior_point_method_finds_the_optimum_of_a_step(
     problem: ReluRegression, seed: int
 ) -> None:
-    tree = Tree(problem, _Search(problem, SolveOptions()))
+    tree = Tree(Search(problem, SolveOptions()))
     assume(tree.n_rows > 0)
     firing = np.random.default_rng(seed).random(tree.n_rows) < 0.5
     envelope = Envelope.of_pattern(tree.t, firing)
@@ -264,7 +266,7 @@ def test_the_solver_takes_over_where_the_search_is_long(monkeypatch: pytest.Monk
     expected = solve_relu(problem, SolveOptions(solver="highs")).objective
     monkeypatch.setattr(solving, "MOST_TREE_NODES", 3)
     monkeypatch.setattr(
-        solving, "solve", lambda program, *rest: programs.append(program) or solve(program, *rest)
+        searching, "solve", lambda program, *rest: programs.append(program) or solve(program, *rest)
     )
     fit = solve_relu(problem, SolveOptions(solver="highs", tie_break="none"))
     assert fit.status is Status.OPTIMAL and is_close(fit.objective, expected)

@@ -3,20 +3,22 @@ at a time."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from layermilp.algorithms.fit import TIE_TOLERANCE, TIGHT, Fit, solve_problem
+from layermilp.algorithms.budget import Budget
+from layermilp.algorithms.fit import solve_problem
 from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Stop, status_of
 from layermilp.algorithms.statistics import Statistics
+from layermilp.algorithms.tolerances import ROUNDING, TIE_TOLERANCE
 from layermilp.errors import ProgramTooLarge
 from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, PrimalLp
-from layermilp.formulations.loss import LinearProblem, Problem
+from layermilp.formulations.problem import OutputRegression, Regression
 from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 from layermilp.solvers import solve
@@ -27,7 +29,7 @@ NODES_PER_LP = 256
 """Nodes that share one LP: enough that the cost of a solver call is spread, few enough that the LP
 stays small."""
 
-ProblemOf = Callable[[slice | IntArray], Problem]
+ProblemOf = Callable[[slice | IntArray], Regression]
 """Returns the problem in the inputs of some of the samples."""
 
 
@@ -58,7 +60,7 @@ def propose(inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions) -> P
     setup : SolveOptions
         How it is solved.
     """
-    if isinstance(problem_of(slice(0, 1)), LinearProblem):
+    if isinstance(problem_of(slice(0, 1)), OutputRegression):
         return _propose_jointly(inputs, problem_of, setup, slice(0, len(inputs)))
     if FORMULATIONS[setup.formulation].is_reference:
         return _propose_one_by_one(inputs, problem_of, setup)
@@ -95,20 +97,21 @@ def _propose_jointly(
         problem.losses(theta).reshape(len(present), -1).sum(axis=1)
         for theta in (problem.start, fit.parameters)
     )
-    improves = after < before - TIGHT * problem.n_rows / len(present)
+    improves = after < before - ROUNDING * problem.n_rows / len(present)
     proposed = np.where(improves[:, None], fit.parameters.reshape(present.shape), present)
     if setup.tie_break == "l2" and not problem.is_priced:
         proposed = _nearest(problem, proposed, improves)
-    return Proposals(proposed, _shared(fit, len(present)))
+    shared = Statistics.of_status(fit.status, fit.scaled_gap, fit.solver_calls, len(present))
+    return Proposals(proposed, shared)
 
 
-def _nearest(problem: Problem, proposed: FloatArray, improves: BoolArray) -> FloatArray:
+def _nearest(problem: Regression, proposed: FloatArray, improves: BoolArray) -> FloatArray:
     """Return the proposals nearest to the present inputs in the l2 norm at which no row of a sample
     loses more.
 
     Parameters
     ----------
-    problem : Problem
+    problem : Regression
         Of all samples, block-diagonal.
     proposed : (m, d) array
         The proposals.
@@ -136,18 +139,6 @@ def _nearest(problem: Problem, proposed: FloatArray, improves: BoolArray) -> Flo
         problem.losses(x.reshape(-1)).reshape(shape[0], -1).sum(axis=1) for x in (proposed, nearest)
     )
     return np.where((after <= before + TIE_TOLERANCE * n_rows)[:, None], nearest, proposed)
-
-
-def _shared(fit: Fit, samples: int) -> Statistics:
-    """Count one fit as that of several samples."""
-    one = fit.statistics
-    return replace(
-        one,
-        programs=samples,
-        optimal=one.optimal * samples,
-        at_limit=one.at_limit * samples,
-        failed=one.failed * samples,
-    )
 
 
 class _Search:
@@ -183,12 +174,8 @@ class _Search:
 
     def run(self) -> Proposals:
         """Search until no node is left or a limit is hit."""
-        limits = self.setup.limits
-        ends = (
-            np.inf
-            if limits.time_limit is None
-            else time.perf_counter() + limits.time_limit * len(self.inputs)
-        )
+        limits, seconds = self.setup.limits, self.setup.limits.time_limit
+        clock = Budget.of(None if seconds is None else seconds * len(self.inputs))
         samples = np.arange(len(self.inputs))[self.loss > self._slack]
         states = np.full((samples.size, self.targets.shape[1]), OPEN)
         bounds = np.zeros(samples.size)
@@ -196,7 +183,7 @@ class _Search:
             below = self._is_below(samples, bounds)
             np.minimum.at(self.closed_bound, samples[~below], bounds[~below])
             samples, states, bounds = samples[below], states[below], bounds[below]
-            stopped = np.full(samples.size, time.perf_counter() >= ends)
+            stopped = np.full(samples.size, clock.is_over)
             if limits.node_limit is not None:
                 stopped |= self.nodes[samples] >= limits.node_limit
             np.minimum.at(self.open_bound, samples[stopped], bounds[stopped])
@@ -276,15 +263,18 @@ class _Search:
     @property
     def _slack(self) -> float:
         """Difference of losses of one sample that solver tolerances may cause."""
-        return TIGHT * self.targets.shape[1]
+        return ROUNDING * self.targets.shape[1]
 
     def _is_below(self, samples: IntArray, bounds: FloatArray) -> BoolArray:
         """Whether a node may still improve its sample by more than was asked for."""
-        losses = self.loss[samples]
-        enough = np.maximum(
-            losses * (self.setup.limits.gap or TIGHT), self.setup.target_gap * self.scale[samples]
-        )
-        return np.asarray(bounds < losses - np.maximum(enough, self._slack))
+        enough = np.maximum(self._asked, self._slack)
+        return np.asarray(bounds < (self.loss - enough)[samples])
+
+    @property
+    def _asked(self) -> FloatArray:
+        """Differences from the bounds at which the losses of the samples count as solved."""
+        relative = self.setup.limits.relative_gap * self.loss
+        return np.asarray(np.maximum(relative, self.setup.target_gap * self.scale))
 
     def _offer(self, samples: IntArray, points: FloatArray, losses: FloatArray) -> None:
         for k, point, loss in zip(samples, points, losses, strict=True):
@@ -292,18 +282,27 @@ class _Search:
                 self.best[k], self.loss[k] = point, loss
 
     def _proposals(self) -> Proposals:
-        at_limit = self._is_below(np.arange(len(self.loss)), self.open_bound) & ~self.failed
+        at_limit = self._is_below(np.arange(len(self.loss)), self.open_bound)
         bound = np.minimum(self.loss, self.closed_bound)
         bound[at_limit] = np.minimum(bound, self.open_bound)[at_limit]
-        scaled_gap = (self.loss - bound) / np.maximum(np.maximum(self.loss, self.scale), TIGHT)
-        statistics = Statistics(
-            programs=len(self.inputs),
-            optimal=int(np.sum(~at_limit & ~self.failed)),
-            at_limit=int(np.sum(at_limit)),
-            failed=int(np.sum(self.failed)),
-            largest_gap=float(scaled_gap.max(initial=0.0)),
-            solver_calls=self.calls,
-        )
+        bound[self.failed] = 0.0
+        asked = self._asked
+        gaps = (self.loss - bound) / np.maximum(np.maximum(self.loss, self.scale), ROUNDING)
+        one_by_one = [
+            Statistics.of_status(
+                status_of(
+                    self.loss[k],
+                    bound[k],
+                    asked[k],
+                    self._slack,
+                    Stop.FAILED if self.failed[k] else Stop.LIMIT,
+                ),
+                float(gaps[k]),
+                Counter(),
+            )
+            for k in range(len(self.loss))
+        ]
+        statistics = sum(one_by_one, Statistics(solver_calls=self.calls))
         return Proposals(self._nearest_best(), statistics)
 
     def _nearest_best(self) -> FloatArray:

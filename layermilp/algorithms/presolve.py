@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.loss import Rows
+from layermilp.formulations.problem import Rows
 from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import BoolArray, FloatArray, IntArray
 

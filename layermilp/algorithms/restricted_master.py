@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from layermilp.algorithms.tolerances import POSITIVE
 from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
-
-_POSITIVE = 1e-9
-"""Share of its bound above which a dual value counts as positive."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,11 +200,11 @@ def recover(program: Program, dual: FloatArray) -> FloatArray:
     size = program.column_groups[0][1]
     slopes, excess = program.matrix[:, :size], program.matrix[:, size:]
     y, s, t = np.split(dual, [program.n_rows, program.n_rows + size])
-    tight = np.flatnonzero(y > _POSITIVE * program.costs[size:][excess.indices] / excess.data)
+    tight = np.flatnonzero(y > POSITIVE * program.costs[size:][excess.indices] / excess.data)
     # One column z in every constraint. Where it is not zero, it is eliminated by the first tight
     # constraint of its own.
     column = excess.indices[tight]
-    is_zero = excess.T @ y < program.costs[size:] * (1.0 - _POSITIVE)
+    is_zero = excess.T @ y < program.costs[size:] * (1.0 - POSITIVE)
     first = np.full(excess.shape[1], -1)
     first[column[::-1]] = tight[::-1]
     reference = first[column]
@@ -215,7 +213,7 @@ def recover(program: Program, dual: FloatArray) -> FloatArray:
     right = program.row_lower[tight] - scale * program.row_lower[reference]
     low, high = program.col_lower[:size], program.col_upper[:size]
     theta = np.where(s > t, low, high)
-    free = np.maximum(s, t) <= _POSITIVE
+    free = np.maximum(s, t) <= POSITIVE
     at_bounds = left[:, ~free] @ theta[~free]
     if free.any():
         theta[free] = np.linalg.lstsq(left[:, free], right - at_bounds, rcond=None)[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from layermilp.errors import SolverError
+from layermilp.program import Status
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,20 @@ class Statistics:
     failed: int = 0
     largest_gap: float = 0.0
     solver_calls: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of_status(
+        cls, status: Status, gap: float, solver_calls: Counter[str], programs: int = 1
+    ) -> Statistics:
+        """Count programs that ended alike."""
+        return cls(
+            programs,
+            optimal=programs * status.is_optimal,
+            at_limit=programs * (status is Status.FEASIBLE_AT_LIMIT),
+            failed=programs * (status is Status.ERROR),
+            largest_gap=gap,
+            solver_calls=solver_calls,
+        )
 
     @classmethod
     def of(cls, answers: Iterable[Answered]) -> Statistics:

@@ -4,7 +4,7 @@
 With more weights than samples the optimum of a weight program is rarely unique. A solver returns a
 vertex that may lie far from the present weights, which forgets what these had learned; so the rules
 look for the nearest point that is as good: ``low_r <= a_r <= high_r``, the piece of each row's loss
-on which the optimum lies (`Problem.level`)."""
+on which the optimum lies (`Regression.level`)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.loss import Problem
+from layermilp.formulations.problem import Regression
 from layermilp.program import FloatArray, Program
 from layermilp.solvers.quadratic import project
 
 Solve = Callable[[Program], FloatArray | None]
 """Returns the solution of a program, or None where there is none."""
 
-Rule = Callable[[Problem, FloatArray, Solve], FloatArray | None]
+Rule = Callable[[Regression, FloatArray, Solve], FloatArray | None]
 """From a problem, its best point, and a solver: the preferred point, or None where none was
 found."""
 
 
-def l1(problem: Problem, theta: FloatArray, solve: Solve) -> FloatArray | None:
+def l1(problem: Regression, theta: FloatArray, solve: Solve) -> FloatArray | None:
     """The nearest point to the start in the l1 norm at which no row loses more: an LP."""
     x = solve(nearest(problem, theta))
     if x is None:
@@ -33,7 +33,7 @@ def l1(problem: Problem, theta: FloatArray, solve: Solve) -> FloatArray | None:
     return np.asarray(problem.start + x[: problem.n_unknowns] - x[problem.n_unknowns :])
 
 
-def nearest(problem: Problem, theta: FloatArray) -> Program:
+def nearest(problem: Regression, theta: FloatArray) -> Program:
     """LP of the rule `l1`: minimize ``sum_i |theta'_i - start_i|`` over the box with ``low_r <= a_r
     <= high_r``.
 
@@ -53,7 +53,7 @@ def nearest(problem: Problem, theta: FloatArray) -> Program:
     )
 
 
-def l2(problem: Problem, theta: FloatArray, solve: Solve) -> FloatArray | None:
+def l2(problem: Regression, theta: FloatArray, solve: Solve) -> FloatArray | None:
     """The nearest point to the start in the l2 norm at which no row loses more: a projection.
 
     Where the box does not bind, the change lies in the row space of the batch: a combination of its
@@ -61,7 +61,7 @@ def l2(problem: Problem, theta: FloatArray, solve: Solve) -> FloatArray | None:
     return project_onto(problem, *problem.level(theta))
 
 
-def project_onto(problem: Problem, low: FloatArray, high: FloatArray) -> FloatArray | None:
+def project_onto(problem: Regression, low: FloatArray, high: FloatArray) -> FloatArray | None:
     """Return the nearest point of the box to the start in the l2 norm with ``low <= a <= high``, or
     None."""
     return project(

@@ -3,8 +3,8 @@ here."""
 
 from layermilp.formulations.big_m import FORMULATIONS, paper, program_of, reduced
 from layermilp.formulations.l1 import HingeRegression
-from layermilp.formulations.loss import Rows
 from layermilp.formulations.margin import MarginRegression
+from layermilp.formulations.problem import Rows
 from layermilp.formulations.relu_l1 import ReluRegression, reference_big_m
 
 __all__ = [

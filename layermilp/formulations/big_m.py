@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.loss import LinearProblem, Problem
+from layermilp.formulations.problem import OutputRegression, Regression
 from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import FloatArray, IntArray, Program
 
@@ -170,9 +170,9 @@ FORMULATIONS: dict[str, Formulation] = {
 """Weight programs by name, the default first."""
 
 
-def program_of(problem: Problem, formulation: str) -> Program:
+def program_of(problem: Regression, formulation: str) -> Program:
     """Return the program of a problem; a linear one has only one, whatever the formulation."""
-    if isinstance(problem, LinearProblem):
+    if isinstance(problem, OutputRegression):
         return problem.program()
     assert isinstance(problem, ReluRegression)
     return FORMULATIONS[formulation].build(problem)

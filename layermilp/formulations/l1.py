@@ -14,15 +14,16 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.loss import Box, LinearProblem, OutputLoss, input_rows
+from layermilp.formulations.loss import Box, OutputLoss, input_rows
 from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.formulations.problem import OutputRegression
 from layermilp.networks.network import Block
 from layermilp.networks.parameters import Group
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 
 
 @dataclass(frozen=True, eq=False)
-class HingeRegression(PiecewiseLinear, LinearProblem):
+class HingeRegression(PiecewiseLinear, OutputRegression):
     """Outputs fitted to zeros and ones.
 
     The pieces of a row are ``0`` and ``a - s`` where the target is zero, and ``0``, ``a - 1 - s``

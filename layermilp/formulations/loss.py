@@ -1,23 +1,21 @@
 """What a loss of a layer is: the problems that it makes of the layer's weights and of its inputs.
 
-In both the preactivations are linear in the unknowns, ``a = H theta + g`` with `theta` in a box.
-Rows ``r`` are samples, or pairs of a sample and a neuron (tied weights; input proposals), or pairs
-of a sample and a rival of its class (`margin`)."""
+To add one: write a subclass, of `OutputLoss` for the last layer, with problems of its own."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 
 from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.formulations.problem import Regression
 from layermilp.networks.network import Block
 from layermilp.networks.parameters import Group
-from layermilp.program import FloatArray, IntArray, Program
+from layermilp.program import FloatArray, IntArray
 
 SHRINK, GROW, MARGIN = 0.9, 1.1, 0.1
 """Factors and offset of the bounds of proposed inputs, (9) of Goebbels 2021."""
@@ -38,88 +36,6 @@ class Box:
         return lower, upper, np.clip(theta[parameters], lower, upper)
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Linear preactivations ``a = H theta + g`` over a box.
-
-    Parameters
-    ----------
-    coefficients : (R, p) CSR array
-        `H`.
-    constants : (R,) array
-        `g`.
-    lower, upper : (p,) arrays
-        Box of `theta`, finite.
-    start : (p,) array
-        A point of the box: the present value of `theta`.
-    """
-
-    coefficients: sparse.csr_array
-    constants: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    start: FloatArray
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows `R`."""
-        return int(self.coefficients.shape[0])
-
-    @property
-    def n_unknowns(self) -> int:
-        """Number of unknowns `p`."""
-        return int(self.coefficients.shape[1])
-
-    def preactivation(self, theta: FloatArray) -> FloatArray:
-        """``H theta + g``, shape ``(R,)``."""
-        return np.asarray(self.coefficients @ theta) + self.constants
-
-    @cached_property
-    def interval(self) -> tuple[FloatArray, FloatArray]:
-        """Smallest and largest preactivation of every row over the box, by interval arithmetic
-        (exact for one row)."""
-        positive, negative = self.coefficients.maximum(0.0), self.coefficients.minimum(0.0)
-        low = positive @ self.lower + negative @ self.upper + self.constants
-        high = positive @ self.upper + negative @ self.lower + self.constants
-        return np.asarray(low), np.asarray(high)
-
-
-class Problem(Rows, ABC):
-    """A loss of preactivations, to be minimized over the box."""
-
-    @property
-    def is_priced(self) -> bool:
-        """Whether the loss prices the distance from the start, which leaves a tie-break no
-        choice."""
-        return False
-
-    @property
-    @abstractmethod
-    def scale(self) -> float:
-        """A loss that measures what is at stake: see the subclass."""
-
-    @abstractmethod
-    def losses(self, theta: FloatArray) -> FloatArray:
-        """Loss of every row, or of every sample."""
-
-    def loss(self, theta: FloatArray) -> float:
-        """The objective at `theta`."""
-        return float(self.losses(theta).sum())
-
-    @abstractmethod
-    def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Interval of every preactivation that holds its value at `theta` and in which its loss is
-        no larger than there, two arrays of shape ``(R,)``."""
-
-
-class LinearProblem(Problem):
-    """A problem that is a linear program."""
-
-    @abstractmethod
-    def program(self) -> Program:
-        """The linear program. Its first columns are the unknowns."""
-
-
 class Loss(ABC):
     """Loss of a layer's outputs."""
 
@@ -130,7 +46,7 @@ class Loss(ABC):
     @abstractmethod
     def of_weights(
         self, block: Block, group: Group, inputs: FloatArray, targets: Any, box: Box
-    ) -> Problem:
+    ) -> Regression:
         """Return the problem in the parameters of a group.
 
         Parameters
@@ -150,7 +66,7 @@ class Loss(ABC):
     @abstractmethod
     def of_inputs(
         self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: Any
-    ) -> Problem:
+    ) -> Regression:
         """Return the problem in the inputs of all samples, within `input_bounds`: unknown ``k d +
         i`` is input `i` of sample `k`.
 

@@ -15,15 +15,16 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.loss import Box, LinearProblem, OutputLoss, input_bounds
+from layermilp.formulations.loss import Box, OutputLoss, input_bounds
 from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.formulations.problem import OutputRegression
 from layermilp.networks.network import Block
 from layermilp.networks.parameters import Group, ParameterMap
 from layermilp.program import FloatArray, IntArray, Program
 
 
 @dataclass(frozen=True, eq=False)
-class MarginRegression(LinearProblem):
+class MarginRegression(OutputRegression):
     """Margins of samples over their rivals: rows are pairs ``(k, j)``, sample by sample.
 
     Parameters

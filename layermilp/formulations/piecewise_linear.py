@@ -7,25 +7,22 @@ as there are outputs."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 
+from layermilp.formulations.problem import Problem
 from layermilp.program import FloatArray, IntArray
 
 
-class PiecewiseLinear(ABC):
+class PiecewiseLinear(Problem):
     """A sum of `R` losses, each the weighted maximum of at most `P` functions linear in `p`
     unknowns, and never negative.
 
     Attributes
     ----------
-    lower, upper : (p,) arrays
-        Box of `theta`, finite.
-    start : (p,) array
-        A point of the box.
     row_weights : (R,) array
         `w`, positive.
     has_few_pieces : bool
@@ -34,25 +31,12 @@ class PiecewiseLinear(ABC):
     """
 
     has_few_pieces: ClassVar[bool] = False
-    lower: FloatArray
-    upper: FloatArray
-    start: FloatArray
     row_weights: FloatArray
 
     @property
     def n_rows(self) -> int:
         """Number of rows `R`."""
         return int(self.row_weights.size)
-
-    @property
-    def n_unknowns(self) -> int:
-        """Number of unknowns `p`."""
-        return int(self.start.size)
-
-    @property
-    @abstractmethod
-    def scale(self) -> float:
-        """A loss that measures what is at stake: see the subclass."""
 
     @abstractmethod
     def values(self, theta: FloatArray) -> FloatArray:

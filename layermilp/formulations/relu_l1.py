@@ -14,14 +14,15 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.loss import Box, Loss, Problem, input_rows
+from layermilp.formulations.loss import Box, Loss, input_rows
+from layermilp.formulations.problem import Regression
 from layermilp.networks.network import Block
 from layermilp.networks.parameters import Group
 from layermilp.program import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class ReluRegression(Problem):
+class ReluRegression(Regression):
     """Least absolute deviations through a ReLU.
 
     Parameters

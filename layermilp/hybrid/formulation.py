@@ -19,8 +19,8 @@ import numpy as np
 from scipy import sparse
 
 from layermilp.formulations.big_m import reduced
-from layermilp.formulations.loss import Rows
 from layermilp.formulations.margin import rivals
+from layermilp.formulations.problem import Rows
 from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 

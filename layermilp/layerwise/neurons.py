@@ -8,12 +8,13 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from layermilp.algorithms.batched_branch_and_bound import propose
-from layermilp.algorithms.fit import Fit, solve_linear, solve_relu
+from layermilp.algorithms.fit import solve_linear, solve_relu
 from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Fit
 from layermilp.errors import DataError, OptionError
 from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.formulations.l1 import HingeRegression, hinge_of_inputs
-from layermilp.formulations.loss import Problem
+from layermilp.formulations.problem import Regression
 from layermilp.formulations.relu_l1 import ReluL1, ReluRegression, reference_big_m
 from layermilp.program import FloatArray, IntArray, Limits
 
@@ -220,7 +221,7 @@ def propose_inputs(
             f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
         )
 
-    def problem_of(part: slice | IntArray) -> Problem:
+    def problem_of(part: slice | IntArray) -> Regression:
         if last_layer:
             return hinge_of_inputs(w, c, x[part], t[part] > 0.5)
         return ReluL1().of_inputs(w, c, x[part], t[part])

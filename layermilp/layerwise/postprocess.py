@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from numpy.typing import ArrayLike
 
 from layermilp.algorithms.bundle import minimize
-from layermilp.algorithms.fit import Fit
 from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Fit
 from layermilp.errors import SolverError
 from layermilp.formulations.loss import Box, OutputLoss
 from layermilp.formulations.margin import Margin

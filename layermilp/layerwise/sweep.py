@@ -12,11 +12,13 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from layermilp.algorithms.batched_branch_and_bound import Proposals, propose
-from layermilp.algorithms.fit import Fit, solve_problem
+from layermilp.algorithms.fit import solve_problem
 from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Fit
 from layermilp.algorithms.statistics import Answered, Phase, Statistics, SweepStatistics
 from layermilp.formulations.big_m import program_of
-from layermilp.formulations.loss import Box, Loss, OutputLoss, Problem
+from layermilp.formulations.loss import Box, Loss, OutputLoss
+from layermilp.formulations.problem import Regression
 from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.networks.network import Block, Network
 from layermilp.networks.parameters import Group
@@ -74,7 +76,7 @@ class WeightTask:
         """Time limit of the program."""
         return self.options.limits.time_limit
 
-    def problem(self) -> Problem:
+    def problem(self) -> Regression:
         """Return what is minimized."""
         return self.loss.of_weights(self.block, self.group, self.inputs, self.targets, self.box)
 
@@ -106,7 +108,7 @@ class InputTask:
         limit = self.options.limits.time_limit
         return None if limit is None else SAMPLES_PER_TASK * limit
 
-    def problem(self, part: slice | IntArray) -> Problem:
+    def problem(self, part: slice | IntArray) -> Regression:
         """Return what is minimized for some of the samples."""
         return self.loss.of_inputs(self.weights, self.bias, self.inputs[part], self.targets[part])
 
