@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.algorithms.budget import Budget
+from layermilp.algorithms.options import SolveOptions
 from layermilp.checks import check_whole, is_number
 from layermilp.errors import DataError, OptionError
 from layermilp.integer import batches as batch
@@ -305,7 +306,8 @@ def _trained_with_fewest(
     nodes = None if settings.node_limit is None else PROOF * settings.node_limit
     # The two programs of the proof may take half of the time.
     limits = budget.limits(replace(settings.limits, node_limit=nodes), tasks=4)
-    least = needed(samples, settings.bound, settings.stop_accuracy, settings.solver, limits)
+    options = SolveOptions(solver=settings.solver, limits=limits)
+    least = needed(samples, settings.bound, settings.stop_accuracy, options)
     for h in range(max(least, 1), settings.hidden[0] + 1):
         for trained in _trained(
             _Run(samples, classes, replace(settings, hidden=(h,)), workers, budget)
@@ -370,18 +372,7 @@ def _trained_in_batches(run: _Run) -> Iterator[Trained]:
             yield run.trained(found)
         best = found
     score = batch.accuracy(best.network, validation)
-    averages = batch.epochs(
-        best.network,
-        parts,
-        validation,
-        search.goal,
-        settings.limits,
-        settings.solver,
-        settings.epochs,
-        settings.seed,
-        run.workers,
-        search.budget,
-    )
+    averages = batch.epochs(search, best.network, parts, validation, settings.epochs, settings.seed)
     programs, nodes = found.programs, found.nodes
     for number, epoch in enumerate(averages, start=1):
         programs, nodes = programs + epoch.programs, nodes + epoch.nodes
@@ -421,8 +412,7 @@ class _Run:
             samples,
             goal,
             box,
-            settings.limits,
-            settings.solver,
+            SolveOptions(solver=settings.solver, limits=settings.limits),
             workers,
             settings.stop_accuracy,
             budget,
@@ -461,8 +451,7 @@ class _Run:
         proven = least_loss(
             self.samples,
             self.objective,
-            settings.solver,
-            settings.limits,
+            self.search.options,
             self.search.budget,
             settings.seed,
         )

@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -311,11 +312,8 @@ def solved(
     answers: list[Answer] = []
     callback.on_step(step)
     is_light = all(task.is_light for task in tasks)
-    for answer in map(_solve, tasks) if is_light else workers.map(_solve, tasks, tasks[0].seconds):
+    solve = methodcaller("solve")
+    for answer in map(solve, tasks) if is_light else workers.map(solve, tasks, tasks[0].seconds):
         answers.append(answer)
         callback.on_step(replace(step, done=len(answers)))
     return answers
-
-
-def _solve(task: Task[Answer]) -> Answer:
-    return task.solve()
