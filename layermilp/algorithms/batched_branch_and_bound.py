@@ -12,7 +12,7 @@ import numpy as np
 from layermilp.algorithms.budget import Budget
 from layermilp.algorithms.fit import solve_problem
 from layermilp.algorithms.options import SolveOptions
-from layermilp.algorithms.search import Stop, status_of
+from layermilp.algorithms.search import Search, Stop, status_of
 from layermilp.algorithms.statistics import Statistics
 from layermilp.algorithms.tolerances import ROUNDING, TIE_TOLERANCE
 from layermilp.errors import ProgramTooLarge
@@ -21,8 +21,7 @@ from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, Prima
 from layermilp.formulations.problem import OutputRegression, Regression
 from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
-from layermilp.solvers import solve
-from layermilp.solvers import warm_lp as warm
+from layermilp.solvers import warm_lp
 from layermilp.solvers.quadratic import project
 
 NODES_PER_LP = 256
@@ -47,7 +46,7 @@ class Proposals:
         return self.statistics.solver_calls.total() > 0
 
 
-def propose(inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions) -> Proposals:
+def propose(inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) -> Proposals:
     """Propose inputs of a layer for every sample, shape ``(m, d)``; a sample keeps its inputs where
     they are as good.
 
@@ -57,26 +56,26 @@ def propose(inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions) -> P
         Present inputs.
     problem_of : callable
         Returns the problem in the inputs of some of the samples, see `Loss.of_inputs`.
-    setup : SolveOptions
+    options : SolveOptions
         How it is solved.
     """
     if isinstance(problem_of(slice(0, 1)), OutputRegression):
-        return _propose_jointly(inputs, problem_of, setup, slice(0, len(inputs)))
-    if FORMULATIONS[setup.formulation].is_reference:
-        return _propose_one_by_one(inputs, problem_of, setup)
-    return _Search(inputs, problem_of, setup).run()
+        return _propose_jointly(inputs, problem_of, options, slice(0, len(inputs)))
+    if FORMULATIONS[options.formulation].is_reference:
+        return _propose_one_by_one(inputs, problem_of, options)
+    return _BatchedSearch(inputs, problem_of, options).run()
 
 
 def _propose_one_by_one(
-    inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions
+    inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions
 ) -> Proposals:
     """Solve every sample as a program of its own."""
-    fits = [solve_problem(problem_of(slice(k, k + 1)), setup) for k in range(len(inputs))]
+    fits = [solve_problem(problem_of(slice(k, k + 1)), options) for k in range(len(inputs))]
     return Proposals(np.array([fit.parameters for fit in fits]), Statistics.of(fits))
 
 
 def _propose_jointly(
-    inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions, part: slice
+    inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions, part: slice
 ) -> Proposals:
     """Solve the linear programs of some samples as one."""
     problem, present = problem_of(part), inputs[part]
@@ -84,14 +83,14 @@ def _propose_jointly(
         # The projection is for small dense problems, and this one is block-diagonal; it comes
         # sample by sample, below.
         fit = solve_problem(
-            problem, replace(setup, tie_break="none") if setup.tie_break == "l2" else setup
+            problem, replace(options, tie_break="none") if options.tie_break == "l2" else options
         )
     except ProgramTooLarge:
         if len(present) == 1:
             raise
         middle = part.start + len(present) // 2
         parts = slice(part.start, middle), slice(middle, part.stop)
-        halves = [_propose_jointly(inputs, problem_of, setup, half) for half in parts]
+        halves = [_propose_jointly(inputs, problem_of, options, half) for half in parts]
         return Proposals(np.concatenate([half.inputs for half in halves]), Statistics.of(halves))
     before, after = (
         problem.losses(theta).reshape(len(present), -1).sum(axis=1)
@@ -99,7 +98,7 @@ def _propose_jointly(
     )
     improves = after < before - ROUNDING * problem.n_rows / len(present)
     proposed = np.where(improves[:, None], fit.parameters.reshape(present.shape), present)
-    if setup.tie_break == "l2" and not problem.is_priced:
+    if options.tie_break == "l2" and not problem.is_priced:
         proposed = _nearest(problem, proposed, improves)
     shared = Statistics.of_status(fit.status, fit.scaled_gap, fit.solver_calls, len(present))
     return Proposals(proposed, shared)
@@ -141,7 +140,7 @@ def _nearest(problem: Regression, proposed: FloatArray, improves: BoolArray) -> 
     return np.where((after <= before + TIE_TOLERANCE * n_rows)[:, None], nearest, proposed)
 
 
-class _Search:
+class _BatchedSearch:
     """Branch and bound over all samples at once.
 
     A node is a sample with the firing of some neurons decided. The relaxations of many nodes, their
@@ -151,9 +150,12 @@ class _Search:
     With few undecided neurons per sample under the bounds (9), a handful of LPs replaces hundreds
     of calls."""
 
-    def __init__(self, inputs: FloatArray, problem_of: ProblemOf, setup: SolveOptions) -> None:
-        self.inputs, self.problem_of, self.setup = inputs, problem_of, setup
+    def __init__(self, inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) -> None:
+        self.inputs, self.problem_of, self.options = inputs, problem_of, options
         self.whole = self._problem(slice(None))
+        seconds = options.limits.time_limit
+        clock = Budget.of(None if seconds is None else seconds * len(inputs))
+        self.frame = Search(self.whole, options, clock)
         self.targets = self.whole.targets.reshape(len(inputs), -1)
         self.nodes_per_lp = NODES_PER_LP
         self.best = inputs.copy()
@@ -165,7 +167,6 @@ class _Search:
         self.closed_bound = np.full(len(inputs), np.inf)
         self.open_bound = np.full(len(inputs), np.inf)
         self.failed = np.zeros(len(inputs), dtype=bool)
-        self.calls: Counter[str] = Counter()
 
     def _problem(self, samples: slice | IntArray) -> ReluRegression:
         problem = self.problem_of(samples)
@@ -174,8 +175,7 @@ class _Search:
 
     def run(self) -> Proposals:
         """Search until no node is left or a limit is hit."""
-        limits, seconds = self.setup.limits, self.setup.limits.time_limit
-        clock = Budget.of(None if seconds is None else seconds * len(self.inputs))
+        node_limit = self.options.limits.node_limit
         samples = np.arange(len(self.inputs))[self.loss > self._slack]
         states = np.full((samples.size, self.targets.shape[1]), OPEN)
         bounds = np.zeros(samples.size)
@@ -183,16 +183,16 @@ class _Search:
             below = self._is_below(samples, bounds)
             np.minimum.at(self.closed_bound, samples[~below], bounds[~below])
             samples, states, bounds = samples[below], states[below], bounds[below]
-            stopped = np.full(samples.size, clock.is_over)
-            if limits.node_limit is not None:
-                stopped |= self.nodes[samples] >= limits.node_limit
+            stopped = np.full(samples.size, self.frame.clock.is_over)
+            if node_limit is not None:
+                stopped |= self.nodes[samples] >= node_limit
             np.minimum.at(self.open_bound, samples[stopped], bounds[stopped])
             samples, states, bounds = samples[~stopped], states[~stopped], bounds[~stopped]
             # The newest nodes first: memory stays bounded, and incumbents come early.
             cut = max(samples.size - self.nodes_per_lp, 0)
             if samples.size:
                 try:
-                    children = self._branch(samples[cut:], states[cut:])
+                    children = self._branch(samples[cut:], states[cut:], bounds[cut:])
                 except ProgramTooLarge:
                     if samples.size - cut == 1:
                         raise
@@ -202,16 +202,20 @@ class _Search:
                 samples, states, bounds = (np.concatenate(pair) for pair in pairs)
         return self._proposals()
 
-    def _branch(self, samples: IntArray, states: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-        """Solve the relaxations of nodes; return the children of those that are not done."""
+    def _branch(
+        self, samples: IntArray, states: IntArray, bounds: FloatArray
+    ) -> tuple[IntArray, IntArray, FloatArray]:
+        """Solve the relaxations of nodes with bounds so far; return the children of those that are
+        not done."""
         problem = self._problem(samples)
         low, high = problem.interval
         decided = np.where((problem.targets > 0.0) & (high <= 0.0), SILENT, states.reshape(-1))
         envelope = Envelope.of(problem.targets, low, decided)
         solved = self._solve(problem, envelope, len(samples))
         self.nodes += np.bincount(samples, minlength=len(self.inputs))
-        if solved is None:
-            self.failed[samples] = True
+        if isinstance(solved, Stop):
+            np.minimum.at(self.open_bound, samples, bounds)
+            self.failed[samples] |= solved is Stop.FAILED
             return samples[:0], states[:0], np.zeros(0)
         theta, bounds = solved
         losses = problem.losses(theta).reshape(states.shape)
@@ -230,16 +234,16 @@ class _Search:
 
     def _solve(
         self, problem: ReluRegression, envelope: Envelope, n_nodes: int
-    ) -> tuple[FloatArray, FloatArray] | None:
+    ) -> tuple[FloatArray, FloatArray] | Stop:
         """Solve the relaxations of some nodes as one program; return its point and the bound of
-        every node."""
+        every node, or why there are none."""
         lp = PrimalLp(problem.coefficients, problem.constants)
         costs, rhs, lower, upper = lp.numbers(envelope, problem.lower, problem.upper)
-        if self.setup.takes_warm_programs:
-            self.calls[warm.SOLVER] += 1
-            answer = warm.WarmLp(lp.matrix).solve(costs, rhs, lower, upper)
+        if self.options.takes_warm_programs:
+            self.frame.solver_calls[warm_lp.SOLVER] += 1
+            answer = warm_lp.WarmLp(lp.matrix).solve(costs, rhs, lower, upper)
             if answer is None:
-                return None
+                return Stop.FAILED
             multipliers, theta = lp.multipliers(envelope, *answer)
             slopes = multipliers @ problem.coefficients
             least = np.minimum(problem.lower * slopes, problem.upper * slopes)
@@ -248,15 +252,9 @@ class _Search:
             return np.clip(theta, problem.lower, problem.upper), bounds
         no_integers = np.zeros(costs.size, dtype=bool)
         program = Program(costs, lp.matrix, rhs, rhs, lower, upper, no_integers, name="proposals")
-        result = solve(
-            program,
-            self.setup.solver,
-            replace(self.setup.limits, node_limit=None),
-            self.setup.options,
-        )
-        self.calls[result.solver] += 1
+        result = self.frame.solve(program)
         if result.x is None or not result.status.is_optimal:
-            return None
+            return Stop.of(result)
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
         return theta, envelope.at(problem.preactivation(theta)).reshape(n_nodes, -1).sum(axis=1)
 
@@ -273,8 +271,8 @@ class _Search:
     @property
     def _asked(self) -> FloatArray:
         """Differences from the bounds at which the losses of the samples count as solved."""
-        relative = self.setup.limits.relative_gap * self.loss
-        return np.asarray(np.maximum(relative, self.setup.target_gap * self.scale))
+        relative = self.options.limits.relative_gap * self.loss
+        return np.asarray(np.maximum(relative, self.options.target_gap * self.scale))
 
     def _offer(self, samples: IntArray, points: FloatArray, losses: FloatArray) -> None:
         for k, point, loss in zip(samples, points, losses, strict=True):
@@ -282,33 +280,22 @@ class _Search:
                 self.best[k], self.loss[k] = point, loss
 
     def _proposals(self) -> Proposals:
-        at_limit = self._is_below(np.arange(len(self.loss)), self.open_bound)
+        is_open = self._is_below(np.arange(len(self.loss)), self.open_bound)
         bound = np.minimum(self.loss, self.closed_bound)
-        bound[at_limit] = np.minimum(bound, self.open_bound)[at_limit]
-        bound[self.failed] = 0.0
+        bound[is_open] = np.minimum(bound, self.open_bound)[is_open]
         asked = self._asked
         gaps = (self.loss - bound) / np.maximum(np.maximum(self.loss, self.scale), ROUNDING)
-        one_by_one = [
-            Statistics.of_status(
-                status_of(
-                    self.loss[k],
-                    bound[k],
-                    asked[k],
-                    self._slack,
-                    Stop.FAILED if self.failed[k] else Stop.LIMIT,
-                ),
-                float(gaps[k]),
-                Counter(),
-            )
-            for k in range(len(self.loss))
-        ]
-        statistics = sum(one_by_one, Statistics(solver_calls=self.calls))
+        statistics = Statistics(solver_calls=self.frame.solver_calls)
+        for k, loss in enumerate(self.loss):
+            stop = Stop.FAILED if self.failed[k] else Stop.LIMIT
+            status = status_of(loss, bound[k], asked[k], self._slack, stop)
+            statistics += Statistics.of_status(status, float(gaps[k]), Counter())
         return Proposals(self._nearest_best(), statistics)
 
     def _nearest_best(self) -> FloatArray:
         """Return the proposals that the tie-break prefers; hidden layers know that in the l2 norm
         alone."""
         improves = np.any(self.best != self.inputs, axis=1)
-        if self.setup.tie_break != "l2" or not improves.any():
+        if self.options.tie_break != "l2" or not improves.any():
             return self.best
         return _nearest(self.whole, self.best, improves)
