@@ -51,7 +51,3 @@ class SolverNotAvailable(SolverError):
 
 class ProgramTooLarge(SolverError):
     """A program that exceeds the size limit of the installed edition of a solver."""
-
-
-class InfeasibleProgram(SolverError):
-    """A program that was proven to have no solution where the method needs one."""

@@ -147,7 +147,7 @@ class _BatchedSearch:
     `Envelope` programs, are one block-diagonal LP, which is optimal block by block; the loss of its
     solution updates the incumbent of the sample. A node whose bound does not lie below the
     incumbent is done, any other is branched at the neuron with the largest error of its envelope.
-    With few undecided neurons per sample under the bounds (9), a handful of LPs replaces hundreds
+    With few undecided neurons per sample within `input_bounds`, a handful of LPs replaces hundreds
     of calls."""
 
     def __init__(self, inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) -> None:

@@ -32,7 +32,7 @@ P = TypeVar("P", bound=Problem, covariant=True)
 
 
 class Stop(enum.Enum):
-    """Why a search ended."""
+    """Reason for which a search ended."""
 
     DONE = "done"
     LIMIT = "limit"
@@ -251,7 +251,7 @@ class Search(Generic[P]):
 
     @property
     def status(self) -> Status:
-        """What the best point is."""
+        """Status of the best point."""
         stop = Stop.LIMIT if self.is_at_target else self.stop
         return status_of(self.loss, self.bound, self.asked, self._rounded(ROUNDING), stop)
 
@@ -274,7 +274,7 @@ class Search(Generic[P]):
 def status_of(
     loss: float, bound: float, asked: float, rounding: float, stop: Stop | None
 ) -> Status:
-    """Return what the best point of a search is.
+    """Return the status of the best point of a search.
 
     Parameters
     ----------

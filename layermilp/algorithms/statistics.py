@@ -14,7 +14,7 @@ from layermilp.program import Status
 
 @dataclass(frozen=True)
 class Statistics:
-    """How many programs of the method were solved, how they ended, and by which solvers.
+    """Counts of programs of the method: solved, by how they ended, and by solver.
 
     A program is one weight fit, one output neuron's LP, or the input proposal of one sample. It may
     take several solver calls, or share one with others, or none.
@@ -77,7 +77,7 @@ class Answered(Protocol):
 
     @property
     def statistics(self) -> Statistics:
-        """What was solved."""
+        """Counts of the programs."""
 
     @property
     def needs_solver(self) -> bool:
@@ -90,14 +90,14 @@ class Answered(Protocol):
 
 @dataclass(frozen=True)
 class Phase:
-    """What one layer's programs of one kind took, and how they ended.
+    """Seconds and counts of one layer's programs of one kind.
 
     Parameters
     ----------
     layer : int
         From 1, the first block.
     kind : {"weights", "inputs", "post-processing"}
-        What the programs looked for.
+        Unknowns of the programs.
     seconds : float
         Wall seconds, with all workers. Phases that differ in nothing else are equal.
     programs, optimal, at_limit, failed : int
@@ -124,8 +124,8 @@ class Phase:
 
 
 class SweepStatistics:
-    """What a sweep has solved so far: in all, by phases, and of the programs that a solver was
-    asked for."""
+    """Counts of a sweep so far: in all, by phases, and of the programs that a solver was asked
+    for."""
 
     def __init__(self) -> None:
         self.total = self.asked = Statistics()

@@ -78,10 +78,10 @@ def reduced(problem: ReluRegression) -> Program:
 
     With interval bounds ``A- <= a <= A+`` of every row and one loss column ``z >= 0``::
 
-        t = 0                    z >= a
-        (convex) t > 0,  A- >= 0          z >= a - t,   z >= t - a
-        (convex) t > 0,  A+ <= 0          the loss is the constant t, the row goes t > 0,  A- < 0 <
-        A+      z >= a - t,   z >= t (1 - b),   z >= t - a + A- (1 - b)
+        t = 0                    z >= a                                          (convex)
+        t > 0,  A- >= 0          z >= a - t,   z >= t - a                        (convex)
+        t > 0,  A+ <= 0          the loss is the constant t, the row goes
+        t > 0,  A- < 0 < A+      z >= a - t,   z >= t (1 - b),   z >= t - a + A- (1 - b)
 
     In the last case ``b = 1`` gives ``|a - t|`` and ``b = 0`` gives ``max(t, a - t)``; both are at
     least the loss, and one of them equals it for every `a`. Its relaxation is the convex envelope

@@ -1,4 +1,4 @@
-"""What a loss of a layer is: the problems that it makes of the layer's weights and of its inputs.
+"""Losses of layers: the problems that they make of a layer's weights and of its inputs.
 
 To add one: write a subclass, of `OutputLoss` for the last layer, with problems of its own."""
 

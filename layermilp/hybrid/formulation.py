@@ -26,7 +26,7 @@ from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 
 OUTPUTS = ("identity", "relu")
-"""What the outputs are of their weighted sums."""
+"""Activations of the outputs."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,7 +120,7 @@ def fit_classification(
         Whether the mixed-integer program is solved, to its end or a limit, from where the descent
         by linear programs got to. Without it the descent is all, and mostly as good.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
-        Who solves the programs.
+        Name of the solver; ``auto`` chooses per program.
     time_limit, node_limit
         Limits of the solver; what is found by then counts.
 

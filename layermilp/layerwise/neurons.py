@@ -51,7 +51,7 @@ def fit_relu_neuron(
     formulation : {"reduced", "paper"}
         Program to solve, see `layermilp.formulations.big_m`; both have the same optimum.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
-        Who solves it.
+        Name of the solver; ``auto`` chooses one.
     time_limit : float, optional
         Seconds, > 0. The best point found is returned.
     gap : float, optional
@@ -178,7 +178,8 @@ def propose_inputs(
 
     For every sample, minimize ``sum_j |max(0, w_j . x' + c_j) - t_j|`` over ``max(0, 0.9 x - 0.1)
     <= x' <= 1.1 x + 0.1``: objective (2) under (1), (3) to (6) and the bounds (9). For the last
-    layer the objective is (7) with (8).
+    layer the objective is (7) with (8). Training so, with targets in place of gradients for every
+    layer, is also known as *target propagation*.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ Answer = TypeVar("Answer", bound=Answered, covariant=True)
 
 
 class Task(Protocol[Answer]):
-    """What a worker is sent."""
+    """A task of one program or several, ready for a worker."""
 
     @property
     def is_light(self) -> bool:
@@ -125,8 +125,8 @@ class InputTask:
 
 @dataclass(frozen=True)
 class Step:
-    """Where training is: tasks done of those that a layer has for its ``weights`` or ``inputs`` in
-    a sweep."""
+    """Progress of training: tasks done of those that a layer has for its ``weights`` or ``inputs``
+    in a sweep, or for ``post-processing``."""
 
     layer: int
     kind: str
@@ -146,23 +146,22 @@ class Stage:
 
 
 class SweepCallback:
-    """What is told of a sweep; the hooks do nothing."""
+    """Callback of a sweep, with empty hooks."""
 
     def on_tasks(self, stage: Stage) -> None:
-        """Called before the tasks of a stage are solved."""
+        """Take note of the tasks of a layer before they are solved."""
 
     def on_step(self, step: Step) -> None:
-        """Called before the first task of a stage is solved, and after each."""
+        """Take note of progress: before the first task of a layer is solved, and after each."""
 
 
 SILENT = SweepCallback()
-"""What is told of a sweep that nobody follows."""
+"""The callback of a sweep that nobody follows."""
 
 
 @dataclass(frozen=True)
 class LayerFit:
-    """What a sweep did to one layer: loss of its weight programs before and after, summed over its
-    neurons."""
+    """Loss of one layer's weight programs before and after a sweep, summed over its neurons."""
 
     layer: int
     start_objective: float
@@ -196,7 +195,7 @@ class Sweep:
     workers : Workers
         Processes that solve the programs.
     callback : SweepCallback
-        What is told of tasks and progress.
+        Is told of tasks and progress.
     """
 
     loss: OutputLoss
@@ -307,7 +306,7 @@ def solved(
     step : Step
         Where training is before the first.
     callback : SweepCallback
-        What is told of the steps.
+        Is told of progress.
     """
     answers: list[Answer] = []
     callback.on_step(step)
