@@ -3,7 +3,6 @@ at a time."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -59,11 +58,13 @@ def propose(inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) ->
     options : SolveOptions
         How it is solved.
     """
-    if isinstance(problem_of(slice(0, 1)), OutputRegression):
-        return _propose_jointly(inputs, problem_of, options, slice(0, len(inputs)))
+    problem = problem_of(slice(None))
+    if isinstance(problem, OutputRegression):
+        return _propose_jointly(inputs, problem_of, options, problem)
+    assert isinstance(problem, ReluRegression)
     if FORMULATIONS[options.formulation].is_reference:
         return _propose_one_by_one(inputs, problem_of, options)
-    return _BatchedSearch(inputs, problem_of, options).run()
+    return _BatchedSearch(inputs, problem_of, options, problem).run()
 
 
 def _propose_one_by_one(
@@ -75,10 +76,9 @@ def _propose_one_by_one(
 
 
 def _propose_jointly(
-    inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions, part: slice
+    inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions, problem: OutputRegression
 ) -> Proposals:
-    """Solve the linear programs of some samples as one."""
-    problem, present = problem_of(part), inputs[part]
+    """Solve the linear programs of all samples as one or, where that is too large, as two."""
     try:
         # The projection is for small dense problems, and this one is block-diagonal; it comes
         # sample by sample, below.
@@ -86,22 +86,24 @@ def _propose_jointly(
             problem, replace(options, tie_break="none") if options.tie_break == "l2" else options
         )
     except ProgramTooLarge:
-        if len(present) == 1:
+        if len(inputs) == 1:
             raise
-        middle = part.start + len(present) // 2
-        parts = slice(part.start, middle), slice(middle, part.stop)
-        halves = [_propose_jointly(inputs, problem_of, options, half) for half in parts]
+        parts = np.split(np.arange(len(inputs)), [len(inputs) // 2])
+        halves = [
+            propose(inputs[part], lambda rows, part=part: problem_of(part[rows]), options)  # type: ignore[misc]
+            for part in parts
+        ]
         return Proposals(np.concatenate([half.inputs for half in halves]), Statistics.of(halves))
     before, after = (
-        problem.losses(theta).reshape(len(present), -1).sum(axis=1)
+        problem.losses(theta).reshape(len(inputs), -1).sum(axis=1)
         for theta in (problem.start, fit.parameters)
     )
-    improves = after < before - ROUNDING * problem.n_rows / len(present)
-    proposed = np.where(improves[:, None], fit.parameters.reshape(present.shape), present)
+    improves = after < before - ROUNDING * problem.n_rows / len(inputs)
+    proposed = np.where(improves[:, None], fit.parameters.reshape(inputs.shape), inputs)
     if options.tie_break == "l2" and not problem.is_priced:
         proposed = _nearest(problem, proposed, improves)
-    shared = Statistics.of_status(fit.status, fit.scaled_gap, fit.solver_calls, len(present))
-    return Proposals(proposed, shared)
+    statuses = [fit.status] * len(inputs)
+    return Proposals(proposed, Statistics.of_statuses(statuses, fit.scaled_gap, fit.solver_calls))
 
 
 def _nearest(problem: Regression, proposed: FloatArray, improves: BoolArray) -> FloatArray:
@@ -150,9 +152,15 @@ class _BatchedSearch:
     With few undecided neurons per sample within `input_bounds`, a handful of LPs replaces hundreds
     of calls."""
 
-    def __init__(self, inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) -> None:
+    def __init__(
+        self,
+        inputs: FloatArray,
+        problem_of: ProblemOf,
+        options: SolveOptions,
+        whole: ReluRegression,
+    ) -> None:
         self.inputs, self.problem_of, self.options = inputs, problem_of, options
-        self.whole = self._problem(slice(None))
+        self.whole = whole
         seconds = options.limits.time_limit
         clock = Budget.of(None if seconds is None else seconds * len(inputs))
         self.frame = Search(self.whole, options, clock)
@@ -167,11 +175,6 @@ class _BatchedSearch:
         self.closed_bound = np.full(len(inputs), np.inf)
         self.open_bound = np.full(len(inputs), np.inf)
         self.failed = np.zeros(len(inputs), dtype=bool)
-
-    def _problem(self, samples: slice | IntArray) -> ReluRegression:
-        problem = self.problem_of(samples)
-        assert isinstance(problem, ReluRegression)
-        return problem
 
     def run(self) -> Proposals:
         """Search until no node is left or a limit is hit."""
@@ -207,7 +210,8 @@ class _BatchedSearch:
     ) -> tuple[IntArray, IntArray, FloatArray]:
         """Solve the relaxations of nodes with bounds so far; return the children of those that are
         not done."""
-        problem = self._problem(samples)
+        problem = self.problem_of(samples)
+        assert isinstance(problem, ReluRegression)
         low, high = problem.interval
         decided = np.where((problem.targets > 0.0) & (high <= 0.0), SILENT, states.reshape(-1))
         envelope = Envelope.of(problem.targets, low, decided)
@@ -283,13 +287,16 @@ class _BatchedSearch:
         is_open = self._is_below(np.arange(len(self.loss)), self.open_bound)
         bound = np.minimum(self.loss, self.closed_bound)
         bound[is_open] = np.minimum(bound, self.open_bound)[is_open]
-        asked = self._asked
+        asked, slack = self._asked, self._slack
         gaps = (self.loss - bound) / np.maximum(np.maximum(self.loss, self.scale), ROUNDING)
-        statistics = Statistics(solver_calls=self.frame.solver_calls)
-        for k, loss in enumerate(self.loss):
-            stop = Stop.FAILED if self.failed[k] else Stop.LIMIT
-            status = status_of(loss, bound[k], asked[k], self._slack, stop)
-            statistics += Statistics.of_status(status, float(gaps[k]), Counter())
+        statuses = [
+            status_of(loss, proven, enough, slack, Stop.FAILED if failed else Stop.LIMIT)
+            for loss, proven, enough, failed in zip(
+                self.loss.tolist(), bound.tolist(), asked.tolist(), self.failed, strict=True
+            )
+        ]
+        largest = float(gaps.max(initial=0.0))
+        statistics = Statistics.of_statuses(statuses, largest, self.frame.solver_calls)
         return Proposals(self._nearest_best(), statistics)
 
     def _nearest_best(self) -> FloatArray:

@@ -102,7 +102,7 @@ class Fit:
     @property
     def statistics(self) -> Statistics:
         """The fit as one program."""
-        return Statistics.of_status(self.status, self.scaled_gap, self.solver_calls)
+        return Statistics.of_statuses([self.status], self.scaled_gap, self.solver_calls)
 
     @property
     def needs_solver(self) -> bool:

@@ -43,16 +43,16 @@ class Statistics:
     solver_calls: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of_status(
-        cls, status: Status, gap: float, solver_calls: Counter[str], programs: int = 1
+    def of_statuses(
+        cls, statuses: Sequence[Status], largest_gap: float, solver_calls: Counter[str]
     ) -> Statistics:
-        """Count programs that ended alike."""
+        """Count one program for each status."""
         return cls(
-            programs,
-            optimal=programs * status.is_optimal,
-            at_limit=programs * (status is Status.FEASIBLE_AT_LIMIT),
-            failed=programs * (status is Status.ERROR),
-            largest_gap=gap,
+            programs=len(statuses),
+            optimal=sum(status.is_optimal for status in statuses),
+            at_limit=statuses.count(Status.FEASIBLE_AT_LIMIT),
+            failed=statuses.count(Status.ERROR),
+            largest_gap=largest_gap,
             solver_calls=solver_calls,
         )
 
