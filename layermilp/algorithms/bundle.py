@@ -1,15 +1,15 @@
 """Minimizing a convex piecewise linear sum over many rows, without one LP that has a constraint for
 every piece.
 
-Where rows have many pieces, as with the margin, interior points (`interior`) do it; where they have
-few, a bundle method that tells some rows apart. Its model of the sum keeps, row by row, some
-hundred or thousand pieces: those nearest to being the largest of their rows. All other rows enter
-together, by one linear function (cut) for every point that was evaluated, in which each row is its
-largest piece there (Kelley 1960). Both underestimate, so the optimum of the model over the box is a
-proven lower bound. The model is minimized in a trust region around the best point (the boxstep
-method, Marsten, Hogan and Blankenship 1975), because far from the points evaluated it says little.
-The search ends when the best point is as good as the bound, which then holds for all rows and
-pieces."""
+Where rows have many pieces, as with the margin, interior points (`interior_point`) do it; where
+they have few, a bundle method that tells some rows apart. Its model of the sum keeps, row by row,
+some hundred or thousand pieces: those nearest to being the largest of their rows. All other rows
+enter together, by one linear function (cut) for every point that was evaluated, in which each row
+is its largest piece there (Kelley 1960). Both underestimate, so the optimum of the model over the
+box is a proven lower bound. The model is minimized in a trust region around the best point (the
+boxstep method, Marsten, Hogan and Blankenship 1975), because far from the points evaluated it says
+little. The search ends when the best point is as good as the bound, which then holds for all rows
+and pieces."""
 
 from __future__ import annotations
 
