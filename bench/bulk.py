@@ -4,8 +4,9 @@ Features are a random ReLU layer over the data. ``hinge``: ten LPs, one for each
 (Goebbels 2021, section 2.3), one after the other, by the bundle method; ``margin``: one LP for all
 outputs, by interior points, which solve no program of their own (``rounds`` 0). A part of the rows
 is also solved by one complete LP an output (``part``), where the last column is the relative
-difference of the objectives, summed over the outputs; then all rows. One thread; prints a table and
-writes JSON with ``--json``."""
+difference of the objectives, summed over the outputs; then all rows. ``rounds`` counts the
+restricted master programs solved, ``largest`` the constraints of the largest. One thread; prints a
+table and writes JSON with ``--json``."""
 
 from __future__ import annotations
 
@@ -18,12 +19,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import threadpoolctl
 
-from layermilp.algorithms.bundle import Trace, minimize
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms import bundle
+from layermilp.algorithms.bundle import minimize
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.restricted_master import restricted_master
 from layermilp.datasets import load
-from layermilp.formulations.pieces import HingePieces, MarginPieces, Pieces, complete_program
+from layermilp.formulations import HingeRegression
+from layermilp.formulations.margin import MarginPieces
+from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.networks.layers import Dense
-from layermilp.program import FloatArray, IntArray, Limits
+from layermilp.program import FloatArray, IntArray, Limits, Program
 from layermilp.solvers import solve
 
 
@@ -35,15 +40,15 @@ def features(images: FloatArray, size: int) -> FloatArray:
     return np.maximum(images @ weights, 0.0)
 
 
-def hinges(x: FloatArray, labels: IntArray, weight: float) -> Iterator[HingePieces]:
+def hinges(x: FloatArray, labels: IntArray, weight: float) -> Iterator[HingeRegression]:
     """Yield the problem of every output neuron, with the given weight of its own class."""
     matrix, size = np.column_stack([x, np.ones(len(x))]), x.shape[1] + 1
     start = np.random.default_rng(1).uniform(-1.0, 1.0, size)
     for digit in range(10):
         is_target = labels == digit
         weights = np.where(is_target, weight, 1.0)
-        yield HingePieces(
-            matrix, np.zeros(len(x)), is_target, -np.ones(size), np.ones(size), start, weights
+        yield HingeRegression(
+            matrix, np.zeros(len(x)), -np.ones(size), np.ones(size), start, is_target, weights, 0.49
         )
 
 
@@ -55,24 +60,35 @@ def margin(x: FloatArray, labels: IntArray) -> MarginPieces:
     return MarginPieces(parameters, x, labels, -box, box, start, np.ones(len(x)))
 
 
-def bulk(problems: Sequence[Pieces], time_limit: float) -> dict[str, float]:
+def bulk(problems: Sequence[PiecewiseLinear], time_limit: float) -> dict[str, float]:
     """Solve by `minimize`."""
-    traces = [Trace() for _ in problems]
+    rows: list[int] = []
+    bundle.restricted_master = lambda *parts: counted(rows, restricted_master(*parts))
     began = time.perf_counter()
-    setup = Setup(solver="highs", limits=Limits(time_limit=time_limit))
-    fits = [
-        minimize(problem, setup, trace) for problem, trace in zip(problems, traces, strict=True)
-    ]
+    setup = SolveOptions(solver="highs", limits=Limits(time_limit=time_limit))
+    fits = [minimize(problem, setup) for problem in problems]
     return {
         "seconds": time.perf_counter() - began,
-        "rounds": sum(trace.rounds for trace in traces),
-        "largest": max(trace.largest for trace in traces),
+        "rounds": len(rows),
+        "largest": max(rows, default=0),
         "objective": sum(fit.objective for fit in fits),
         "open": sum(not fit.status.is_optimal for fit in fits),
     }
 
 
-def complete(problems: Sequence[Pieces]) -> dict[str, float]:
+def counted(rows: list[int], program: Program) -> Program:
+    """Append the number of a program's constraints; return the program."""
+    rows.append(program.n_rows)
+    return program
+
+
+def complete_program(problem: PiecewiseLinear) -> Program:
+    """LP of all rows and pieces: the problem itself."""
+    every = np.isfinite(problem.values(problem.start))
+    return restricted_master(problem, every, (), problem.lower, problem.upper)
+
+
+def complete(problems: Sequence[PiecewiseLinear]) -> dict[str, float]:
     """Solve by one LP of all rows and pieces for each problem."""
     began = time.perf_counter()
     programs = [complete_program(problem) for problem in problems]
@@ -87,7 +103,7 @@ def complete(problems: Sequence[Pieces]) -> dict[str, float]:
 
 
 def compare(
-    name: str, problems: Sequence[Pieces], part: int, time_limit: float
+    name: str, problems: Sequence[PiecewiseLinear], part: int, time_limit: float
 ) -> list[dict[str, float | str]]:
     """Solve a part by both methods and all rows in bulk; print and return the rows of the table."""
     parts = [problem.part(np.arange(min(part, problem.n_rows))) for problem in problems]

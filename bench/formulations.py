@@ -24,7 +24,9 @@ import threadpoolctl
 from record import PROGRAMS, load
 
 from layermilp import fit_relu_neuron
-from layermilp.algorithms.fit import Fit, Setup, solve_relu
+from layermilp.algorithms.fit import solve_relu
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Fit
 from layermilp.errors import ProgramTooLarge
 from layermilp.formulations import ReluRegression
 from layermilp.program import Limits
@@ -45,7 +47,7 @@ SAME = 1e-6
 """Relative difference of objectives that are equal."""
 
 
-def timed(problem: ReluRegression, setup: Setup) -> tuple[float, Fit]:
+def timed(problem: ReluRegression, setup: SolveOptions) -> tuple[float, Fit]:
     """Solve, three times where that is quick; return median seconds and the last fit."""
     seconds: list[float] = []
     while not seconds or (seconds[0] < SHORT and len(seconds) < 3):
@@ -60,7 +62,7 @@ def compare(name: str, problem: ReluRegression, solver: str, time_limit: float) 
     row: dict[str, Any] = {"name": name, "rows": problem.n_rows, "columns": problem.n_unknowns}
     row["start"] = problem.loss(problem.start)
     for form in FORMS:
-        seconds, fit = timed(problem, Setup(form, solver, Limits(time_limit)))
+        seconds, fit = timed(problem, SolveOptions(form, solver, Limits(time_limit)))
         row |= {
             f"{form}_seconds": seconds if fit.status.is_optimal else max(seconds, time_limit),
             f"{form}_objective": fit.objective,
@@ -89,7 +91,7 @@ def approach(row: dict[str, Any], problem: ReluRegression, solver: str, time_lim
         return
     for form in FORMS:
         seconds, fit = timed(
-            problem, Setup(form, solver, Limits(time_limit, objective_target=target))
+            problem, SolveOptions(form, solver, Limits(time_limit, objective_target=target))
         )
         row[f"{form}_near_seconds"] = (
             seconds if fit.objective <= target else max(seconds, time_limit)

@@ -21,7 +21,8 @@ import threadpoolctl
 
 from layermilp import Network, propose_inputs
 from layermilp.datasets import load
-from layermilp.formulations import FORMULATIONS, proposal
+from layermilp.formulations import FORMULATIONS
+from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.program import FloatArray
 from layermilp.solvers import solve
 
@@ -45,7 +46,7 @@ def one_by_one(form: str, solver: str) -> Callable[..., FloatArray]:
     ) -> FloatArray:
         proposed = inputs.copy()
         for k in range(len(inputs)):
-            problem = proposal.hidden(weights, bias, inputs[k : k + 1], targets[k : k + 1])
+            problem = ReluL1().of_inputs(weights, bias, inputs[k : k + 1], targets[k : k + 1])
             x = solve(FORMULATIONS[form].build(problem), solver).x
             if x is not None:
                 proposed[k] = np.clip(x[: problem.n_unknowns], problem.lower, problem.upper)

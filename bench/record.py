@@ -23,7 +23,7 @@ from layermilp import Network, preset
 from layermilp.formulations import ReluRegression
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
-from layermilp.layerwise.sweep import HiddenWeightTask, Stage
+from layermilp.layerwise.sweep import Stage, SweepCallback, WeightTask
 from layermilp.layerwise.trainer import training
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray
@@ -99,6 +99,20 @@ def images(count: int, seed: int) -> tuple[FloatArray, IntArray]:
     ].astype(np.int64)
 
 
+class Hidden(SweepCallback):
+    """Keeps the weight programs of hidden layers, the last layer's first."""
+
+    def __init__(self) -> None:
+        self.layers: list[list[ReluRegression]] = []
+
+    def on_tasks(self, stage: Stage) -> None:
+        """Keep what is minimized."""
+        problems = [task.problem() for task in stage.tasks if isinstance(task, WeightTask)]
+        regressions = [problem for problem in problems if isinstance(problem, ReluRegression)]
+        if regressions:
+            self.layers.append(regressions)
+
+
 def record(source: Source, seed: int) -> dict[str, ReluRegression]:
     """Train and return some of the programs, by name."""
     settings = source.settings
@@ -106,25 +120,19 @@ def record(source: Source, seed: int) -> dict[str, ReluRegression]:
     data = TrainingData.of(network, *images(settings.batches * source.batch_size, seed))
     rng = np.random.default_rng(seed)
     found: dict[str, ReluRegression] = {}
-    layers: list[list[ReluRegression]] = []
-
-    def observe(stage: Stage) -> None:
-        problems = [task.problem() for task in stage.tasks if isinstance(task, HiddenWeightTask)]
-        if problems:
-            layers.append(problems)
-
+    hidden = Hidden()
     with Workers(1) as workers:
-        for state in training(network, data, settings, workers, observe=observe):
+        for state in training(network, data, settings, workers, hidden):
             if not state.batch_ended:
                 continue
-            for i, problems in enumerate(reversed(layers)):
+            for i, problems in enumerate(reversed(hidden.layers)):
                 chosen = np.sort(rng.permutation(len(problems))[: source.neurons])
                 if state.batch in source.batches:
                     found |= {
                         f"{source.name}-batch{state.batch}-layer{i + 1}-neuron{k + 1}": problems[k]
                         for k in chosen
                     }
-            layers.clear()
+            hidden.layers.clear()
     return found
 
 

@@ -28,7 +28,7 @@ from record import images
 from layermilp import Network
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps, preset
-from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.sweep import Step, SweepCallback
 from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers
 
@@ -52,14 +52,14 @@ class Point:
     batch_size: int
 
 
-class Clock:
+class Clock(SweepCallback):
     """Adds up the seconds between the first and the last report on a layer's programs, by kind."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
         self.began = 0.0
 
-    def __call__(self, step: Step) -> None:
+    def on_step(self, step: Step) -> None:
         """Take in a report."""
         now = time.perf_counter()
         if step.done == 0:

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from layermilp.algorithms.fit import Fit
+from layermilp.algorithms.search import Fit
 from layermilp.errors import LayermilpError
 from layermilp.layerwise.neurons import fit_output_neuron, fit_relu_neuron, propose_inputs
 from layermilp.layerwise.options import preset

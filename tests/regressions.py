@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog
 
-from layermilp.formulations import ReluRegression
+from layermilp.formulations import ReluRegression, reference_big_m
 from layermilp.formulations.envelope import OPEN, SILENT, Envelope
-from layermilp.formulations.regression import reference_big_m
 
 GRID = st.integers(-8, 8).map(lambda k: k / 4)
 NON_NEGATIVE = st.one_of(st.just(0.0), st.integers(0, 12).map(lambda k: k / 4))

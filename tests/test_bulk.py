@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,39 +11,36 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from layermilp.algorithms.bundle import minimize, nearest_pieces
-from layermilp.algorithms.fit import Setup
 from layermilp.algorithms.interior_point import interior_point
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.restricted_master import Cut, dual_program, recover, restricted_master
+from layermilp.algorithms.search import Search
 from layermilp.errors import SolverError
-from layermilp.formulations.pieces import (
-    Cut,
-    HingePieces,
-    MarginPieces,
-    Pieces,
-    complete_program,
-    dual_program,
-    recover,
-    working_program,
-)
+from layermilp.formulations import HingeRegression
+from layermilp.formulations.margin import MarginPieces
+from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.networks.layers import Dense
 from layermilp.networks.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray, Limits, Status, check
 from layermilp.solvers import solve
 
-SETUP = Setup(solver="highs")
+SETUP = SolveOptions(solver="highs")
 TIED = ParameterMap(
     np.array([[0, 1, -1, 4], [1, 0, 2, 4], [-1, 2, 3, -1]]),
     np.array([[0.0, 0.0, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0], [-0.5, 0.0, 0.0, 0.1]]),
 )
 
 
-def optimum(problem: Pieces, solver: str = "highs") -> float:
+def optimum(problem: PiecewiseLinear, solver: str = "highs") -> float:
     """The optimum by one LP."""
-    result = solve(complete_program(problem), solver)
+    every = np.isfinite(problem.values(problem.start))
+    program = restricted_master(problem, every, (), problem.lower, problem.upper)
+    result = solve(program, solver)
     assert result.status is Status.OPTIMAL
     return result.objective
 
 
-def assert_solved(problem: Pieces) -> None:
+def assert_solved(problem: PiecewiseLinear) -> None:
     """The fit is optimal, in the box, no worse than the start, and its claims hold."""
     fit, best = minimize(problem, SETUP), optimum(problem)
     tolerance = 1e-6 * max(abs(best), 1e-2)
@@ -68,21 +64,22 @@ def digits(n_features: int, n_rows: int = 2000) -> tuple[FloatArray, IntArray]:
     ].astype(np.int64)
 
 
-def digits_hinge(n_features: int, weight: float = 1.0, n_rows: int = 2000) -> HingePieces:
+def digits_hinge(n_features: int, weight: float = 1.0, n_rows: int = 2000) -> HingeRegression:
     """The output neuron of the digit three."""
     x, labels = digits(n_features, n_rows)
     size, is_target = n_features + 1, labels == 3
     box = np.ones(size)
     start = np.random.default_rng(1).uniform(-1.0, 1.0, size)
     weights = np.where(is_target, weight, 1.0)
-    return HingePieces(
+    return HingeRegression(
         np.column_stack([x, np.ones(n_rows)]),
         np.zeros(n_rows),
-        is_target,
         -box,
         box,
         start,
+        is_target,
         weights,
+        0.49,
     )
 
 
@@ -121,7 +118,7 @@ def tables(draw: st.DrawFn, n_columns: int) -> tuple[FloatArray, np.random.Gener
 
 
 @st.composite
-def hinges(draw: st.DrawFn) -> HingePieces:
+def hinges(draw: st.DrawFn) -> HingeRegression:
     """Draw an output neuron; all rows may be of one class."""
     size = draw(st.integers(1, 4))
     x, rng = draw(tables(size))
@@ -129,13 +126,13 @@ def hinges(draw: st.DrawFn) -> HingePieces:
     is_target = rng.random(len(x)) < draw(st.sampled_from([0.0, 0.3, 1.0]))
     weights = rng.uniform(0.5, 9.0, len(x)) if draw(st.booleans()) else np.ones(len(x))
     offsets = rng.integers(-2, 3, len(x)) / 2.0
-    return HingePieces(
+    return HingeRegression(
         x,
         offsets,
-        is_target,
         lower,
         upper,
         start,
+        is_target,
         weights,
         draw(st.sampled_from([0.0, 0.25, 0.49])),
     )
@@ -154,7 +151,7 @@ def margins(draw: st.DrawFn) -> MarginPieces:
 
 @settings(max_examples=60, deadline=None)
 @given(hinges())
-def test_hinge_equals_the_complete_lp(problem: HingePieces) -> None:
+def test_hinge_equals_the_complete_lp(problem: HingeRegression) -> None:
     assert_solved(problem)
 
 
@@ -168,7 +165,7 @@ def test_margin_equals_the_complete_lp(problem: MarginPieces) -> None:
 @pytest.mark.parametrize(
     "problem", [digits_hinge(6, n_rows=150), digits_margin(4, 100)], ids=["hinge", "margin"]
 )
-def test_every_solver_confirms_the_optimum(problem: Pieces, solver: str) -> None:
+def test_every_solver_confirms_the_optimum(problem: PiecewiseLinear, solver: str) -> None:
     """Interior points ask no solver, but every solver has to find their optimum in the complete
     LP."""
     try:
@@ -180,11 +177,11 @@ def test_every_solver_confirms_the_optimum(problem: Pieces, solver: str) -> None
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(hinges(), margins()))
-def test_interior_points_enclose_the_optimum(problem: Pieces) -> None:
+def test_interior_points_enclose_the_optimum(problem: PiecewiseLinear) -> None:
     best = optimum(problem)
-    found = interior_point(
-        problem, lambda found: found.loss - found.bound <= 1e-8 * max(found.loss, 1e-2), math.inf
-    )
+    limits = Limits(gap=1e-8, absolute_gap=1e-10)
+    found = Search(problem, SolveOptions(limits=limits), rounding=0.0)
+    interior_point(found)
     assert found.loss == problem.loss(found.theta)
     assert np.all((problem.lower <= found.theta) & (found.theta <= problem.upper))
     assert found.loss == pytest.approx(best, abs=1e-6 * max(best, 1e-2))
@@ -200,14 +197,14 @@ def test_classes_that_are_hardly_told_apart() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(hinges(), margins()), st.integers(0, 2**32 - 1))
-def test_pieces_are_what_they_say(problem: Pieces, seed: int) -> None:
+def test_pieces_are_what_they_say(problem: PiecewiseLinear, seed: int) -> None:
     """Values, coefficients, constants, combinations and parts agree; so do a Crammer-Singer loss
     written out and `loss`."""
     rng = np.random.default_rng(seed)
     theta = rng.uniform(problem.lower, problem.upper)
     values = problem.values(theta)
     rows, pieces = np.nonzero(np.ones_like(values, dtype=bool))
-    rebuilt = problem.coefficients(rows, pieces) @ theta + problem.constants(rows, pieces)
+    rebuilt = problem.gradients(rows, pieces) @ theta + problem.intercepts(rows, pieces)
     np.testing.assert_allclose(rebuilt.reshape(values.shape), values, atol=1e-9)
     cut = Cut.of(problem, values.argmax(axis=1))
     assert cut.costs @ theta + cut.constant == pytest.approx(problem.loss(theta), abs=1e-8)
@@ -217,7 +214,7 @@ def test_pieces_are_what_they_say(problem: Pieces, seed: int) -> None:
     rises = values[exists] - problem.values(np.zeros(theta.size))[exists]
     np.testing.assert_allclose(problem.linear(theta)[exists], rises, atol=1e-9)
     weights = np.where(exists, rng.uniform(0.1, 2.0, values.shape), 0.0)
-    gradients = problem.coefficients(rows, pieces).toarray().reshape(*values.shape, -1)
+    gradients = problem.gradients(rows, pieces).toarray().reshape(*values.shape, -1)
     np.testing.assert_allclose(
         problem.adjoint(weights), np.einsum("rp,rpi->i", weights, gradients), atol=1e-9
     )
@@ -239,13 +236,13 @@ def test_pieces_are_what_they_say(problem: Pieces, seed: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(hinges(), margins()), st.integers(0, 60), st.integers(1, 3))
-def test_working_program_underestimates_and_its_dual_agrees(
-    problem: Pieces, count: int, n_cuts: int
+def test_restricted_master_underestimates_and_its_dual_agrees(
+    problem: PiecewiseLinear, count: int, n_cuts: int
 ) -> None:
     rng = np.random.default_rng(0)
     points = rng.uniform(problem.lower, problem.upper, (n_cuts, problem.n_unknowns))
     cuts = [Cut.of(problem, problem.values(point).argmax(axis=1)) for point in points]
-    program = working_program(
+    program = restricted_master(
         problem,
         nearest_pieces(problem.values(points[0]), count),
         cuts,
@@ -296,8 +293,8 @@ def test_time_limit_returns_the_start_or_better() -> None:
 
 def test_a_perfect_start_needs_no_solver() -> None:
     x = np.eye(3)
-    problem = HingePieces(
-        x, np.zeros(3), np.array([True, False, False]), -np.ones(3), np.ones(3), x[0], np.ones(3)
+    problem = HingeRegression(
+        x, np.zeros(3), -np.ones(3), np.ones(3), x[0], np.array([True, False, False]), np.ones(3)
     )
     fit = minimize(problem, SETUP)
     assert fit.status is Status.OPTIMAL

@@ -17,8 +17,9 @@ import pytest
 from sklearn.neural_network import MLPClassifier
 
 from layermilp import Network
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.cli import main
+from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.hybrid import trainer as hybrid
 from layermilp.hybrid.options import Rounds
 from layermilp.hybrid.sklearn_models import SklearnTrainee
@@ -28,7 +29,7 @@ from layermilp.integer.losses import OBJECTIVES
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.programs import Selection, sweep_programs
-from layermilp.layerwise.sweep import HiddenInputTask, LastInputTask, Stage
+from layermilp.layerwise.sweep import InputTask, Stage, SweepCallback
 from layermilp.layerwise.trainer import training
 from layermilp.networks.integer import IntegerLayer
 from layermilp.parallel import Workers
@@ -202,26 +203,23 @@ def _solved_by_the_library(table: Path, formulation: str, objective: str) -> lis
     settings = Sweeps(batches=3, batch_size=8, formulation=formulation, objective=objective)
     network = Network.from_notation("2-3-3-2", init="he", seed=0)
     stages: list[Stage] = []
+    callback = SweepCallback()
+    callback.on_tasks = stages.append  # type: ignore[method-assign]
+    data = TrainingData.of(network, *_data(table))
     with Workers(1) as workers:
-        for state in training(
-            network,
-            TrainingData.of(network, *_data(table)),
-            settings,
-            workers,
-            observe=stages.append,
-        ):
+        for state in training(network, data, settings, workers, callback):
             if state.batch == 2:
                 break
             if state.batch_ended:
                 stages.clear()
-    exact = Setup(formulation, tie_break="none")
+    exact = SolveOptions(formulation, tie_break="none")
     losses: list[float] = []
-    for task in (replace(task, setup=exact) for stage in stages for task in stage.tasks):  # type: ignore[type-var]
+    for task in (replace(task, options=exact) for stage in stages for task in stage.tasks):  # type: ignore[type-var]
         solved = task.solve()
-        if isinstance(task, HiddenInputTask):
+        if isinstance(task, InputTask) and isinstance(task.loss, ReluL1):
             outputs = np.maximum(solved.inputs @ task.weights.T + task.bias, 0.0)
             losses += np.abs(outputs - task.targets).sum(axis=1).tolist()
-        elif isinstance(task, LastInputTask):
+        elif isinstance(task, InputTask):
             losses += [task.problem(slice(k, k + 1)).loss(x) for k, x in enumerate(solved.inputs)]
         else:
             assert solved.status.is_optimal

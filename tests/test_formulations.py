@@ -24,20 +24,22 @@ from regressions import (
 from scipy import sparse
 from scipy.optimize import linprog
 
-from layermilp.algorithms.batched_branch_and_bound import propose_hidden, propose_last
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.batched_branch_and_bound import propose
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.presolve import Aggregation, nonzero_columns, restricted
+from layermilp.algorithms.tie_break import TIE_BREAKS, nearest
 from layermilp.formulations import (
     FORMULATIONS,
     HingeRegression,
     ReluRegression,
-    output,
     paper,
-    proposal,
     reduced,
+    reference_big_m,
 )
-from layermilp.formulations.nearest import nearest, nearest_point
-from layermilp.formulations.neuron import all_rows, open_rows
-from layermilp.formulations.regression import Merger, reference_big_m
+from layermilp.formulations.big_m import all_rows, open_rows
+from layermilp.formulations.l1 import hinge_of_inputs
+from layermilp.formulations.loss import input_bounds
+from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.program import Program, Status, check
 from layermilp.solvers import solve
 
@@ -49,6 +51,8 @@ def hinge_problems(draw: st.DrawFn) -> HingeRegression:
     m, d = draw(st.integers(1, 8)), draw(st.integers(0, 2))
     weights = draw(st.sampled_from([1.0, 0.25, 9.0, None]))
     lower, upper = draw_box(draw, d + 1)
+    is_target = draw_array(draw, st.integers(0, 1), m) > 0
+    drawn = draw_array(draw, st.sampled_from([0.5, 1.0, 3.0]), m) if weights is None else weights
     return HingeRegression(
         coefficients=sparse.csr_array(
             np.column_stack([draw_array(draw, FLOATS, m, d), np.ones(m)])
@@ -57,11 +61,9 @@ def hinge_problems(draw: st.DrawFn) -> HingeRegression:
         lower=lower,
         upper=upper,
         start=np.clip(draw_array(draw, GRID, d + 1), lower, upper),
-        is_target=draw_array(draw, st.integers(0, 1), m) > 0,
+        is_target=is_target,
+        row_weights=np.where(is_target, drawn, 1.0),
         tolerance=draw(st.sampled_from([0.0, 0.49, 1.0])),
-        one_weight=draw_array(draw, st.sampled_from([0.5, 1.0, 3.0]), m)
-        if weights is None
-        else weights,
     )
 
 
@@ -251,7 +253,10 @@ def test_nearest_is_no_worse_and_no_farther(
     assert check(program, np.concatenate([up, down])).holds(1e-9)
     result = solve(program)
     assert result.status is Status.OPTIMAL and result.x is not None
-    found = nearest_point(problem, result.x)
+    rule = TIE_BREAKS["l1"]
+    assert rule is not None
+    found = rule(problem, theta, lambda other: solve(other).x)
+    assert found is not None
     assert np.all(found >= problem.lower - 1e-9) and np.all(found <= problem.upper + 1e-9)
     assert np.all(problem.losses(found) <= problem.losses(theta) + 1e-6)
     assert problem.loss(found) <= problem.loss(theta) + 1e-6
@@ -266,7 +271,7 @@ def test_restriction_keeps_the_rest_at_the_start(
 ) -> None:
     size = problem.n_unknowns
     which = np.array(data.draw(st.lists(st.booleans(), min_size=size, max_size=size)))
-    part = problem.restricted(which)
+    part = restricted(problem, which)
     assert part.n_unknowns == which.sum()
     inner = _point(part, 3)
     theta = problem.start.copy()
@@ -282,7 +287,7 @@ def test_unknowns_that_occur_in_no_row_are_found() -> None:
     explicit = sparse.csr_array(problem.coefficients)
     explicit.data[explicit.indices == 1] = 0.0
     for matrix in (sparse.csr_array(h), explicit):
-        assert replace(problem, coefficients=matrix).live.tolist() == [True, False, True, True]
+        assert nonzero_columns(matrix).tolist() == [True, False, True, True]
 
 
 def report_output_optimum(problem: HingeRegression) -> float:
@@ -303,7 +308,7 @@ def report_output_optimum(problem: HingeRegression) -> float:
     # theta, d+, d-, s:  a - t = d+ - d-,  s <= d  with  d = d+ (+ d- where the target is one)
     equal = np.hstack([h, -eye, eye, np.zeros((n, n))])
     slack = np.hstack([np.zeros((n, p)), -eye, -counted, eye])
-    factors = np.where(problem.is_target, problem.one_weight, 1.0)
+    factors = problem.row_weights
     costs = np.concatenate([np.zeros(p), factors, factors * t, -factors])
     box = list(zip(problem.lower, problem.upper, strict=True))
     ends = [*box, *[(0.0, None)] * (2 * n), *[(0.0, problem.tolerance)] * n]
@@ -316,7 +321,7 @@ def report_output_optimum(problem: HingeRegression) -> float:
 @given(hinge_problems())
 def test_output_program_is_that_of_the_report(problem: HingeRegression) -> None:
     expected = report_output_optimum(problem)
-    program = output(problem)
+    program = problem.program()
     assert not program.is_mip
     result = solve(program)
     assert result.status is Status.OPTIMAL and result.x is not None
@@ -331,14 +336,14 @@ def test_output_program_is_that_of_the_report(problem: HingeRegression) -> None:
 @given(hinge_problems(), st.integers(0, 2**32 - 1))
 def test_output_start_and_losses(problem: HingeRegression, seed: int) -> None:
     problem = replace(problem, start=_point(problem, seed))
-    program = output(problem)
+    program = problem.program()
     n_ones = int(problem.is_target.sum())
     assert (program.n_columns, program.n_rows) == (
         problem.n_unknowns + problem.n_rows,
         problem.n_rows + n_ones,
     )
     a, s = problem.preactivation(problem.start), problem.tolerance
-    factors = np.broadcast_to(problem.one_weight, a.shape)
+    factors = problem.row_weights
     expected = [
         factor * max(0.0, abs(value - 1.0) - s) if one else max(0.0, value - s)
         for value, one, factor in zip(a, problem.is_target, factors, strict=True)
@@ -381,7 +386,7 @@ def test_hidden_proposals_are_optimal_for_every_sample(
     weights, bias, inputs = layer
     (n, d), m = weights.shape, len(inputs)
     targets = draw_array(data.draw, NON_NEGATIVE, m, n)
-    problem = proposal.hidden(weights, bias, inputs, targets)
+    problem = ReluL1().of_inputs(weights, bias, inputs, targets)
     assert np.all(np.abs(np.concatenate(problem.interval)) <= problem.big_m)
     expected = np.array(
         [
@@ -390,7 +395,11 @@ def test_hidden_proposals_are_optimal_for_every_sample(
         ]
     )
     for name in FORMULATIONS:
-        proposed = propose_hidden(weights, bias, inputs, targets, Setup(name)).inputs
+        proposed = propose(
+            inputs,
+            lambda part: ReluL1().of_inputs(weights, bias, inputs[part], targets[part]),
+            SolveOptions(name),
+        ).inputs
         low, high = np.maximum(0.0, 0.9 * inputs - 0.1), 1.1 * inputs + 0.1
         assert np.all(proposed >= low) and np.all(proposed <= high)
         found = np.abs(np.maximum(proposed @ weights.T + bias, 0.0) - targets).sum(axis=1)
@@ -408,9 +417,9 @@ def test_last_proposals_are_optimal_for_every_sample(
     one_weights = data.draw(st.sampled_from([1.0, np.arange(1.0, n + 1.0), np.full(n, 0.3)]))
 
     def problem_of(part: slice) -> HingeRegression:
-        return proposal.last(weights, bias, inputs[part], targets[part], one_weights)
+        return hinge_of_inputs(weights, bias, inputs[part], targets[part] > 0.5, one_weights)
 
-    proposed = propose_last(inputs, problem_of, Setup()).inputs
+    proposed = propose(inputs, problem_of, SolveOptions()).inputs
     assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
         proposed <= 1.1 * inputs + 0.1
     )
@@ -420,7 +429,7 @@ def test_last_proposals_are_optimal_for_every_sample(
 
 
 def test_proposal_bounds_are_those_of_the_report() -> None:
-    low, high = proposal.bounds(np.array([[0.0, 0.1, 1.0, 10.0]]))
+    low, high = input_bounds(np.array([[0.0, 0.1, 1.0, 10.0]]))
     np.testing.assert_allclose(low, [[0.0, 0.0, 0.8, 8.9]])
     np.testing.assert_allclose(high, [[0.1, 0.21, 1.2, 11.1]])
 
@@ -431,7 +440,7 @@ def test_rows_of_a_proposal_are_the_neurons_of_the_samples(
     layer: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int
 ) -> None:
     weights, bias, inputs = layer
-    problem = proposal.hidden(weights, bias, inputs, np.zeros((len(inputs), len(weights))))
+    problem = ReluL1().of_inputs(weights, bias, inputs, np.zeros((len(inputs), len(weights))))
     moved = np.random.default_rng(seed).random(inputs.shape)
     np.testing.assert_allclose(
         problem.preactivation(moved.reshape(-1)), (moved @ weights.T + bias).reshape(-1), atol=1e-12
@@ -457,13 +466,13 @@ def test_equal_columns_become_one_unknown(seed: int) -> None:
     lower, upper = -rng.random(7), rng.random(7)
     start = rng.uniform(lower, upper)
     problem = ReluRegression(h, np.zeros(5), lower, upper, start, targets=rng.random(5), big_m=10.0)
-    merger = Merger.of(h)
-    merged = problem.merged(merger)
-    assert merged.n_unknowns == len(np.unique(h.toarray(), axis=1).T)
-    sums = rng.uniform(merged.lower, merged.upper)
-    theta = merger.spread(sums, problem)
+    aggregation = Aggregation.of(h)
+    aggregated = aggregation.apply(problem)
+    assert aggregated.n_unknowns == len(np.unique(h.toarray(), axis=1).T)
+    sums = rng.uniform(aggregated.lower, aggregated.upper)
+    theta = aggregation.spread(sums, problem)
     assert np.all(lower <= theta) and np.all(theta <= upper)
-    assert merger.sums(theta) == pytest.approx(sums)
-    assert problem.losses(theta) == pytest.approx(merged.losses(sums))
-    assert np.abs(theta - start).sum() == pytest.approx(np.abs(sums - merged.start).sum())
-    assert np.array_equal(merger.spread(merged.start, problem), start)
+    assert aggregation.sums(theta) == pytest.approx(sums)
+    assert problem.losses(theta) == pytest.approx(aggregated.losses(sums))
+    assert np.abs(theta - start).sum() == pytest.approx(np.abs(sums - aggregated.start).sum())
+    assert np.array_equal(aggregation.spread(aggregated.start, problem), start)

@@ -17,9 +17,10 @@ from scipy.optimize import linprog
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from layermilp import hybrid, load_model
+from layermilp.algorithms.tolerances import ERROR_ROOM
 from layermilp.cli import main
 from layermilp.errors import DataError, NetworkError, OptionError
-from layermilp.hybrid.formulation import EDGE, LastLayer, classification, leads, regression
+from layermilp.hybrid.formulation import LastLayer, margin_count, regression
 from layermilp.hybrid.sklearn_models import SklearnTrainee
 from layermilp.program import FloatArray, IntArray, Status
 from layermilp.solvers import SOLVERS, solve
@@ -154,7 +155,7 @@ def least_total(layer: LastLayer, y: FloatArray, each: bool) -> float:
                 rows += [np.append(h[t], np.zeros(m)), np.append(np.zeros(p), unit)]
                 right += [0.0, -abs(y[t])]
         box = [(value - layer.radius, value + layer.radius) for value in theta]
-        rooms = EDGE * np.maximum(1.0, np.abs(y) + errors)  # as in the program
+        rooms = ERROR_ROOM * np.maximum(1.0, np.abs(y) + errors)  # as in the program
         caps = [
             (0.0, error + room if each else None) for error, room in zip(errors, rooms, strict=True)
         ]
@@ -211,8 +212,9 @@ def test_hardly_any_binary_is_spent() -> None:
     rng = np.random.default_rng(0)
     layer = LastLayer(rng.normal(size=(50, 4)), rng.normal(size=(3, 4)), np.zeros(3), 0.01, "relu")
     labels = np.argmax(layer.outputs(layer.theta), axis=1)
-    program = classification(layer, leads(layer, labels), 1e-3, layer.theta)
-    assert program.integrality.sum() < 15  # samples whose leads the box leaves open
+    problem = margin_count(layer, labels, 1e-3)
+    program = problem.program(problem.start)
+    assert program.integrality.sum() < 15  # samples whose margins the box leaves open
     y = np.maximum(layer.outputs(layer.theta), 0.0)
     assert not regression(layer, y, 0, each=True, total=False).is_mip
     assert not regression(
@@ -220,10 +222,10 @@ def test_hardly_any_binary_is_spent() -> None:
     ).is_mip
 
 
-def test_leads_are_differences_of_outputs() -> None:
+def test_margins_are_differences_of_outputs() -> None:
     h, w, b, labels = small(5, 3)
     layer = LastLayer(h, w, b, 1.0)
-    found = leads(layer, labels)
+    found = margin_count(layer, labels, 1.0)
     outputs = layer.outputs(layer.theta)
     own = outputs[np.arange(len(labels)), labels]
     least = np.array(

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from layermilp import integer, load_model
 from layermilp.algorithms.budget import Budget
+from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError, ModelFileError, NetworkError, OptionError
 from layermilp.integer import prove
 from layermilp.integer.bagging import output_codes, voting
@@ -281,7 +282,7 @@ def test_a_neighbourhood_is_solved_to_its_optimum(
     j = int(rng.integers(network.layers[i].n_outputs))
     if name == "max-correct" and i == len(network.layers) - 1 and sizes[-1] == 2:
         assume(price == 0.0)  # the mirrored output has its own small loss there
-    task = NeuronTask(network, samples, goal, Box.of(network), i, j, Limits(), "highs")
+    task = NeuronTask(network, samples, goal, Box.of(network), i, j, SolveOptions(solver="highs"))
     answer = task.solve()
     found = _loss(applied(network, answer, goal.objective), samples, goal)
     least = np.inf
@@ -355,7 +356,7 @@ def test_no_network_is_below_what_is_proven(
     rng = np.random.default_rng(seed)
     samples = _samples(rng, m, sizes[0], sizes[-1])
     objective = OBJECTIVES[name](1, sizes[-2], sizes[-1])
-    proven = least_loss(samples, objective, "highs", Limits(), Budget.of(None), 0)
+    proven = least_loss(samples, objective, SolveOptions(solver="highs"), Budget.of(None), 0)
     least = min(
         float(objective.losses(signs @ theta[:, :-1].T + theta[:, -1], samples.labels).sum())
         for signs in _every_activation(samples.inputs, sizes[:-1])
@@ -392,8 +393,7 @@ def test_a_proof_does_not_fail_for_a_small_edition(monkeypatch: pytest.MonkeyPat
     proven = least_loss(
         samples,
         OBJECTIVES["sat-margin"](1, 2, 2),
-        "cplex",
-        Limits(node_limit=10),
+        SolveOptions(solver="cplex", limits=Limits(node_limit=10)),
         Budget.of(None),
         0,
     )

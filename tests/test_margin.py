@@ -1,4 +1,4 @@
-"""The objective with a margin: its loss, its linear program, the leads it is made of, and the
+"""The objective with a margin: its loss, its linear program, the margins it is made of, and the
 inputs it proposes."""
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from layermilp.algorithms.batched_branch_and_bound import propose_last
-from layermilp.algorithms.fit import Setup, solve_linear
-from layermilp.formulations import MarginRegression, linear, margin
-from layermilp.formulations.margin import input_leads, rivals, weight_leads
-from layermilp.formulations.pieces import MarginPieces
-from layermilp.layerwise.objective import Box, Margin
+from layermilp.algorithms.batched_branch_and_bound import propose
+from layermilp.algorithms.fit import solve_linear
+from layermilp.algorithms.options import SolveOptions
+from layermilp.formulations import MarginRegression
+from layermilp.formulations.loss import Box
+from layermilp.formulations.margin import Margin, MarginPieces, rivals
 from layermilp.networks.layers import Dense, Tied
 from layermilp.networks.network import Block
 from layermilp.networks.parameters import ParameterMap
@@ -70,7 +70,7 @@ def _outputs(block: Block, inputs: np.ndarray, theta: np.ndarray) -> list[list[f
 
 
 def _losses(outputs: list[list[float]], labels: np.ndarray) -> list[float]:
-    """Return what every sample's own output lacks of a lead of one over its strongest rival."""
+    """Return what every sample's own output lacks of a margin of one over its strongest rival."""
     losses = []
     for row, own in zip(outputs, labels, strict=True):
         lacks = [0.0]
@@ -91,17 +91,17 @@ def _problem(
 
 
 def _optimum(
-    leads: np.ndarray, constants: np.ndarray, sample: np.ndarray, problem: MarginRegression
+    margins: np.ndarray, constants: np.ndarray, sample: np.ndarray, problem: MarginRegression
 ) -> float:
-    """Minimize slacks and the price of changes; rows ``leads . theta + constants`` belong to the
+    """Minimize slacks and the price of changes; rows ``margins . theta + constants`` belong to the
     given samples."""
-    n, p = leads.shape
+    n, p = margins.shape
     m = sample.max() + 1
     own = np.eye(m)[sample]
     eye = np.eye(p)
     left = np.block(
         [
-            [-leads, -own, np.zeros((n, p))],
+            [-margins, -own, np.zeros((n, p))],
             [eye, np.zeros((p, m)), -eye],
             [-eye, np.zeros((p, m)), -eye],
         ]
@@ -118,21 +118,21 @@ def _optimum(
 def _weight_optimum(
     block: Block, inputs: np.ndarray, labels: np.ndarray, problem: MarginRegression
 ) -> float:
-    """Build the leads from outputs at zero and at unit vectors, in which they are linear."""
+    """Build the margins from outputs at zero and at unit vectors, in which they are linear."""
     size = block.theta.size
     at_zero = np.array(_outputs(block, inputs, np.zeros(size)))
     slopes = np.array([np.array(_outputs(block, inputs, unit)) - at_zero for unit in np.eye(size)])
     pairs = [(k, j) for k in range(len(inputs)) for j in range(block.n_outputs) if j != labels[k]]
-    leads = np.array([slopes[:, k, labels[k]] - slopes[:, k, j] for k, j in pairs])
+    margins = np.array([slopes[:, k, labels[k]] - slopes[:, k, j] for k, j in pairs])
     constants = np.array([at_zero[k, labels[k]] - at_zero[k, j] for k, j in pairs])
-    return _optimum(leads, constants, np.array([k for k, _ in pairs]), problem)
+    return _optimum(margins, constants, np.array([k for k, _ in pairs]), problem)
 
 
 def _input_optimum(block: Block, label: int, problem: MarginRegression) -> float:
     others = [j for j in range(block.n_outputs) if j != label]
-    leads = np.array([block.weights[label] - block.weights[j] for j in others])
+    margins = np.array([block.weights[label] - block.weights[j] for j in others])
     constants = np.array([block.bias[label] - block.bias[j] for j in others])
-    return _optimum(leads, constants, np.zeros(len(others), dtype=int), problem)
+    return _optimum(margins, constants, np.zeros(len(others), dtype=int), problem)
 
 
 def _close(found: float, expected: float) -> bool:
@@ -146,15 +146,14 @@ def test_rivals_are_all_other_outputs() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(layers(), SEEDS)
-def test_leads_of_weights_are_differences_of_outputs(
+def test_margins_of_weights_are_differences_of_outputs(
     layer: tuple[Block, np.ndarray, np.ndarray], seed: int
 ) -> None:
     block, inputs, labels = layer
     theta = np.random.default_rng(seed).uniform(-2.0, 2.0, block.theta.size)
     box = np.ones(theta.size)
-    h, g = weight_leads(
-        MarginPieces(block.parameters, inputs, labels, -box, box, box, np.ones(len(labels)))
-    )
+    pieces = MarginPieces(block.parameters, inputs, labels, -box, box, box, np.ones(len(labels)))
+    problem = pieces.rows()
     outputs = _outputs(block, inputs, theta)
     expected = [
         row[own] - row[j]
@@ -162,18 +161,18 @@ def test_leads_of_weights_are_differences_of_outputs(
         for j in range(len(row))
         if j != own
     ]
-    assert h.shape == (len(expected), theta.size)
-    np.testing.assert_allclose(h @ theta + g, expected, atol=1e-12)
+    assert (problem.n_rows, problem.n_unknowns) == (len(expected), theta.size)
+    np.testing.assert_allclose(problem.preactivation(theta), expected, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=40)
 @given(layers(), SEEDS)
-def test_leads_of_inputs_are_differences_of_outputs(
+def test_margins_of_inputs_are_differences_of_outputs(
     layer: tuple[Block, np.ndarray, np.ndarray], seed: int
 ) -> None:
     block, inputs, labels = layer
     moved = np.random.default_rng(seed).random(inputs.shape)
-    h, g = input_leads(block.weights, block.bias, labels)
+    problem = Margin(0.0).of_inputs(block.weights, block.bias, inputs, labels)
     outputs = _outputs(block, moved, block.theta)
     expected = [
         row[own] - row[j]
@@ -181,8 +180,8 @@ def test_leads_of_inputs_are_differences_of_outputs(
         for j in range(len(row))
         if j != own
     ]
-    assert h.shape == (len(expected), moved.size)
-    np.testing.assert_allclose(h @ moved.reshape(-1) + g, expected, atol=1e-12)
+    assert (problem.n_rows, problem.n_unknowns) == (len(expected), moved.size)
+    np.testing.assert_allclose(problem.preactivation(moved.reshape(-1)), expected, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=60)
@@ -215,14 +214,14 @@ def test_program_of_weights_has_the_optimum_of_another(
     block, inputs, labels = layer
     problem = replace(_problem(block, inputs, labels, box), penalty=penalty)
     expected = _weight_optimum(block, inputs, labels, problem)
-    program = margin(problem)
+    program = problem.program()
     assert not program.is_mip
     result = solve(program)
     assert result.status is Status.OPTIMAL and result.x is not None
     assert _close(result.objective, expected)
     theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
     assert _close(problem.loss(theta), expected)
-    fit = solve_linear(problem, Setup())
+    fit = solve_linear(problem, SolveOptions())
     assert fit.status is Status.OPTIMAL and _close(fit.objective, expected)
 
 
@@ -234,7 +233,7 @@ def test_start_is_feasible_and_has_the_loss_as_objective(
     block, inputs, labels = layer
     problem = replace(_problem(block, inputs, labels), penalty=penalty)
     theta = np.random.default_rng(seed).uniform(-1.0, 1.0, block.theta.size)
-    program = margin(problem)
+    program = problem.program()
     assert program.start is not None
     found = check(program, program.start)
     assert found.holds(1e-9)
@@ -248,7 +247,7 @@ def test_start_is_feasible_and_has_the_loss_as_objective(
     assert found.objective == pytest.approx(problem.loss(theta), abs=1e-9)
     names = program.column_names()
     assert len(set(names)) == len(names) == program.n_columns
-    assert linear(problem).name == program.name == "margin"
+    assert program.name == "margin"
 
 
 @settings(deadline=None, max_examples=40)
@@ -269,10 +268,10 @@ def test_level_holds_the_point_and_nothing_worse(
 
 def _proposed(block: Block, inputs: np.ndarray, labels: np.ndarray, penalty: float) -> np.ndarray:
     objective = Margin(penalty)
-    return propose_last(
+    return propose(
         inputs,
         lambda part: objective.of_inputs(block.weights, block.bias, inputs[part], labels[part]),
-        Setup(),
+        SolveOptions(),
     ).inputs
 
 
@@ -307,7 +306,7 @@ def test_nothing_moves_where_a_change_costs_more_than_it_gains(
     assert _proposed(block, inputs, labels, steepest + 0.1).tobytes() == inputs.tobytes()
 
 
-def test_a_lead_of_one_is_left_alone() -> None:
+def test_a_margin_of_one_is_left_alone() -> None:
     block = Block.dense(2, 2).with_theta([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
     inputs = np.array([[1.0, 0.0], [2.0, 0.5], [0.7, 0.0], [0.0, 0.0]])
     found = _proposed(block, inputs, np.zeros(4, dtype=int), 0.1)

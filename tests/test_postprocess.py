@@ -11,7 +11,10 @@ from scipy.optimize import linprog
 
 from layermilp import Block, Network, postprocess, train
 from layermilp.errors import DataError, LayermilpError, OptionError, SolverError
-from layermilp.layerwise.objective import L1, Box, Margin, check_class_weight, one_weights
+from layermilp.formulations.l1 import L1
+from layermilp.formulations.loss import Box
+from layermilp.formulations.margin import Margin
+from layermilp.layerwise.objective import check_class_weight, one_weights
 from layermilp.networks.layers import Tied
 from layermilp.networks.parameters import ParameterMap
 
@@ -437,7 +440,7 @@ def test_pieces_and_rows_have_the_same_loss() -> None:
     for objective in (L1(np.array([3.0, 1.0, 0.5])), Margin(0.02)):
         for group in objective.groups(block):
             rows = objective.of_weights(block, group, inputs, y, box)
-            pieces = objective.of_many(block, group, inputs, y, box, 0.0)
+            pieces = objective.of_many(block, group, inputs, y, box)
             at = theta[group.parameters]
             assert pieces.loss(at) == pytest.approx(rows.loss(at), rel=1e-12)
             assert pieces.scale == pytest.approx(rows.scale)

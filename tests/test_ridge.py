@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import minimize
 
-from layermilp.algorithms import fit as solving
 from layermilp.algorithms import ridge
-from layermilp.algorithms.fit import Setup, solve_relu
+from layermilp.algorithms import search as solving
+from layermilp.algorithms.fit import solve_relu
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.ridge import fit_ridge
 from layermilp.formulations import ReluRegression
 from layermilp.program import Status
@@ -92,7 +93,7 @@ def test_a_fit_takes_no_solver_and_says_what_it_reached(monkeypatch: pytest.Monk
     monkeypatch.setattr(solving, "solve", None)
     for samples in (4, 30):
         problem = problem_of(1, samples, 8)
-        fit = solve_relu(problem, Setup(ridge=0.3, weight_decay=0.1))
+        fit = solve_relu(problem, SolveOptions(ridge=0.3, weight_decay=0.1))
         assert fit.status is Status.OPTIMAL and not fit.solver_calls and fit.gap == 0.0
         assert fit.objective == problem.loss(fit.parameters)
         assert fit.parameters.tolist() == list(fit_ridge(problem, 0.3, 0.1))  # type: ignore[arg-type]
@@ -104,7 +105,7 @@ def test_a_point_that_is_not_the_optimum_is_not_taken(
 ) -> None:
     """What the quadratic solver says is recomputed: a point a little off, and no answer, leave the
     start."""
-    problem, setup = problem_of(1, samples, 8), Setup(ridge=0.3, weight_decay=0.1)
+    problem, setup = problem_of(1, samples, 8), SolveOptions(ridge=0.3, weight_decay=0.1)
     right = fit_ridge(problem, 0.3, 0.1)
     assert right is not None
     for answer in (np.clip(right + 0.02, problem.lower, problem.upper), None):
@@ -119,7 +120,8 @@ def test_inputs_that_no_sample_has_decay_too() -> None:
     h = problem.coefficients.toarray()
     h[:, 2] = 0.0
     fit = solve_relu(
-        replace(problem, coefficients=sparse.csr_array(h)), Setup(ridge=0.3, weight_decay=0.25)
+        replace(problem, coefficients=sparse.csr_array(h)),
+        SolveOptions(ridge=0.3, weight_decay=0.25),
     )
     assert fit.parameters[2] == pytest.approx(0.75 * problem.start[2])
 
@@ -128,7 +130,7 @@ def test_a_start_that_meets_its_targets_stays() -> None:
     problem = problem_of(5, 6, 3)
     met = replace(problem, targets=np.maximum(problem.preactivation(problem.start), 0.0))
     assert (
-        solve_relu(met, Setup(ridge=0.3, weight_decay=0.1)).parameters.tolist()
+        solve_relu(met, SolveOptions(ridge=0.3, weight_decay=0.1)).parameters.tolist()
         == problem.start.tolist()
     )
 
@@ -136,8 +138,8 @@ def test_a_start_that_meets_its_targets_stays() -> None:
 def test_the_reference_form_has_no_ridge() -> None:
     problem = problem_of(6, 6, 2)
     plain, ridged = (
-        solve_relu(problem, Setup("paper")),
-        solve_relu(problem, Setup("paper", ridge=0.3)),
+        solve_relu(problem, SolveOptions("paper")),
+        solve_relu(problem, SolveOptions("paper", ridge=0.3)),
     )
     assert plain.parameters.tolist() == ridged.parameters.tolist()
 

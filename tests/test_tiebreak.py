@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog, minimize
 
-from layermilp.algorithms import fit as solving
-from layermilp.algorithms.fit import Setup, solve_linear, solve_relu
+from layermilp.algorithms import search as solving
+from layermilp.algorithms.fit import solve_linear, solve_relu
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
 from layermilp.formulations import HingeRegression, MarginRegression, ReluRegression
-from layermilp.layerwise.objective import Box, Margin
+from layermilp.formulations.loss import Box
+from layermilp.formulations.margin import Margin
 from layermilp.networks.network import Block
 from layermilp.program import Status
 from layermilp.solvers.quadratic import project
@@ -143,7 +145,10 @@ def _hinge(seed: int) -> HingeRegression:
     rng = np.random.default_rng(seed)
     problem = _relu(seed, 6, 7)
     parts = (problem.coefficients, problem.constants, problem.lower, problem.upper, problem.start)
-    return HingeRegression(*parts, rng.random(6) < 0.4, 0.0, rng.choice([0.5, 1.0, 3.0], 6))
+    is_target = rng.random(6) < 0.4
+    return HingeRegression(
+        *parts, is_target, np.where(is_target, rng.choice([0.5, 1.0, 3.0], 6), 1.0)
+    )
 
 
 def _margin(seed: int) -> MarginRegression:
@@ -160,7 +165,7 @@ MAKERS = {"relu": _relu, "relu without exact fit": _tight, "hinge": _hinge, "mar
 
 
 def _solved(problem: Any, tie_break: str) -> Any:
-    setup = Setup(tie_break=tie_break)
+    setup = SolveOptions(tie_break=tie_break)
     return (
         solve_relu(problem, setup)
         if isinstance(problem, ReluRegression)
@@ -281,7 +286,7 @@ def test_silent_targets_may_be_met_from_below() -> None:
 
 def test_the_reference_form_is_never_changed() -> None:
     problem = _relu(1)
-    fits = [solve_relu(problem, Setup("paper", tie_break=name)) for name in TIE_BREAKS]
+    fits = [solve_relu(problem, SolveOptions("paper", tie_break=name)) for name in TIE_BREAKS]
     assert len({fit.parameters.tobytes() for fit in fits}) == 1
     assert sum(fits[0].solver_calls.values()) >= 1
 

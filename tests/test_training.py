@@ -17,7 +17,7 @@ from layermilp.errors import DataError, LayermilpError, NetworkError, OptionErro
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import PRESETS, Sweeps
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box
-from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.sweep import Step, SweepCallback
 from layermilp.layerwise.trainer import State, run, share_right, training
 from layermilp.layerwise.trials import choose_initialization
 from layermilp.method import derived_seed
@@ -93,11 +93,11 @@ def states(
     watch: list[Step] | None = None,
 ) -> list[State]:
     """Train in this process; return every state, and append every step to `watch`."""
-    seen: list[Step] = [] if watch is None else watch
+    callback = SweepCallback()
+    if watch is not None:
+        callback.on_step = watch.append  # type: ignore[method-assign]
     with Workers(1) as workers:
-        return list(
-            training(network, TrainingData.of(network, X, y), settings, workers, seen.append)
-        )
+        return list(training(network, TrainingData.of(network, X, y), settings, workers, callback))
 
 
 def weights(network: Network) -> list[bytes]:
@@ -267,13 +267,14 @@ def test_interrupted_training_keeps_the_last_state() -> None:
     whole = states(network, X, y, settings)
     data = TrainingData.of(network, X, y)
 
-    def watch(step: Step) -> None:
-        if step.batch == 2:
-            raise KeyboardInterrupt
+    class Interrupting(SweepCallback):
+        def on_step(self, step: Step) -> None:
+            if step.batch == 2:
+                raise KeyboardInterrupt
 
     kept: list[State] = []
     with pytest.raises(KeyboardInterrupt), Workers(1) as workers:
-        for state in training(network, data, settings, workers, watch):
+        for state in training(network, data, settings, workers, Interrupting()):
             kept.append(state)
     assert kept[-1].batch_ended and kept[-1].batch == 1
     assert [weights(state.network) for state in kept] == [

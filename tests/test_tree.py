@@ -18,8 +18,11 @@ from scipy import sparse
 from layermilp import Status
 from layermilp.algorithms import branch_and_bound as trees
 from layermilp.algorithms import fit as solving
+from layermilp.algorithms import search as searching
 from layermilp.algorithms.branch_and_bound import Tree
-from layermilp.algorithms.fit import Setup, _Search, solve_relu
+from layermilp.algorithms.fit import solve_relu
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Search
 from layermilp.formulations import ReluRegression
 from layermilp.formulations.envelope import (
     FIRES,
@@ -166,7 +169,7 @@ def test_the_program_with_fewer_rows_is_taken() -> None:
 def test_the_search_finds_the_optimum_of_brute_force(
     tie_break: str, problem: ReluRegression
 ) -> None:
-    fit = solve_relu(problem, Setup(solver="highs", tie_break=tie_break))
+    fit = solve_relu(problem, SolveOptions(solver="highs", tie_break=tie_break))
     assert fit.status is Status.OPTIMAL
     assert is_close(fit.objective, brute_force(problem))
     assert fit.bound <= fit.objective + 1e-9
@@ -180,7 +183,10 @@ def test_the_search_agrees_with_the_reference_form(
     seed: int, samples: int, inputs: int, reach: float
 ) -> None:
     problem = _random(seed, samples, inputs, reach)
-    found, plain = solve_relu(problem, Setup(solver="highs")), solve_relu(problem, Setup("paper"))
+    found, plain = (
+        solve_relu(problem, SolveOptions(solver="highs")),
+        solve_relu(problem, SolveOptions("paper")),
+    )
     assert found.status is Status.OPTIMAL and plain.status is Status.OPTIMAL
     assert found.nodes > 0 and set(found.solver_calls) == {"highs"}
     assert is_close(found.objective, plain.objective)
@@ -194,8 +200,8 @@ def test_the_search_agrees_with_the_solvers_on_recorded_programs(
     names = [name for name in recorded if "-50-batch3-" in name]
     assert len(names) >= 10
     for name in names:
-        found = solve_relu(recorded[name], Setup(solver="auto"))
-        plain = solve_relu(recorded[name], Setup(solver="highs", options={"random_seed": 1}))
+        found = solve_relu(recorded[name], SolveOptions(solver="auto"))
+        plain = solve_relu(recorded[name], SolveOptions(solver="highs", options={"random_seed": 1}))
         assert found.status is Status.OPTIMAL and plain.status is Status.OPTIMAL
         assert is_close(found.objective, plain.objective), (name, found.objective, plain.objective)
 
@@ -205,7 +211,7 @@ def test_the_search_agrees_with_the_solvers_on_recorded_programs(
 def test_the_interior_point_method_finds_the_optimum_of_a_step(
     problem: ReluRegression, seed: int
 ) -> None:
-    tree = Tree(problem, _Search(problem, Setup()))
+    tree = Tree(Search(problem, SolveOptions()))
     assume(tree.n_rows > 0)
     firing = np.random.default_rng(seed).random(tree.n_rows) < 0.5
     envelope = Envelope.of_pattern(tree.t, firing)
@@ -223,7 +229,7 @@ def test_a_large_program_is_only_descended_within_a_node_limit(
 ) -> None:
     problem = _random(3, 60, 8)
     monkeypatch.setattr(trees, "LARGE", 0)
-    limited = solve_relu(problem, Setup(solver="highs", limits=Limits(node_limit=5)))
+    limited = solve_relu(problem, SolveOptions(solver="highs", limits=Limits(node_limit=5)))
     assert limited.status is Status.FEASIBLE_AT_LIMIT and limited.nodes == 0
     assert limited.objective < problem.loss(problem.start)
 
@@ -231,7 +237,8 @@ def test_a_large_program_is_only_descended_within_a_node_limit(
 def test_a_node_limit_ends_the_search_with_a_bound() -> None:
     problem = _random(3, 60, 8)
     limited = [
-        solve_relu(problem, Setup(solver="highs", limits=Limits(node_limit=n))) for n in (1, 5, 5)
+        solve_relu(problem, SolveOptions(solver="highs", limits=Limits(node_limit=n)))
+        for n in (1, 5, 5)
     ]
     assert [fit.status for fit in limited] == [Status.FEASIBLE_AT_LIMIT] * 3
     assert limited[0].nodes == solving.TREE_NODES and limited[1].nodes == 5 * solving.TREE_NODES
@@ -246,7 +253,8 @@ def test_a_node_limit_ends_the_search_with_a_bound() -> None:
 def test_a_gap_ends_the_search() -> None:
     problem = _random(1, 60, 4, 0.5)
     wide, proven = (
-        solve_relu(problem, Setup(solver="highs", limits=Limits(gap=gap))) for gap in (0.3, None)
+        solve_relu(problem, SolveOptions(solver="highs", limits=Limits(gap=gap)))
+        for gap in (0.3, None)
     )
     assert wide.status is Status.OPTIMAL_WITHIN_GAP and proven.status is Status.OPTIMAL
     assert wide.nodes < proven.nodes and wide.bound <= proven.objective + 1e-9
@@ -255,12 +263,12 @@ def test_a_gap_ends_the_search() -> None:
 
 def test_the_solver_takes_over_where_the_search_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, programs = _random(1, 60, 4, 0.5), []
-    expected = solve_relu(problem, Setup(solver="highs")).objective
+    expected = solve_relu(problem, SolveOptions(solver="highs")).objective
     monkeypatch.setattr(solving, "MOST_TREE_NODES", 3)
     monkeypatch.setattr(
-        solving, "solve", lambda program, *rest: programs.append(program) or solve(program, *rest)
+        searching, "solve", lambda program, *rest: programs.append(program) or solve(program, *rest)
     )
-    fit = solve_relu(problem, Setup(solver="highs", tie_break="none"))
+    fit = solve_relu(problem, SolveOptions(solver="highs", tie_break="none"))
     assert fit.status is Status.OPTIMAL and is_close(fit.objective, expected)
     assert programs[0].is_mip and is_close(
         check(programs[0], programs[0].start).objective, problem.loss(programs[0].start[:5])
@@ -269,9 +277,9 @@ def test_the_solver_takes_over_where_the_search_is_long(monkeypatch: pytest.Monk
 
 def test_a_program_that_fails_is_left_to_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, asked = _random(1, 60, 4, 0.5), []
-    expected = solve_relu(problem, Setup(solver="highs")).objective
+    expected = solve_relu(problem, SolveOptions(solver="highs")).objective
     monkeypatch.setattr(WarmLp, "solve", lambda *numbers: asked.append(numbers))
-    fit = solve_relu(problem, Setup(solver="highs"))
+    fit = solve_relu(problem, SolveOptions(solver="highs"))
     assert asked and fit.status is Status.OPTIMAL and is_close(fit.objective, expected)
 
 
@@ -281,11 +289,12 @@ def test_a_program_that_fails_is_left_to_the_solver(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("formulation", ["reduced", "paper"])
 def test_an_objective_target_ends_the_search(solver: str, formulation: str) -> None:
     problem = _random(1, 40, 4, 0.5)
-    best = solve_relu(problem, Setup()).objective
+    best = solve_relu(problem, SolveOptions()).objective
     target = 1.02 * best
     assert problem.loss(problem.start) > target
     fit = solve_relu(
-        problem, Setup(formulation, solver, Limits(objective_target=target), tie_break="none")
+        problem,
+        SolveOptions(formulation, solver, Limits(objective_target=target), tie_break="none"),
     )
     assert fit.status is Status.FEASIBLE_AT_LIMIT
     assert best - 1e-6 <= fit.objective <= target + 1e-9
@@ -294,6 +303,6 @@ def test_an_objective_target_ends_the_search(solver: str, formulation: str) -> N
 
 def test_rows_that_cannot_fire_count_with_their_targets() -> None:
     problem = replace(_random(0, 10, 2, 0.1), constants=np.where(np.arange(10) < 5, -50.0, 0.0))
-    fit = solve_relu(problem, Setup(solver="highs"))
+    fit = solve_relu(problem, SolveOptions(solver="highs"))
     assert fit.objective >= problem.targets[:5].sum() - 1e-9
-    assert is_close(fit.objective, solve_relu(problem, Setup("paper")).objective)
+    assert is_close(fit.objective, solve_relu(problem, SolveOptions("paper")).objective)

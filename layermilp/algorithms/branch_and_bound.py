@@ -12,15 +12,23 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from layermilp.algorithms.interior_point import interior_point
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Search
+from layermilp.algorithms.tolerances import (
+    EMPTY_BOX,
+    EXACT,
+    FINE_ROUNDING,
+    LEAST_GAIN,
+    ROUNDING,
+)
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, envelope_lp
-from layermilp.formulations.pieces import HingePieces
-from layermilp.formulations.regression import ReluRegression
-from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray, relative_gap
+from layermilp.formulations.l1 import HingeRegression
+from layermilp.formulations.relu_l1 import ReluRegression
+from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray, Limits
 from layermilp.solvers.warm_lp import WarmLp
 
 MOST_ROUNDS = 3
@@ -29,12 +37,6 @@ MOST_ROUNDS = 3
 SHRINKS = 0.7
 """Factor by which some side of the box must shrink for another round."""
 
-ROUNDING = 1e-9
-"""Width by which rounding may turn a box inside out."""
-
-EXACT = 1e-12
-"""Error of an envelope that counts as none."""
-
 MOST_DESCENTS = 50
 """Largest number of steps of one descent: a guard, since every step but the last lowers the
 loss."""
@@ -42,46 +44,6 @@ loss."""
 LARGE = 400_000
 """Rows times unknowns from which the first program of a search, which has no basis to start from,
 takes seconds."""
-
-LEAST_FALL = 1e-9
-"""Relative fall of the loss below which a descent ends."""
-
-LEAST_GAIN = 1e-6
-"""Least gain of a branch, so that the other branch of the row still counts."""
-
-
-class Incumbent(Protocol):
-    """The best point so far, and what is good enough."""
-
-    loss: float
-    ends: float
-
-    def offer(self, theta: FloatArray) -> float:
-        """Take a point if its loss is lower; return its loss."""
-
-    def meets(self, bound: float) -> bool:
-        """Whether the loss equals a lower bound."""
-
-    def suffices(self, bound: float) -> bool:
-        """Whether the loss is as near to a lower bound as was asked for, or at its own target."""
-
-    @property
-    def is_at_target(self) -> bool:
-        """Whether the loss is at most the objective that was asked for."""
-
-    @property
-    def expired(self) -> bool:
-        """Whether the time limit is over."""
-
-
-@dataclass(frozen=True, eq=False)
-class Explored:
-    """Outcome of `Tree.explore`: a lower bound of the loss over the box, the nodes, and whether a
-    linear program failed."""
-
-    bound: float
-    nodes: int
-    failed: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +104,14 @@ class Tree:
 
     Parameters
     ----------
-    problem : ReluRegression
-        What is minimized.
-    best : Incumbent
-        Is offered better points; decides when a bound is good enough.
+    search : Search
+        Is offered better points and bounds; decides when they are good enough.
     """
 
-    def __init__(self, problem: ReluRegression, best: Incumbent) -> None:
+    def __init__(self, search: Search[ReluRegression]) -> None:
+        problem = search.problem
         can_fire = problem.interval[1] > 0.0
-        self.problem, self.best = problem, best
+        self.problem, self.best = problem, search
         self.h, self.g = problem.coefficients[can_fire].toarray(), problem.constants[can_fire]
         self.t, self.constant = problem.targets[can_fire], float(problem.targets[~can_fire].sum())
         self.positive, self.negative = np.maximum(self.h, 0.0), np.minimum(self.h, 0.0)
@@ -158,6 +119,7 @@ class Tree:
         self.warm = WarmLp(self.lp.matrix)
         self.costs = _PseudoCosts(self.g.size)
         self.programs = 0
+        search.raise_bound(self.constant)
 
     def descend(self, firing: BoolArray) -> None:
         """Improve the best point by steps from a firing pattern (a convex-concave procedure).
@@ -168,7 +130,7 @@ class Tree:
         loss = np.inf
         for _ in range(MOST_DESCENTS):
             # A descent is cheap: it goes on to its end, even where less was asked for.
-            if self.best.meets(self.constant) or self.best.is_at_target or self.best.expired:
+            if self.best.is_optimal() or self.best.is_at_target or self.best.clock.is_over:
                 return
             try:
                 theta = self.step(firing)
@@ -176,7 +138,7 @@ class Tree:
                 return
             before, loss = loss, self.best.offer(theta)
             followed, firing = firing, self.pattern(theta)
-            if loss >= before - LEAST_FALL * max(1.0, before) or np.array_equal(followed, firing):
+            if loss >= before - ROUNDING * max(1.0, before) or np.array_equal(followed, firing):
                 return
 
     def step(self, firing: BoolArray) -> FloatArray:
@@ -188,22 +150,19 @@ class Tree:
         # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge,
         # but for the constant t.
         fires, off = positive & firing, positive & ~firing
-        pieces = HingePieces(
-            matrix=self.h,
-            offsets=self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0)),
-            is_target=fires,
+        pieces = HingeRegression(
+            coefficients=self.h,
+            constants=self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0)),
             lower=problem.lower,
             upper=problem.upper,
             start=problem.start,
+            is_target=fires,
             row_weights=np.ones(self.n_rows),
-            tolerance=0.0,
         )
-        bracket = interior_point(
-            pieces,
-            lambda now: relative_gap(now.loss, now.bound) <= FEASIBILITY_TOLERANCE,
-            self.best.ends,
-        )
-        return bracket.theta
+        options = SolveOptions(limits=Limits(gap=FEASIBILITY_TOLERANCE))
+        search = Search(pieces, options, self.best.clock, FINE_ROUNDING)
+        interior_point(search)
+        return search.theta
 
     @property
     def n_rows(self) -> int:
@@ -219,8 +178,9 @@ class Tree:
         """Whether each row fires at a point."""
         return np.asarray(self.h @ theta + self.g > 0.0)
 
-    def explore(self, most_nodes: int) -> Explored:
-        """Search, best node first, until every node is good enough or a limit is hit.
+    def explore(self, most_nodes: int) -> bool:
+        """Search, best node first, until every node is good enough or a limit is hit; return
+        whether all linear programs were solved.
 
         Parameters
         ----------
@@ -231,29 +191,31 @@ class Tree:
         waiting = [
             (0.0, 0, _Node(0.0, np.zeros(self.g.size, dtype=np.int8), problem.lower, problem.upper))
         ]
-        closed, numbered, nodes, failed = np.inf, 0, 0, False
-        while waiting and nodes < most_nodes and not best.expired:
+        closed, numbered, nodes, succeeded = np.inf, 0, 0, True
+        while waiting and nodes < most_nodes and not best.clock.is_over:
             bound, _, node = waiting[0]
-            if best.suffices(bound):
+            if best.is_done(bound):
                 break
             try:
                 relaxed = self._relax(node)
             except _LpFailed:
-                failed = True
+                succeeded = False
                 break
             heapq.heappop(waiting)
             nodes += 1
             if relaxed is None:
                 closed = min(closed, best.loss)
                 continue
-            children = [] if best.suffices(relaxed.bound) else self._branch(relaxed)
+            children = [] if best.is_done(relaxed.bound) else self._branch(relaxed)
             if not children:
                 closed = min(closed, relaxed.bound)
             for child in children:
                 numbered += 1
                 heapq.heappush(waiting, (child.bound, numbered, child))
         left = waiting[0][0] if waiting else np.inf
-        return Explored(min(closed, left, best.loss), nodes, failed)
+        best.raise_bound(min(closed, left, best.loss))
+        best.nodes += nodes
+        return succeeded
 
     def _relax(self, node: _Node) -> _Relaxed | None:
         """Solve and tighten; None if no point of the node is better than the best."""
@@ -275,7 +237,7 @@ class Tree:
             if turn == 0 and node.gain:
                 self.costs.learn(node, min(bound, self.best.loss))
             relaxed = _Relaxed(bound, theta, envelope, decided, lower, upper)
-            if self.best.suffices(bound):
+            if self.best.is_done(bound):
                 break
             # A better point lies where the linear function below the relaxation does not exceed the
             # best loss.
@@ -340,7 +302,7 @@ class Tree:
     ) -> tuple[FloatArray, FloatArray] | None:
         """Return the box without what no decided row allows; None if nothing is left."""
         rows = np.flatnonzero(decided != OPEN)
-        if np.any(lower > upper + ROUNDING):
+        if np.any(lower > upper + EMPTY_BOX):
             return None
         if not rows.size:
             return lower, np.maximum(lower, upper)
@@ -348,7 +310,7 @@ class Tree:
         h, g = sign[:, None] * self.h[rows], sign * self.g[rows]
         # Every such row now reads h . theta + g >= 0, and this is how far it is satisfied at best.
         room = np.maximum(h, 0.0) @ upper + np.minimum(h, 0.0) @ lower + g
-        if np.any(room < -ROUNDING):
+        if np.any(room < -EMPTY_BOX):
             return None
         reach = np.divide(
             np.maximum(room, 0.0)[:, None], np.abs(h), out=np.full(h.shape, np.inf), where=h != 0.0
@@ -356,6 +318,6 @@ class Tree:
         least = np.where(h > 0.0, upper - reach, -np.inf).max(axis=0)
         most = np.where(h < 0.0, lower + reach, np.inf).min(axis=0)
         lower, upper = np.maximum(lower, least), np.minimum(upper, most)
-        if np.any(lower > upper + ROUNDING):
+        if np.any(lower > upper + EMPTY_BOX):
             return None
         return lower, np.maximum(lower, upper)

@@ -1,38 +1,31 @@
 """Minimizing a convex piecewise linear sum over many rows, without one LP that has a constraint for
 every piece.
 
-Where rows have many pieces, as with the margin, interior points (`interior`) do it; where they have
-few, a bundle method that tells some rows apart. Its model of the sum keeps, row by row, some
-hundred or thousand pieces: those nearest to being the largest of their rows. All other rows enter
-together, by one linear function (cut) for every point that was evaluated, in which each row is its
-largest piece there (Kelley 1960). Both underestimate, so the optimum of the model over the box is a
-proven lower bound. The model is minimized in a trust region around the best point (the boxstep
-method, Marsten, Hogan and Blankenship 1975), because far from the points evaluated it says little.
-The search ends when the best point is as good as the bound, which then holds for all rows and
-pieces."""
+Where rows have many pieces, as with the margin, interior points (`interior_point`) do it; where
+they have few, a bundle method that tells some rows apart. Its model of the sum keeps, row by row,
+some hundred or thousand pieces: those nearest to being the largest of their rows. All other rows
+enter together, by one linear function (cut) for every point that was evaluated, in which each row
+is its largest piece there (Kelley 1960). Both underestimate, so the optimum of the model over the
+box is a proven lower bound. The model is minimized in a trust region around the best point (the
+boxstep method, Marsten, Hogan and Blankenship 1975), because far from the points evaluated it says
+little. The search ends when the best point is as good as the bound, which then holds for all rows
+and pieces."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from layermilp.algorithms.fit import TIGHT, Fit, Setup
-from layermilp.algorithms.interior_point import Bracket, interior_point
-from layermilp.formulations.pieces import Cut, Pieces, dual_program, recover, working_program
-from layermilp.program import (
-    FEASIBILITY_TOLERANCE,
-    BoolArray,
-    FloatArray,
-    Limits,
-    Program,
-    Result,
-    Status,
-)
-from layermilp.solvers import Option, fitting, solve
+from layermilp.algorithms.interior_point import interior_point
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.restricted_master import Cut, dual_program, recover, restricted_master
+from layermilp.algorithms.search import Fit, Search, Stop
+from layermilp.algorithms.tolerances import FINE_ROUNDING, ROUNDING
+from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.program import BoolArray, FloatArray, Program, Result, Status
+from layermilp.solvers import fitting
 
 STRIDES = (36, 6)
 """The search begins on every 36th row, goes on with every 6th, and ends with all."""
@@ -47,178 +40,65 @@ LINE_STEPS = 10
 """Bisections of a line search."""
 
 MAX_ROUNDS = 500
-"""Largest number of working programs on one part; the best point and the bound are returned
-then."""
+"""Largest number of restricted master programs on one part; the best point and the bound are
+returned then."""
 
 
-ROUNDING = 1e-10
-"""Loss per row within which interior points settle; the bundle method's solver leaves `TIGHT`
-open."""
+class _Bundle:
+    """A search with its model: kept pieces, cuts, and the radius of the trust region."""
 
-
-@dataclass(frozen=True)
-class Goal:
-    """When a search may end: at a difference from the bound of a share of the loss, or of an
-    absolute amount."""
-
-    gap: float
-    absolute: float
-
-    @classmethod
-    def of(cls, problem: Pieces, setup: Setup, rounding: float) -> Goal:
-        """Return what a setup asks for; what is left open by rounding, per row, is none of it."""
-        asked = max(setup.target_gap * problem.scale, setup.limits.absolute_gap or 0.0)
-        return cls(setup.limits.relative_gap, max(asked, rounding * problem.n_rows))
-
-    def tolerance(self, loss: float) -> float:
-        """Return the difference from the bound at which a loss suffices."""
-        return max(self.gap * abs(loss), self.absolute)
-
-    def is_met(self, best: Bracket) -> bool:
-        """Whether the loss is as near to the bound."""
-        return best.loss - best.bound <= self.tolerance(best.loss)
-
-
-@dataclass(eq=False)
-class Trace:
-    """What a search took, for benches.
-
-    Parameters
-    ----------
-    rounds : int
-        Working programs solved, those on parts of the rows included.
-    largest : int
-        Most constraints of a working program.
-    """
-
-    rounds: int = 0
-    largest: int = 0
-
-
-@dataclass(eq=False)
-class _Budget:
-    """Solver calls within one time limit."""
-
-    setup: Setup
-    trace: Trace
-    counter: Counter[str] = field(default_factory=Counter)
-    message: str = ""
-
-    def __post_init__(self) -> None:
-        seconds = self.setup.limits.time_limit
-        self.ends = math.inf if seconds is None else time.perf_counter() + seconds
-
-    @property
-    def expired(self) -> bool:
-        """Whether the time limit is over."""
-        return time.perf_counter() >= self.ends
-
-    def solve(self, program: Program) -> Result:
-        """Solve a working program in the time that is left.
-
-        Measured with HiGHS: the dual of a program whose rows have two pieces each is solved by the
-        simplex method 4 to 8 times faster than the program."""
-        limits = self.setup.limits
-        if limits.time_limit is not None:
-            limits = replace(limits, time_limit=max(self.ends - time.perf_counter(), 0.01))
-        result = self._by_dual(program, limits)
-        if result is None:
-            result = self._called(program, limits, {"solver": "ipx"})
-        if result.status is Status.ERROR:
-            result = self._called(program, limits, {"solver": "simplex"})
-        self.message = result.message
-        self.trace.rounds += 1
-        self.trace.largest = max(self.trace.largest, program.n_rows)
-        return result
-
-    def _by_dual(self, program: Program, limits: Limits) -> Result | None:
-        """Solve a working program by its dual; None if its vertex does not determine the point, or
-        it was not solved."""
-        result = self._called(dual_program(program), limits, {})
-        if result.x is None or result.status is not Status.OPTIMAL:
-            return None
-        x, bound = recover(program, result.x), -result.objective
-        if float(program.costs @ x) + program.offset - bound > TIGHT * max(1.0, abs(bound)):
-            return None
-        return replace(result, x=x, objective=bound, bound=bound)
-
-    def _called(self, program: Program, limits: Limits, for_highs: dict[str, Option]) -> Result:
-        # Working programs are a means to the optimum; they may have more constraints than the
-        # edition of a named solver takes.
-        solver = fitting(program, self.setup.solver)
-        options = self.setup.options if solver == self.setup.solver else {}
-        result = solve(program, solver, limits, options or (for_highs if solver == "highs" else {}))
-        self.counter[result.solver] += 1
-        return result
-
-
-class _Search:
-    """The best point so far, the bound, and the model: kept pieces, cuts and the radius of the
-    trust region."""
-
-    def __init__(self, problem: Pieces, theta: FloatArray, radius: float) -> None:
-        self.problem, self.theta, self.radius = problem, theta, radius
-        self.values = problem.values(theta)
-        self.loss = problem.total(self.values)
-        self.cuts = [Cut.of(problem, self.values.argmax(axis=1))]
-        self.bound = max(0.0, self.cuts[0].minimum(problem.lower, problem.upper))
-        self.size = max(500, 5 * problem.n_unknowns)
+    def __init__(self, search: Search[PiecewiseLinear], radius: float = math.inf) -> None:
+        self.search, self.problem, self.radius = search, search.problem, radius
+        self.values = self.problem.values(search.theta)
+        self.cuts = [Cut.of(self.problem, self.values.argmax(axis=1))]
+        search.raise_bound(self.cuts[0].minimum(self.problem.lower, self.problem.upper))
+        self.size = max(500, 5 * self.problem.n_unknowns)
         self.kept = nearest_pieces(self.values, self.size)
 
-    @property
-    def best(self) -> Bracket:
-        """The best point and the bound."""
-        return Bracket(self.theta, self.loss, self.bound)
-
-    def run(self, budget: _Budget, goal: Goal) -> bool:
-        """Search until the goal is met, or the time is over; return whether no solver failed."""
+    def run(self) -> None:
+        """Search until it is done, or its time over."""
+        search, problem = self.search, self.problem
+        search.stop = Stop.LIMIT
         for _ in range(MAX_ROUNDS):
-            if goal.is_met(self.best) or budget.expired:
-                return True
-            lower = np.maximum(self.problem.lower, self.theta - self.radius)
-            upper = np.minimum(self.problem.upper, self.theta + self.radius)
-            result = budget.solve(self._program(lower, upper))
+            if search.is_done() or search.clock.is_over:
+                return
+            lower = np.maximum(problem.lower, search.theta - self.radius)
+            upper = np.minimum(problem.upper, search.theta + self.radius)
+            result = _solved(search, restricted_master(problem, self.kept, self.cuts, lower, upper))
             if result.x is None or not result.status.is_optimal:
-                return result.status.is_at_limit
-            point = np.clip(result.x[: self.problem.n_unknowns], lower, upper)
-            self._take(
-                point,
-                result.objective,
-                self._is_global(point, lower, upper),
-                goal.tolerance(self.loss),
-            )
-        return True
-
-    def _program(self, lower: FloatArray, upper: FloatArray) -> Program:
-        return working_program(self.problem, self.kept, self.cuts, lower, upper)
+                search.stop, search.message = Stop.of(result), result.message
+                return
+            point = np.clip(result.x[: problem.n_unknowns], lower, upper)
+            self._take(point, result.objective, self._is_global(point, lower, upper))
 
     def _is_global(self, point: FloatArray, lower: FloatArray, upper: FloatArray) -> bool:
         """Whether the trust region does not bind at an optimum of the model, which then is one over
         the whole box."""
-        slack = TIGHT * max(1.0, self.radius if math.isfinite(self.radius) else 1.0)
+        slack = ROUNDING * max(1.0, self.radius if math.isfinite(self.radius) else 1.0)
         at_lower = (point <= lower + slack) & (lower > self.problem.lower)
         at_upper = (point >= upper - slack) & (upper < self.problem.upper)
         return not np.any(at_lower | at_upper)
 
-    def _take(self, point: FloatArray, model: float, is_global: bool, tolerance: float) -> None:
+    def _take(self, point: FloatArray, model: float, is_global: bool) -> None:
         """Use the optimum of the model: its bound, its point, and the best point on the way
         there."""
+        search, problem = self.search, self.problem
+        tolerance, predicted, before = search.tolerance, search.loss - model, search.loss
         self._bound(model, is_global)
-        values, predicted, before = self.problem.values(point), self.loss - model, self.loss
-        reached = float(np.abs(point - self.theta).max(initial=0.0))
+        values = problem.values(point)
+        reached = float(np.abs(point - search.theta).max(initial=0.0))
         missing = self._missing(values)
         self._cut(values)
-        gain = before - self.problem.total(values)
+        gain = before - problem.total(values)
         share = 1.0
         if gain < 0.5 * predicted:
             share = self._line_search(values)
             point = np.clip(
-                self.theta + share * (point - self.theta), self.problem.lower, self.problem.upper
+                search.theta + share * (point - search.theta), problem.lower, problem.upper
             )
-            values = self.problem.values(point)
-        loss = self.problem.total(values)
-        if loss < self.loss:
-            self.theta, self.values, self.loss = point, values, loss
+            values = problem.values(point)
+        if search.improve(point, problem.total(values)):
+            self.values = values
             if share < 1.0:
                 self._cut(values)
         self.radius = self._next_radius(
@@ -233,14 +113,15 @@ class _Search:
         A convex function that is at most `f` at the centre and nowhere below ``f - e`` within the
         radius is nowhere below ``f - e D / radius`` within the distance `D` of the centre. What
         rounding leaves of `e` is added to it."""
+        search, problem = self.search, self.problem
         if is_global:
-            self.bound = max(self.bound, model)
+            search.raise_bound(model)
         else:
             distance = float(
-                np.maximum(self.problem.upper - self.theta, self.theta - self.problem.lower).max()
+                np.maximum(problem.upper - search.theta, search.theta - problem.lower).max()
             )
-            decrease = max(self.loss - model, 0.0) + TIGHT * max(1.0, abs(self.loss))
-            self.bound = max(self.bound, self.loss - decrease * max(1.0, distance / self.radius))
+            decrease = max(search.loss - model, 0.0) + ROUNDING * max(1.0, abs(search.loss))
+            search.raise_bound(search.loss - decrease * max(1.0, distance / self.radius))
 
     def _next_radius(
         self, reached: float, share: float, gain: float, predicted: float, is_stuck: bool
@@ -279,7 +160,7 @@ class _Search:
             values.max(axis=1) - np.where(self.kept.any(axis=1), modelled, joint)
         )
         worst = np.argsort(-error, kind="stable")[: self.size // 2]
-        worst = worst[error[worst] > TIGHT]
+        worst = worst[error[worst] > ROUNDING]
         missing = np.zeros_like(self.kept)
         missing[worst, values[worst].argmax(axis=1)] = True
         missing[worst, self.values[worst].argmax(axis=1)] = True
@@ -329,57 +210,54 @@ def nearest_pieces(values: FloatArray, count: int, among: BoolArray | None = Non
     return kept
 
 
-def minimize(problem: Pieces, setup: Setup, trace: Trace | None = None) -> Fit:
+def minimize(problem: PiecewiseLinear, options: SolveOptions) -> Fit:
     """Minimize the sum over the box to a proven gap.
 
     Parameters
     ----------
-    problem : Pieces
+    problem : PiecewiseLinear
         The sum.
-    setup : Setup
+    options : SolveOptions
         Solver, its options, and limits: the relative gap to stop at (by default 1e-7), and the time
         limit, at which the best point so far is returned.
-    trace : Trace, optional
-        Is filled with what the search took.
 
     Returns
     -------
     Fit
         Never worse than the start; its bound is proven, and its objective recomputed in numpy.
     """
-    budget = _Budget(setup, trace or Trace())
-    start_loss = problem.loss(problem.start)
     if problem.has_few_pieces:
-        best, solved = _by_bundle(problem, Goal.of(problem, setup, TIGHT), budget)
-    else:
-        best, solved = (
-            interior_point(problem, Goal.of(problem, setup, ROUNDING).is_met, budget.ends),
-            True,
-        )
-    return _fit(problem, best, start_loss, solved, budget)
+        return _by_bundle(Search(problem, options)).fit()
+    search = Search(problem, options, rounding=FINE_ROUNDING)
+    interior_point(search)
+    return search.fit()
 
 
-def _by_bundle(problem: Pieces, goal: Goal, budget: _Budget) -> tuple[Bracket, bool]:
-    """Minimize by the bundle method; return the best, and whether no solver failed."""
-    search = _Search(problem, problem.start, math.inf)
-    if goal.is_met(search.best):
-        return search.best, True
-    theta, radius = _coarse(problem, budget)
-    if not np.array_equal(theta, problem.start) and problem.loss(theta) < search.loss:
-        search = _Search(problem, theta, radius)
-    solved = search.run(budget, goal)
-    return search.best, solved
+def _by_bundle(search: Search[PiecewiseLinear]) -> Search[PiecewiseLinear]:
+    """Minimize by the bundle method, from what parts of the rows say; return the search."""
+    bundle = _Bundle(search)
+    if not search.is_done():
+        theta, radius = _coarse(search)
+        search.offer(theta)
+        if search.theta is not search.problem.start:
+            bundle = _Bundle(search, radius)
+        bundle.run()
+    return search
 
 
-def _coarse(problem: Pieces, budget: _Budget) -> tuple[FloatArray, float]:
+def _coarse(whole: Search[PiecewiseLinear]) -> tuple[FloatArray, float]:
     """Minimize over growing parts of the rows; return the point, and a radius in which that of all
     rows may lie."""
-    theta, radius = problem.start, math.inf
+    problem, theta, radius = whole.problem, whole.theta, math.inf
+    options = replace(whole.options, limits=replace(whole.options.limits, gap=COARSE_GAP))
     for stride in STRIDES:
-        if problem.n_rows // stride < max(1000, 4 * problem.n_unknowns) or budget.expired:
+        if problem.n_rows // stride < max(1000, 4 * problem.n_unknowns) or whole.clock.is_over:
             continue
-        search = _Search(problem.part(np.arange(0, problem.n_rows, stride)), theta, radius)
-        search.run(budget, Goal(COARSE_GAP, TIGHT * search.problem.n_rows))
+        part = problem.part(np.arange(0, problem.n_rows, stride))
+        search = Search(part, options, whole.clock)
+        search.accept(theta, math.inf)
+        _Bundle(search, radius).run()
+        whole.count(search)
         moved = float(np.abs(search.theta - theta).max(initial=0.0))
         # The error of the smaller part was about the step of this one; the next will be smaller.
         radius = 0.5 * moved if math.isfinite(radius) else 0.1 * moved
@@ -388,21 +266,35 @@ def _coarse(problem: Pieces, budget: _Budget) -> tuple[FloatArray, float]:
     return theta, radius
 
 
-def _fit(problem: Pieces, best: Bracket, start_loss: float, solved: bool, budget: _Budget) -> Fit:
-    bound = min(best.bound, best.loss)
-    if Goal(FEASIBILITY_TOLERANCE, TIGHT * problem.n_rows).is_met(best):
-        status = Status.OPTIMAL
-    elif Goal.of(problem, budget.setup, TIGHT).is_met(best):
-        status = Status.OPTIMAL_WITHIN_GAP
-    else:
-        status = Status.FEASIBLE_AT_LIMIT if solved else Status.ERROR
-    return Fit(
-        parameters=best.theta,
-        objective=best.loss,
-        bound=bound,
-        status=status,
-        start_objective=start_loss,
-        scale=problem.scale,
-        solver_calls=budget.counter,
-        message=budget.message if status is Status.ERROR else "",
-    )
+def _solved(search: Search[PiecewiseLinear], program: Program) -> Result:
+    """Solve a restricted master program.
+
+    Measured with HiGHS: the dual of a program whose rows have two pieces each is solved by the
+    simplex method 4 to 8 times faster than the program."""
+    result = _by_dual(search, program)
+    for method in ("ipx", "simplex"):
+        if result is None or result.status is Status.ERROR:
+            result = _called(search, program, method)
+    assert result is not None
+    return result
+
+
+def _by_dual(search: Search[PiecewiseLinear], program: Program) -> Result | None:
+    """Solve a restricted master program by its dual; None if its vertex does not determine the
+    point, or it was not solved."""
+    result = _called(search, dual_program(program))
+    if result.x is None or result.status is not Status.OPTIMAL:
+        return None
+    x, bound = recover(program, result.x), -result.objective
+    if float(program.costs @ x) + program.offset - bound > ROUNDING * max(1.0, abs(bound)):
+        return None
+    return replace(result, x=x, objective=bound, bound=bound)
+
+
+def _called(search: Search[PiecewiseLinear], program: Program, method: str = "") -> Result:
+    """Solve a program; HiGHS by a method.
+
+    Restricted master programs are a means to the optimum; they may have more constraints than the
+    edition of a named solver takes."""
+    solver = fitting(program, search.options.solver)
+    return search.solve(program, solver, {"solver": method} if solver == "highs" and method else {})

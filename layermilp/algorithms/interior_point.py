@@ -6,19 +6,19 @@ every row, but each of its Newton systems reduces to one equation per unknown: w
 `lam` and slacks ``s_rp = xi_r - v_rp(theta)``, the columns `xi` are eliminated row by row, and what
 remains is ``sum_r G_r' (diag(D_r) - D_r D_r' / sum D_r) G_r`` with ``D = lam / s`` (Ferris and
 Munson 2002 do so for support vector machines). So the cost of an iteration hardly depends on how
-many rows lie near a kink, which is what makes the bundle method of `bulk` slow where rows have many
+many rows lie near a kink, which is what makes the bundle method slow where rows have many
 pieces."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from layermilp.formulations.pieces import Pieces
+from layermilp.algorithms.search import Search, Stop
+from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.program import BoolArray, FloatArray
 
 CENTERING = 0.3
@@ -37,15 +37,6 @@ REGULARIZATION = 1e-14
 
 MAX_ITERATIONS = 300
 """The best point and the bound are returned then."""
-
-
-@dataclass(frozen=True, eq=False)
-class Bracket:
-    """The best point, its loss, and the proven lower bound."""
-
-    theta: FloatArray
-    loss: float
-    bound: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,35 +62,26 @@ class _Iterate:
         )
 
 
-def interior_point(problem: Pieces, enough: Callable[[Bracket], bool], ends: float) -> Bracket:
-    """Minimize the sum over the box.
+def interior_point(search: Search[PiecewiseLinear]) -> None:
+    """Minimize a sum over the box, until the search is done or its time over.
 
     Every iterate's multipliers, scaled to the weights of their rows, combine the pieces to a linear
     function below the sum; its minimum over the box is the bound, so that bound and loss hold
-    whatever rounding did to the iterates.
-
-    Parameters
-    ----------
-    problem : Pieces
-        The sum.
-    enough : callable
-        Says whether loss and bound are as near as was asked for.
-    ends : float
-        Time of the performance counter at which the best so far is returned.
-    """
-    best = Bracket(problem.start, problem.loss(problem.start), 0.0)
-    method = _Method(problem)
+    whatever rounding did to the iterates."""
+    search.stop = Stop.LIMIT
+    method = _Method(search.problem)
     if not method.free.any():
-        return replace(best, bound=best.loss)
+        search.raise_bound(search.loss)
+        return
     now: _Iterate | None = method.start()
     for _ in range(MAX_ITERATIONS):
         if now is None:
             break
-        best = method.improved(best, now)
-        if enough(best) or time.perf_counter() >= ends:
+        search.offer(now.theta)
+        search.raise_bound(method.bound(now))
+        if search.is_done() or search.clock.is_over:
             break
         now = method.following(now)
-    return best
 
 
 class _Method:
@@ -109,7 +91,7 @@ class _Method:
     Unknowns with no room in the box stay: the method needs an inside.
     """
 
-    def __init__(self, problem: Pieces) -> None:
+    def __init__(self, problem: PiecewiseLinear) -> None:
         self.problem, self.free = problem, problem.upper > problem.lower
         constants = problem.values(np.zeros(problem.n_unknowns))
         self.exists = np.isfinite(constants)
@@ -131,17 +113,14 @@ class _Method:
             theta, slacks, lam, np.maximum(slope, 0.0) + least, np.maximum(-slope, 0.0) + least
         )
 
-    def improved(self, best: Bracket, now: _Iterate) -> Bracket:
-        """Take the iterate's point and bound where they are better."""
-        problem, loss = self.problem, self.problem.loss(now.theta)
-        if loss < best.loss:
-            best = replace(best, theta=now.theta, loss=loss)
+    def bound(self, now: _Iterate) -> float:
+        """Return the lower bound that the multipliers prove."""
+        problem = self.problem
         lam = now.lam * (problem.row_weights / now.lam.sum(axis=1))[:, None]
         slope = problem.adjoint(lam)
-        bound = float((lam * self.constants).sum()) + float(
+        return float((lam * self.constants).sum()) + float(
             np.minimum(slope * problem.lower, slope * problem.upper).sum()
         )
-        return replace(best, bound=max(best.bound, bound))
 
     def following(self, now: _Iterate) -> _Iterate | None:
         """Return the next iterate, by a predictor and a corrector (Mehrotra 1992); None if rounding

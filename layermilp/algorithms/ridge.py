@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layermilp.formulations.regression import ReluRegression
+from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray
 from layermilp.solvers.quadratic import box_quadratic, project
 

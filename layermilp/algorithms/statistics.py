@@ -6,18 +6,15 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from layermilp.algorithms.fit import Fit
 from layermilp.errors import SolverError
 from layermilp.program import Status
 
-NOTHING = 1e-6
-"""Loss below which a program's targets are met at its start: it asks nothing of a solver."""
-
 
 @dataclass(frozen=True)
-class Tally:
-    """How many programs of the method were solved, how they ended, and by whom.
+class Statistics:
+    """Counts of programs of the method: solved, by how they ended, and by solver.
 
     A program is one weight fit, one output neuron's LP, or the input proposal of one sample. It may
     take several solver calls, or share one with others, or none.
@@ -46,23 +43,26 @@ class Tally:
     solver_calls: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, fits: Iterable[Fit]) -> Tally:
-        """Count fits, one program each."""
-        return sum((cls._one(fit) for fit in fits), cls())
-
-    @classmethod
-    def _one(cls, fit: Fit) -> Tally:
+    def of_statuses(
+        cls, statuses: Sequence[Status], largest_gap: float, solver_calls: Counter[str]
+    ) -> Statistics:
+        """Count one program for each status."""
         return cls(
-            programs=1,
-            optimal=int(fit.status.is_optimal),
-            at_limit=int(fit.status is Status.FEASIBLE_AT_LIMIT),
-            failed=int(fit.status is Status.ERROR),
-            largest_gap=fit.share_open,
-            solver_calls=fit.solver_calls,
+            programs=len(statuses),
+            optimal=sum(status.is_optimal for status in statuses),
+            at_limit=statuses.count(Status.FEASIBLE_AT_LIMIT),
+            failed=statuses.count(Status.ERROR),
+            largest_gap=largest_gap,
+            solver_calls=solver_calls,
         )
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
+    @classmethod
+    def of(cls, answers: Iterable[Answered]) -> Statistics:
+        """Return the sum over answers."""
+        return sum((answer.statistics for answer in answers), cls())
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
             self.programs + other.programs,
             self.optimal + other.optimal,
             self.at_limit + other.at_limit,
@@ -72,22 +72,38 @@ class Tally:
         )
 
 
+class Answered(Protocol):
+    """An answer to a task, of one program or several."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counts of the programs."""
+
+    @property
+    def needs_solver(self) -> bool:
+        """Whether something was asked of a solver that the start did not meet already."""
+
+    @property
+    def message(self) -> str:
+        """The solver's words where it failed, else nothing."""
+
+
 @dataclass(frozen=True)
 class Phase:
-    """What one layer's programs of one kind took, and how they ended.
+    """Seconds and counts of one layer's programs of one kind.
 
     Parameters
     ----------
     layer : int
         From 1, the first block.
     kind : {"weights", "inputs", "post-processing"}
-        What the programs looked for.
+        Unknowns of the programs.
     seconds : float
         Wall seconds, with all workers. Phases that differ in nothing else are equal.
     programs, optimal, at_limit, failed : int
-        As in `Tally`.
+        As in `Statistics`.
     largest_gap : float
-        As in `Tally`.
+        As in `Statistics`.
     """
 
     layer: int
@@ -100,50 +116,29 @@ class Phase:
     largest_gap: float
 
     @classmethod
-    def ended(cls, layer: int, kind: str, began: float, tally: Tally) -> Phase:
+    def ended(cls, layer: int, kind: str, began: float, found: Statistics) -> Phase:
         """Return the phase that began at a time of the performance counter and ends now."""
         seconds = time.perf_counter() - began
-        return cls(
-            layer,
-            kind,
-            seconds,
-            tally.programs,
-            tally.optimal,
-            tally.at_limit,
-            tally.failed,
-            tally.largest_gap,
-        )
+        counts = found.programs, found.optimal, found.at_limit, found.failed
+        return cls(layer, kind, seconds, *counts, found.largest_gap)
 
 
-class Ledger:
-    """What a sweep has solved so far: in all, by phases, and of the programs that a solver was
-    asked for."""
+class SweepStatistics:
+    """Counts of a sweep so far: in all, by phases, and of the programs that a solver was asked
+    for."""
 
     def __init__(self) -> None:
-        self.tally = Tally()
+        self.total = self.asked = Statistics()
         self.phases: list[Phase] = []
-        self.asked = Tally()
         self.message = ""
 
-    def enter_fits(self, layer: int, began: float, fits: Sequence[Fit]) -> None:
-        """Enter the weight programs of a layer, begun at a time of the performance counter and
-        ended now."""
-        self._enter(layer, "weights", began, Tally.of(fits))
-        self.asked += Tally.of(
-            fit for fit in fits if fit.solver_calls.total() and fit.start_objective > NOTHING
-        )
-        self.message = self.message or next(
-            (fit.message for fit in fits if fit.status is Status.ERROR), ""
-        )
-
-    def enter_tallies(self, layer: int, began: float, tallies: Sequence[Tally]) -> None:
-        """Enter the input proposals of a layer, counted task by task."""
-        self._enter(layer, "inputs", began, sum(tallies, Tally()))
-        self.asked += sum((tally for tally in tallies if tally.solver_calls.total()), Tally())
-
-    def _enter(self, layer: int, kind: str, began: float, tally: Tally) -> None:
-        self.phases.append(Phase.ended(layer, kind, began, tally))
-        self.tally += tally
+    def enter(self, layer: int, kind: str, began: float, answers: Sequence[Answered]) -> None:
+        """Enter a phase that began at a time of the performance counter and ends now."""
+        found = Statistics.of(answers)
+        self.phases.append(Phase.ended(layer, kind, began, found))
+        self.total += found
+        self.asked += Statistics.of(answer for answer in answers if answer.needs_solver)
+        self.message = self.message or next(filter(None, (each.message for each in answers)), "")
 
     def check(self) -> None:
         """Raise `SolverError` if every program failed that a solver was asked for."""

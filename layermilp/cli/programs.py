@@ -14,7 +14,7 @@ from layermilp.datasets import Dataset
 from layermilp.errors import OptionError
 from layermilp.export import write_lp, write_mps
 from layermilp.files import empty_directory, write_atomically
-from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.hybrid.method import Hybrid
 from layermilp.hybrid.trainer import Data, round_program
 from layermilp.integer.method import Integer
@@ -104,9 +104,7 @@ def _layerwise(
     def programs() -> Iterator[Described]:
         checked = TrainingData.of(network, *labelled(data))
         with options_of(arguments, WorkerOptions).workers() as workers:
-            for found in sweep_programs(
-                network, checked, method, selection, workers, lambda step: None
-            ):
+            for found in sweep_programs(network, checked, method, selection, workers):
                 name = f"layer{found.layer}-{found.kind}-{found.number}"
                 yield name, _properties(found), found.program
 

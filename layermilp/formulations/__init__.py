@@ -1,32 +1,20 @@
-"""Formulations: pure functions from arrays to programs. No solver is known here."""
+"""What is minimized: losses, with their value in numpy and their programs. No solver is known
+here."""
 
-from layermilp.formulations.margin import margin
-from layermilp.formulations.neuron import FORMULATIONS, paper, reduced
-from layermilp.formulations.output import output
-from layermilp.formulations.regression import (
-    HingeRegression,
-    LinearRegression,
-    MarginRegression,
-    ReluRegression,
-    Rows,
-)
-from layermilp.program import Program
+from layermilp.formulations.big_m import FORMULATIONS, paper, program_of, reduced
+from layermilp.formulations.l1 import HingeRegression
+from layermilp.formulations.margin import MarginRegression
+from layermilp.formulations.problem import Rows
+from layermilp.formulations.relu_l1 import ReluRegression, reference_big_m
 
 __all__ = [
     "FORMULATIONS",
     "HingeRegression",
-    "LinearRegression",
     "MarginRegression",
     "ReluRegression",
     "Rows",
-    "linear",
-    "margin",
-    "output",
     "paper",
+    "program_of",
     "reduced",
+    "reference_big_m",
 ]
-
-
-def linear(problem: LinearRegression) -> Program:
-    """Return the linear program of an output layer's problem."""
-    return margin(problem) if isinstance(problem, MarginRegression) else output(problem)

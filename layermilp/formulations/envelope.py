@@ -4,11 +4,15 @@ With `H`, `g` and `t` as in the regression, and the firing of some rows decided,
 convex piecewise linear function ``f_r`` of its preactivation with three slopes ``s0 <= s1 <= s2``
 that change at the kinks ``k1 <= k2``::
 
-    row                     s0           s1   s2    k1   k2   f at k1 t = 0                   0
-    0    1     0    0    0 t > 0, open             -c           -c   1     t    t    0          c =
-    t / (t - min(A-, 0)), see `neuron.reduced` t > 0, decided: a >= 0  -1 - price   -1   1     0
-    t    t t > 0, decided: a <= 0  0            0    price 0    0    t t > 0, taken to fire    -1
-    -1   1     t    t    0 t > 0, taken to be off  0            0    1     2 t  2 t  t
+    row                     s0           s1   s2    k1   k2   f at k1
+    t = 0                   0            0    1     0    0    0
+    t > 0, open             -c           -c   1     t    t    0
+    t > 0, decided: a >= 0  -1 - price   -1   1     0    t    t
+    t > 0, decided: a <= 0  0            0    price 0    0    t
+    t > 0, taken to fire    -1           -1   1     t    t    0
+    t > 0, taken to be off  0            0    1     2 t  2 t  t
+
+with ``c = t / (t - min(A-, 0))`` for the smallest preactivation ``A-``, see `reduced`.
 
 A decided row may be on the wrong side, at a price. From a price of 1 on, ``f`` is nowhere below the
 loss of a decided row, so that with all rows decided the minimum of ``sum_r f_r(a_r)`` is attained

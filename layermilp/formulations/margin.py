@@ -1,85 +1,301 @@
-"""Programs of an output layer with a margin: linear, all outputs jointly."""
+"""The last layer with a margin: every sample's own output shall exceed all others by one.
+
+    minimize  sum_k max(0, 1 - min_j a_kj) + mu |theta - start|_1  over a box
+
+where ``a_kj = o_y - o_j`` is the margin of the sample's own output `y` over its rival `j`, linear
+in the unknowns because the outputs are read before their ReLU. It is the loss of Crammer and
+Singer's multi-class support vector machine (JMLR 2, 2001), of all outputs jointly."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.pieces import MarginPieces
-from layermilp.formulations.regression import MarginRegression
+from layermilp.formulations.loss import Box, OutputLoss, input_bounds
+from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.formulations.problem import OutputRegression
+from layermilp.networks.network import Block
+from layermilp.networks.parameters import Group, ParameterMap
 from layermilp.program import FloatArray, IntArray, Program
 
 
-def margin(problem: MarginRegression) -> Program:
-    """LP for ``min sum_k xi_k + mu |theta - start|_1`` with ``o_y - o_j >= 1 - xi_k`` for all
-    rivals `j` of every sample.
-
-    With one column ``xi >= 0`` per sample. Where the price `mu` of a change is positive, one more
-    column per unknown holds its decrease: ``|theta - start| = theta - start + 2 minus`` for the
-    smallest ``minus >= start - theta``."""
-    n_samples, size = problem.n_rows // problem.n_rivals, problem.n_unknowns
-    priced = size if problem.penalty else 0
-    slack = sparse.kron(sparse.eye_array(n_samples), np.ones((problem.n_rivals, 1)), format="csr")
-    matrix = [[problem.coefficients, slack, None]]
-    row_lower = [1.0 - problem.constants]
-    if priced:
-        eye = sparse.eye_array(size, format="csr")
-        matrix.append([eye, None, eye])
-        row_lower.append(problem.start)
-    n_rows = sum(part.size for part in row_lower)
-    return Program(
-        costs=np.repeat([problem.penalty, 1.0, 2.0 * problem.penalty], [size, n_samples, priced]),
-        offset=-problem.penalty * float(problem.start.sum()),
-        matrix=sparse.block_array([row[: 3 if priced else 2] for row in matrix], format="csr"),
-        row_lower=np.concatenate(row_lower),
-        row_upper=np.full(n_rows, np.inf),
-        col_lower=np.concatenate([problem.lower, np.zeros(n_samples + priced)]),
-        col_upper=np.concatenate(
-            [problem.upper, np.full(n_samples, np.inf), (problem.start - problem.lower)[:priced]]
-        ),
-        start=np.concatenate([problem.start, problem.losses(problem.start), np.zeros(priced)]),
-        name="margin",
-        column_groups=(("theta", size), ("xi", n_samples), ("minus", priced)),
-    )
-
-
-def weight_leads(pieces: MarginPieces) -> tuple[sparse.csr_array, FloatArray]:
-    """Return `H` and `g` of the leads ``a_kj = o_y - o_j = H_kj . theta + g_kj`` in the parameters
-    of the last block.
-
-    A lead is one less the piece of its rival.
+@dataclass(frozen=True, eq=False)
+class MarginRegression(OutputRegression):
+    """Margins of samples over their rivals: rows are pairs ``(k, j)``, sample by sample.
 
     Parameters
     ----------
-    pieces : MarginPieces
-        The loss of `m` samples and `n` outputs, with `p` parameters.
-
-    Returns
-    -------
-    (m * (n - 1), p) CSR array, (m * (n - 1),) array
-        Rows sample by sample, rivals ascending.
+    n_rivals : int
+        Rows per sample: the number of outputs less one.
+    penalty : float
+        `mu`, the price of a change, at least 0.
     """
-    n_outputs = pieces.parameters.n_outputs
-    sample = np.repeat(np.arange(pieces.n_rows), n_outputs - 1)
-    rival = rivals(pieces.labels, n_outputs).reshape(-1)
-    return -pieces.coefficients(sample, rival), 1.0 - pieces.constants(sample, rival)
+
+    n_rivals: int
+    penalty: float = 0.0
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether a change has a price."""
+        return self.penalty > 0.0
+
+    @cached_property
+    def scale(self) -> float:
+        """Number of samples: the loss where all outputs are equal."""
+        return self.n_rows / self.n_rivals
+
+    def losses(self, theta: FloatArray) -> FloatArray:
+        """Loss of every sample, shape ``(R / n_rivals,)``."""
+        return np.asarray(
+            np.maximum(1.0 - self.preactivation(theta).reshape(-1, self.n_rivals).min(axis=1), 0.0)
+        )
+
+    def loss(self, theta: FloatArray) -> float:
+        """The objective at `theta`, the price of the change included."""
+        return super().loss(theta) + self.penalty * float(np.abs(theta - self.start).sum())
+
+    def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Interval of every margin in which its sample's loss at `theta` is not exceeded."""
+        a = self.preactivation(theta)
+        return np.minimum(1.0 - np.repeat(self.losses(theta), self.n_rivals), a), np.full(
+            a.size, np.inf
+        )
+
+    def program(self) -> Program:
+        """Linear program with one column ``xi >= 0`` per sample::
+
+            minimize  sum_k xi_k + mu |theta - start|_1   subject to  a_kj >= 1 - xi_k
+
+        Where the price `mu` of a change is positive, one more column per unknown holds its
+        decrease: ``|theta - start| = theta - start + 2 minus`` for the smallest ``minus >= start -
+        theta``."""
+        n_samples, size = self.n_rows // self.n_rivals, self.n_unknowns
+        priced = size if self.is_priced else 0
+        slack = sparse.kron(sparse.eye_array(n_samples), np.ones((self.n_rivals, 1)), format="csr")
+        matrix = [[self.coefficients, slack, None]]
+        row_lower = [1.0 - self.constants]
+        if priced:
+            eye = sparse.eye_array(size, format="csr")
+            matrix.append([eye, None, eye])
+            row_lower.append(self.start)
+        n_rows = sum(part.size for part in row_lower)
+        return Program(
+            costs=np.repeat([self.penalty, 1.0, 2.0 * self.penalty], [size, n_samples, priced]),
+            offset=-self.penalty * float(self.start.sum()),
+            matrix=sparse.block_array([row[: 3 if priced else 2] for row in matrix], format="csr"),
+            row_lower=np.concatenate(row_lower),
+            row_upper=np.full(n_rows, np.inf),
+            col_lower=np.concatenate([self.lower, np.zeros(n_samples + priced)]),
+            col_upper=np.concatenate(
+                [self.upper, np.full(n_samples, np.inf), (self.start - self.lower)[:priced]]
+            ),
+            start=np.concatenate([self.start, self.losses(self.start), np.zeros(priced)]),
+            name="margin",
+            column_groups=(("theta", size), ("xi", n_samples), ("minus", priced)),
+        )
 
 
-def input_leads(
-    weights: FloatArray, bias: FloatArray, labels: IntArray
-) -> tuple[sparse.csr_array, FloatArray]:
-    """Return `H` and `g` of the leads in the inputs of the last layer: unknown ``k d + i`` is input
-    `i` of sample `k`."""
-    n = len(weights)
-    own, rival = np.repeat(labels, n - 1), rivals(labels, n).reshape(-1)
-    blocks = (weights[own] - weights[rival]).reshape(len(labels), n - 1, -1)
-    rows, d = own.size, weights.shape[1]
-    columns = np.arange(len(labels) * d).reshape(len(labels), 1, d).repeat(n - 1, axis=1)
-    coefficients = sparse.csr_array(
-        (blocks.reshape(-1), columns.reshape(-1), np.arange(rows + 1) * d),
-        shape=(rows, len(labels) * d),
-    )
-    return coefficients, bias[own] - bias[rival]
+@dataclass(frozen=True, eq=False)
+class MarginPieces(PiecewiseLinear):
+    """The problem in the weights, with the structure that its rows have.
+
+    With ``o = W x + c`` the pieces of a sample of class `y` are ``[j != y] + o_j - o_y`` for every
+    output `j`; that of ``j = y`` is 0.
+
+    Parameters
+    ----------
+    parameters : ParameterMap
+        Which entries of ``(W, c)`` are free, tied or fixed.
+    inputs : (R, d) array
+        `x`.
+    labels : (R,) array of int
+        `y`.
+    lower, upper, start : (p,) arrays
+        Box of `theta`, and a point of it.
+    row_weights : (R,) array
+        Weights of the samples, positive.
+    """
+
+    parameters: ParameterMap
+    inputs: FloatArray
+    labels: IntArray
+    lower: FloatArray
+    upper: FloatArray
+    start: FloatArray
+    row_weights: FloatArray
+
+    @property
+    def scale(self) -> float:
+        """Sum of the weights: the loss where all outputs are equal."""
+        return float(self.row_weights.sum())
+
+    @cached_property
+    def extended(self) -> FloatArray:
+        """The inputs with a column of ones, shape ``(R, d + 1)``."""
+        return np.column_stack([self.inputs, np.ones(len(self.inputs))])
+
+    def values(self, theta: FloatArray) -> FloatArray:
+        """All pieces at `theta`, shape ``(R, n_outputs)``."""
+        outputs = self.extended @ self.parameters.expand(theta).T
+        samples = np.arange(self.n_rows)
+        values = outputs - outputs[samples, self.labels][:, None] + 1.0
+        values[samples, self.labels] = 0.0
+        return values
+
+    def linear(self, theta: FloatArray) -> FloatArray:
+        """Return the linear parts, shape ``(R, n_outputs)``."""
+        outputs = self.extended @ (self._gathered.T @ theta).reshape(self.parameters.index.shape).T
+        return np.asarray(outputs - outputs[np.arange(self.n_rows), self.labels][:, None])
+
+    def adjoint(self, multipliers: FloatArray) -> FloatArray:
+        """Return the combination of the linear parts, shape ``(p,)``."""
+        signed = multipliers.copy()
+        signed[np.arange(self.n_rows), self.labels] -= multipliers.sum(axis=1)
+        return np.asarray(self._gathered @ (signed.T @ self.extended).reshape(-1))
+
+    def curvature(self, weights: FloatArray) -> FloatArray:
+        """Return the sum over pairs of outputs `j` and `k` of ``(e_j - e_k) (e_j - e_k)'`` times
+        ``X' diag(c_jk) X``.
+
+        With ``c_jk = D_j D_k / sum D``; the output of the sample's class, which all pieces
+        subtract, cancels."""
+        n, x, d = self.parameters.n_outputs, self.extended, self.extended.shape[1]
+        total, blocks = weights.sum(axis=1), np.zeros((n, d, n, d))
+        for j in range(n):
+            for k in range(j):
+                block = (x * (weights[:, j] * weights[:, k] / total)[:, None]).T @ x
+                blocks[j, :, k] -= block
+                blocks[k, :, j] -= block
+                blocks[j, :, j] += block
+                blocks[k, :, k] += block
+        gathered = self._gathered
+        return np.asarray(gathered @ (gathered @ blocks.reshape(n * d, n * d)).T)
+
+    @cached_property
+    def _gathered(self) -> sparse.csr_array:
+        """Matrix that sums what belongs to the same parameter, shape ``(p, n_outputs (d + 1))``."""
+        entries = np.flatnonzero(self.parameters.index >= 0)
+        unknowns = self.parameters.index.reshape(-1)[entries]
+        shape = (self.n_unknowns, self.parameters.index.size)
+        return sparse.csr_array((np.ones(entries.size), (unknowns, entries)), shape=shape)
+
+    def gradients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
+        """Return the gradients, shape ``(N, p)``: the inputs at the weights of output `j`, their
+        negatives at those of `y`."""
+        own = self.labels[rows]
+        x = np.where(pieces == own, 0.0, 1.0)[:, None] * self.extended[rows]
+        index = np.hstack([self.parameters.index[pieces], self.parameters.index[own]])
+        values = np.hstack([x, -x])
+        pair, entry = np.nonzero((index >= 0) & (values != 0.0))
+        shape = (rows.size, self.n_unknowns)
+        return sparse.csr_array((values[pair, entry], (pair, index[pair, entry])), shape=shape)
+
+    def intercepts(self, rows: IntArray, pieces: IntArray) -> FloatArray:
+        """Return ``h_rp``, shape ``(N,)``: the margin, and the difference of the outputs' fixed
+        parts."""
+        own, fixed = self.labels[rows], self.parameters.fixed
+        margins: FloatArray = (pieces != own).astype(np.float64)
+        if not fixed.any():
+            return margins
+        return np.asarray(
+            margins + np.einsum("nd,nd->n", self.extended[rows], fixed[pieces] - fixed[own])
+        )
+
+    def combinations(self, rows: IntArray, choices: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return `K` weighted sums of pieces, by one product with the inputs for each."""
+        weights, x, order = self.row_weights[rows], self.extended[rows], np.arange(rows.size)
+        costs: FloatArray = np.zeros((len(choices), self.n_unknowns))
+        for cost, chosen in zip(costs, choices, strict=True):
+            signed = np.zeros((rows.size, self.parameters.n_outputs))
+            signed[order, chosen] += weights
+            signed[order, self.labels[rows]] -= weights
+            cost += self._gathered @ (signed.T @ x).reshape(-1)
+        return costs, np.array([self.intercepts(rows, chosen) @ weights for chosen in choices])
+
+    def part(self, rows: IntArray) -> Self:
+        """Return the sum over some of the rows."""
+        return replace(
+            self,
+            inputs=self.inputs[rows],
+            labels=self.labels[rows],
+            row_weights=self.row_weights[rows],
+        )
+
+    def rows(self) -> MarginRegression:
+        """Return the problem with its rows written down; all weights must be 1."""
+        n_outputs = self.parameters.n_outputs
+        sample = np.repeat(np.arange(self.n_rows), n_outputs - 1)
+        rival = rivals(self.labels, n_outputs).reshape(-1)
+        # A margin is one less the piece of its rival.
+        return MarginRegression(
+            -self.gradients(sample, rival),
+            1.0 - self.intercepts(sample, rival),
+            self.lower,
+            self.upper,
+            self.start,
+            n_rivals=n_outputs - 1,
+        )
+
+
+@dataclass(frozen=True)
+class Margin(OutputLoss):
+    """A margin of one over every other output, all outputs jointly.
+
+    Parameters
+    ----------
+    penalty : float
+        Price `mu` of a change of the inputs, at least 0.
+    """
+
+    penalty: float
+    name: ClassVar[str] = "margin"
+    decision: ClassVar[str] = "largest"
+    output_box: ClassVar[float] = 10.0
+    postprocess_gap: ClassVar[float | None] = 0.01
+
+    def groups(self, block: Block) -> tuple[Group, ...]:
+        """All neurons as one."""
+        return (Group(np.arange(block.n_outputs), np.arange(block.parameters.n_parameters)),)
+
+    def of_weights(
+        self, block: Block, group: Group, inputs: FloatArray, targets: IntArray, box: Box
+    ) -> MarginRegression:
+        """One row per sample and rival."""
+        return self.of_many(block, group, inputs, targets, box).rows()
+
+    def of_many(
+        self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box
+    ) -> MarginPieces:
+        """One row per sample; there is no dead zone, because a margin of one is enough anyway."""
+        around = box.around(block.theta, group.parameters)
+        return MarginPieces(block.parameters, inputs, labels, *around, np.ones(len(labels)))
+
+    def of_inputs(
+        self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: IntArray
+    ) -> MarginRegression:
+        """One row per sample and rival."""
+        n, d = weights.shape
+        own, rival = np.repeat(targets, n - 1), rivals(targets, n).reshape(-1)
+        blocks = (weights[own] - weights[rival]).reshape(-1)
+        columns = np.arange(len(targets) * d).reshape(-1, 1, d).repeat(n - 1, axis=1)
+        coefficients = sparse.csr_array(
+            (blocks, columns.reshape(-1), np.arange(own.size + 1) * d),
+            shape=(own.size, len(targets) * d),
+        )
+        lower, upper = input_bounds(inputs)
+        return MarginRegression(
+            coefficients,
+            bias[own] - bias[rival],
+            lower.reshape(-1),
+            upper.reshape(-1),
+            inputs.reshape(-1),
+            n_rivals=n - 1,
+            penalty=self.penalty,
+        )
 
 
 def rivals(labels: IntArray, n_outputs: int) -> IntArray:

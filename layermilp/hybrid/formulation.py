@@ -18,18 +18,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from layermilp.algorithms.tolerances import ERROR_ROOM, MARGIN_ROOM
+from layermilp.formulations.big_m import reduced
 from layermilp.formulations.margin import rivals
-from layermilp.formulations.neuron import reduced
-from layermilp.formulations.regression import ReluRegression, Rows
+from layermilp.formulations.problem import Problem, Rows
+from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 
 OUTPUTS = ("identity", "relu")
-"""What the outputs are of their weighted sums."""
-
-
-EDGE = 1e-7
-"""Relative room of an error that may not grow: with many samples the present weights are the only
-ones that have none."""
+"""Activations of the outputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +121,7 @@ def regression(
     if not each:
         return program
     errors = layer.errors(layer.theta, targets)[:, j]
-    errors = errors + EDGE * np.maximum(1.0, np.abs(y) + errors)
+    errors = errors + ERROR_ROOM * np.maximum(1.0, np.abs(y) + errors)
     least = y - errors
     if is_relu:
         least = np.where(least <= 0.0, -np.inf, least)  # silence is allowed
@@ -155,9 +152,11 @@ def _any_point(problem: ReluRegression) -> Program:
 
 
 @dataclass(frozen=True, eq=False)
-class Leads:
-    """By how much the output of a sample's own class exceeds its rivals: ``rows @ theta``, theta
-    flat, row by row.
+class MarginCount(Problem):
+    """Number of samples whose own output does not exceed all its rivals by `epsilon`.
+
+    The margins are ``rows @ theta`` with the weights of all outputs as `theta`, each output's
+    followed by its offset.
 
     Parameters
     ----------
@@ -165,45 +164,141 @@ class Leads:
         A row for every sample and rival.
     samples : (R,) array of int
         The sample of every row.
+    lower, upper, start : (M (N + 1),) arrays
+        Box of the weights, and the present ones.
+    epsilon : float
+        The margin of a right sample, above 0.
     """
 
     rows: sparse.csr_array
     samples: IntArray
+    lower: FloatArray
+    upper: FloatArray
+    start: FloatArray
+    epsilon: float
+
+    @property
+    def n_rows(self) -> int:
+        """Number of samples."""
+        return int(self.samples.max(initial=-1)) + 1
+
+    @property
+    def scale(self) -> float:
+        """Number of samples."""
+        return float(self.n_rows)
 
     def is_right(self, theta: FloatArray, epsilon: float) -> BoolArray:
-        """Return whether every sample leads all its rivals by at least `epsilon`, shape
-        ``(m,)``."""
-        right = np.ones(int(self.samples.max(initial=-1)) + 1, dtype=bool)
-        np.logical_and.at(right, self.samples, self.rows @ theta.reshape(-1) >= epsilon)
+        """Whether every sample exceeds all its rivals by at least a margin, shape ``(m,)``."""
+        right = np.ones(self.n_rows, dtype=bool)
+        np.logical_and.at(right, self.samples, self.rows @ theta >= epsilon)
         return right
 
+    def is_about_right(self, theta: FloatArray) -> BoolArray:
+        """Whether every sample is right, one at the edge included: a row holds within the solver's
+        tolerance only."""
+        return self.is_right(theta, self.epsilon * (1.0 - MARGIN_ROOM))
 
-def leads(layer: LastLayer, labels: IntArray) -> Leads:
-    """Return the leads of all samples.
+    def losses(self, theta: FloatArray) -> FloatArray:
+        """1 for every sample that is not right, else 0; shape ``(m,)``."""
+        return np.asarray(~self.is_about_right(theta), dtype=np.float64)
 
-    A single output tells two classes apart by its sign: it leads by itself for class 1, by its
+    def program(self, start: FloatArray) -> Program:
+        """Mixed-integer program of as few wrong samples as possible.
+
+        minimize ``sum_t e_t`` subject to ``margin_r >= epsilon - M_r e_t`` for every row `r` of
+        sample `t`, `M_r` the largest shortfall within the box, and ``sum_t e_t`` no larger than at
+        the start: (7), (15) and (16) of the paper with ``c = 1 - e``. There is a row only where the
+        box leaves it open, and a binary only for samples that have one; samples that no point of
+        the box makes right are a constant. Columns are `theta` and the binaries.
+
+        Parameters
+        ----------
+        start : (M (N + 1),) array
+            Weights of the box to start from.
+        """
+        rows = Rows(self.rows, np.zeros(self.samples.size), self.lower, self.upper, self.start)
+        low, high = rows.interval
+        hopeless = np.zeros(self.n_rows, dtype=bool)
+        hopeless[self.samples[high < self.epsilon]] = True
+        kept = np.flatnonzero((low < self.epsilon) & ~hopeless[self.samples])
+        opened, place = np.unique(self.samples[kept], return_inverse=True)
+        big_m = sparse.csr_array(
+            (self.epsilon - low[kept], (np.arange(kept.size), place)),
+            shape=(kept.size, opened.size),
+        )
+        wrong = ~self.is_right(start, self.epsilon)[opened]
+        p, n_open = self.n_unknowns, opened.size
+        count = [sparse.csr_array((1, p)), sparse.csr_array(np.ones((1, n_open)))]
+        return Program(
+            costs=np.repeat([0.0, 1.0], [p, n_open]),
+            matrix=sparse.block_array([[self.rows[kept], big_m], count], format="csr"),
+            row_lower=np.concatenate([np.full(kept.size, self.epsilon), [-np.inf]]),
+            row_upper=np.concatenate([np.full(kept.size, np.inf), [wrong.sum()]]),
+            col_lower=np.concatenate([self.lower, np.zeros(n_open)]),
+            col_upper=np.concatenate([self.upper, np.ones(n_open)]),
+            integrality=np.repeat([False, True], [p, n_open]),
+            offset=float(hopeless.sum()),
+            start=np.concatenate([start, wrong]),
+            name="last_layer_classification",
+            column_groups=(("theta", p), ("e", n_open)),
+        )
+
+    def nearest(self, right: BoolArray) -> Program:
+        """LP for the weights nearest to the present ones, in the l1 norm, at which some samples are
+        right.
+
+        Of many weights that make the same samples right a solver returns a vertex, far from what
+        gradient descent had learned. Columns are ``theta = start + plus - minus``, as `plus` and
+        then `minus`.
+
+        Parameters
+        ----------
+        right : (m,) array of bool
+            The samples.
+        """
+        rows, p = self.rows[np.flatnonzero(right[self.samples])], self.n_unknowns
+        least = self.epsilon - rows @ self.start
+        return Program(
+            costs=np.ones(2 * p),
+            matrix=sparse.hstack([rows, -rows], format="csr"),
+            row_lower=least,
+            row_upper=np.full(least.size, np.inf),
+            col_lower=np.zeros(2 * p),
+            col_upper=np.concatenate([self.upper - self.start, self.start - self.lower]),
+            name="last_layer_nearest",
+            column_groups=(("plus", p), ("minus", p)),
+        )
+
+
+def margin_count(layer: LastLayer, labels: IntArray, epsilon: float) -> MarginCount:
+    """Return the problem of all samples.
+
+    A single output tells two classes apart by its sign: its margin is itself for class 1, its
     opposite for class 0. The outputs of ReLUs have one more rival, zero: only an output above it is
     itself.
 
     Parameters
     ----------
+    layer : LastLayer
+        The layer.
     labels : (m,) array of int
         The output of every sample's class; 0 or 1 with a single output.
+    epsilon : float
+        The margin of a right sample, above 0.
     """
     h, n = layer.extended, layer.n_outputs
-    each = np.arange(len(h))
-    if n == 1:
-        return Leads(sparse.csr_array(h * np.where(labels == 1, 1.0, -1.0)[:, None]), each)
-    samples = np.repeat(each, n - 1)
-    rows = _placed(h, samples, labels[samples], n) - _placed(
-        h, samples, rivals(labels, n).reshape(-1), n
-    )
-    if layer.output == "relu":
-        rows, samples = (
-            sparse.vstack([rows, _placed(h, each, labels, n)]),
-            np.concatenate([samples, each]),
+    theta, samples = layer.theta.reshape(-1), np.arange(len(h))
+    rows = sparse.csr_array(h * np.where(labels == 1, 1.0, -1.0)[:, None])
+    if n > 1:
+        each, samples = samples, np.repeat(samples, n - 1)
+        rows = _placed(h, samples, labels[samples], n) - _placed(
+            h, samples, rivals(labels, n).reshape(-1), n
         )
-    return Leads(sparse.csr_array(rows), samples)
+        if layer.output == "relu":
+            rows = sparse.vstack([rows, _placed(h, each, labels, n)])
+            samples = np.concatenate([samples, each])
+    box = theta - layer.radius, theta + layer.radius
+    return MarginCount(sparse.csr_array(rows), samples, *box, theta, epsilon)
 
 
 def _placed(
@@ -216,83 +311,4 @@ def _placed(
     ends = np.arange(count + 1) * p
     return sparse.csr_array(
         (h[samples].reshape(-1), columns.reshape(-1), ends), shape=(count, n_outputs * p)
-    )
-
-
-def classification(layer: LastLayer, found: Leads, epsilon: float, start: FloatArray) -> Program:
-    """Return the program of as few samples as possible that do not lead all their rivals by
-    `epsilon`.
-
-    minimize ``sum_t e_t`` subject to ``lead_r >= epsilon - M_r e_t`` for every row `r` of sample
-    `t`, `M_r` the largest shortfall within the box, and ``sum_t e_t`` no larger than at the start:
-    (7), (15) and (16) with ``c = 1 - e``. There is a row only where the box leaves it open, and a
-    binary only for samples that have one; samples that no point of the box makes right are a
-    constant. Columns are `theta` and the binaries.
-
-    Parameters
-    ----------
-    layer : LastLayer
-        The layer.
-    found : Leads
-        Its `leads`.
-    epsilon : float
-        The lead of a right sample, above 0.
-    start : (M, N + 1) array
-        Weights of the box to start from.
-    """
-    theta = layer.theta.reshape(-1)
-    lower, upper = theta - layer.radius, theta + layer.radius
-    low, high = Rows(found.rows, np.zeros(found.samples.size), lower, upper, theta).interval
-    hopeless = np.zeros(len(layer.features), dtype=bool)
-    hopeless[found.samples[high < epsilon]] = True
-    kept = np.flatnonzero((low < epsilon) & ~hopeless[found.samples])
-    opened, place = np.unique(found.samples[kept], return_inverse=True)
-    big_m = sparse.csr_array(
-        (epsilon - low[kept], (np.arange(kept.size), place)), shape=(kept.size, opened.size)
-    )
-    wrong = ~found.is_right(start, epsilon)[opened]
-    p, n_open = theta.size, opened.size
-    count = [sparse.csr_array((1, p)), sparse.csr_array(np.ones((1, n_open)))]
-    return Program(
-        costs=np.repeat([0.0, 1.0], [p, n_open]),
-        matrix=sparse.block_array([[found.rows[kept], big_m], count], format="csr"),
-        row_lower=np.concatenate([np.full(kept.size, epsilon), [-np.inf]]),
-        row_upper=np.concatenate([np.full(kept.size, np.inf), [wrong.sum()]]),
-        col_lower=np.concatenate([lower, np.zeros(n_open)]),
-        col_upper=np.concatenate([upper, np.ones(n_open)]),
-        integrality=np.repeat([False, True], [p, n_open]),
-        offset=float(hopeless.sum()),
-        start=np.concatenate([start.reshape(-1), wrong]),
-        name="last_layer_classification",
-        column_groups=(("theta", p), ("e", n_open)),
-    )
-
-
-def nearest(layer: LastLayer, found: Leads, right: BoolArray, epsilon: float) -> Program:
-    """LP for the weights nearest to the present ones, in the l1 norm, at which some samples are
-    right.
-
-    Of many weights that make the same samples right a solver returns a vertex, far from what
-    gradient descent had learned. Columns are ``theta = start + plus - minus``, as `plus` and then
-    `minus`.
-
-    Parameters
-    ----------
-    found : Leads
-        The leads of all samples.
-    right : (m,) array of bool
-        The samples.
-    """
-    rows = found.rows[np.flatnonzero(right[found.samples])]
-    theta = layer.theta.reshape(-1)
-    least = epsilon - rows @ theta
-    return Program(
-        costs=np.ones(2 * theta.size),
-        matrix=sparse.hstack([rows, -rows], format="csr"),
-        row_lower=least,
-        row_upper=np.full(least.size, np.inf),
-        col_lower=np.zeros(2 * theta.size),
-        col_upper=np.full(2 * theta.size, layer.radius),
-        name="last_layer_nearest",
-        column_groups=(("plus", theta.size), ("minus", theta.size)),
     )

@@ -10,20 +10,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from layermilp.algorithms.budget import Budget
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Search, Stop
+from layermilp.algorithms.tolerances import WHOLE_ROOM
 from layermilp.checks import is_number
 from layermilp.errors import DataError, OptionError
 from layermilp.hybrid.formulation import (
     OUTPUTS,
     LastLayer,
-    Leads,
-    classification,
-    leads,
-    nearest,
+    MarginCount,
+    margin_count,
     regression,
 )
 from layermilp.program import (
     FEASIBILITY_TOLERANCE,
-    BoolArray,
     FloatArray,
     IntArray,
     Limits,
@@ -46,11 +47,8 @@ PATIENCE = 2
 SOFTNESS = 0.01
 """Shortfall, as a share of the largest, below which a sample's weight hardly grows any more."""
 
-EDGE = 1e-3
-"""Share of the lead that a solver's tolerance may take from a sample."""
-
 EPSILON = 1.0
-"""Lead over every rival from which a sample counts as right."""
+"""Margin over every rival from which a sample counts as right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +62,7 @@ class LastLayerFit:
     offsets : (M,) array
         Likewise.
     objective : float
-        Classification: samples that do not lead all rivals by `epsilon`. Regression: the total
+        Classification: samples that do not exceed all rivals by `epsilon`. Regression: the total
         error. Recomputed in numpy.
     start_objective : float
         The same of the given weights, never less than `objective`.
@@ -115,14 +113,14 @@ def fit_classification(
     radius : float
         How far every weight may move, above 0.
     epsilon : float
-        Lead over every rival from which a sample counts, above 0.
+        Margin over every rival from which a sample counts, above 0.
     output : {"identity", "relu"}
         What the outputs are of their weighted sums.
     exact : bool
         Whether the mixed-integer program is solved, to its end or a limit, from where the descent
         by linear programs got to. Without it the descent is all, and mostly as good.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
-        Who solves the programs.
+        Name of the solver; ``auto`` chooses per program.
     time_limit, node_limit
         Limits of the solver; what is found by then counts.
 
@@ -143,12 +141,19 @@ def fit_classification(
     if not is_number(epsilon) or not epsilon > 0.0:
         raise OptionError(f"epsilon is {epsilon!r}; it must be a number above 0")
     require(solver)
-    search = _Search(layer, leads(layer, y), float(epsilon))
-    search.descend(solver, Limits(time_limit=time_limit))
-    if exact and not search.is_proven:
-        search.solve(solver, Limits(time_limit=time_limit, node_limit=node_limit, gap=0.0))
-    search.move_nearer(solver, Limits(time_limit=time_limit))
-    return search.fit()
+    began = time.perf_counter()
+    problem = margin_count(layer, y, float(epsilon))
+    limits = Limits(time_limit=time_limit, node_limit=node_limit, gap=0.0)
+    # The time limit is that of every program.
+    search = Search(problem, SolveOptions(solver=solver, limits=limits), Budget.of(None))
+    search.stop = Stop.LIMIT
+    _descend(search)
+    if exact and not search.is_optimal():
+        _learn(search, search.solve(problem.program(search.theta)))
+    _move_nearer(search)
+    fit = search.fit()
+    theta = fit.parameters.reshape(layer.theta.shape)
+    return _fit(theta, fit.objective, fit.start_objective, fit.bound, fit.status, began)
 
 
 def classification_program(
@@ -164,103 +169,52 @@ def classification_program(
     """Return the mixed-integer program of `fit_classification`, with the present weights as its
     start."""
     layer = _layer(features, weights, offsets, radius, output)
-    return _Search(layer, leads(layer, _labels(labels, layer)), float(epsilon)).program()
+    problem = margin_count(layer, _labels(labels, layer), float(epsilon))
+    return problem.program(problem.start)
 
 
-class _Search:
-    """The best weights so far, how many samples are wrong with them, and how many are wrong with
-    any."""
+def _descend(search: Search[MarginCount]) -> None:
+    """Solve the relaxation, then again with samples the cheaper the more they fall short.
 
-    def __init__(self, layer: LastLayer, found: Leads, epsilon: float) -> None:
-        self.layer, self.found, self.epsilon = layer, found, epsilon
-        self.began = time.perf_counter()
-        self.theta = layer.theta
-        self.wrong = self.wrong_at_start = self.count(self.theta)
-        self.bound = 0
-        self.status = Status.FEASIBLE_AT_LIMIT
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether no weights of the box make more samples right."""
-        return self.wrong <= self.bound
-
-    def is_right(self, theta: FloatArray) -> BoolArray:
-        """Return whether every sample is right; a row holds within the solver's tolerance only, so
-        one at the edge is."""
-        return self.found.is_right(theta, self.epsilon * (1.0 - EDGE))
-
-    def count(self, theta: FloatArray) -> int:
-        """Return how many samples are wrong."""
-        return int((~self.is_right(theta)).sum())
-
-    def program(self) -> Program:
-        """Return the mixed-integer program, which starts at the best weights."""
-        return classification(self.layer, self.found, self.epsilon, self.theta)
-
-    def offer(self, values: FloatArray) -> bool:
-        """Take weights, clipped to the box, unless more samples are wrong; return whether fewer
-        are."""
-        before, theta = self.wrong, _within(values.reshape(self.layer.theta.shape), self.layer)
-        wrong = self.count(theta)
-        if wrong <= before:
-            self.theta, self.wrong = theta, wrong
-        return wrong < before
-
-    def descend(self, solver: str, limits: Limits) -> None:
-        """Solve the relaxation, then again with samples the cheaper the more they fall short.
-
-        The sum of shortfalls is no count; with weights ``1 / (e + delta)`` it comes near to one
-        (Candes, Wakin and Boyd, J. Fourier Anal. Appl. 14, 2008). The first relaxation also bounds
-        the count."""
-        p, relaxed, stalled = self.theta.size, self.program().relaxed(), 0
-        weights = np.ones(relaxed.n_columns - p)
-        for step in range(MOST_STEPS):
-            result = solve(
-                replace(relaxed, costs=np.concatenate([np.zeros(p), weights])), solver, limits
-            )
-            if step == 0:
-                self.learn(result)
-            if result.x is None:
-                return
-            stalled = 0 if self.offer(result.x[:p]) else stalled + 1
-            short = result.x[p:]
-            if self.is_proven or stalled > PATIENCE or not short.any():
-                return
-            weights = 1.0 / (short + SOFTNESS * short.max())
-            weights /= weights.max()
-
-    def solve(self, solver: str, limits: Limits) -> None:
-        """Solve the program from the best weights."""
-        result = solve(self.program(), solver, limits)
-        self.learn(result)
-        if result.x is not None:
-            self.offer(result.x[: self.theta.size])
-
-    def learn(self, result: Result) -> None:
-        """Take the bound of the count, which is whole, and note a failure: there is a solution, the
-        present weights."""
-        if np.isfinite(result.bound):
-            self.bound = max(self.bound, math.ceil(result.bound - FEASIBILITY_TOLERANCE))
-        if _status(result) is Status.ERROR:
-            self.status = Status.ERROR
-
-    def move_nearer(self, solver: str, limits: Limits) -> None:
-        """Of the weights that make the same samples right take the nearest to the present ones."""
-        if self.theta is self.layer.theta:
+    The sum of shortfalls is no count; with weights ``1 / (e + delta)`` it comes near to one
+    (Candes, Wakin and Boyd, J. Fourier Anal. Appl. 14, 2008). The first relaxation also bounds the
+    count."""
+    p, stalled = search.problem.n_unknowns, 0
+    relaxed = search.problem.program(search.theta).relaxed()
+    weights = np.ones(relaxed.n_columns - p)
+    for step in range(MOST_STEPS):
+        result = search.solve(replace(relaxed, costs=np.concatenate([np.zeros(p), weights])))
+        before = search.loss
+        _learn(search, result, has_bound=step == 0)
+        if result.x is None:
             return
-        right = self.is_right(self.theta)
-        result = solve(nearest(self.layer, self.found, right, self.epsilon), solver, limits)
+        stalled = 0 if search.loss < before else stalled + 1
+        short = result.x[p:]
+        if search.is_optimal() or stalled > PATIENCE or not short.any():
+            return
+        weights = 1.0 / (short + SOFTNESS * short.max())
+        weights /= weights.max()
+
+
+def _learn(search: Search[MarginCount], result: Result, *, has_bound: bool = True) -> None:
+    """Take the weights unless more samples are wrong, the bound of the count, which is whole, and
+    that the solver failed: there is a solution, the present weights."""
+    if has_bound and np.isfinite(result.bound):
+        search.raise_bound(math.ceil(result.bound - WHOLE_ROOM))
+    if has_bound and Stop.of(result) is Stop.FAILED:
+        search.stop = Stop.FAILED
+    if result.x is not None:
+        search.accept(result.x[: search.problem.n_unknowns], search.loss)
+
+
+def _move_nearer(search: Search[MarginCount]) -> None:
+    """Of the weights that make the same samples right take the nearest to the present ones."""
+    problem = search.problem
+    if search.theta is not problem.start:
+        result = search.solve(problem.nearest(problem.is_about_right(search.theta)))
         if result.x is not None:
             plus, minus = np.split(result.x, 2)
-            self.offer(self.layer.theta.reshape(-1) + plus - minus)
-
-    def fit(self) -> LastLayerFit:
-        """Return what was found."""
-        status = Status.OPTIMAL if self.is_proven else self.status
-        bound = float(min(self.bound, self.wrong))
-        return _fit(
-            self.theta, float(self.wrong), float(self.wrong_at_start), bound, status, self.began
-        )
+            search.accept(problem.start + plus - minus, search.loss)
 
 
 def fit_regression(

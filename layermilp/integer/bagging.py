@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layermilp.algorithms.options import SolveOptions
 from layermilp.integer.neighbourhood import Samples, solved
 from layermilp.integer.violations import neuron
 from layermilp.networks.integer import GRID, IntegerLayer, IntegerNetwork
-from layermilp.program import IntArray, Limits
+from layermilp.program import IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,22 +40,21 @@ class VoterTask:
         For which classes the neuron is to fire.
     bound : int
         `P`.
-    limits, solver
-        Of the program.
+    options : SolveOptions
+        Solver and limits of the program.
     """
 
     samples: Samples
     code: IntArray
     bound: int
-    limits: Limits
-    solver: str
+    options: SolveOptions
 
     def solve(self) -> Voter:
-        """Solve it."""
+        """Return the neuron."""
         ends = np.full(self.samples.inputs.shape[1] + 1, float(self.bound))
         effects = self.code[self.samples.labels].astype(np.float64)
         problem = neuron(self.samples.inputs, effects, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
-        return Voter(*solved(problem, self.solver, self.limits))
+        return Voter(*solved(problem, self.options))
 
 
 def output_codes(count: int, n_outputs: int, rng: np.random.Generator) -> IntArray:

@@ -10,17 +10,18 @@ on the validation samples is kept."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import methodcaller
 
 import numpy as np
 
 from layermilp.algorithms.budget import Budget
-from layermilp.integer.journal import JournaledWorkers
+from layermilp.algorithms.options import SolveOptions
 from layermilp.integer.neighbourhood import Box, Goal, Samples
 from layermilp.integer.search import Found, Search
 from layermilp.networks.integer import IntegerLayer, IntegerNetwork, correct
 from layermilp.parallel import Workers
-from layermilp.program import IntArray, Limits
+from layermilp.program import IntArray
 
 NEIGHBOURHOODS = 4
 """Programs of a batch in an epoch: more follow a batch where only all of them count."""
@@ -34,20 +35,18 @@ class BatchTask:
     samples: Samples
     goal: Goal
     box: Box
-    limits: Limits
-    solver: str
+    options: SolveOptions
     seed: int
 
     def solve(self) -> Found:
         """Improve the network on the batch."""
-        budget = Budget.of(self.limits.time_limit)
+        budget = Budget.of(self.options.limits.time_limit)
         with Workers(1) as alone:
             search = Search(
                 self.samples,
                 self.goal,
                 self.box,
-                self.limits,
-                self.solver,
+                self.options,
                 alone,
                 1.0,
                 budget,
@@ -71,47 +70,40 @@ class Epoch:
 
 
 def epochs(
+    search: Search,
     network: IntegerNetwork,
     batches: list[Samples],
     validation: Samples,
-    goal: Goal,
-    limits: Limits,
-    solver: str,
     count: int,
     seed: int,
-    workers: Workers | JournaledWorkers,
-    budget: Budget,
 ) -> Iterator[Epoch]:
     """Train epoch by epoch, from a network that is common to all batches.
 
     Parameters
     ----------
+    search : Search
+        Goal, options of every program, workers that take the batches, and the time for all of them.
     network : IntegerNetwork
         The start; without a common one, averages would mix neurons that mean different things.
     batches : list of Samples
         The batches.
     validation : Samples
         What the networks are weighed by.
-    goal, limits, solver
-        Of every program.
     count : int
         Number of epochs. The interval of the last one is one to either side of the average.
     seed : int
         Of all that is random.
-    workers : Workers
-        Who takes the batches.
-    budget : Budget
-        The time for all of them.
     """
     for epoch in range(count):
         box = around(network, max(1, min(network.bound, count) - epoch))
         seeds = np.random.SeedSequence((seed, epoch)).generate_state(len(batches))
-        shared = budget.limits(limits, len(batches), workers.n_jobs)
+        limits = search.budget.limits(search.options.limits, len(batches), search.workers.n_jobs)
+        options = replace(search.options, limits=limits)
         tasks = [
-            BatchTask(network, batch, goal, box, shared, solver, int(own >> 1))
+            BatchTask(network, batch, search.goal, box, options, int(own >> 1))
             for batch, own in zip(batches, seeds, strict=True)
         ]
-        found = list(workers.map(_solve, tasks))
+        found: list[Found] = list(search.workers.map(methodcaller("solve"), tasks))
         weights = [accuracy(each.network, validation) for each in found]
         network = average([each.network for each in found], weights)
         yield Epoch(
@@ -164,7 +156,3 @@ def split(samples: Samples, size: int, seed: int) -> list[Samples]:
     order = np.random.default_rng(seed).permutation(len(samples.labels))
     parts: list[IntArray] = np.array_split(order, max(1, round(len(order) / size)))
     return [samples.part(part) for part in parts]
-
-
-def _solve(task: BatchTask) -> Found:
-    return task.solve()

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from layermilp.algorithms.options import SolveOptions
 from layermilp.integer.neighbourhood import Samples
 from layermilp.integer.prove import strongest
-from layermilp.program import Limits
 
 
-def needed(samples: Samples, bound: int, accuracy: float, solver: str, limits: Limits) -> int:
+def needed(samples: Samples, bound: int, accuracy: float, options: SolveOptions) -> int:
     """Return a number of neurons that every network needs to exceed an accuracy on the samples: 0,
     1 or 2.
 
@@ -26,21 +26,21 @@ def needed(samples: Samples, bound: int, accuracy: float, solver: str, limits: L
         `P`.
     accuracy : float
         What is to be exceeded.
-    solver, limits
-        Of the two programs.
+    options : SolveOptions
+        Solver and limits of the two programs.
     """
     m = len(samples.labels)
     if np.bincount(samples.labels).max() > accuracy * m:
         return 0
     if samples.labels.max() > 1:
         return 1
-    errors = min(_fewest_errors(samples, sign, bound, solver, limits) for sign in (1.0, -1.0))
+    errors = min(_fewest_errors(samples, sign, bound, options) for sign in (1.0, -1.0))
     return 2 if m - errors <= accuracy * m else 1
 
 
-def _fewest_errors(samples: Samples, sign: float, bound: int, solver: str, limits: Limits) -> float:
+def _fewest_errors(samples: Samples, sign: float, bound: int, options: SolveOptions) -> float:
     """Return a proven lower bound of the errors of one neuron that fires for the second class, or
     for the first."""
     votes = np.where(samples.labels == 1, sign, -sign)
-    _, most = strongest(samples.inputs, votes, bound, solver, limits)
+    _, most = strongest(samples.inputs, votes, bound, options)
     return (len(votes) - most) / 2.0

@@ -4,10 +4,11 @@ The source is Thorbjarnarson and Yorke-Smith 2020, equations (1) to (24). For ev
 hidden neuron `j` a binary `u` says whether the neuron fires, and in layers after the first a column
 `c` for every connection is the weight with the sign of the activation before it::
 
-    (2)  a >= -A (1 - u)            A is the largest |a| for weights in -P..P; the paper has
-    indicator constraints instead (3)  a <= -step + (A + step) u (5) to (8)  c = (2 u - 1) w     by
-    four inequalities with 2 P
+    (2)         a >= -A (1 - u)            A is the largest |a| for weights in -P..P
+    (3)         a <= -step + (A + step) u
+    (5) to (8)  c = (2 u - 1) w            by four inequalities with 2 P
 
+In place of (2) and (3) the paper has indicator constraints.
 Biases are those of all layers; (9) as printed has only those of the last. With `switches` a binary
 for every hidden neuron switches its weights off, at a price: the number of neurons is optimized
 while training, as in the paper of 2023."""

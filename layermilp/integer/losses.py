@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from layermilp.algorithms.tolerances import WHOLE_ROOM
 from layermilp.program import BoolArray, FloatArray, IntArray
 
 MARGIN = 0.5
@@ -91,8 +92,8 @@ class Objective(ABC):
         missing = float(weights @ self.targets(own)) - most
         worst = weights * (self.targets(own) + self.bound * (self.n_last + 1))
         return (
-            int(np.searchsorted(np.cumsum(np.sort(worst)[::-1]), missing - 1e-6)) + 1
-            if missing > 1e-6
+            int(np.searchsorted(np.cumsum(np.sort(worst)[::-1]), missing - WHOLE_ROOM)) + 1
+            if missing > WHOLE_ROOM
             else 0
         )
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layermilp.algorithms.options import SolveOptions
 from layermilp.integer.losses import MaxCorrect, MinHinge, Objective, SatMargin
 from layermilp.integer.violations import Violations, added, neuron, violations
 from layermilp.networks.integer import GRID, IntegerNetwork
-from layermilp.program import FloatArray, IntArray, Limits, Status
+from layermilp.program import FloatArray, IntArray, Status
 from layermilp.solvers import solve
 
 
@@ -93,16 +94,15 @@ class NeuronTask:
     box: Box
     layer: int
     neuron: int
-    limits: Limits
-    solver: str
+    options: SolveOptions
 
     def solve(self) -> Improved:
-        """Solve it; without a better point the neuron stays."""
+        """Return better weights; without any the neuron stays."""
         i, j = self.layer, self.neuron
-        return Improved(i, j, *solved(self.problem(), self.solver, self.limits))
+        return Improved(i, j, *solved(self.problem(), self.options))
 
     def problem(self) -> Violations:
-        """Build it."""
+        """Return the problem of the neuron."""
         return self._output() if self.layer == len(self.network.layers) - 1 else self._hidden()
 
     def _hidden(self) -> Violations:
@@ -164,21 +164,21 @@ class NeuronTask:
         }
 
 
-def solved(problem: Violations, solver: str, limits: Limits) -> tuple[IntArray, int, str]:
+def solved(problem: Violations, options: SolveOptions) -> tuple[IntArray, int, str]:
     """Solve a problem; return whole numbers that are no worse than its start, the nodes, and why
     the solver failed if it did.
 
     Weights of inputs that are zero in all rows stay at the start: no sample says what they should
     be."""
     theta = np.rint(problem.start).astype(np.int64)
-    live = problem.live
-    program = violations(problem.restricted(live))
+    used = problem.nonzero_columns
+    program = violations(problem.restricted(used))
     if not program.is_mip or not program.costs.any():
         return theta, 0, ""
-    result = solve(program, solver, limits)
+    result = solve(program, options.solver, options.limits)
     if result.x is not None:
         found = theta.copy()
-        found[live] = np.rint(result.x[: live.size])
+        found[used] = np.rint(result.x[: used.size])
         if problem.loss(found.astype(np.float64)) <= problem.loss(problem.start):
             theta = found
     return theta, result.nodes, result.message if result.status is Status.ERROR else ""

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from layermilp.algorithms.budget import Budget
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.tolerances import NEW_NEURON, WHOLE_ROOM
 from layermilp.integer.losses import Objective
 from layermilp.integer.neighbourhood import Samples
 from layermilp.integer.violations import neuron, violations
 from layermilp.integer.vote_dual import vote_dual
 from layermilp.networks.integer import GRID
-from layermilp.program import FloatArray, IntArray, Limits
+from layermilp.program import FloatArray, IntArray
 from layermilp.solvers import fitting, solve
 
 ROUNDS = 500
@@ -41,9 +43,6 @@ NODES = 100_000
 PACE = 0.3
 """Part of the way to the newest weights that the mean weights go, for which neurons are sought
 first: newest ones swing."""
-
-EVEN = 1e-6
-"""A sum of weighted votes that exceeds the known ones by less than this is not a new neuron."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +66,8 @@ class Prover:
         The output.
     objective : Objective
         What the output is to reach, with `P` and the number of hidden neurons.
-    solver, limits
-        Of the programs.
+    options : SolveOptions
+        Solver and limits of the programs.
     budget : Budget
         When the search ends.
     seed : int
@@ -80,8 +79,7 @@ class Prover:
         samples: Samples,
         output: int,
         objective: Objective,
-        solver: str,
-        limits: Limits,
+        options: SolveOptions,
         budget: Budget,
         seed: int,
     ) -> None:
@@ -90,7 +88,7 @@ class Prover:
         self.y = np.where(own, 1.0, -1.0)
         self.targets = objective.targets(own)
         self.bound, self.weight = objective.bound, objective.bound * objective.n_last
-        self.solver, self.limits, self.budget = solver, limits, budget
+        self.options, self.budget = options, budget
         self.rng = np.random.default_rng(seed)
         self.votes = np.ones((1, len(self.y)))
 
@@ -103,18 +101,19 @@ class Prover:
 
     def _group(self, rest: IntArray) -> Group | None:
         """Return a group among some samples: weights by the program of known neurons, until no
-        other neuron objects."""
+        violated neuron is left."""
         y, targets, center = self.y[rest], self.targets[rest], np.zeros(rest.size)
         for _ in range(ROUNDS):
             if self.budget.is_over:
                 return None
             program = vote_dual(self.votes[:, rest], y, targets, self.weight, self.bound)
-            result = solve(program, fitting(program, self.solver), self.budget.limits(self.limits))
-            if result.x is None or result.objective is None or result.objective > -EVEN:
+            solver = fitting(program, self.options.solver)
+            result = solve(program, solver, self.budget.limits(self.options.limits))
+            if result.x is None or result.objective is None or result.objective > -NEW_NEURON:
                 return None
             u = result.x[: rest.size]
             center += PACE * (u - center)
-            if self._climb(rest, center * y, EVEN):
+            if self._climb(rest, center * y, NEW_NEURON):
                 continue
             whole = np.rint(u * (WHOLE / u.max())).astype(np.int64)
             rows, weights = rest[whole > 0], whole[whole > 0]
@@ -148,10 +147,10 @@ class Prover:
         """Return the group with its proven bound, and the votes of the best neuron that was
         found."""
         v: FloatArray = np.asarray(weights * self.y[rows], dtype=np.float64)
-        limits = self.budget.limits(replace(self.limits, node_limit=NODES))
+        limits = self.budget.limits(replace(self.options.limits, node_limit=NODES))
+        options = replace(self.options, limits=limits)
         both = [
-            strongest(self.inputs[rows, :-1], sign * v, self.bound, self.solver, limits)
-            for sign in (1.0, -1.0)
+            strongest(self.inputs[rows, :-1], sign * v, self.bound, options) for sign in (1.0, -1.0)
         ]
         votes = [np.where(self.inputs @ theta >= 0.0, 1.0, -1.0) for theta, _ in both]
         most = self.weight * max(most for _, most in both) + self.bound * abs(int(v.sum()))
@@ -159,7 +158,7 @@ class Prover:
 
 
 def strongest(
-    inputs: FloatArray, v: FloatArray, bound: int, solver: str, limits: Limits
+    inputs: FloatArray, v: FloatArray, bound: int, options: SolveOptions
 ) -> tuple[IntArray, int]:
     """Return weights and bias of a neuron, and a whole number that ``sum_i v_i h(i)`` exceeds for
     no neuron `h`.
@@ -172,24 +171,21 @@ def strongest(
         Weights of their votes.
     bound : int
         `P`.
-    solver, limits
-        Of the program. At a limit the number is not the smallest that there is.
+    options : SolveOptions
+        Solver and limits of the program. At a limit the number is not the smallest that there is.
     """
     ends = np.full(inputs.shape[1] + 1, float(bound))
     problem = neuron(inputs, v, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
-    theta, total, live = (
-        np.zeros(ends.size, dtype=np.int64),
-        round(problem.prices.sum()),
-        problem.live,
-    )
-    if not live.size:
+    theta, total = np.zeros(ends.size, dtype=np.int64), round(problem.prices.sum())
+    used = problem.nonzero_columns
+    if not used.size:
         return theta, total
-    program = violations(problem.restricted(live))
-    result = solve(program, fitting(program, solver), limits)
+    program = violations(problem.restricted(used))
+    result = solve(program, fitting(program, options.solver), options.limits)
     if result.x is not None:
-        theta[live] = np.rint(result.x[: live.size])
+        theta[used] = np.rint(result.x[: used.size])
     # Violations are whole numbers, so a bound may be rounded up.
-    violated = max(0, int(np.ceil(result.bound - EVEN))) if np.isfinite(result.bound) else 0
+    violated = max(0, int(np.ceil(result.bound - WHOLE_ROOM))) if np.isfinite(result.bound) else 0
     return theta, total - 2 * violated
 
 
@@ -217,7 +213,7 @@ def climbed(inputs: FloatArray, v: FloatArray, theta: FloatArray, bound: float) 
         moved = sums[:, None] + inputs[:, places[inside]] * steps[inside]
         values = v @ np.where(moved >= 0.0, 1.0, -1.0)
         best = int(values.argmax())
-        if values[best] <= reached + EVEN:
+        if values[best] <= reached + NEW_NEURON:
             return theta
         theta = theta.copy()
         theta[places[inside[best]]] += steps[inside[best]]
@@ -225,7 +221,7 @@ def climbed(inputs: FloatArray, v: FloatArray, theta: FloatArray, bound: float) 
 
 
 def least_loss(
-    samples: Samples, objective: Objective, solver: str, limits: Limits, budget: Budget, seed: int
+    samples: Samples, objective: Objective, options: SolveOptions, budget: Budget, seed: int
 ) -> float:
     """Return a proven lower bound of the loss of every network of one hidden layer on the samples,
     and of every part of one.
@@ -236,8 +232,8 @@ def least_loss(
         The samples.
     objective : Objective
         The losses, with `P` and the number of hidden neurons.
-    solver, limits
-        Of the programs.
+    options : SolveOptions
+        Solver and limits of the programs.
     budget : Budget
         When the search ends; what was proven until then counts.
     seed : int
@@ -251,7 +247,7 @@ def least_loss(
             objective.least_loss_of_group(
                 group.weights, group.most, samples.labels[group.rows] == output
             )
-            for group in Prover(samples, output, objective, solver, limits, budget, seed).groups()
+            for group in Prover(samples, output, objective, options, budget, seed).groups()
         )
         for output in outputs
     ]

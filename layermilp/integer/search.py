@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import methodcaller
 
 import numpy as np
 
 from layermilp.algorithms.budget import Budget
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.tolerances import ROUNDING
 from layermilp.errors import SolverError
 from layermilp.integer.bagging import Voter, VoterTask, output_codes, voting
 from layermilp.integer.journal import JournaledWorkers
 from layermilp.integer.neighbourhood import Box, Goal, Improved, NeuronTask, Samples, applied
 from layermilp.networks.integer import IntegerNetwork, correct
 from layermilp.parallel import Workers
-from layermilp.program import FloatArray, Limits
+from layermilp.program import FloatArray
 
 AT_ONCE = 2
 """Neighbourhoods that are solved for the same network."""
-
-FALL = 1e-9
-"""Least fall of the loss that counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +62,10 @@ class Search:
         What is minimized.
     box : Box
         Bounds of all weights.
-    limits : Limits
-        Of every program.
-    solver : str
-        Who solves them.
+    options : SolveOptions
+        Solver and limits of every program.
     workers : Workers
-        Where.
+        Processes that solve them.
     stop_accuracy : float
         The search ends when the accuracy on the samples is above this.
     budget : Budget
@@ -81,20 +79,13 @@ class Search:
         samples: Samples,
         goal: Goal,
         box: Box,
-        limits: Limits,
-        solver: str,
+        options: SolveOptions,
         workers: Workers | JournaledWorkers,
         stop_accuracy: float,
         budget: Budget,
         seed: int,
     ) -> None:
-        self.samples, self.goal, self.box, self.limits, self.solver = (
-            samples,
-            goal,
-            box,
-            limits,
-            solver,
-        )
+        self.samples, self.goal, self.box, self.options = samples, goal, box, options
         self.workers, self.stop_accuracy, self.budget = workers, stop_accuracy, budget
         self.rng = np.random.default_rng(seed)
         self.programs = self.nodes = self.failed = 0
@@ -126,12 +117,12 @@ class Search:
         """
         codes = output_codes(len(parts), network.n_outputs, self.rng)
         tasks = [
-            VoterTask(part, code, network.bound, self._limits(len(parts)), self.solver)
+            VoterTask(part, code, network.bound, self._options(len(parts)))
             for part, code in zip(parts, codes, strict=True)
         ]
         majority = int(np.bincount(self.samples.labels).argmax())
         voters: list[Voter] = []
-        for voter in self.workers.map(_elect, tasks, tasks[0].limits.time_limit):
+        for voter in self.workers.map(methodcaller("solve"), tasks, _seconds(tasks)):
             voters.append(voter)
             self.programs += 1
             self.nodes += voter.nodes
@@ -153,7 +144,7 @@ class Search:
         before = np.inf
         while not self.is_done(found := self.found(network)):
             loss = self._loss(network)
-            if loss >= before - FALL:
+            if loss >= before - ROUNDING:
                 return
             before = loss
             order = self.rng.permutation(len(neurons))[:most]
@@ -175,18 +166,20 @@ class Search:
             self.box,
             layer,
             neuron,
-            self._limits(AT_ONCE),
-            self.solver,
+            self._options(AT_ONCE),
         )
 
-    def _limits(self, tasks: int) -> Limits:
-        """Return the limits of one of some programs, with a seed of its own."""
-        seeded = replace(self.limits, seed=int(self.rng.integers(2**31)))
-        return self.budget.limits(seeded, tasks, self.workers.n_jobs)
+    def _options(self, tasks: int) -> SolveOptions:
+        """Return the options of one of some programs, with a seed of its own."""
+        seeded = replace(self.options.limits, seed=int(self.rng.integers(2**31)))
+        limits = self.budget.limits(seeded, tasks, self.workers.n_jobs)
+        return replace(self.options, limits=limits)
 
     def _applied(self, network: IntegerNetwork, tasks: list[NeuronTask]) -> IntegerNetwork:
         """Solve, and take what lowers the loss, the best first."""
-        answers: list[Improved] = list(self.workers.map(_solve, tasks, tasks[0].limits.time_limit))
+        answers: list[Improved] = list(
+            self.workers.map(methodcaller("solve"), tasks, _seconds(tasks))
+        )
         self.programs += len(tasks)
         self.nodes += sum(answer.nodes for answer in answers)
         self.failed += sum(bool(answer.error) for answer in answers)
@@ -198,7 +191,7 @@ class Search:
         ):
             candidate = applied(network, answer, objective)
             reached = self._loss(candidate)
-            if reached < loss - FALL:
+            if reached < loss - ROUNDING:
                 network, loss = candidate, reached
         return network
 
@@ -212,9 +205,6 @@ class Search:
         return float(self.goal.losses(self.sums(network), self.samples.labels).sum())
 
 
-def _solve(task: NeuronTask) -> Improved:
-    return task.solve()
-
-
-def _elect(task: VoterTask) -> Voter:
-    return task.solve()
+def _seconds(tasks: Sequence[NeuronTask] | Sequence[VoterTask]) -> float | None:
+    """Return the time limit of each of some tasks."""
+    return tasks[0].options.limits.time_limit

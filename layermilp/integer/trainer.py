@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.algorithms.budget import Budget
+from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError
 from layermilp.integer import batches as batch
 from layermilp.integer.bagging import bootstrap
@@ -171,8 +172,9 @@ def _trained_with_fewest(run: _Run) -> Iterator[Trained]:
     nodes = None if settings.node_limit is None else PROOF * settings.node_limit
     # The two programs of the proof may take half of the time.
     limits = budget.limits(replace(settings.limits, node_limit=nodes), tasks=4)
+    options = SolveOptions(solver=settings.solver, limits=limits)
     least = run.journal.once(
-        lambda: needed(samples, settings.bound, settings.stop_accuracy, settings.solver, limits)
+        lambda: needed(samples, settings.bound, settings.stop_accuracy, options)
     )
     for h in range(max(least, 1), settings.hidden[0] + 1):
         for trained in _trained(run.with_hidden(h)):
@@ -236,18 +238,7 @@ def _trained_in_batches(run: _Run) -> Iterator[Trained]:
             yield run.trained(found)
         best = found
     score = batch.accuracy(best.network, validation)
-    averages = batch.epochs(
-        best.network,
-        parts,
-        validation,
-        search.goal,
-        settings.limits,
-        settings.solver,
-        settings.epochs,
-        settings.seed,
-        run.workers,
-        search.budget,
-    )
+    averages = batch.epochs(search, best.network, parts, validation, settings.epochs, settings.seed)
     programs, nodes = found.programs, found.nodes
     for number, epoch in enumerate(averages, start=1):
         programs, nodes = programs + epoch.programs, nodes + epoch.nodes
@@ -290,8 +281,7 @@ class _Run:
             samples,
             goal,
             box,
-            settings.limits,
-            settings.solver,
+            SolveOptions(solver=settings.solver, limits=settings.limits),
             self.workers,
             settings.stop_accuracy,
             budget,
@@ -342,8 +332,7 @@ class _Run:
             lambda: least_loss(
                 self.samples,
                 self.objective,
-                settings.solver,
-                settings.limits,
+                self.search.options,
                 self.search.budget,
                 settings.seed,
             )

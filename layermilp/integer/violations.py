@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from layermilp.algorithms.tolerances import NO_EFFECT
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
-
-EVEN = 1e-9
-"""Effect on a sample's loss that counts as none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,7 @@ class Violations:
         return int(self.start.size)
 
     @property
-    def live(self) -> IntArray:
+    def nonzero_columns(self) -> IntArray:
         """Unknowns that occur in a row."""
         return np.flatnonzero(self.matrix.any(axis=0))
 
@@ -116,7 +114,7 @@ def neuron(
     """
     rows, place = np.unique(inputs, axis=0, return_inverse=True)
     merged = added(place, effects)
-    counts = np.flatnonzero(np.abs(merged) > EVEN)
+    counts = np.flatnonzero(np.abs(merged) > NO_EFFECT)
     wants = np.where(merged[counts] > 0.0, 1.0, -1.0)
     return Violations(
         matrix=np.column_stack([rows[counts], np.ones(counts.size)]) * wants[:, None],

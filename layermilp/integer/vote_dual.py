@@ -4,12 +4,11 @@ Bennett and Shawe-Taylor 2002).
 An output of a network with one hidden layer is ``a_i = sum_j w_j h_j(i) + b`` with ``|w_j| <= P``
 and ``|b| <= P``. Whatever its neurons are, weights ``u >= 0`` of the samples give::
 
-    sum_i u_i y_i a_i  <=  P N e + P |sum_i u_i y_i|,    e = max over neurons h of |sum_i u_i y_i
-    h(i)|
+    sum_i u_i y_i a_i  <=  P N e + P |sum_i u_i y_i|,   e = max_h |sum_i u_i y_i h(i)|
 
-If that is less than ``sum_i u_i t_i``, not every sample has ``y_i a_i >= t_i``. The program looks
-for such weights with the neurons that are known. Each neuron that is found later is a row more,
-until none is missing that matters."""
+over all neurons `h`. If that is less than ``sum_i u_i t_i``, not every sample has ``y_i a_i >=
+t_i``. The program looks for such weights with the neurons that are known. Each neuron that is found
+later is a row more, until no violated one is left."""
 
 from __future__ import annotations
 

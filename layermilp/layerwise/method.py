@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from layermilp.algorithms.statistics import Phase, Tally
+from layermilp.algorithms.statistics import Phase, Statistics
 from layermilp.datasets.dataset import Dataset
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import OBJECTIVES
 from layermilp.layerwise.options import PRESETS, Sweeps
 from layermilp.layerwise.schedule import WeightAverage, sample_order
-from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.sweep import Step, SweepCallback
 from layermilp.layerwise.trainer import Record, State, training
 from layermilp.layerwise.trials import choose_initialization
 from layermilp.method import Listener, Method, accuracies, derived_seed, output_classes
@@ -151,7 +151,7 @@ class Layerwise(Sweeps, Method):
         checked = _outputs(network, data)
         told = _Told(self, listener, 0 if begin is None else begin.at.batch)
         at = None if begin is None else begin.at
-        for state in training(network, checked, self, workers, told.on_step, at):
+        for state in training(network, checked, self, workers, told, at):
             told.on_state(state)
             yield Trained(state, state.batch_ended and state.batch == self.total_batches)
 
@@ -202,7 +202,7 @@ class Layerwise(Sweeps, Method):
         """Return accuracies, and what was solved."""
         assert model is not None  # every sweep has a network
         members = list(_trained(states))
-        tally = sum((member.at.tally for member in members), Tally())
+        tally = sum((member.at.tally for member in members), Statistics())
         calls = dict(sorted(tally.solver_calls.items()))
         found = accuracies(model, data)
         return {
@@ -282,7 +282,7 @@ class Layerwise(Sweeps, Method):
         return network.with_classes(output_classes(network, data))
 
 
-class _Told:
+class _Told(SweepCallback):
     """Puts into words where a training is."""
 
     def __init__(self, method: Layerwise, listener: Listener, done: int) -> None:
@@ -372,7 +372,7 @@ def _state(content: Mapping[str, Any], arrays: Arrays, network: Network) -> Stat
         batch_ended=True,
         mean=WeightAverage(float(content["factor"]), float(content["total"]), sums),
         records=tuple(_record(record) for record in content["records"]),
-        tally=Tally(**{**content["tally"], "solver_calls": calls}),
+        tally=Statistics(**{**content["tally"], "solver_calls": calls}),
         **{name: content[name] for name in PLAIN},
     )
 

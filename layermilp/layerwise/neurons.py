@@ -7,13 +7,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from layermilp.algorithms.batched_branch_and_bound import propose_hidden, propose_last
-from layermilp.algorithms.fit import Fit, Setup, solve_linear, solve_relu
+from layermilp.algorithms.batched_branch_and_bound import propose
+from layermilp.algorithms.fit import solve_linear, solve_relu
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Fit
 from layermilp.errors import DataError, OptionError
-from layermilp.formulations import proposal
-from layermilp.formulations.neuron import FORMULATIONS
-from layermilp.formulations.regression import HingeRegression, ReluRegression, reference_big_m
-from layermilp.program import FloatArray, Limits
+from layermilp.formulations.big_m import FORMULATIONS
+from layermilp.formulations.l1 import HingeRegression, hinge_of_inputs
+from layermilp.formulations.problem import Regression
+from layermilp.formulations.relu_l1 import ReluL1, ReluRegression, reference_big_m
+from layermilp.program import FloatArray, IntArray, Limits
 
 
 def fit_relu_neuron(
@@ -46,9 +49,9 @@ def fit_relu_neuron(
         Present weights and bias, where the search begins; clipped to the box. The result is never
         worse. Default: the point of the box nearest to zero.
     formulation : {"reduced", "paper"}
-        Program to solve, see `layermilp.formulations.neuron`; both have the same optimum.
+        Program to solve, see `layermilp.formulations.big_m`; both have the same optimum.
     solver : {"auto", "cplex", "highs", "cbc", "gurobi"}
-        Who solves it.
+        Name of the solver; ``auto`` chooses one.
     time_limit : float, optional
         Seconds, > 0. The best point found is returned.
     gap : float, optional
@@ -93,7 +96,9 @@ def fit_relu_neuron(
         targets=t,
         big_m=reference_big_m(x, np.concatenate([low, high])),
     )
-    return solve_relu(problem, Setup(formulation, solver, Limits(time_limit, gap, node_limit)))
+    return solve_relu(
+        problem, SolveOptions(formulation, solver, Limits(time_limit, gap, node_limit))
+    )
 
 
 def fit_output_neuron(
@@ -150,9 +155,10 @@ def fit_output_neuron(
         high,
         at,
         is_target=flags.astype(bool),
+        row_weights=np.ones(len(x)),
         tolerance=float(tolerance),
     )
-    return solve_linear(problem, Setup(solver=solver, limits=Limits(time_limit)))
+    return solve_linear(problem, SolveOptions(solver=solver, limits=Limits(time_limit)))
 
 
 def propose_inputs(
@@ -172,7 +178,8 @@ def propose_inputs(
 
     For every sample, minimize ``sum_j |max(0, w_j . x' + c_j) - t_j|`` over ``max(0, 0.9 x - 0.1)
     <= x' <= 1.1 x + 0.1``: objective (2) under (1), (3) to (6) and the bounds (9). For the last
-    layer the objective is (7) with (8).
+    layer the objective is (7) with (8). Training so, with targets in place of gradients for every
+    layer, is also known as *target propagation*.
 
     Parameters
     ----------
@@ -214,10 +221,14 @@ def propose_inputs(
         raise OptionError(
             f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
         )
-    setup = Setup(formulation, solver, Limits(time_limit, gap))
-    if last_layer:
-        return propose_last(x, lambda part: proposal.last(w, c, x[part], t[part]), setup).inputs
-    return propose_hidden(w, c, x, t, setup).inputs
+
+    def problem_of(part: slice | IntArray) -> Regression:
+        if last_layer:
+            return hinge_of_inputs(w, c, x[part], t[part] > 0.5)
+        return ReluL1().of_inputs(w, c, x[part], t[part])
+
+    options = SolveOptions(formulation, solver, Limits(time_limit, gap))
+    return propose(x, problem_of, options).inputs
 
 
 def _extended(inputs: FloatArray) -> sparse.csr_array:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from layermilp.algorithms.fit import Setup
+from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS
 from layermilp.errors import NetworkError, OptionError
-from layermilp.formulations.neuron import FORMULATIONS
+from layermilp.formulations.big_m import FORMULATIONS
+from layermilp.formulations.l1 import L1
+from layermilp.formulations.loss import OutputLoss
+from layermilp.formulations.margin import Margin
 from layermilp.layerwise.objective import (
-    L1,
     OBJECTIVES,
     ClassWeight,
-    Margin,
-    Objective,
     check_class_weight,
     one_weights,
 )
@@ -298,9 +298,9 @@ class Sweeps(LastLayer):
             )
 
     @property
-    def setup(self) -> Setup:
+    def setup(self) -> SolveOptions:
         """How programs are solved: exactly, without ridge and weight decay."""
-        return Setup(
+        return SolveOptions(
             formulation=self.formulation,
             solver=self.solver,
             limits=Limits(self.time_limit, self.gap, self.node_limit),
@@ -310,11 +310,11 @@ class Sweeps(LastLayer):
         )
 
     @property
-    def regularized_setup(self) -> Setup:
+    def regularized_setup(self) -> SolveOptions:
         """How programs are solved in sweeps: with the ridge and the weight decay."""
         return replace(self.setup, ridge=self.ridge, weight_decay=self.decay)
 
-    def objective_for(self, network: Network, labels: IntArray) -> Objective:
+    def objective_for(self, network: Network, labels: IntArray) -> OutputLoss:
         """Return the objective for training samples for whose classes the given outputs of the
         network stand."""
         if self.objective == Margin.name:
@@ -326,7 +326,7 @@ class Sweeps(LastLayer):
             return Margin(self.input_penalty)
         return L1(one_weights(self.class_weight, network, labels))
 
-    def bound_of_outputs(self, objective: Objective) -> float:
+    def bound_of_outputs(self, objective: OutputLoss) -> float:
         """Return the bound of the last layer's parameters in post-processing at the end."""
         return objective.output_box if self.output_box is None else self.output_box
 

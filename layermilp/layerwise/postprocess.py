@@ -9,81 +9,79 @@ from dataclasses import dataclass, replace
 from numpy.typing import ArrayLike
 
 from layermilp.algorithms.bundle import minimize
-from layermilp.algorithms.fit import Fit, Setup
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Fit
 from layermilp.errors import SolverError
+from layermilp.formulations.loss import Box, OutputLoss
+from layermilp.formulations.margin import Margin
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.objective import Box, Margin, Objective
 from layermilp.layerwise.options import Postprocess, Sweeps
 from layermilp.layerwise.schedule import whole_box
-from layermilp.layerwise.sweep import solved, with_fits
-from layermilp.networks.network import Block, Network
-from layermilp.networks.parameters import Group
+from layermilp.layerwise.sweep import Step, SweepCallback, WeightTask, solved, with_fits
+from layermilp.networks.network import Network
 from layermilp.options import with_options
 from layermilp.parallel import Workers
-from layermilp.program import FloatArray, IntArray, Limits, Status
+from layermilp.program import Limits, Status
 
 
 @dataclass(frozen=True, eq=False)
-class BulkTask:
-    """The program of one group of outputs over many samples, ready for a worker, which builds
-    it."""
-
-    objective: Objective
-    block: Block
-    group: Group
-    inputs: FloatArray
-    labels: IntArray
-    box: Box
-    tolerance: float
-    setup: Setup
+class ManyTask(WeightTask):
+    """The program of one group of outputs over many samples."""
 
     def solve(self) -> Fit:
-        """Solve it."""
-        problem = self.objective.of_many(
-            self.block, self.group, self.inputs, self.labels, self.box, self.tolerance
-        )
-        return minimize(problem, self.setup)
+        """Return the fit."""
+        assert isinstance(self.loss, OutputLoss)
+        problem = self.loss.of_many(self.block, self.group, self.inputs, self.targets, self.box)
+        return minimize(problem, self.options)
+
+
+class _Watched(SweepCallback):
+    """Tells a function how many programs are solved, and of how many."""
+
+    def __init__(self, watch: Callable[[int, int], None]) -> None:
+        self.watch = watch
+
+    def on_step(self, step: Step) -> None:
+        self.watch(step.done, step.total)
 
 
 def fit_last_layer(
     network: Network,
-    X: FloatArray,
-    labels: IntArray,
-    objective: Objective,
+    data: TrainingData,
+    loss: OutputLoss,
     box: Box,
-    tolerance: float,
-    setup: Setup,
+    options: SolveOptions,
     workers: Workers,
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    callback: SweepCallback,
+    batch: int = 0,
 ) -> tuple[Network, list[Fit]]:
     """Fit the last layer to all samples, every group of outputs to its proven optimum within the
-    setup's gap.
+    gap of the options.
 
     Parameters
     ----------
     network : Network
         The hidden layers, which stay, and where the last one starts.
-    X, labels : (m, n_inputs) array, (m,) array of int
-        Samples, and the outputs that stand for their classes.
-    objective : Objective
+    data : TrainingData
+        Samples.
+    loss : OutputLoss
         What is minimized.
     box : Box
         Bounds of the last layer's parameters.
-    tolerance : float
-        Dead zone of the l1 objective.
-    setup, workers, watch
-        As in `sweep`.
+    options, workers, callback
+        As in `Sweep`.
+    batch : int
+        Number of the batch that training is in.
     """
     last = len(network.blocks) - 1
-    block, inputs = network.blocks[last], network.activations(X)[last]
-    groups = objective.groups(block)
+    block, inputs = network.blocks[last], network.activations(data.X)[last]
+    groups = loss.groups(block)
     # The exact optimum in place of a share of the targets: these programs are solved once, not in
     # every sweep.
-    setup = replace(setup, target_gap=0.0)
-    tasks = [
-        BulkTask(objective, block, group, inputs, labels, box, tolerance, setup) for group in groups
-    ]
-    fits = solved(workers, tasks, watch, setup.limits.time_limit)
+    options = replace(options, target_gap=0.0)
+    tasks = [ManyTask(loss, block, group, inputs, data.y, box, options) for group in groups]
+    step = Step(last + 1, "post-processing", 0, len(tasks), batch)
+    fits = solved(tasks, workers, step, callback)
     return network.with_block(last, with_fits(block, groups, fits)), fits
 
 
@@ -127,13 +125,13 @@ def postprocess(network: Network, X: ArrayLike, y: ArrayLike, options: Postproce
     name = options.objective or ("margin" if network.decision == Margin.decision else "l1")
     sweeps = Sweeps(objective=name, class_weight=options.class_weight, output_box=options.box)
     data = TrainingData.of(network, X, y)
-    setup = Setup(solver=options.solver, limits=Limits(options.time_limit, options.gap))
-    loss = sweeps.objective_for(network, data.y)
+    solving = SolveOptions(solver=options.solver, limits=Limits(options.time_limit, options.gap))
+    loss = sweeps.objective_for(network, data.y).postprocessed(options.tolerance)
     bounds = whole_box(network.blocks[-1].theta, sweeps.bound_of_outputs(loss))
     watch = options.watch or (lambda done, total: None)
     with options.workers() as workers:
         fitted, fits = fit_last_layer(
-            network, data.X, data.y, loss, bounds, options.tolerance, setup, workers, watch
+            network, data, loss, bounds, solving, workers, _Watched(watch)
         )
     if fits and all(fit.status is Status.ERROR for fit in fits):
         raise SolverError(f"all {len(fits)} programs of the last layer failed: {fits[0].message}")

@@ -10,7 +10,7 @@ from layermilp.errors import OptionError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.schedule import sample_order
-from layermilp.layerwise.sweep import HiddenWeightTask, LastWeightTask, Stage, Watcher
+from layermilp.layerwise.sweep import SILENT, InputTask, Stage, Step, SweepCallback, WeightTask
 from layermilp.layerwise.trainer import State, training
 from layermilp.networks.network import Network
 from layermilp.options import Options, option
@@ -84,7 +84,7 @@ def sweep_programs(
     settings: Sweeps,
     selection: Selection,
     workers: Workers,
-    watch: Watcher = lambda step: None,
+    callback: SweepCallback = SILENT,
 ) -> Iterator[SweepProgram]:
     """Train up to a sweep, and yield its programs in the order in which they are solved.
 
@@ -94,7 +94,7 @@ def sweep_programs(
 
     Parameters
     ----------
-    network, data, settings, workers, watch
+    network, data, settings, workers, callback
         As for `training`.
     selection : Selection
         Which programs.
@@ -107,7 +107,7 @@ def sweep_programs(
     selection.check_run(network, settings)
     first = (selection.batch - 1) * settings.batch_size
     rows = sample_order(len(data.X), settings)[first : first + settings.batch_size].tolist()
-    for stage in _stages(network, data, settings, selection, workers, watch):
+    for stage in _stages(network, data, settings, selection, workers, callback):
         if stage.kind in selection.kinds and selection.layer in (None, stage.layer):
             yield from _programs(stage, rows[: selection.input_samples])
 
@@ -118,20 +118,34 @@ def _stages(
     settings: Sweeps,
     selection: Selection,
     workers: Workers,
-    watch: Watcher,
+    callback: SweepCallback,
 ) -> list[Stage]:
     """Train to the end of a sweep; return its stages."""
-    stages: list[Stage] = []
-    for state in training(network, data, settings, workers, watch, observe=stages.append):
+    record = _Record(callback)
+    for state in training(network, data, settings, workers, record):
         if _sweep(state) == (selection.batch, selection.sweep):
-            return stages
+            return record.stages
         if state.batch == selection.batch and state.batch_ended:
             break
-        stages.clear()
+        record.stages.clear()
     raise OptionError(
         f"sweep is {selection.sweep}, but batch {selection.batch} ended after "
         f"{state.records[-1].sweep}"
     )
+
+
+class _Record(SweepCallback):
+    """Keeps the stages, and passes the steps on."""
+
+    def __init__(self, callback: SweepCallback) -> None:
+        self.stages: list[Stage] = []
+        self.callback = callback
+
+    def on_tasks(self, stage: Stage) -> None:
+        self.stages.append(stage)
+
+    def on_step(self, step: Step) -> None:
+        self.callback.on_step(step)
 
 
 def _sweep(state: State) -> tuple[int, int]:
@@ -141,13 +155,15 @@ def _sweep(state: State) -> tuple[int, int]:
 
 def _programs(stage: Stage, rows: list[int]) -> Iterator[SweepProgram]:
     """Formulate the programs of a stage; the inputs of as many samples as there are rows."""
-    if stage.kind == "inputs":
-        programs = itertools.chain.from_iterable(task.programs() for task in stage.tasks)
-        for number, (row, program) in enumerate(zip(rows, programs, strict=False), start=1):
-            yield SweepProgram(stage.layer, stage.kind, number, (), row, program)
-        return
-    for number, task in enumerate(stage.tasks, start=1):
-        assert isinstance(task, (HiddenWeightTask, LastWeightTask))
-        neurons = tuple((task.group.neurons + 1).tolist())
-        for program in task.programs():
-            yield SweepProgram(stage.layer, stage.kind, number, neurons, None, program)
+    number = 0
+    for task in stage.tasks:
+        if isinstance(task, InputTask):
+            for program in itertools.islice(task.programs(), len(rows) - number):
+                row = rows[number]
+                number += 1
+                yield SweepProgram(stage.layer, stage.kind, number, (), row, program)
+        elif isinstance(task, WeightTask):
+            number += 1
+            neurons = tuple((task.group.neurons + 1).tolist())
+            for program in task.programs():
+                yield SweepProgram(stage.layer, stage.kind, number, neurons, None, program)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layermilp.errors import DataError
-from layermilp.layerwise.objective import Box
+from layermilp.formulations.loss import Box
 from layermilp.layerwise.options import Sweeps
 from layermilp.networks.network import Network
 from layermilp.program import FloatArray, IntArray

@@ -3,21 +3,24 @@ then inputs."""
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from scipy import sparse
 
-from layermilp.algorithms.batched_branch_and_bound import Proposals, propose_hidden, propose_last
-from layermilp.algorithms.fit import Fit, Setup, solve_linear, solve_relu
-from layermilp.algorithms.statistics import Ledger, Phase, Tally
-from layermilp.formulations import linear, proposal
-from layermilp.formulations.neuron import FORMULATIONS
-from layermilp.formulations.regression import LinearRegression, ReluRegression, reference_big_m
-from layermilp.layerwise.objective import Box, Objective
+from layermilp.algorithms.batched_branch_and_bound import Proposals, propose
+from layermilp.algorithms.fit import solve_problem
+from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.search import Fit
+from layermilp.algorithms.statistics import Answered, Phase, Statistics, SweepStatistics
+from layermilp.formulations.big_m import program_of
+from layermilp.formulations.loss import Box, Loss, OutputLoss
+from layermilp.formulations.problem import Regression
+from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.networks.network import Block, Network
 from layermilp.networks.parameters import Group
 from layermilp.parallel import Workers
@@ -30,28 +33,100 @@ workers."""
 LIGHT = 200_000
 """Rows times unknowns of a ridge regression that takes less time than to send it to a worker."""
 
-Answer = TypeVar("Answer")
-Solution = TypeVar("Solution", covariant=True)
+Answer = TypeVar("Answer", bound=Answered, covariant=True)
 
 
-class Task(Protocol[Solution]):
-    """What a worker is sent."""
+class Task(Protocol[Answer]):
+    """A task of one program or several, ready for a worker."""
 
-    def solve(self) -> Solution:
+    @property
+    def is_light(self) -> bool:
+        """Whether it takes less time than to send it."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Time limit."""
+
+    def solve(self) -> Answer:
         """Return the answer."""
 
 
-class Formulated(Task[Solution], Protocol[Solution]):
-    """A task of a sweep, whose programs can also be written down."""
+@dataclass(frozen=True, eq=False)
+class WeightTask:
+    """The program of one group of neurons, ready for a worker, which builds it.
+
+    All tasks of a layer hold the same array of inputs, which workers of the same machine share.
+    """
+
+    loss: Loss
+    block: Block
+    group: Group
+    inputs: FloatArray
+    targets: Any
+    box: Box
+    options: SolveOptions
+
+    @property
+    def is_light(self) -> bool:
+        """Whether this is a small ridge regression, quicker to solve than to send."""
+        size = len(self.inputs) * self.group.neurons.size * self.group.parameters.size
+        return isinstance(self.loss, ReluL1) and self.options.ridge > 0.0 and size <= LIGHT
+
+    @property
+    def seconds(self) -> float | None:
+        """Time limit of the program."""
+        return self.options.limits.time_limit
+
+    def problem(self) -> Regression:
+        """Return what is minimized."""
+        return self.loss.of_weights(self.block, self.group, self.inputs, self.targets, self.box)
 
     def programs(self) -> Iterator[Program]:
-        """Formulate what is solved: one program, or for input proposals one a sample."""
+        """Yield the program: a mixed-integer one also where a ridge regression takes its place."""
+        yield program_of(self.problem(), self.options.formulation)
+
+    def solve(self) -> Fit:
+        """Return the fit."""
+        return solve_problem(self.problem(), self.options)
+
+
+@dataclass(frozen=True, eq=False)
+class InputTask:
+    """The input proposals of some samples of a layer, ready for a worker."""
+
+    loss: Loss
+    weights: FloatArray
+    bias: FloatArray
+    inputs: FloatArray
+    targets: Any
+    options: SolveOptions
+
+    is_light = False
+
+    @property
+    def seconds(self) -> float | None:
+        """Time limit of as many programs as a task may have."""
+        limit = self.options.limits.time_limit
+        return None if limit is None else SAMPLES_PER_TASK * limit
+
+    def problem(self, part: slice | IntArray) -> Regression:
+        """Return what is minimized for some of the samples."""
+        return self.loss.of_inputs(self.weights, self.bias, self.inputs[part], self.targets[part])
+
+    def programs(self) -> Iterator[Program]:
+        """Yield the program of every sample."""
+        for k in range(len(self.inputs)):
+            yield program_of(self.problem(slice(k, k + 1)), self.options.formulation)
+
+    def solve(self) -> Proposals:
+        """Return the proposals."""
+        return propose(self.inputs, self.problem, self.options)
 
 
 @dataclass(frozen=True)
 class Step:
-    """Where training is: tasks done of those that a layer has for its ``weights`` or ``inputs`` in
-    a sweep."""
+    """Progress of training: tasks done of those that a layer has for its ``weights`` or ``inputs``
+    in a sweep, or for ``post-processing``."""
 
     layer: int
     kind: str
@@ -67,13 +142,26 @@ class Stage:
 
     layer: int
     kind: str
-    tasks: Sequence[Formulated[Any]]
+    tasks: Sequence[Task[Any]]
+
+
+class SweepCallback:
+    """Callback of a sweep, with empty hooks."""
+
+    def on_tasks(self, stage: Stage) -> None:
+        """Take note of the tasks of a layer before they are solved."""
+
+    def on_step(self, step: Step) -> None:
+        """Take note of progress: before the first task of a layer is solved, and after each."""
+
+
+SILENT = SweepCallback()
+"""The callback of a sweep that nobody follows."""
 
 
 @dataclass(frozen=True)
 class LayerFit:
-    """What a sweep did to one layer: loss of its weight programs before and after, summed over its
-    neurons."""
+    """Loss of one layer's weight programs before and after a sweep, summed over its neurons."""
 
     layer: int
     start_objective: float
@@ -86,286 +174,103 @@ class Swept:
 
     network: Network
     layers: tuple[LayerFit, ...]
-    tally: Tally
+    statistics: Statistics
     phases: tuple[Phase, ...]
 
 
-Watcher = Callable[[Step], None]
-
-Observer = Callable[[Stage], None]
-
-
 @dataclass(frozen=True, eq=False)
-class HiddenWeightTask:
-    """The weight program of one group of hidden neurons, ready for a worker, which builds it.
-
-    All tasks of a layer hold the same array of inputs, which workers of the same machine share.
-    """
-
-    block: Block
-    group: Group
-    inputs: FloatArray
-    targets: FloatArray
-    box: Box
-    setup: Setup
-
-    @property
-    def is_light(self) -> bool:
-        """Whether this is a small ridge regression, quicker to solve than to send."""
-        size = len(self.inputs) * self.group.neurons.size * self.group.parameters.size
-        return self.setup.ridge > 0.0 and size <= LIGHT
-
-    def problem(self) -> ReluRegression:
-        """Build it."""
-        return hidden_problem(self.block, self.group, self.inputs, self.targets, self.box)
-
-    def programs(self) -> Iterator[Program]:
-        """Formulate it, as a mixed-integer program also where a ridge regression takes its
-        place."""
-        yield FORMULATIONS[self.setup.formulation].build(self.problem())
-
-    def solve(self) -> Fit:
-        """Solve it."""
-        return solve_relu(self.problem(), self.setup)
-
-
-@dataclass(frozen=True, eq=False)
-class LastWeightTask:
-    """The weight program of one group of output neurons, ready for a worker, which builds it."""
-
-    block: Block
-    group: Group
-    inputs: FloatArray
-    labels: IntArray
-    box: Box
-    objective: Objective
-    setup: Setup
-
-    def problem(self) -> LinearRegression:
-        """Build it."""
-        return self.objective.of_weights(self.block, self.group, self.inputs, self.labels, self.box)
-
-    def programs(self) -> Iterator[Program]:
-        """Formulate it."""
-        yield linear(self.problem())
-
-    def solve(self) -> Fit:
-        """Solve it."""
-        return solve_linear(self.problem(), self.setup)
-
-
-@dataclass(frozen=True, eq=False)
-class HiddenInputTask:
-    """The input proposals of some samples of a hidden layer, ready for a worker."""
-
-    weights: FloatArray
-    bias: FloatArray
-    inputs: FloatArray
-    targets: FloatArray
-    setup: Setup
-
-    def programs(self) -> Iterator[Program]:
-        """Formulate every sample's."""
-        for k in range(len(self.inputs)):
-            problem = proposal.hidden(
-                self.weights, self.bias, self.inputs[k : k + 1], self.targets[k : k + 1]
-            )
-            yield FORMULATIONS[self.setup.formulation].build(problem)
-
-    def solve(self) -> Proposals:
-        """Solve it."""
-        return propose_hidden(self.weights, self.bias, self.inputs, self.targets, self.setup)
-
-
-@dataclass(frozen=True, eq=False)
-class LastInputTask:
-    """The input proposals of some samples of the last layer, ready for a worker."""
-
-    weights: FloatArray
-    bias: FloatArray
-    inputs: FloatArray
-    labels: IntArray
-    objective: Objective
-    setup: Setup
-
-    def problem(self, part: slice) -> LinearRegression:
-        """Build that of some samples."""
-        return self.objective.of_inputs(
-            self.weights, self.bias, self.inputs[part], self.labels[part]
-        )
-
-    def programs(self) -> Iterator[Program]:
-        """Formulate every sample's."""
-        for k in range(len(self.inputs)):
-            yield linear(self.problem(slice(k, k + 1)))
-
-    def solve(self) -> Proposals:
-        """Solve it."""
-        return propose_last(self.inputs, self.problem, self.setup)
-
-
-def sweep(
-    network: Network,
-    X: FloatArray,
-    labels: IntArray,
-    boxes: tuple[Box, ...],
-    objective: Objective,
-    setup: Setup,
-    seed: tuple[int, ...],
-    workers: Workers,
-    watch: Watcher,
-    observe: Observer = lambda stage: None,
-) -> Swept:
-    """Run the ``for`` loop of Algorithm 1 once.
+class Sweep:
+    """The ``for`` loop of Algorithm 1.
 
     Parameters
     ----------
-    network : Network
-        Present weights.
-    X : (m, d) array
-        The batch.
-    labels : (m,) array of int
-        The output that stands for each sample's class.
-    boxes : tuple of Box
-        Bounds of the parameters of every block.
-    objective : Objective
+    loss : OutputLoss
         What the last layer minimizes.
-    setup : Setup
+    options : SolveOptions
         How programs are formulated and solved.
-    seed : tuple of int
-        What the solver seeds are derived from.
+    seed : int
+        Seed of the run, from which those of the solvers are derived.
+    batch, number : int
+        Number of the batch in the run, and of the sweep in the batch, from 1.
     workers : Workers
-        Who solves them.
-    watch : callable
-        Is told the progress.
-    observe : callable
-        Is shown the tasks before they are solved.
-
-    Raises
-    ------
-    SolverError
-        If every program that a solver was asked for failed.
+        Processes that solve the programs.
+    callback : SweepCallback
+        Is told of tasks and progress.
     """
-    layers = network.activations(X)
-    first, last = _first_trained(network), len(network.blocks) - 1
-    targets = np.zeros((0, 0))
-    fits: list[LayerFit] = []
-    ledger = Ledger()
-    for i in range(last, first - 1, -1):
-        began = time.perf_counter()
-        seeded, told, shown = (
-            SeededSetups(setup, (*seed, i)),
-            _labelled(watch, i, "weights"),
-            _staged(observe, i, "weights"),
-        )
-        block = network.blocks[i]
-        if i == last:
-            block, fitted = fit_last(
-                block, layers[i], labels, boxes[i], objective, seeded, workers, told, shown
-            )
-        else:
-            block, fitted = fit_hidden(
-                block, layers[i], targets, boxes[i], seeded, workers, told, shown
-            )
-        network = network.with_block(i, block)
-        fits.append(
-            LayerFit(
-                i + 1,
-                sum(fit.start_objective for fit in fitted),
-                sum(fit.objective for fit in fitted),
-            )
-        )
-        ledger.enter_fits(i + 1, began, fitted)
-        if i > first:
-            began = time.perf_counter()
-            tasks: list[Formulated[Proposals]] = [
-                LastInputTask(
-                    block.weights, block.bias, layers[i][part], labels[part], objective, seeded(k)
-                )
-                if i == last
-                else HiddenInputTask(
-                    block.weights, block.bias, layers[i][part], targets[part], seeded(k)
-                )
-                for k, part in enumerate(_parts(len(X)))
+
+    loss: OutputLoss
+    options: SolveOptions
+    seed: int
+    batch: int
+    number: int
+    workers: Workers
+    callback: SweepCallback
+
+    def run(
+        self, network: Network, X: FloatArray, labels: IntArray, boxes: tuple[Box, ...]
+    ) -> Swept:
+        """Run it once.
+
+        Parameters
+        ----------
+        network : Network
+            Present weights.
+        X : (m, d) array
+            The batch.
+        labels : (m,) array of int
+            The output that stands for each sample's class.
+        boxes : tuple of Box
+            Bounds of the parameters of every block.
+
+        Raises
+        ------
+        SolverError
+            If every program that a solver was asked for failed.
+        """
+        activations = network.activations(X)
+        first, last = _first_trained(network), len(network.blocks) - 1
+        loss: Loss = self.loss
+        targets: Any = labels
+        layers: list[LayerFit] = []
+        statistics = SweepStatistics()
+        for i in range(last, first - 1, -1):
+            block, inputs = network.blocks[i], activations[i]
+            groups = loss.groups(block)
+            weight_tasks = [
+                WeightTask(loss, block, group, inputs, targets, boxes[i], options)
+                for group, options in zip(groups, self._options(i), strict=False)
             ]
-            _staged(observe, i, "inputs")(tasks)
-            proposals = solved(
-                workers, tasks, _labelled(watch, i, "inputs"), _seconds(setup, SAMPLES_PER_TASK)
-            )
-            targets = np.concatenate([proposal.inputs for proposal in proposals])
-            ledger.enter_tallies(i + 1, began, [proposal.tally for proposal in proposals])
-    ledger.check()
-    return Swept(network, tuple(reversed(fits)), ledger.tally, tuple(ledger.phases))
+            fits = self._solved(i + 1, "weights", weight_tasks, statistics)
+            block = with_fits(block, groups, fits)
+            network = network.with_block(i, block)
+            start, end = (fit.start_objective for fit in fits), (fit.objective for fit in fits)
+            layers.append(LayerFit(i + 1, sum(start), sum(end)))
+            if i == first:
+                break
+            input_tasks = [
+                InputTask(loss, block.weights, block.bias, inputs[part], targets[part], options)
+                for part, options in zip(_parts(len(X)), self._options(i), strict=False)
+            ]
+            proposals = self._solved(i + 1, "inputs", input_tasks, statistics)
+            loss, targets = ReluL1(), np.concatenate([proposal.inputs for proposal in proposals])
+        statistics.check()
+        return Swept(network, tuple(reversed(layers)), statistics.total, tuple(statistics.phases))
 
+    def _options(self, layer: int) -> Iterator[SolveOptions]:
+        """Yield options with a solver seed of its own for every task of a layer."""
+        for task in itertools.count():
+            yield self.options.seeded(self.seed, self.batch, self.number, layer, task)
 
-def fit_hidden(
-    block: Block,
-    inputs: FloatArray,
-    targets: FloatArray,
-    box: Box,
-    setups: Callable[[int], Setup],
-    workers: Workers,
-    watch: Callable[[int, int], None],
-    observe: Callable[[Sequence[Formulated[Any]]], None],
-) -> tuple[Block, list[Fit]]:
-    """Fit the parameters of a hidden block to targets of its outputs (section 2.1).
-
-    Groups of neurons that share parameters are programs of their own.
-    """
-    groups = block.parameters.groups
-    tasks = [
-        HiddenWeightTask(block, group, inputs, targets[:, group.neurons], box, setups(k))
-        for k, group in enumerate(groups)
-    ]
-    observe(tasks)
-    fits = solved(
-        None if all(task.is_light for task in tasks) else workers, tasks, watch, _seconds(setups(0))
-    )
-    return with_fits(block, groups, fits), fits
-
-
-def fit_last(
-    block: Block,
-    inputs: FloatArray,
-    labels: IntArray,
-    box: Box,
-    objective: Objective,
-    setups: Callable[[int], Setup],
-    workers: Workers,
-    watch: Callable[[int, int], None],
-    observe: Callable[[Sequence[Formulated[Any]]], None],
-) -> tuple[Block, list[Fit]]:
-    """Fit the parameters of the last block: (7) and (8), or the program of another objective."""
-    groups = objective.groups(block)
-    tasks = [
-        LastWeightTask(block, group, inputs, labels, box, objective, setups(k))
-        for k, group in enumerate(groups)
-    ]
-    observe(tasks)
-    fits = solved(workers, tasks, watch, _seconds(setups(0)))
-    return with_fits(block, groups, fits), fits
-
-
-def hidden_problem(
-    block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box
-) -> ReluRegression:
-    """Return the regression of a group of neurons: one row per sample and neuron, one unknown per
-    parameter.
-
-    The targets are those of the neurons of the group, shape ``(m, len(group.neurons))``.
-    """
-    coefficients, constants = block.parameters.rows(group, inputs)
-    lower, upper, start = box.around(block.theta, group.parameters)
-    ends = np.concatenate([lower, upper, block.parameters.fixed[group.neurons].reshape(-1)])
-    return ReluRegression(
-        sparse.csr_array(coefficients),
-        constants,
-        lower,
-        upper,
-        start,
-        targets=targets.reshape(-1),
-        big_m=reference_big_m(inputs, ends),
-    )
+    def _solved(
+        self, layer: int, kind: str, tasks: Sequence[Task[Answer]], statistics: SweepStatistics
+    ) -> list[Answer]:
+        """Return the answers to the tasks of a stage, and enter them into the statistics."""
+        began = time.perf_counter()
+        self.callback.on_tasks(Stage(layer, kind, tasks))
+        step = Step(layer, kind, 0, len(tasks), self.batch, self.number)
+        answers = solved(tasks, self.workers, step, self.callback)
+        statistics.enter(layer, kind, began, answers)
+        return answers
 
 
 def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Block:
@@ -374,17 +279,6 @@ def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Blo
     for group, fit in zip(groups, fits, strict=True):
         theta[group.parameters] = fit.parameters
     return block.with_theta(theta)
-
-
-class SeededSetups:
-    """Setups whose solver seed is derived from a key and the number of the task."""
-
-    def __init__(self, setup: Setup, key: tuple[int, ...]) -> None:
-        self.setup, self.key = setup, key
-
-    def __call__(self, task: int) -> Setup:
-        seed = int(np.random.SeedSequence((*self.key, task)).generate_state(1)[0] >> 1)
-        return replace(self.setup, limits=replace(self.setup.limits, seed=seed))
 
 
 def _first_trained(network: Network) -> int:
@@ -398,35 +292,27 @@ def _parts(samples: int) -> list[slice]:
     ]
 
 
-def _labelled(watch: Watcher, i: int, kind: str) -> Callable[[int, int], None]:
-    return lambda done, total: watch(Step(i + 1, kind, done, total))
-
-
-def _staged(observe: Observer, i: int, kind: str) -> Callable[[Sequence[Formulated[Any]]], None]:
-    return lambda tasks: observe(Stage(i + 1, kind, tasks))
-
-
 def solved(
-    workers: Workers | None,
-    tasks: Sequence[Task[Answer]],
-    watch: Callable[[int, int], None],
-    seconds: float | None = None,
+    tasks: Sequence[Task[Answer]], workers: Workers, step: Step, callback: SweepCallback
 ) -> list[Answer]:
-    """Solve tasks, in the workers or else in this process, and tell how many are done; `seconds` is
-    the limit of each."""
+    """Return the answers to tasks, solved in this process if all are light.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        The tasks.
+    workers : Workers
+        Processes that solve them.
+    step : Step
+        Where training is before the first.
+    callback : SweepCallback
+        Is told of progress.
+    """
     answers: list[Answer] = []
-    watch(0, len(tasks))
-    for answer in map(_solve, tasks) if workers is None else workers.map(_solve, tasks, seconds):
+    callback.on_step(step)
+    is_light = all(task.is_light for task in tasks)
+    solve = methodcaller("solve")
+    for answer in map(solve, tasks) if is_light else workers.map(solve, tasks, tasks[0].seconds):
         answers.append(answer)
-        watch(len(answers), len(tasks))
+        callback.on_step(replace(step, done=len(answers)))
     return answers
-
-
-def _seconds(setup: Setup, programs: int = 1) -> float | None:
-    """Return the time limit of a task of so many programs."""
-    limit = setup.limits.time_limit
-    return None if limit is None else programs * limit
-
-
-def _solve(task: Task[Answer]) -> Answer:
-    return task.solve()

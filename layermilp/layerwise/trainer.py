@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from layermilp.algorithms.statistics import Phase, Tally
+from layermilp.algorithms.statistics import Phase, Statistics
+from layermilp.formulations.loss import Box, OutputLoss
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.objective import Box, Objective
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
-from layermilp.layerwise.sweep import Observer, Step, Swept, Watcher, sweep
+from layermilp.layerwise.sweep import SILENT, Sweep, SweepCallback, Swept
 from layermilp.networks.network import Network
 from layermilp.options import option, with_options
 from layermilp.parallel import WorkerOptions, Workers
@@ -69,7 +69,7 @@ class State:
         Average of the weights after the batches that are over.
     records : tuple of Record
         All sweeps so far.
-    tally : Tally
+    tally : Statistics
         All programs so far, post-processing included.
     batch_accuracy : float
         Of `iterate` on the batch.
@@ -83,7 +83,7 @@ class State:
     batch_ended: bool
     mean: WeightAverage
     records: tuple[Record, ...]
-    tally: Tally
+    tally: Statistics
     batch_accuracy: float
     seen_accuracy: float
     test_accuracy: float | None
@@ -94,21 +94,20 @@ def training(
     data: TrainingData,
     settings: Sweeps,
     workers: Workers,
-    watch: Watcher = lambda step: None,
+    callback: SweepCallback = SILENT,
     begin: State | None = None,
-    observe: Observer = lambda stage: None,
 ) -> Iterator[State]:
     """Train as `train` does; yield the state after every sweep and at the end of every batch.
 
     Whoever iterates holds the best weights so far at any time, so an interrupted run loses one
     sweep at most. With the state at the end of a batch as `begin` the run goes on with the next
-    one, as if it had not been interrupted. `observe` is shown the tasks of all sweeps before they
-    are solved."""
+    one, as if it had not been interrupted. The callback is told of the tasks and steps of all
+    sweeps."""
     objective = settings.objective_for(network, data.y)
     iterate = network.with_decision(objective.decision)
     order, mean = sample_order(len(data.X), settings), WeightAverage(settings.average)
     records: tuple[Record, ...] = ()
-    tally, done = Tally(), 0
+    tally, done = Statistics(), 0
     if begin is not None:
         iterate, mean, records, tally, done = (
             begin.iterate,
@@ -118,7 +117,7 @@ def training(
             begin.batch,
         )
     for number in range(done + 1, settings.total_batches + 1):
-        batch = _Batch(number, order, data, settings, objective, workers, watch, observe)
+        batch = _Batch(number, order, data, settings, objective, workers, callback)
         boxes = tuple(
             trust_box(block.theta, settings, first=not mean.sums) for block in iterate.blocks
         )
@@ -134,7 +133,7 @@ def training(
             record = batch.record(sweep_number, swept, result, began)
             records, tally, accuracy = (
                 (*records, record),
-                tally + swept.tally,
+                tally + swept.statistics,
                 record.batch_accuracy,
             )
             if best is None or accuracy > best.batch_accuracy:
@@ -157,37 +156,28 @@ class _Batch:
         order: IntArray,
         data: TrainingData,
         settings: Sweeps,
-        objective: Objective,
+        objective: OutputLoss,
         workers: Workers,
-        watch: Watcher,
-        observe: Observer,
+        callback: SweepCallback,
     ) -> None:
         self.number, self.objective = number, objective
-        self.data, self.settings, self.workers, self.watch, self.observe = (
-            data,
-            settings,
-            workers,
-            watch,
-            observe,
-        )
+        self.data, self.settings, self.workers, self.callback = data, settings, workers, callback
         end = number * settings.batch_size
         self.part = order[end - settings.batch_size : end]
         self.seen = _as_slice(np.unique(order[:end]))
 
     def sweep(self, network: Network, boxes: tuple[Box, ...], number: int) -> Swept:
         """Run one sweep on the batch."""
-        return sweep(
-            network,
-            self.data.X[self.part],
-            self.data.y[self.part],
-            boxes,
+        sweep = Sweep(
             self.objective,
             self.settings.regularized_setup,
-            (self.settings.seed, self.number, number),
+            self.settings.seed,
+            self.number,
+            number,
             self.workers,
-            lambda step: self.watch(replace(step, batch=self.number, sweep=number)),
-            self.observe,
+            self.callback,
         )
+        return sweep.run(network, self.data.X[self.part], self.data.y[self.part], boxes)
 
     def record(self, number: int, swept: Swept, result: Network, began: float) -> Record:
         """Describe a sweep that began at a time of the performance counter, and after which
@@ -201,12 +191,12 @@ class _Batch:
             test_accuracy=test_accuracy,
             objectives=tuple(fit.objective for fit in swept.layers),
             start_objectives=tuple(fit.start_objective for fit in swept.layers),
-            programs=swept.tally.programs,
-            optimal=swept.tally.optimal,
-            at_limit=swept.tally.at_limit,
-            failed=swept.tally.failed,
-            largest_gap=swept.tally.largest_gap,
-            solver_calls=dict(swept.tally.solver_calls),
+            programs=swept.statistics.programs,
+            optimal=swept.statistics.optimal,
+            at_limit=swept.statistics.at_limit,
+            failed=swept.statistics.failed,
+            largest_gap=swept.statistics.largest_gap,
+            solver_calls=dict(swept.statistics.solver_calls),
             seconds=time.perf_counter() - began,
             phases=swept.phases,
         )
@@ -244,25 +234,23 @@ class _Batch:
 
     def _postprocess(
         self, network: Network, box: Box, part: IntArray | slice
-    ) -> tuple[Network, Tally]:
+    ) -> tuple[Network, Statistics]:
         """Post-process the last layer on the given samples."""
-        last, setup = len(network.blocks) - 1, self.settings.setup
-        if setup.limits.gap is None:
-            setup = replace(setup, limits=replace(setup.limits, gap=self.objective.postprocess_gap))
+        options = self.settings.setup
+        if options.limits.gap is None:
+            limits = replace(options.limits, gap=self.objective.postprocess_gap)
+            options = replace(options, limits=limits)
         network, fits = fit_last_layer(
             network,
-            self.data.X[part],
-            self.data.y[part],
-            self.objective,
+            TrainingData(self.data.X[part], self.data.y[part]),
+            self.objective.postprocessed(self.settings.tolerance),
             box,
-            self.settings.tolerance,
-            setup,
+            options,
             self.workers,
-            lambda done, total: self.watch(
-                Step(last + 1, "post-processing", done, total, self.number)
-            ),
+            self.callback,
+            self.number,
         )
-        return network, Tally.of(fits)
+        return network, Statistics.of(fits)
 
     def _accuracies(self, network: Network) -> tuple[float, float | None]:
         """Return the accuracy on all samples seen and on the test data."""
@@ -293,7 +281,7 @@ class Trained:
 
     network: Network
     history: tuple[Record, ...]
-    tally: Tally
+    tally: Statistics
     seconds: float
 
 
@@ -360,12 +348,12 @@ def run(
     data: TrainingData,
     settings: Sweeps,
     workers: Workers,
-    watch: Watcher = lambda step: None,
+    callback: SweepCallback = SILENT,
 ) -> Trained:
     """Train to the end."""
     began = time.perf_counter()
     state = None
-    for state in training(network, data, settings, workers, watch):  # noqa: B007
+    for state in training(network, data, settings, workers, callback):  # noqa: B007
         pass
     assert state is not None  # there is at least one batch
     return Trained(state.network, state.records, state.tally, time.perf_counter() - began)

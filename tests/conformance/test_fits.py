@@ -12,19 +12,20 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from layermilp import Block, Fit, Status, fit_output_neuron, fit_relu_neuron, propose_inputs
-from layermilp.algorithms import batched_branch_and_bound as propose
-from layermilp.algorithms.batched_branch_and_bound import propose_last
-from layermilp.algorithms.fit import Setup, solve_linear, solve_relu
+from layermilp.algorithms.batched_branch_and_bound import propose
+from layermilp.algorithms.fit import solve_linear, solve_relu
+from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError, LayermilpError, OptionError
 from layermilp.formulations import (
     FORMULATIONS,
     HingeRegression,
     MarginRegression,
     ReluRegression,
-    proposal,
 )
-from layermilp.layerwise.objective import L1, Box, Margin
-from layermilp.layerwise.sweep import hidden_problem
+from layermilp.formulations.l1 import L1, hinge_of_inputs
+from layermilp.formulations.loss import Box
+from layermilp.formulations.margin import Margin
+from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.program import Limits, Program, Result
 from layermilp.solvers import SOLVERS
 
@@ -92,7 +93,7 @@ def hinge_optimum(problem: HingeRegression) -> float:
     Class weights are factors of its objective.
     """
     n, p, t = problem.n_rows, problem.n_unknowns, problem.is_target.astype(float)
-    eye, factors = sparse.eye_array(n), np.where(problem.is_target, problem.one_weight, 1.0)
+    eye, factors = sparse.eye_array(n), problem.row_weights
     # theta, d+, d-, s:  a - t = d+ - d-,  s <= d+ (+ d- where the target is one)
     matrix = sparse.block_array(
         [[problem.coefficients, -eye, eye, None], [None, -eye, sparse.diags_array(-t), eye]]
@@ -302,9 +303,9 @@ def test_convolution_fits_agree(solver: str, formulation: str, free_bias: bool) 
     targets = np.where(rng.random((3, 6)) < 0.3, 0.0, rng.random((3, 6)))
     box = Box(-np.ones(block.theta.size), np.ones(block.theta.size))
     (group,) = block.parameters.groups
-    problem = hidden_problem(block, group, images, targets, box)
+    problem = ReluL1().of_weights(block, group, images, targets, box)
     assert (problem.n_rows, problem.n_unknowns) == (18, 4 + free_bias)
-    fit = solve_relu(problem, Setup(formulation, solver))
+    fit = solve_relu(problem, SolveOptions(formulation, solver))
     recomputed = np.abs(block.with_theta(fit.parameters).forward(images) - targets).sum()
     _holds(fit, relu_optimum(problem), box.lower, box.upper, float(recomputed))
     assert fit.start_objective == pytest.approx(np.abs(block.forward(images) - targets).sum())
@@ -314,10 +315,10 @@ def test_convolution_fits_agree(solver: str, formulation: str, free_bias: bool) 
 def test_black_images_leave_the_kernel_alone(solver: str, formulation: str) -> None:
     block = Block.conv2d(3, 3, 2, seed=1)
     box = Box(-np.ones(4), np.ones(4))
-    problem = hidden_problem(
+    problem = ReluL1().of_weights(
         block, block.parameters.groups[0], np.zeros((2, 9)), np.full((2, 4), 0.5), box
     )
-    fit = solve_relu(problem, Setup(formulation, solver))
+    fit = solve_relu(problem, SolveOptions(formulation, solver))
     _holds(fit, 4.0, box.lower, box.upper, problem.loss(fit.parameters))
 
 
@@ -329,7 +330,7 @@ def test_output_fits_agree(solver: str, tolerance: float, low: float, high: floa
     lower, upper = np.full(4, low), np.full(4, high)
     h = sparse.csr_array(np.column_stack([x, np.ones(30)]))
     problem = HingeRegression(
-        h, np.zeros(30), lower, upper, lower, is_target=is_target, tolerance=tolerance
+        h, np.zeros(30), lower, upper, lower, is_target, np.ones(30), tolerance
     )
     fit = fit_output_neuron(x, is_target, low, high, tolerance=tolerance, solver=solver)
     a = x @ fit.parameters[:-1] + fit.parameters[-1]
@@ -344,7 +345,7 @@ def test_output_fit_of_a_convolution(solver: str) -> None:
     images, labels = rng.random((5, 9)), rng.integers(0, 4, 5)
     box = Box(-np.ones(5), np.ones(5))
     problem = L1(np.ones(4)).of_weights(block, block.parameters.groups[0], images, labels, box)
-    fit = solve_linear(problem, Setup(solver=solver))
+    fit = solve_linear(problem, SolveOptions(solver=solver))
     a = block.with_theta(fit.parameters).preactivation(images)
     recomputed = np.where(np.eye(4)[labels] > 0.5, np.abs(a - 1.0), np.maximum(a, 0.0)).sum()
     _holds(fit, hinge_optimum(problem), box.lower, box.upper, float(recomputed))
@@ -360,7 +361,7 @@ def test_margin_fits_agree(solver: str, tie_break: str, reach: float) -> None:
     (group,) = Margin(0.0).groups(block)
     problem = Margin(0.0).of_weights(block, group, inputs, labels, box)
     assert (problem.n_rows, problem.n_unknowns) == (90, 16)
-    fit = solve_linear(problem, Setup(solver=solver, tie_break=tie_break))
+    fit = solve_linear(problem, SolveOptions(solver=solver, tie_break=tie_break))
     recomputed = margin_loss(block.with_theta(fit.parameters).preactivation(inputs), labels)
     _holds(fit, margin_optimum(problem), box.lower, box.upper, recomputed)
     assert fit.start_objective == pytest.approx(margin_loss(block.preactivation(inputs), labels))
@@ -373,7 +374,7 @@ def test_margin_fit_of_a_convolution(solver: str) -> None:
     box = Box(-np.ones(5), np.ones(5))
     (group,) = Margin(0.0).groups(block)
     problem = Margin(0.0).of_weights(block, group, images, labels, box)
-    fit = solve_linear(problem, Setup(solver=solver))
+    fit = solve_linear(problem, SolveOptions(solver=solver))
     recomputed = margin_loss(block.with_theta(fit.parameters).preactivation(images), labels)
     _holds(fit, margin_optimum(problem), box.lower, box.upper, recomputed)
 
@@ -384,11 +385,12 @@ def test_weighted_output_fits_agree(solver: str, one_weight: float) -> None:
     x, is_target = rng.random((30, 3)), rng.random(30) < 0.2
     box = np.ones(4)
     h = sparse.csr_array(np.column_stack([x, np.ones(30)]))
-    problem = HingeRegression(h, np.zeros(30), -box, box, 0 * box, is_target, 0.49, one_weight)
-    fit = solve_linear(problem, Setup(solver=solver))
+    weights = np.where(is_target, one_weight, 1.0)
+    problem = HingeRegression(h, np.zeros(30), -box, box, 0 * box, is_target, weights, 0.49)
+    fit = solve_linear(problem, SolveOptions(solver=solver))
     a = x @ fit.parameters[:-1] + fit.parameters[-1]
     deviation = np.where(is_target, np.abs(a - 1.0), a)
-    recomputed = float(np.where(is_target, one_weight, 1.0) @ np.maximum(deviation - 0.49, 0.0))
+    recomputed = float(weights @ np.maximum(deviation - 0.49, 0.0))
     _holds(fit, hinge_optimum(problem), -box, box, recomputed)
 
 
@@ -443,7 +445,7 @@ def test_hidden_proposals_agree(solver: str, formulation: str, seed: int) -> Non
     )
     found = np.abs(np.maximum(proposed @ weights.T + bias, 0.0) - targets).sum(axis=1)
     alone = [
-        proposal.hidden(weights, bias, inputs[k : k + 1], targets[k : k + 1])
+        ReluL1().of_inputs(weights, bias, inputs[k : k + 1], targets[k : k + 1])
         for k in range(len(inputs))
     ]
     expected = [relu_optimum(problem) for problem in alone]
@@ -458,7 +460,7 @@ def test_last_proposals_agree(solver: str) -> None:
         proposed <= 1.1 * inputs + 0.1
     )
     for k in range(len(inputs)):
-        problem = proposal.last(weights, bias, inputs[k : k + 1], targets[k : k + 1])
+        problem = hinge_of_inputs(weights, bias, inputs[k : k + 1], targets[k : k + 1] > 0.5)
         assert problem.loss(proposed[k]) == pytest.approx(
             hinge_optimum(problem), rel=1e-6, abs=1e-6
         )
@@ -495,8 +497,11 @@ def test_proposals_at_a_limit_are_never_worse(
         solver=solver,
         time_limit=1e-6,
     )
-    build = proposal.last if last_layer else proposal.hidden
-    problem = build(weights, bias, inputs, goals)
+    problem = (
+        hinge_of_inputs(weights, bias, inputs, goals > 0.5)
+        if last_layer
+        else ReluL1().of_inputs(weights, bias, inputs, goals)
+    )
     before, after = (
         problem.losses(x.reshape(-1)).reshape(12, -1).sum(axis=1) for x in (inputs, proposed)
     )
@@ -515,9 +520,9 @@ def test_margin_proposals_agree(solver: str, penalty: float, copies: int) -> Non
     def problem_of(part: slice) -> MarginRegression:
         return objective.of_inputs(weights, bias, inputs[part], labels[part])
 
-    proposals = propose_last(inputs, problem_of, Setup(solver=solver))
+    proposals = propose(inputs, problem_of, SolveOptions(solver=solver))
     proposed = proposals.inputs
-    assert proposals.tally.programs == proposals.tally.optimal == 12 * copies
+    assert proposals.statistics.programs == proposals.statistics.optimal == 12 * copies
     assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
         proposed <= 1.1 * inputs + 0.1
     )
@@ -535,8 +540,8 @@ def test_tie_break_prefers_the_start(solver: str, tie_break: str) -> None:
     start = rng.uniform(-0.3, 0.3, 13)
     h = sparse.csr_array(np.column_stack([x, np.ones(4)]))
     problem = replace(_regression(x, t, -np.ones(13), np.ones(13)), coefficients=h, start=start)
-    near = solve_relu(problem, Setup(solver=solver, tie_break=tie_break))
-    other = solve_relu(problem, Setup(solver=solver, tie_break="none"))
+    near = solve_relu(problem, SolveOptions(solver=solver, tie_break=tie_break))
+    other = solve_relu(problem, SolveOptions(solver=solver, tie_break="none"))
     assert near.objective == pytest.approx(other.objective, abs=1e-6)
     norm = int(tie_break[1])
     assert (
@@ -662,7 +667,7 @@ def test_fits_that_cplex_takes_are_not_refused_for_their_tie_break_or_bulk() -> 
         0.0, abs=1e-6
     )
     fit = solve_relu(
-        _regression(x, t, -np.ones(701), np.ones(701)), Setup(solver="cplex", tie_break="l1")
+        _regression(x, t, -np.ones(701), np.ones(701)), SolveOptions(solver="cplex", tie_break="l1")
     )
     assert fit.objective == pytest.approx(0.0, abs=1e-6)
     assert fit.solver_calls["cplex"] > 0

@@ -1,4 +1,4 @@
-"""Weight programs of ReLU neurons: the report's reference form and a reduced form with the same
+"""Weight programs of ReLU neurons: the paper's reference form and a reduced form with the same
 optimum.
 
 A formulation is a pure function from a `ReluRegression` to a `Program` whose first columns are the
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.regression import ReluRegression
+from layermilp.formulations.problem import OutputRegression, Regression
+from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import FloatArray, IntArray, Program
 
 
@@ -27,7 +28,7 @@ def paper(problem: ReluRegression) -> Program:
         (3)  a - H theta  =  g                      o - a - M b >= -M
         (4)  -M <= a - M b <= 0                (6)  o - M b <= 0,   0 <= o <= M
 
-    (4) is the report's ``-M (1 - b) <= a <= M b`` as one row. The start is the point that
+    (4) is the paper's ``-M (1 - b) <= a <= M b`` as one row. The start is the point that
     `problem.start` implies."""
     n_rows, big_m = problem.n_rows, problem.big_m
     eye, big_eye = (
@@ -77,10 +78,10 @@ def reduced(problem: ReluRegression) -> Program:
 
     With interval bounds ``A- <= a <= A+`` of every row and one loss column ``z >= 0``::
 
-        t = 0                    z >= a
-        (convex) t > 0,  A- >= 0          z >= a - t,   z >= t - a
-        (convex) t > 0,  A+ <= 0          the loss is the constant t, the row goes t > 0,  A- < 0 <
-        A+      z >= a - t,   z >= t (1 - b),   z >= t - a + A- (1 - b)
+        t = 0                    z >= a                                          (convex)
+        t > 0,  A- >= 0          z >= a - t,   z >= t - a                        (convex)
+        t > 0,  A+ <= 0          the loss is the constant t, the row goes
+        t > 0,  A- < 0 < A+      z >= a - t,   z >= t (1 - b),   z >= t - a + A- (1 - b)
 
     In the last case ``b = 1`` gives ``|a - t|`` and ``b = 0`` gives ``max(t, a - t)``; both are at
     least the loss, and one of them equals it for every `a`. Its relaxation is the convex envelope
@@ -167,6 +168,14 @@ FORMULATIONS: dict[str, Formulation] = {
     "paper": Formulation(paper, all_rows, is_reference=True),
 }
 """Weight programs by name, the default first."""
+
+
+def program_of(problem: Regression, formulation: str) -> Program:
+    """Return the program of a problem; a linear one has only one, whatever the formulation."""
+    if isinstance(problem, OutputRegression):
+        return problem.program()
+    assert isinstance(problem, ReluRegression)
+    return FORMULATIONS[formulation].build(problem)
 
 
 def _diagonal(values: FloatArray, n_rows: int) -> sparse.csr_array:

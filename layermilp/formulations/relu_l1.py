@@ -1,0 +1,107 @@
+"""Hidden layers: the least absolute deviation of ReLU outputs from their targets.
+
+    minimize  sum_r |max(0, a_r) - t_r|  over a box,   a = H theta + g
+
+Objective (2) under (1) and (3) to (6) of Goebbels 2021, with the binaries eliminated. Its programs
+are in `layermilp.formulations.big_m`, convex underestimates in `layermilp.formulations.envelope`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from layermilp.formulations.loss import Box, Loss, input_rows
+from layermilp.formulations.problem import Regression
+from layermilp.networks.network import Block
+from layermilp.networks.parameters import Group
+from layermilp.program import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ReluRegression(Regression):
+    """Least absolute deviations through a ReLU.
+
+    Parameters
+    ----------
+    targets : (R,) array
+        `t`, non-negative.
+    big_m : float
+        `M` of the paper, a bound of every ``|a_r|``; only the reference form needs it.
+    """
+
+    targets: FloatArray
+    big_m: float
+
+    @cached_property
+    def scale(self) -> float:
+        """Sum of the targets: the loss of a silent neuron."""
+        return float(self.targets.sum())
+
+    def losses(self, theta: FloatArray) -> FloatArray:
+        """Loss of every row, shape ``(R,)``."""
+        return np.abs(np.maximum(self.preactivation(theta), 0.0) - self.targets)
+
+    def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Interval of every preactivation in which its loss ``e`` at `theta` is not exceeded.
+
+        Where the neuron fires, ``max(0, t - e) <= a <= t + e``; where it does not and ``t > 0``,
+        ``a <= 0``; where ``t = 0``, ``a <= e``."""
+        a, t, e = self.preactivation(theta), self.targets, self.losses(theta)
+        fires = (t > 0.0) & (a > 0.0)
+        low = np.where(fires, np.maximum(t - e, 0.0), -np.inf)
+        high = np.where(fires, t + e, np.where(t > 0.0, 0.0, e))
+        return np.minimum(low, a), np.maximum(high, np.where(fires, a, high))
+
+
+class ReluL1(Loss):
+    """Deviation of a hidden layer's outputs from their targets, non-negative numbers."""
+
+    def groups(self, block: Block) -> tuple[Group, ...]:
+        """Neurons that share parameters."""
+        return block.parameters.groups
+
+    def of_weights(
+        self, block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box
+    ) -> ReluRegression:
+        """One row per sample and neuron."""
+        coefficients, constants = block.parameters.rows(group, inputs)
+        lower, upper, start = box.around(block.theta, group.parameters)
+        ends = np.concatenate([lower, upper, block.parameters.fixed[group.neurons].reshape(-1)])
+        return ReluRegression(
+            sparse.csr_array(coefficients),
+            constants,
+            lower,
+            upper,
+            start,
+            targets=targets[:, group.neurons].reshape(-1),
+            big_m=reference_big_m(inputs, ends),
+        )
+
+    def of_inputs(
+        self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: FloatArray
+    ) -> ReluRegression:
+        """One row per sample and neuron."""
+        big_m = reference_big_m(inputs, np.column_stack([weights, bias]))
+        rows = input_rows(weights, bias, inputs)
+        return ReluRegression(*rows, targets=targets.reshape(-1), big_m=big_m)
+
+
+def reference_big_m(inputs: FloatArray, weights: FloatArray) -> float:
+    """Return ``M = d (1.1 max |x| + 0.1) + 1`` of the paper, which bounds every output of a layer
+    with `d` inputs.
+
+    Parameters
+    ----------
+    inputs : (m, d) array
+        Inputs of the layer.
+    weights : array
+        Weights and biases, or the ends of their box. The paper has them in [-1, 1]; beyond it `M`
+        grows with them.
+    """
+    largest = float(np.abs(inputs).max(initial=0.0))
+    scale = max(1.0, float(np.abs(weights).max(initial=0.0)))
+    return scale * float(inputs.shape[1] * (1.1 * largest + 0.1) + 1.0)
