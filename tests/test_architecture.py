@@ -35,7 +35,6 @@ LONGEST = 450
 
 LONGER = {
     "layermilp.algorithms.fit",
-    "layermilp.formulations.pieces",
     "layermilp.hybrid.trainer",
     "layermilp.integer.trainer",
     "layermilp.layerwise.trainer",

@@ -12,6 +12,7 @@ import errno
 import gzip
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -36,6 +37,7 @@ from layermilp.errors import NetworkError, SolverError
 from layermilp.networks.files import read_model_file
 from layermilp.parallel import Workers
 from layermilp.program import Program, Status
+from layermilp.runs import keeping
 from layermilp.smt import process
 from layermilp.solvers import SOLVERS
 
@@ -457,6 +459,7 @@ def test_a_disk_that_fills_up_at_any_point_leaves_whole_files(
 ) -> None:
     """Into the directory of a finished run another one is written; the disk is full after a share
     of what it writes."""
+    monkeypatch.setattr(keeping, "MOST_SHARE", math.inf)  # every checkpoint is written
     everything = _Disk(10**9)
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fdopen", everything.fdopen)

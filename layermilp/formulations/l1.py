@@ -155,7 +155,7 @@ class L1(OutputLoss):
     one_weights: FloatArray
     tolerance: float = 0.0
     name: ClassVar[str] = "l1"
-    decision: ClassVar[str] = "nearest"
+    decision: ClassVar[str] = "closest_to_one"
     output_box: ClassVar[float] = 1.0
 
     def postprocessed(self, tolerance: float) -> L1:

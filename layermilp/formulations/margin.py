@@ -253,7 +253,7 @@ class Margin(OutputLoss):
 
     penalty: float
     name: ClassVar[str] = "margin"
-    decision: ClassVar[str] = "largest"
+    decision: ClassVar[str] = "argmax"
     output_box: ClassVar[float] = 10.0
     postprocess_gap: ClassVar[float | None] = 0.01
 

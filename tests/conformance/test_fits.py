@@ -426,10 +426,15 @@ def test_a_proposal_that_ran_out_of_time_has_not_failed(
     def solve(program: Program, solver: str, limits: Limits, options: dict[str, Any]) -> Result:
         return Result(status, solver=solver)
 
-    monkeypatch.setattr(propose, "solve", solve)
-    proposals = propose.propose_hidden(*_layer(0), Setup(solver="cbc"))
-    tally = proposals.tally
-    assert (tally.failed, tally.at_limit, tally.programs) == (failed, at_limit, 12)
+    weights, bias, inputs, targets = _layer(0)
+    monkeypatch.setattr("layermilp.algorithms.search.solve", solve)
+    proposals = propose(
+        inputs,
+        lambda part: ReluL1().of_inputs(weights, bias, inputs[part], targets[part]),
+        SolveOptions(solver="cbc"),
+    )
+    found = proposals.statistics
+    assert (found.failed, found.at_limit, found.programs) == (failed, at_limit, 12)
     np.testing.assert_array_equal(proposals.inputs, _layer(0)[2])
 
 

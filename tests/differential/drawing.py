@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from layermilp.formulations.regression import Rows
+from layermilp.formulations import Rows
 from layermilp.program import Program, Result, Status
 
 Array = np.ndarray

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.regression import Rows
+from layermilp.algorithms.tolerances import ERROR_ROOM
+from layermilp.formulations import Rows
 from layermilp.hybrid import formulation as last_layer
 
 from .drawing import EXACT, Array, Case, Random, kinks, numbers, preactivations, vertices, within
@@ -40,7 +41,7 @@ def hybrid_regression(rng: Random) -> Case:
         theta,
     )
     present = found.errors(found.theta, y)[:, 0]
-    allowed = present + last_layer.EDGE * np.maximum(1.0, np.abs(y[:, 0]) + present)
+    allowed = present + ERROR_ROOM * np.maximum(1.0, np.abs(y[:, 0]) + present)
     t = y[:, 0]
     points = kinks(problem, 0.0 * t, t, t - allowed, t + allowed)
     a = preactivations(problem, points)
@@ -53,38 +54,36 @@ def hybrid_regression(rng: Random) -> Case:
     )
 
 
-def led(rng: Random) -> tuple[last_layer.LastLayer, last_layer.Leads, Array]:
-    """Draw a classification by a last layer: its leads, and the vertices where they are one."""
+def counted(rng: Random) -> tuple[last_layer.MarginCount, Array]:
+    """Draw a classification by a last layer, and the vertices where margins are one."""
     n_outputs = int(rng.integers(1, 3))
     found = layer(rng, n_outputs)
     if n_outputs == 1:
         found = replace(found, output="identity")
-    leads = last_layer.leads(found, rng.integers(0, 2, len(found.features)))
-    theta = found.theta.reshape(-1)
+    count = last_layer.margin_count(found, rng.integers(0, 2, len(found.features)), 1.0)
     points = vertices(
-        np.vstack([leads.rows.toarray(), np.eye(theta.size)]),
-        np.concatenate([np.ones(leads.samples.size), theta]),
-        theta - found.radius,
-        theta + found.radius,
+        np.vstack([count.rows.toarray(), np.eye(count.start.size)]),
+        np.concatenate([np.ones(count.samples.size), count.start]),
+        count.lower,
+        count.upper,
     )
-    return found, leads, points
+    return count, points
 
 
 def hybrid_classification(rng: Random) -> Case:
     """As few wrong samples as possible; the relaxation too."""
-    found, leads, points = led(rng)
-    program = last_layer.classification(found, leads, 1.0, found.theta)
+    count, points = counted(rng)
+    program = count.program(count.start)
     if rng.random() < 0.3:
         return Case(program.relaxed())
-    wrong = [int((~leads.is_right(point, 1.0 - EXACT)).sum()) for point in points]
+    wrong = [int((~count.is_right(point, 1.0 - EXACT)).sum()) for point in points]
     return Case(program, float(min(wrong)))
 
 
 def hybrid_nearest(rng: Random) -> Case:
     """The nearest weights at which the same samples are right."""
-    found, leads, points = led(rng)
-    theta = found.theta.reshape(-1)
-    right = leads.is_right(within(rng, theta - found.radius, theta + found.radius), 1.0)
-    kept = [point for point in points if np.all(leads.is_right(point, 1.0 - EXACT) | ~right)]
-    change = min(float(np.abs(point - theta).sum()) for point in kept)
-    return Case(last_layer.nearest(found, leads, right, 1.0), change)
+    count, points = counted(rng)
+    right = count.is_right(within(rng, count.lower, count.upper), 1.0)
+    kept = [point for point in points if np.all(count.is_right(point, 1.0 - EXACT) | ~right)]
+    change = min(float(np.abs(point - count.start).sum()) for point in kept)
+    return Case(count.nearest(right), change)

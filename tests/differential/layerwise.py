@@ -7,27 +7,15 @@ import itertools
 import numpy as np
 
 from layermilp import Network
-from layermilp.formulations import (
-    FORMULATIONS,
-    HingeRegression,
-    MarginRegression,
-    ReluRegression,
-    linear,
-    proposal,
-)
+from layermilp.algorithms.restricted_master import Cut, dual_program, restricted_master
+from layermilp.algorithms.tie_break import nearest
+from layermilp.formulations import FORMULATIONS, HingeRegression, MarginRegression, ReluRegression
+from layermilp.formulations.big_m import open_rows
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, PrimalLp
-from layermilp.formulations.nearest import nearest
-from layermilp.formulations.neuron import open_rows
-from layermilp.formulations.pieces import (
-    Cut,
-    HingePieces,
-    MarginPieces,
-    Pieces,
-    complete_program,
-    dual_program,
-    working_program,
-)
-from layermilp.formulations.regression import reference_big_m
+from layermilp.formulations.l1 import hinge_of_inputs
+from layermilp.formulations.margin import MarginPieces
+from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.formulations.relu_l1 import ReluL1, reference_big_m
 from layermilp.program import Program
 
 from .drawing import (
@@ -118,7 +106,7 @@ def envelope_lp(rng: Random) -> Case:
 def proposal_hidden(rng: Random) -> Case:
     """The inputs that a hidden layer would like to have for a sample."""
     n, d = int(rng.integers(1, 4)), int(rng.integers(1, 4))
-    problem = proposal.hidden(
+    problem = ReluL1().of_inputs(
         numbers(rng, n, d),
         numbers(rng, n),
         some_zero(rng, numbers(rng, 1, d)),
@@ -133,8 +121,10 @@ def hinge(rng: Random) -> HingeRegression:
     m = int(rng.integers(1, 8))
     weight = float(rng.choice([1.0, 3.0, 0.25]))
     tolerance = float(rng.choice([0.0, 0.49]))
+    is_target = rng.random(m) < 0.5
+    row_weights = np.where(is_target, weight, 1.0)
     return HingeRegression(
-        *rows(rng, m, int(rng.integers(2, 4))), rng.random(m) < 0.5, tolerance, weight
+        *rows(rng, m, int(rng.integers(2, 4))), is_target, row_weights, tolerance
     )
 
 
@@ -143,24 +133,21 @@ def least_hinge(problem: HingeRegression) -> float:
     y, s = problem.is_target.astype(float), problem.tolerance
     a = preactivations(problem, kinks(problem, y - s, y + s))
     missed = np.where(problem.is_target, np.abs(a - 1.0), a) - s
-    factors = np.where(problem.is_target, problem.one_weight, 1.0)
-    return float((np.maximum(missed, 0.0) * factors).sum(axis=1).min())
+    return float((np.maximum(missed, 0.0) * problem.row_weights).sum(axis=1).min())
 
 
 def output_l1(rng: Random) -> Case:
     """The weight program of an output."""
     problem = hinge(rng)
-    return Case(linear(problem), least_hinge(problem))
+    return Case(problem.program(), least_hinge(problem))
 
 
 def proposal_last(rng: Random) -> Case:
     """The inputs that the last layer would like to have for a sample."""
     n, d = int(rng.integers(1, 4)), int(rng.integers(1, 4))
     x, y = some_zero(rng, numbers(rng, 1, d)), rng.random((1, n)) < 0.5
-    problem = proposal.last(
-        numbers(rng, n, d), numbers(rng, n), x, y.astype(float), rng.uniform(0.5, 3.0, n)
-    )
-    return Case(linear(problem), least_hinge(problem))
+    problem = hinge_of_inputs(numbers(rng, n, d), numbers(rng, n), x, y, rng.uniform(0.5, 3.0, n))
+    return Case(problem.program(), least_hinge(problem))
 
 
 def margin(rng: Random) -> Case:
@@ -180,10 +167,10 @@ def margin(rng: Random) -> Case:
     normals = [*h, *np.eye(p), *(h[i] - h[j] for i, j in pairs)]
     values = np.concatenate([1.0 - g, problem.start, [g[j] - g[i] for i, j in pairs]])
     points = vertices(np.array(normals), values, problem.lower, problem.upper)
-    leads = preactivations(problem, points).reshape(len(points), samples, rivals).min(axis=2)
+    margins = preactivations(problem, points).reshape(len(points), samples, rivals).min(axis=2)
     change = np.abs(points - problem.start).sum(axis=1)
-    losses = np.maximum(1.0 - leads, 0.0).sum(axis=1) + problem.penalty * change
-    return Case(linear(problem), float(losses.min()))
+    losses = np.maximum(1.0 - margins, 0.0).sum(axis=1) + problem.penalty * change
+    return Case(problem.program(), float(losses.min()))
 
 
 def tie_break(rng: Random) -> Case:
@@ -205,14 +192,14 @@ def tie_break(rng: Random) -> Case:
     return Case(nearest(problem, theta), float(np.abs(points - problem.start).sum(axis=1).min()))
 
 
-def pieces(rng: Random) -> Pieces:
+def pieces(rng: Random) -> PiecewiseLinear:
     """Draw the post-processing of the last layer."""
     m = int(rng.integers(2, 6))
     weights = rng.choice([1.0, 2.5], m)
     if rng.random() < 0.5:
         h, g, lower, upper, start = rows(rng, m, int(rng.integers(2, 4)))
-        return HingePieces(
-            h.toarray(), g, rng.random(m) < 0.5, lower, upper, start, weights, tolerance=0.49
+        return HingeRegression(
+            h.toarray(), g, lower, upper, start, rng.random(m) < 0.5, weights, 0.49
         )
     lower, upper = box(rng, 4)
     parameters = Network.dense([1, 2]).blocks[0].parameters
@@ -221,11 +208,11 @@ def pieces(rng: Random) -> Pieces:
     return MarginPieces(parameters, numbers(rng, m, 1), labels, lower, upper, start, weights)
 
 
-def least_sum(problem: Pieces) -> float:
+def least_sum(problem: PiecewiseLinear) -> float:
     """Return the optimum of post-processing."""
     rows_, others = np.nonzero(np.isfinite(problem.values(problem.start)))
-    normals = problem.coefficients(rows_, others).toarray()
-    constants = problem.constants(rows_, others)
+    normals = problem.gradients(rows_, others).toarray()
+    constants = problem.intercepts(rows_, others)
     i, j = np.nonzero(np.triu(rows_[:, None] == rows_, 1))
     points = vertices(
         normals[i] - normals[j], constants[j] - constants[i], problem.lower, problem.upper
@@ -233,24 +220,30 @@ def least_sum(problem: Pieces) -> float:
     return min(problem.loss(point) for point in points)
 
 
+def complete(problem: PiecewiseLinear) -> Program:
+    """Return the program of all rows and pieces."""
+    every = np.isfinite(problem.values(problem.start))
+    return restricted_master(problem, every, (), problem.lower, problem.upper)
+
+
 def pieces_complete(rng: Random) -> Case:
     """Post-processing as one program."""
     problem = pieces(rng)
-    return Case(complete_program(problem), least_sum(problem))
+    return Case(complete(problem), least_sum(problem))
 
 
 def pieces_dual(rng: Random) -> Case:
     """The dual of that program."""
     problem = pieces(rng)
-    return Case(dual_program(complete_program(problem)), -least_sum(problem))
+    return Case(dual_program(complete(problem)), -least_sum(problem))
 
 
 def pieces_working(rng: Random) -> Case:
-    """A working program: some pieces, and cuts."""
+    """A restricted master program: some pieces, and cuts."""
     problem = pieces(rng)
     points = [within(rng, problem.lower, problem.upper) for _ in range(3)]
     cuts = [Cut.of(problem, problem.values(point).argmax(axis=1)) for point in points]
     kept = np.isfinite(problem.values(problem.start))
     kept &= (rng.random(problem.n_rows) < 0.5)[:, None]
-    program = working_program(problem, kept, cuts, problem.lower, problem.upper)
+    program = restricted_master(problem, kept, cuts, problem.lower, problem.upper)
     return Case(dual_program(program) if rng.random() < 0.5 else program)
