@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from layermilp.cli import main
 from layermilp.errors import ModelFileError, OutputError
@@ -75,7 +76,7 @@ def killed(words: list[str], seconds: float) -> bool:
 
 def test_a_run_killed_at_twenty_moments_ends_with_the_same_weights(tmp_path: Path) -> None:
     began = time.perf_counter()
-    assert not killed([*RUN, "--out", str(tmp_path / "whole")], 300.0)
+    assert not killed([*RUN, "--out", str(tmp_path / "whole")], PATIENCE)
     seconds = time.perf_counter() - began
     whole = (tmp_path / "whole" / "model.npz").read_bytes()
     moments = random.Random(0)
