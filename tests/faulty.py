@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from patience import PATIENCE
 
 from layermilp import parallel
 from layermilp.program import Limits, Program, Status
@@ -136,7 +137,7 @@ def run(
         capture_output=True,
         text=True,
         env=environment,
-        timeout=120.0,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from layermilp import Committee, Network, load_model, postprocess
 from layermilp.cli import main
@@ -64,7 +65,7 @@ def run(
         [sys.executable, "-m", "layermilp", *words],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         cwd=cwd,
         env={**env, **environment},
         check=False,
@@ -344,11 +345,11 @@ def test_interruption_keeps_what_was_learned(tmp_path: Path, jobs: str) -> None:
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not (out / "summary.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as the terminal does, to every process
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, stderr
     assert "interrupted: these are the best weights so far" in stdout
     assert "Traceback" not in stderr
@@ -760,11 +761,11 @@ def _interrupted(words: list[str], out: Path, is_time: Callable[[], bool]) -> tu
             text=True,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not is_time() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)  # as the terminal does, to every process
-        stdout, _ = process.communicate(timeout=60)
+        stdout, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, stdout, (out.parent / "stderr").read_text()
 
 

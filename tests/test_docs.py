@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from layermilp.cli import COMMANDS
 from layermilp.runs.methods import METHODS
@@ -136,7 +137,7 @@ def outputs_of(found: list[Block], folder: Path) -> tuple[list[str], bool]:
         input=json.dumps([(block.kind, block.body) for block in found]),
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=PATIENCE,
         cwd=work,
         env=environment,
         check=False,
@@ -218,7 +219,11 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         str(tmp_path / "doctrees"),
     ]
     done = subprocess.run(
-        [*words, str(DOCS), str(site)], capture_output=True, text=True, timeout=400, check=False
+        [*words, str(DOCS), str(site)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     built = {

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from sklearn.neural_network import MLPClassifier
 
 from layermilp import Network
@@ -113,7 +114,7 @@ def test_the_command_writes_programs_and_an_index(table: Path, tmp_path: Path) -
         [sys.executable, "-m", "layermilp", *words],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from scipy import sparse
 
 from layermilp.errors import OutputError, SolverNotAvailable
@@ -84,7 +85,7 @@ def _cbc_solves(path: Path) -> float:
         str(path.with_suffix(".txt")),
         "-quit",
     ]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert "ERROR" not in done.stdout, done.stdout
     # Not the value at the end of its output, which presolve may leave wrong.
     first = path.with_suffix(".txt").read_text().partition("\n")[0]

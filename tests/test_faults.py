@@ -28,6 +28,7 @@ from typing import Any
 import faulty
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from layermilp import Network, checks, files, fit_relu_neuron, load_model
 from layermilp.checks import memory_bytes
@@ -308,7 +309,7 @@ def test_a_worker_that_hangs_is_killed(tmp_path: Path, whole: bytes) -> None:
     out = tmp_path / "run"
     words = [*SOLVED, "--jobs", "2", "--time-limit", "0.05", "--out", str(out)]
     # With a time limit a batch's single programs are for workers too: five a batch.
-    done = faulty.run(*words, mode="hang", after=6, grace=10.0)
+    done = faulty.run(*words, mode="hang", after=6, grace=30.0)
     refused(
         done.returncode,
         done.stderr,
@@ -645,7 +646,7 @@ def _probed(commands: list[list[str]]) -> list[tuple[int, str, int]]:
         input=json.dumps(commands),
         capture_output=True,
         text=True,
-        timeout=300.0,
+        timeout=PATIENCE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from layermilp import integer, load_model
 from layermilp.algorithms.budget import Budget
@@ -625,7 +626,7 @@ def test_one_class_is_refused() -> None:
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "layermilp", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_the_command_line_trains_evaluates_and_predicts(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,7 +23,13 @@ def run(*words: str, cwd: Path, path: Path | None = None) -> str:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=300, cwd=cwd, env=environment, check=False
+        words,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=cwd,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,7 +27,7 @@ def test_python_example_runs(number: int, words: str, tmp_path: Path) -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         cwd=tmp_path,
         check=False,
     )
@@ -45,7 +46,7 @@ def test_python_example_runs(number: int, words: str, tmp_path: Path) -> None:
 )
 def test_options_in_the_table_exist(method: str, header: str, fewest: int) -> None:
     words = [sys.executable, "-m", "layermilp", "train", "--method", method, "--help"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     table = README[README.index(header) :].split("\n\n")[0]
     options = set(re.findall(r"`(--[a-z-]+)", table))
     assert len(options) > fewest
@@ -63,7 +64,7 @@ def test_benches_run(script: str, tmp_path: Path) -> None:
         "--json",
         str(tmp_path / "out.json"),
     ]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.json").is_file()
 
@@ -82,7 +83,7 @@ def test_the_formulations_are_compared(tmp_path: Path) -> None:
         "highs",
     ]
     done = subprocess.run(
-        [*words, "--json", str(out)], capture_output=True, text=True, timeout=300, check=False
+        [*words, "--json", str(out)], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
@@ -130,7 +131,7 @@ def test_the_reports_experiments_run(tmp_path: Path) -> None:
         "first100",
         "batches",
     ]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())["experiments"]
     assert set(results) == {"first100", "batches"}
@@ -149,7 +150,7 @@ def test_the_integer_experiments_run(tmp_path: Path) -> None:
     majority beside them."""
     script = str(ROOT / "bench" / "thorbjarnarson.py")
     words = [sys.executable, script, "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())["experiments"]
     assert set(results) == {
@@ -184,7 +185,7 @@ def test_the_hybrid_experiments_run(tmp_path: Path) -> None:
     says what is missing."""
     script = str(ROOT / "bench" / "gdsolver.py")
     words = [sys.executable, script, "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if importlib.util.find_spec("torch") is None:
         assert done.returncode == 1 and done.stderr.startswith("this bench needs PyTorch")
         return
@@ -215,7 +216,7 @@ def test_the_choice_of_defaults_runs(tmp_path: Path) -> None:
         "defaults",
         "ridge=0.1",
     ]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]] == [
         "| nothing",

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from layermilp.cli import main
 from layermilp.datasets import Dataset, load
@@ -99,7 +100,7 @@ def survives(words: list[str], tmp_path: Path, kills: int) -> Path:
     """Kill a run at random moments, each time resumed, and compare its end with that of a run that
     nobody has killed; return its directory."""
     began = time.perf_counter()
-    assert not killed([*words, "--out", str(tmp_path / "whole")], 300.0)
+    assert not killed([*words, "--out", str(tmp_path / "whole")], PATIENCE)
     seconds = time.perf_counter() - began
     whole, moments, out = outcome(tmp_path / "whole"), random.Random(0), tmp_path / "killed"
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from layermilp import Network, load_model, smt
 from layermilp.algorithms.budget import Budget
@@ -554,7 +555,7 @@ def test_the_readme_names_options_that_exist() -> None:
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "layermilp", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_the_command_line_trains_and_says_what_answered(tmp_path: Path) -> None:
@@ -655,7 +656,7 @@ def test_the_bench_runs(tmp_path: Path) -> None:
         "300",
     ]
     words += ["--seconds", "1.5", "--out", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert {row["method"] for row in rows} >= {"plain", "portfolio"} and {

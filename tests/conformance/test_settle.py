@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -92,18 +92,20 @@ class Scripted(Solver):
 
 
 @pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Scripted]]:
+def install() -> Iterator[Callable[..., list[Scripted]]]:
     """Return a function that makes scripted solvers the only ones, named a, b, ..."""
+    kept = dict(SOLVERS)
 
     def only(*replies: Reply) -> list[Scripted]:
         those = [Scripted(reply, name) for reply, name in zip(replies, "abcd", strict=False)]
-        for name in list(SOLVERS):
-            monkeypatch.delitem(SOLVERS, name)
-        for solver in those:
-            monkeypatch.setitem(SOLVERS, solver.name, solver)
+        SOLVERS.clear()
+        SOLVERS.update({solver.name: solver for solver in those})
         return those
 
-    return only
+    yield only
+    # In their order, which says whom `auto` prefers.
+    SOLVERS.clear()
+    SOLVERS.update(kept)
 
 
 Install = Callable[..., list[Scripted]]

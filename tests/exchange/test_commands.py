@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from exchange.examples import DIGITS, IMAGE, PIXELS, graph, node, run, same, trained
 from layermilp import Committee, Network, load_model, postprocess, train
@@ -48,7 +49,7 @@ def test_an_imported_network_is_trained_on(tmp_path: Path) -> None:
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
     words = (sys.executable, "-m", "layermilp", *words)
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_commands(tmp_path: Path) -> None:

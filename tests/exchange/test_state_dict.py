@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from exchange.examples import (
     DECISIONS,
@@ -299,7 +300,7 @@ class TestTorch:
         (code,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
         words = [sys.executable, "-c", code]
         done = subprocess.run(
-            words, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False
+            words, capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path, check=False
         )
         assert done.returncode == 0, done.stderr
 
