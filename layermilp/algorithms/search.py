@@ -287,6 +287,6 @@ def status_of(
     """
     if loss - bound <= rounding or relative_gap(loss, bound) <= FEASIBILITY_TOLERANCE:
         return Status.OPTIMAL
-    if loss - bound <= asked:
+    if loss - bound <= asked + rounding:
         return Status.OPTIMAL_WITHIN_GAP
     return Status.FEASIBLE_AT_LIMIT if stop is Stop.LIMIT else Status.ERROR

@@ -6,13 +6,13 @@ import itertools
 
 import numpy as np
 
+from layermilp.algorithms.options import SolveOptions
 from layermilp.integer.formulation import SignNetwork, plain
 from layermilp.integer.losses import OBJECTIVES, MaxCorrect, MinHinge
 from layermilp.integer.neighbourhood import Box, Goal, NeuronTask, Samples
 from layermilp.integer.violations import Violations, neuron, violations
 from layermilp.integer.vote_dual import vote_dual
 from layermilp.networks.integer import GRID, IntegerLayer, IntegerNetwork, rounded
-from layermilp.program import Limits
 
 from .drawing import EXACT, Array, Case, Random, every, numbers, vertices
 
@@ -55,8 +55,7 @@ def neighbourhood(rng: Random) -> Case:
         Box.of(network),
         i,
         int(rng.integers(layers[i].n_outputs)),
-        Limits(),
-        "auto",
+        SolveOptions(),
     )
     problem = task.problem()
     problem = problem.restricted(problem.live)
