@@ -53,9 +53,8 @@ class Window:
         ):
             raise NetworkError(
                 f"a window of size {self.size}, strides {self.strides}, padding {self.padding} "
-                f"and dilations {self.dilations} "
-                "is none of an image; padding is four numbers from 0, the others are two from 1, "
-                f"and {LARGEST} is the largest"
+                f"and dilations {self.dilations} is none of an image; padding is four numbers from "
+                f"0, the others are two from 1, and {LARGEST} is the largest"
             )
 
     def positions(self, height: int, width: int) -> tuple[int, int]:
@@ -66,24 +65,19 @@ class Window:
         NetworkError
             If the window does not fit the image.
         """
-        found = tuple(
-            (
-                length
-                + self.padding[i]
-                + self.padding[i + 2]
-                - self.dilations[i] * (self.size[i] - 1)
-                - 1
+        parts = (self.size, self.strides, self.dilations, self.padding[:2], self.padding[2:])
+        rows, columns = (
+            (length + before + after - dilation * (size - 1) - 1) // stride + 1
+            for length, size, stride, dilation, before, after in zip(
+                (height, width), *parts, strict=True
             )
-            // self.strides[i]
-            + 1
-            for i, length in enumerate((height, width))
         )
-        if min(found) < 1:
-            rows, columns = self.size
+        if min(rows, columns) < 1:
             raise NetworkError(
-                f"a window of {rows} x {columns} does not fit an image of {height} x {width}"
+                f"a window of {self.size[0]} x {self.size[1]} does not fit an image of {height} x "
+                f"{width}"
             )
-        return found[0], found[1]
+        return rows, columns
 
     def meetings(self, height: int, width: int) -> tuple[IntArray, IntArray, IntArray]:
         """Numbers of position, entry and pixel wherever an entry of the window is on a pixel of an
