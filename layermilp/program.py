@@ -312,6 +312,8 @@ class Result:
         Branch-and-bound nodes, 0 if unknown.
     message : str
         The solver's own words for how it ended.
+    is_contradiction : bool
+        Whether its claims exclude each other or a feasible point; the status is ERROR then.
     """
 
     status: Status
@@ -322,18 +324,13 @@ class Result:
     seconds: float = 0.0
     nodes: int = 0
     message: str = ""
+    is_contradiction: bool = False
 
     @property
     def gap(self) -> float:
         """Relative gap ``(objective - bound) / max(|objective|, 1e-10)``, never negative; ``inf``
         without a solution."""
         return relative_gap(self.objective, self.bound)
-
-    @property
-    def is_contradiction(self) -> bool:
-        """Whether claims of the solver exclude each other or a feasible point: an error with a
-        point, which was checked."""
-        return self.status is Status.ERROR and self.x is not None
 
 
 def relative_gap(objective: float, bound: float) -> float:

@@ -203,11 +203,10 @@ def test_a_bound_above_the_objective_proves_nothing(sick: Callable[..., None]) -
     assert "the bound 1e+06 is above the objective 1" in result.message
 
 
-@pytest.mark.parametrize("mode", ["raise", "nan", "infeasible"])
-def test_a_fit_keeps_the_best_point_known(mode: str, sick: Callable[..., None]) -> None:
+def test_a_fit_keeps_the_best_point_known(sick: Callable[..., None]) -> None:
     rng = np.random.default_rng(0)
     X, y, start = rng.random((12, 3)), rng.random(12), rng.uniform(-1.0, 1.0, 4)
-    sick(mode)
+    sick("raise")
     fit = fit_relu_neuron(X, y, -1.0, 1.0, start=start, solver="faulty", formulation="paper")
     losses = [
         np.abs(np.maximum(X @ theta[:3] + theta[3], 0.0) - y).sum()
@@ -217,7 +216,7 @@ def test_a_fit_keeps_the_best_point_known(mode: str, sick: Callable[..., None]) 
     assert fit.bound <= fit.objective and fit.status is Status.ERROR
 
 
-@pytest.mark.parametrize("mode", ["above", "start"])
+@pytest.mark.parametrize("mode", ["above", "start", "nan", "infeasible"])
 def test_a_fit_whose_solver_contradicts_itself_gets_the_answer_of_another(
     mode: str, sick: Callable[..., None]
 ) -> None:

@@ -121,11 +121,11 @@ class Solver(ABC):
         -------
         Result
             With status, point and objective as recomputed in numpy. A point that violates the
-            program by more than `FEASIBILITY_TOLERANCE`, or is none, is not passed on: the status
-            is then ERROR and the message says so. It is ERROR too where the solver fails in any way
-            that is not known, and where its claims exclude each other (`Result.is_contradiction`):
-            an optimum whose bound is further away than the gap that was asked for, a bound above a
-            feasible point, no solution though the start is one.
+            program by more than `FEASIBILITY_TOLERANCE`, or is none, is not passed on. Where claims
+            exclude each other (`Result.is_contradiction`) the status is ERROR and the message says
+            why: a solution that is none, an optimum whose bound is further away than the gap that
+            was asked for, a bound above a feasible point, no solution though the start is one. It
+            is ERROR too where the solver fails in any way that is not known.
 
         Raises
         ------
@@ -190,32 +190,30 @@ class Solver(ABC):
         """Translate, solve, translate back."""
 
     def _checked(self, program: Program, limits: Limits, answer: Answer, seconds: float) -> Result:
-        status, message, own, x = Status(answer.status), answer.message, math.nan, None
+        status, own, x, wrong = Status(answer.status), math.nan, None, ""
         if answer.x is not None:
             x, violation = _repaired(program, answer.x)
             if violation > FEASIBILITY_TOLERANCE:
-                status, x = Status.ERROR, None
-                message = f"{message}: the answer violates the program by {violation:.2g}"
+                x, wrong = None, f"the answer violates the program by {violation:.2g}"
             else:
                 own = _value(program, x)
-        if status in _WITH_START:
+        if status in _WITH_START and not wrong:
             x = _better(program, x)
         objective = math.nan if x is None else _value(program, x)
         bound = _bound(program, answer, status, own)
-        wrong = _contradiction(status, limits, answer.objective, own, objective, bound)
-        if wrong:
-            status, message = Status.ERROR, f"{message}: {wrong}"
+        wrong = wrong or _contradiction(status, limits, answer.objective, own, objective, bound)
         if is_refuted(bound, objective):
             bound = -math.inf
         return Result(
-            status=_refined(status, objective, bound, limits),
+            status=Status.ERROR if wrong else _refined(status, objective, bound, limits),
             x=x,
             objective=objective,
             bound=bound if x is None else min(bound, objective),
             solver=self.name,
             seconds=seconds,
             nodes=answer.nodes,
-            message=message,
+            message=f"{answer.message}: {wrong}" if wrong else answer.message,
+            is_contradiction=bool(wrong),
         )
 
 
@@ -263,7 +261,7 @@ def _contradiction(
         Of the best feasible point that is known, and what is claimed to be proven of it.
     """
     if math.isnan(objective):
-        return ""
+        return "there is no point that is optimal" if status is Status.OPTIMAL else ""
     if status is Status.INFEASIBLE:
         return f"the start is feasible with the objective {objective:g}"
     if is_refuted(bound, objective):
@@ -280,8 +278,7 @@ def _refined(status: Status, objective: float, bound: float, limits: Limits) -> 
         has_point = not math.isnan(objective)
         return Status.FEASIBLE_AT_LIMIT if has_point else Status.NO_SOLUTION_AT_LIMIT
     if status is Status.OPTIMAL:
-        proof = None if math.isnan(objective) else limits.proof(objective, bound)
-        return proof or Status.ERROR
+        return limits.proof(objective, bound) or Status.ERROR
     return status
 
 

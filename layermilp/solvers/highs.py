@@ -184,7 +184,9 @@ def _answer(highs: Any, program: Program) -> Answer:
         ends.kSolutionLimit: Status.FEASIBLE_AT_LIMIT,
     }.get(end, Status.ERROR)
     info = highs.getInfo()
-    has_point = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
+    is_feasible = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
+    # A point that is called optimal is for the check in numpy, whatever else is said of it.
+    has_point = is_feasible or status is Status.OPTIMAL
     x = np.array(highs.getSolution().col_value) if has_point else None
     bound = float(info.mip_dual_bound) if program.is_mip else -math.inf
     return Answer(

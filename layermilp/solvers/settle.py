@@ -37,7 +37,7 @@ def settled(
     Result
         The best point of all solves, with the best bound that no point refutes; the solver is the
         one whose answer settled it, the message says what came before. The status is ERROR if none
-        did, and FEASIBLE_AT_LIMIT if time or nodes ran out.
+        did; if time or nodes ran out, it is that of the limit.
     """
     asked_first, *others = solvers
     limits = asked_first.asked(limits, options)
@@ -45,7 +45,7 @@ def settled(
     for solver, own in _turns(program, asked_first, others, options):
         left = _left(limits, known)
         if left is None:
-            return replace(known, status=Status.FEASIBLE_AT_LIMIT)
+            return _at_limit(known)
         known = _joined(known, _asked(solver, replace(program, start=None), left, own), limits)
         if known.status is not Status.ERROR:
             break
@@ -75,6 +75,11 @@ def _left(limits: Limits, known: Result) -> Limits | None:
     return replace(limits, time_limit=seconds, node_limit=nodes)
 
 
+def _at_limit(known: Result) -> Result:
+    status = Status.NO_SOLUTION_AT_LIMIT if known.x is None else Status.FEASIBLE_AT_LIMIT
+    return replace(known, status=status, is_contradiction=False)
+
+
 def _asked(
     solver: Solver, program: Program, limits: Limits, options: Mapping[str, Option]
 ) -> Result:
@@ -87,22 +92,28 @@ def _asked(
 
 def _joined(known: Result, found: Result, limits: Limits) -> Result:
     """Return what two answers say together."""
-    both = replace(
-        known,
-        seconds=known.seconds + found.seconds,
-        nodes=known.nodes + found.nodes,
-        message=f"{known.message}; then {found.solver} without a start: {found.message}",
-    )
-    if found.status in (Status.UNBOUNDED, Status.INFEASIBLE_OR_UNBOUNDED):
-        return replace(found, seconds=both.seconds, nodes=both.nodes, message=both.message)
-    point = found if found.objective < known.objective else known
-    bounds = [each.bound for each in (known, found) if not is_refuted(each.bound, point.objective)]
-    bound = min(max(bounds, default=-math.inf), point.objective)
-    status = limits.proof(point.objective, bound)
+    seconds, nodes = known.seconds + found.seconds, known.nodes + found.nodes
+    message = f"{known.message}; then {found.solver} without a start: {found.message}"
+    points = [each for each in (known, found) if each.x is not None]
+    if not points or found.status in (Status.UNBOUNDED, Status.INFEASIBLE_OR_UNBOUNDED):
+        last = known if found.status is Status.ERROR else found
+        return replace(last, seconds=seconds, nodes=nodes, message=message)
+    best = min(points, key=lambda each: each.objective)
+    bounds = [each.bound for each in (known, found) if not is_refuted(each.bound, best.objective)]
+    bound = min(max(bounds, default=-math.inf), best.objective)
+    status = limits.proof(best.objective, bound)
     if status is None:
         # An optimum to which a better point is known, no solution where there is one, or a failure.
         status = Status.FEASIBLE_AT_LIMIT if found.status.is_at_limit else Status.ERROR
-    solver = known.solver if status is Status.ERROR else found.solver
-    return replace(
-        both, status=status, x=point.x, objective=point.objective, bound=bound, solver=solver
+    is_settled = status is not Status.ERROR
+    return Result(
+        status,
+        best.x,
+        best.objective,
+        bound,
+        found.solver if is_settled else known.solver,
+        seconds,
+        nodes,
+        message,
+        is_contradiction=not is_settled,
     )

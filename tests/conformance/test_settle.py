@@ -52,6 +52,16 @@ def too_high(program: Program) -> Answer:
     return Answer(Status.OPTIMAL, WORSE, 7.0)
 
 
+def pointless(program: Program) -> Answer:
+    """Answer that there is an optimum, without a point."""
+    return Answer(Status.OPTIMAL, None, 2.0)
+
+
+def outside(program: Program) -> Answer:
+    """Answer with a point that violates the program."""
+    return Answer(Status.OPTIMAL, np.zeros(2), 0.0)
+
+
 def out_of_time(program: Program) -> Answer:
     """Answer that there was no time to find a point."""
     return Answer(Status.FEASIBLE_AT_LIMIT, None, 2.5, nodes=3)
@@ -121,7 +131,7 @@ def test_a_start_called_optimal_is_solved_again_without_it(install: Install) -> 
         assert words in result.message
 
 
-@pytest.mark.parametrize("reply", [worse, infeasible, too_high])
+@pytest.mark.parametrize("reply", [worse, infeasible, too_high, pointless, outside])
 def test_what_one_solver_contradicts_another_answers(install: Install, reply: Reply) -> None:
     install(reply, expired, broken, right)
     result = solvers.solve(PROGRAM)
@@ -201,6 +211,25 @@ def test_at_a_limit_the_best_point_and_the_best_bound_are_kept(install: Install)
     result = solvers.solve(replace(PROGRAM, start=None))
     assert result.status is Status.FEASIBLE_AT_LIMIT and result.solver == "b"
     assert (result.objective, result.bound, result.nodes) == (6.0, 2.5, 3)
+
+
+@pytest.mark.parametrize("first", [pointless, outside])
+@pytest.mark.parametrize(
+    ("others", "status"),
+    [
+        ([infeasible], Status.INFEASIBLE),
+        ([out_of_time], Status.NO_SOLUTION_AT_LIMIT),
+        ([broken, right], Status.OPTIMAL),
+        ([broken, outside], Status.ERROR),
+    ],
+)
+def test_where_no_point_is_known_the_next_answer_counts(
+    install: Install, first: Reply, others: list[Reply], status: Status
+) -> None:
+    install(first, *others)
+    result = solvers.solve(replace(PROGRAM, start=None))
+    assert result.status is status and (result.x is not None) == (status is Status.OPTIMAL)
+    assert result.is_contradiction == (status is Status.ERROR)
 
 
 def test_an_unbounded_program_is_told(install: Install) -> None:
@@ -286,6 +315,8 @@ def test_with_nothing_left_it_is_feasible_at_the_limit(limits: Limits) -> None:
     result = _settled(first, again, limits)
     assert result.status is Status.FEASIBLE_AT_LIMIT and not again.asked_for
     assert (result.objective, result.bound) == (8.0, 1.0)
+    result = _settled(replace(first, x=None, objective=math.nan), again, limits)
+    assert result.status is Status.NO_SOLUTION_AT_LIMIT and not again.asked_for
 
 
 OWN_LIMITS = [
