@@ -158,7 +158,12 @@ class L1(OutputLoss):
     decision: ClassVar[str] = "closest_to_one"
     output_box: ClassVar[float] = 1.0
 
-    def postprocessed(self, tolerance: float) -> L1:
+    @classmethod
+    def of(cls, one_weights: FloatArray, input_penalty: float) -> Self:
+        """Return the loss with its class weights."""
+        return cls(one_weights)
+
+    def postprocessed(self, tolerance: float) -> Self:
         """Return the loss with a dead zone."""
         return replace(self, tolerance=tolerance)
 

@@ -257,6 +257,11 @@ class Margin(OutputLoss):
     output_box: ClassVar[float] = 10.0
     postprocess_gap: ClassVar[float | None] = 0.01
 
+    @classmethod
+    def of(cls, one_weights: FloatArray, input_penalty: float) -> Self:
+        """Return the loss with its price of a change."""
+        return cls(input_penalty)
+
     def groups(self, block: Block) -> tuple[Group, ...]:
         """All neurons as one."""
         return (Group(np.arange(block.n_outputs), np.arange(block.parameters.n_parameters)),)
