@@ -241,7 +241,7 @@ class Sweeps(LastLayer):
     formulation: str = option(
         "reduced",
         "weight program",
-        "Weight program, see `layermilp.formulations.neuron`.",
+        "Weight program, see `layermilp.formulations.big_m`.",
         "NAME",
         choices=FORMULATIONS,
     )
