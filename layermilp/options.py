@@ -1,5 +1,7 @@
 """Options: every option of a method is defined once, as a field of a dataclass.
 
+For example::
+
     @dataclass(kw_only=True)
     class Sweeps(Options):
         batches: int = option(20, "batches of an epoch", least=1)

@@ -4,6 +4,7 @@ be."""
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -124,6 +125,18 @@ def test_every_package_and_module_has_its_floor() -> None:
     on_floors = [name for floor in FLOORS for name in floor]
     found = {name.split(".")[1] for name in TREES if "." in name} - {"__main__"}
     assert sorted(on_floors) == sorted(found)
+
+
+def test_the_start_page_of_the_docs_shows_the_map() -> None:
+    page = (PACKAGE.parent / "docs" / "index.md").read_text(encoding="utf-8")
+    rows = page[page.index("| folder or file") :].split("\n\n")[0].splitlines()[2:]
+    first = [row.split("|")[1] for row in rows]
+    named = [name for cell in first for name in re.findall(r"`([\w/.]+)`", cell)]
+    on_floors = [name for floor in FLOORS for name in floor]
+    assert sorted(name.removesuffix("/").removesuffix(".py") for name in named) == sorted(on_floors)
+    files = [*named, *re.findall(r"`(\w+/\w+\.py)`", "".join(rows))]
+    assert len(files) > 30
+    assert [file for file in files if not (PACKAGE / file).exists()] == []
 
 
 @pytest.mark.parametrize("name", sorted(name for name in TREES if name.count(".")))

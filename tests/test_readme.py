@@ -14,12 +14,22 @@ import numpy as np
 import pytest
 from patience import PATIENCE
 
+from layermilp.datasets.source import DataSource
+from layermilp.options import described
+from layermilp.runs.methods import METHODS
+from layermilp.runs.run import RunOptions
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(0, "Status.OPTIMAL"), (1, "{'hidden_layer_sizes': (")]
+    ("number", "words"),
+    [
+        (0, "Status.OPTIMAL"),
+        (1, "net             3 x 64-8-10 on digits"),
+        (2, "{'hidden_layer_sizes': ("),
+    ],
 )
 def test_python_example_runs(number: int, words: str, tmp_path: Path) -> None:
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[number]
@@ -35,22 +45,30 @@ def test_python_example_runs(number: int, words: str, tmp_path: Path) -> None:
     assert words in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("method", "header", "fewest"),
-    [
-        ("layerwise", "| option |", 15),
-        ("integer", "| option of `--method integer` |", 11),
-        ("hybrid", "| option of `--method hybrid` |", 15),
-        ("smt", "| option of `--method smt` |", 7),
-    ],
-)
-def test_options_in_the_table_exist(method: str, header: str, fewest: int) -> None:
-    words = [sys.executable, "-m", "layermilp", "train", "--method", method, "--help"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    table = README[README.index(header) :].split("\n\n")[0]
-    options = set(re.findall(r"`(--[a-z-]+)", table))
-    assert len(options) > fewest
-    assert options <= set(re.findall(r"--[a-z-]+", done.stdout))
+def _help(*words: str) -> set[str]:
+    """Options that the help of a command names."""
+    command = [sys.executable, "-m", "layermilp", *words, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    return set(re.findall(r"--[a-z][a-z-]*", done.stdout))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_help_names_every_option_of_a_method_and_of_a_run(method: str) -> None:
+    """The page on the command line shows this help, see `test_every_command_has_its_help`."""
+    flags = {
+        each.flag
+        for options in (METHODS[method], RunOptions, DataSource)
+        for each in described(options)
+        if each.option.is_flag
+    }
+    assert len(flags) > 15 and flags <= _help("train", "--method", method)
+
+
+def test_every_option_that_the_readme_names_exists() -> None:
+    known = set().union(*(_help("train", "--method", method) for method in METHODS))
+    scripts = {"--only", "--samples", "--keep-going", "--version", "--dist", "--quick", "--png"}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
+    assert len(named) > 30 and named <= known | scripts
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -543,14 +542,6 @@ def test_data_and_networks_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(kind, match=words):
         smt.train(network, X, y)
-
-
-def test_the_readme_names_options_that_exist() -> None:
-    done = _run("train", "--method", "smt", "--help")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = readme[readme.index("| option of `--method smt` |") :].split("\n\n")[0]
-    options = set(re.findall(r"`(--[a-z-]+)", table))
-    assert len(options) == 9 and options <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,7 @@
 """The last layer: the deviation of linear outputs from zeros and ones, with a dead zone `s`.
 
-    minimize  sum_r w_r max(0, a_r - s)        over the rows with target zero
-            + sum_r w_r max(0, |a_r - 1| - s)  over those with target one,   a = H theta + g
+    ``minimize  sum_r w_r max(0, a_r - s)`` over the rows with target zero
+    ``+ sum_r w_r max(0, |a_r - 1| - s)`` over those with target one, ``a = H theta + g``
 
 (7) and (8) of Goebbels 2021 for ``s = 0``, its section 2.3 for ``s = 0.49``. The program is linear,
 because the prediction is the output closest to one."""
@@ -158,7 +158,12 @@ class L1(OutputLoss):
     decision: ClassVar[str] = "closest_to_one"
     output_box: ClassVar[float] = 1.0
 
-    def postprocessed(self, tolerance: float) -> L1:
+    @classmethod
+    def of(cls, one_weights: FloatArray, input_penalty: float) -> Self:
+        """Return the loss with its class weights."""
+        return cls(one_weights)
+
+    def postprocessed(self, tolerance: float) -> Self:
         """Return the loss with a dead zone."""
         return replace(self, tolerance=tolerance)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
@@ -101,6 +101,19 @@ class OutputLoss(Loss):
     decision: ClassVar[str]
     output_box: ClassVar[float]
     postprocess_gap: ClassVar[float | None] = None
+
+    @classmethod
+    @abstractmethod
+    def of(cls, one_weights: FloatArray, input_penalty: float) -> Self:
+        """Return the loss for what the options of a training say, of which it takes its own.
+
+        Parameters
+        ----------
+        one_weights : (n_outputs,) array
+            Factor of the loss where an output's target is one.
+        input_penalty : float
+            Price of a change of the inputs, at least 0.
+        """
 
     def postprocessed(self, tolerance: float) -> OutputLoss:
         """Return the loss that post-processing minimizes.

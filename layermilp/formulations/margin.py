@@ -1,6 +1,6 @@
 """The last layer with a margin: every sample's own output shall exceed all others by one.
 
-    minimize  sum_k max(0, 1 - min_j a_kj) + mu |theta - start|_1  over a box
+    ``minimize  sum_k max(0, 1 - min_j a_kj) + mu |theta - start|_1  over a box``
 
 where ``a_kj = o_y - o_j`` is the margin of the sample's own output `y` over its rival `j`, linear
 in the unknowns because the outputs are read before their ReLU. It is the loss of Crammer and
@@ -256,6 +256,11 @@ class Margin(OutputLoss):
     decision: ClassVar[str] = "argmax"
     output_box: ClassVar[float] = 10.0
     postprocess_gap: ClassVar[float | None] = 0.01
+
+    @classmethod
+    def of(cls, one_weights: FloatArray, input_penalty: float) -> Self:
+        """Return the loss with its price of a change."""
+        return cls(input_penalty)
 
     def groups(self, block: Block) -> tuple[Group, ...]:
         """All neurons as one."""

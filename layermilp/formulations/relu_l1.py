@@ -1,6 +1,6 @@
 """Hidden layers: the least absolute deviation of ReLU outputs from their targets.
 
-    minimize  sum_r |max(0, a_r) - t_r|  over a box,   a = H theta + g
+    ``minimize  sum_r |max(0, a_r) - t_r|  over a box,   a = H theta + g``
 
 Objective (2) under (1) and (3) to (6) of Goebbels 2021, with the binaries eliminated. Its programs
 are in `layermilp.formulations.big_m`, convex underestimates in `layermilp.formulations.envelope`.

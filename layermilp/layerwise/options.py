@@ -10,7 +10,6 @@ from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS
 from layermilp.errors import NetworkError, OptionError
 from layermilp.formulations.big_m import FORMULATIONS
-from layermilp.formulations.l1 import L1
 from layermilp.formulations.loss import OutputLoss
 from layermilp.formulations.margin import Margin
 from layermilp.layerwise.objective import (
@@ -242,7 +241,7 @@ class Sweeps(LastLayer):
     formulation: str = option(
         "reduced",
         "weight program",
-        "Weight program, see `layermilp.formulations.neuron`.",
+        "Weight program, see `layermilp.formulations.big_m`.",
         "NAME",
         choices=FORMULATIONS,
     )
@@ -317,14 +316,13 @@ class Sweeps(LastLayer):
     def objective_for(self, network: Network, labels: IntArray) -> OutputLoss:
         """Return the objective for training samples for whose classes the given outputs of the
         network stand."""
-        if self.objective == Margin.name:
-            if network.n_outputs < 2:
-                raise NetworkError(
-                    "the objective margin compares outputs, but the network has only one; use "
-                    "objective l1"
-                )
-            return Margin(self.input_penalty)
-        return L1(one_weights(self.class_weight, network, labels))
+        if self.objective == Margin.name and network.n_outputs < 2:
+            raise NetworkError(
+                "the objective margin compares outputs, but the network has only one; use "
+                "objective l1"
+            )
+        weights = one_weights(self.class_weight, network, labels)
+        return OBJECTIVES[self.objective].of(weights, self.input_penalty)
 
     def bound_of_outputs(self, objective: OutputLoss) -> float:
         """Return the bound of the last layer's parameters in post-processing at the end."""
