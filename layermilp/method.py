@@ -180,12 +180,20 @@ class Method(Options, ABC):
 
 
 @dataclass(kw_only=True)
-class Sampled(Options):
-    """The option of methods that train on a part of the samples."""
+class SampledMethod(Method):
+    """A method that trains on a part of the samples."""
 
     samples: int | None = option(
         None, "training samples, drawn by the seed (default: all)", metavar="N", least=1
     )
+
+    def check(self, data: Dataset) -> None:
+        """Raise an error if there are fewer samples."""
+        chosen_samples(data, self.samples, self.seed)
+
+    def prepared(self, data: Dataset) -> Dataset:
+        """Return the data with the samples that are used."""
+        return sampled(data, self.samples, self.seed)
 
 
 def sampled(data: Dataset, count: int | None, seed: int) -> Dataset:

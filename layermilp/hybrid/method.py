@@ -13,7 +13,7 @@ from layermilp.datasets.dataset import Dataset
 from layermilp.hybrid.options import Rounds
 from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
 from layermilp.hybrid.trainer import STAGES, Data, Record, training
-from layermilp.method import Listener, Method, Sampled, State, accuracies, chosen_samples, sampled
+from layermilp.method import Listener, SampledMethod, State, accuracies, chosen_samples
 from layermilp.networks.files import Arrays
 from layermilp.networks.load import Model
 from layermilp.networks.network import Network
@@ -65,7 +65,7 @@ class Staged(State):
 
 
 @dataclass(kw_only=True)
-class Hybrid(Rounds, Sampled, Method):
+class Hybrid(Rounds, SampledMethod):
     """GDSolver on a network of scikit-learn's: turns of gradient descent and solver."""
 
     name: ClassVar[str] = "hybrid"
@@ -80,13 +80,9 @@ class Hybrid(Rounds, Sampled, Method):
 
     def check(self, data: Dataset) -> None:
         """Raise an error if there are fewer samples, or there is not enough memory."""
-        chosen_samples(data, self.samples, self.seed)
+        super().check(data)
         sizes = [data.n_inputs, *self.hidden, data.n_classes]
         check_size(len(sizes) - 1, n_weights(sizes))
-
-    def prepared(self, data: Dataset) -> Dataset:
-        """Return the data with the samples that are used."""
-        return sampled(data, self.samples, self.seed)
 
     def trainee(self, data: Dataset) -> SklearnTrainee:
         """Return the network, not trained yet."""

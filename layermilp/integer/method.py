@@ -13,13 +13,10 @@ from layermilp.integer.options import Whole
 from layermilp.integer.trainer import Record, Trained, training
 from layermilp.method import (
     Listener,
-    Method,
-    Sampled,
+    SampledMethod,
     State,
     accuracies,
-    chosen_samples,
     majority,
-    sampled,
 )
 from layermilp.networks.files import Arrays
 from layermilp.networks.integer import IntegerNetwork
@@ -81,7 +78,7 @@ class Searched(State):
 
 
 @dataclass(kw_only=True)
-class Integer(Whole, Sampled, Method):
+class Integer(Whole, SampledMethod):
     """A network of integer weights and sign activations, by programs of single neurons."""
 
     name: ClassVar[str] = "integer"
@@ -91,14 +88,6 @@ class Integer(Whole, Sampled, Method):
     def share_limit(self) -> float | None:
         """Seconds after which a training ends by itself."""
         return self.time_limit
-
-    def check(self, data: Dataset) -> None:
-        """Raise an error if there are fewer samples."""
-        chosen_samples(data, self.samples, self.seed)
-
-    def prepared(self, data: Dataset) -> Dataset:
-        """Return the data with the samples that are used."""
-        return sampled(data, self.samples, self.seed)
 
     def training(
         self, data: Dataset, workers: Workers, listener: Listener, begin: Searched | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -140,8 +141,7 @@ def train(X: ArrayLike, y: ArrayLike, options: Call) -> Trained:
 
 def run(X: ArrayLike, y: ArrayLike, settings: Whole, workers: Workers) -> Trained:
     """Train to the end."""
-    *_, trained = training(X, y, settings, workers)
-    return trained
+    return deque(training(X, y, settings, workers), maxlen=1).pop()
 
 
 def training(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -392,8 +393,7 @@ class _Member:
         """Train to the end. The member is judged once, at the end, and not after every step."""
         alone = replace(self.data, X_test=None, y_test=None)
         with Workers(1) as workers:
-            *_, state = self.method.training(alone, workers, Listener())
-        return state
+            return deque(self.method.training(alone, workers, Listener()), maxlen=1).pop()
 
 
 @contextmanager

@@ -12,14 +12,12 @@ import numpy as np
 from layermilp.datasets.dataset import Dataset
 from layermilp.method import (
     Listener,
-    Method,
-    Sampled,
+    SampledMethod,
     State,
     accuracies,
     chosen_samples,
     majority,
     output_classes,
-    sampled,
 )
 from layermilp.networks.files import Arrays
 from layermilp.networks.load import Model
@@ -79,7 +77,7 @@ class Tried(State):
 
 
 @dataclass(kw_only=True)
-class SMT(Portfolio, Sampled, Method):
+class SMT(Portfolio, SampledMethod):
     """A network that has every training sample right, by a portfolio with an SMT solver."""
 
     name: ClassVar[str] = "smt"
@@ -103,12 +101,8 @@ class SMT(Portfolio, Sampled, Method):
 
     def check(self, data: Dataset) -> None:
         """Raise an error if there are fewer samples, or another number of classes."""
-        chosen_samples(data, self.samples, self.seed)
+        super().check(data)
         self._network(data)
-
-    def prepared(self, data: Dataset) -> Dataset:
-        """Return the data with the samples that are used."""
-        return sampled(data, self.samples, self.seed)
 
     def training(
         self, data: Dataset, workers: Workers, listener: Listener, begin: Tried | None = None

@@ -7,6 +7,7 @@ import enum
 import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -167,8 +168,7 @@ def run(
 ) -> Outcome:
     """Go through the stages until one answers; arguments as in `train`, weights of the given
     floating-point type."""
-    *_, outcome = training(network, X, y, options, dtype)
-    return outcome
+    return deque(training(network, X, y, options, dtype), maxlen=1).pop()
 
 
 def training(
