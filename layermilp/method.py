@@ -195,6 +195,15 @@ class SampledMethod(Method):
         """Return the data with the samples that are used."""
         return sampled(data, self.samples, self.seed)
 
+    def seen(self, data: Dataset, members: int) -> Dataset:
+        """Return the data with the samples that any of so many members has used."""
+        used = [
+            chosen_samples(data, self.samples, self.member(number).seed)
+            for number in range(members)
+        ]
+        every = np.unique(np.concatenate(used))
+        return replace(data, X_train=data.X_train[every], y_train=data.y_train[every])
+
 
 def sampled(data: Dataset, count: int | None, seed: int) -> Dataset:
     """Return the data with the training samples that are used, see `chosen_samples`."""

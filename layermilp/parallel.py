@@ -7,7 +7,8 @@ import importlib.util
 import multiprocessing
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -193,9 +194,8 @@ class Workers:
                 self._parallel(joblib.delayed(_in_cluster)(function, task) for task in tasks)
             )
         self._parallel.timeout = None if seconds is None else 2.0 * seconds + GRACE
-        return _answers(
-            self._parallel(joblib.delayed(_in_process)(function, task) for task in tasks)
-        )
+        found = self._parallel(joblib.delayed(_in_process)(function, task) for task in tasks)
+        return _answers(_Unwatched(found))
 
     def _start(self) -> dict[str, Any]:
         """Start or reach the processes; return what joblib has to know of them."""
@@ -295,6 +295,22 @@ def _answers(found: Iterator[Answer]) -> Iterator[Answer]:
             "a worker process was killed because its solver did not keep the time limit; try "
             "another solver"
         ) from error
+
+
+class _Unwatched(Iterator[Answer]):
+    """Answers of joblib that may be given up without a warning about those that nobody takes."""
+
+    def __init__(self, found: Generator[Answer, None, None]) -> None:
+        self._found = found
+
+    def __next__(self) -> Answer:
+        return next(self._found)
+
+    def close(self) -> None:
+        """Give up what is not answered yet; ``yield from`` does so."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._found.close()
 
 
 def _in_process(function: Callable[[Task], Answer], task: Task) -> Answer:

@@ -38,8 +38,9 @@ def followed(run: Run, progress: Progress) -> int:
     with progress:
         run.follow()
     if not run.states:
-        print("layermilp: interrupted before anything was learned", file=sys.stderr)
-        return INTERRUPTED
+        why = "its time was over" if run.is_out_of_time else "interrupted"
+        print(f"layermilp: {why} before anything was learned", file=sys.stderr)
+        return NO_ANSWER if run.is_out_of_time else INTERRUPTED
     print(run.report())
     if not run.is_over and not run.is_out_of_time:
         return INTERRUPTED

@@ -77,14 +77,15 @@ def recomputed(
         whole = accuracies(model, data)
         of_batches = Layerwise(**known).claims(model, last_batches, data)
         return {"train_accuracy": whole["train"], "test_accuracy": whole["test"], **of_batches}
-    count = int(summary["samples"])
+    count, seed = int(summary["samples"]), int(summary["seed"])
     drawn = None if count == len(data.X_train) else count
-    mine = sampled(data, drawn, int(summary["seed"]))
-    X, y = mine.X_train, mine.classes[mine.y_train]
     if method == Hybrid.name:
         whole = accuracies(model, data)
-        seen = {"seen_accuracy": model.accuracy(X, y)}
+        done = Hybrid(samples=drawn, seed=seed).seen(data, int(summary.get("members_done", 1)))
+        seen = {"seen_accuracy": accuracies(model, done)["train"]}
         return {"train_accuracy": whole["train"], "test_accuracy": whole["test"], **seen}
+    mine = sampled(data, drawn, seed)
+    X, y = mine.X_train, mine.classes[mine.y_train]
     whole = accuracies(model, mine)
     found: dict[str, float | None] = {
         "train_accuracy": whole["train"],

@@ -13,7 +13,7 @@ from layermilp.datasets.dataset import Dataset
 from layermilp.hybrid.options import Rounds
 from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
 from layermilp.hybrid.trainer import STAGES, Data, Record, training
-from layermilp.method import Listener, SampledMethod, State, accuracies, chosen_samples
+from layermilp.method import Listener, SampledMethod, State, accuracies
 from layermilp.networks.files import Arrays
 from layermilp.networks.load import Model
 from layermilp.networks.network import Network
@@ -125,16 +125,12 @@ class Hybrid(Rounds, SampledMethod):
     ) -> dict[str, Any]:
         """Return accuracies and what was done."""
         assert model is not None  # every stage has a network
-        used = [
-            chosen_samples(data, self.samples, self.member(number).seed)
-            for number in range(len(states))
-        ]
-        seen = np.unique(np.concatenate(used))
         found = accuracies(model, data)
+        seen = accuracies(model, self.seen(data, len(states)))
         records = [record for state in states for record in state.records]
         return {
-            "samples": len(used[0]),
-            "seen_accuracy": model.accuracy(data.X_train[seen], data.classes[data.y_train[seen]]),
+            "samples": len(data.X_train) if self.samples is None else self.samples,
+            "seen_accuracy": seen["train"],
             "train_accuracy": found["train"],
             "test_accuracy": found["test"],
             "validation_loss": records[-1].validation_loss,
