@@ -58,7 +58,7 @@ def neighbourhood(rng: Random) -> Case:
         SolveOptions(),
     )
     problem = task.problem()
-    problem = problem.restricted(problem.live)
+    problem = problem.restricted(problem.nonzero_columns)
     return Case(violations(problem), least_violation(problem))
 
 
