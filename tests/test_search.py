@@ -38,6 +38,7 @@ def problem() -> HingeRegression:
         (2.0, 2.0 - 1e-7, Stop.LIMIT, Status.OPTIMAL),
         (1e-9, 0.0, None, Status.OPTIMAL),
         (2.0, 1.6, Stop.FAILED, Status.OPTIMAL_WITHIN_GAP),
+        (2.0, 1.5 - 1e-9, None, Status.OPTIMAL_WITHIN_GAP),
         (2.0, 1.4, Stop.LIMIT, Status.FEASIBLE_AT_LIMIT),
         (2.0, 1.4, Stop.FAILED, Status.ERROR),
         (2.0, 1.4, Stop.DONE, Status.ERROR),
@@ -78,7 +79,7 @@ def test_a_search_is_done_at_a_gap_a_share_of_its_scale_or_a_target() -> None:
     for name, options in asked.items():
         search = Search(problem(), options)
         assert search.is_done(0.5) and not search.is_optimal(0.5)
-        assert search.is_done(0.4) is (name == "target")
+        assert search.is_done(0.5 - 1e-9) and search.is_done(0.4) is (name == "target")
         search.raise_bound(0.5)
         assert search.is_done() and search.fit().status is (
             Status.FEASIBLE_AT_LIMIT if name == "target" else Status.OPTIMAL_WITHIN_GAP

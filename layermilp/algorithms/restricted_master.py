@@ -136,8 +136,8 @@ def _without(
 
 
 def dual_program(program: Program) -> Program:
-    """Dual of a working program, which has as few equations as there are unknowns besides bounds of
-    short sums.
+    """Dual of a restricted master program: as few equations as there are unknowns, besides bounds
+    of short sums.
 
     For ``min c . theta + w . z + offset`` subject to ``A theta + B z >= b``, theta in [l, u] and
     ``z >= 0``::
@@ -178,7 +178,8 @@ def dual_program(program: Program) -> Program:
 
 
 def recover(program: Program, dual: FloatArray) -> FloatArray:
-    """Return the point of a working program that is complementary to a vertex of its dual.
+    """Return the point of a restricted master program that is complementary to a vertex of its
+    dual.
 
     Constraints with ``y > 0`` hold with equality, unknowns with ``s > 0`` or ``t > 0`` lie on their
     bounds, and columns `z` whose dual constraint is slack are zero. Where the vertex is not

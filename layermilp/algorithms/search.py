@@ -198,9 +198,8 @@ class Search(Generic[P]):
 
     @property
     def tolerance(self) -> float:
-        """Difference from the bound at which the search may end: what is asked, but no less than
-        rounding."""
-        return max(self.asked, self._rounded(self.rounding))
+        """Difference from the bound at which the search may end: what is asked, and rounding."""
+        return self.asked + self._rounded(self.rounding)
 
     def _rounded(self, rounding: float) -> float:
         return rounding * max(self.problem.n_rows, abs(self.loss))
