@@ -27,12 +27,11 @@ import numpy as np
 import pytest
 from conformance.problems import missing
 
+from differential import anything, hybrid, integer, layerwise, smt
+from differential.drawing import Case, Random, within
 from layermilp import solvers
 from layermilp.program import Limits, Program, Result, Status, check
 from layermilp.solvers import SOLVERS
-
-from . import anything, hybrid, integer, layerwise, smt
-from .drawing import Case, Random, within
 
 Kind = Callable[[Random], Case]
 
