@@ -376,11 +376,10 @@ def test_ctrl_c_reaches_the_caller(solver: Solver, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def community(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def community(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that the community edition of CPLEX is installed, whatever is."""
     monkeypatch.setattr(cplex.Cplex, "is_available", classmethod(lambda cls: True))
     monkeypatch.setattr(cplex, "_is_community", lambda: True)
-    yield
 
 
 @pytest.mark.usefixtures("community")
