@@ -30,6 +30,7 @@ class Parser(argparse.ArgumentParser):
     """Parser that refuses with one line and exit code 2."""
 
     def error(self, message: str) -> NoReturn:
+        """Refuse in one line."""
         print(f"layermilp: {message}; see `{self.prog} --help`", file=sys.stderr)
         raise SystemExit(USAGE_ERROR)
 
