@@ -112,7 +112,7 @@ def _add_method(
     loudness.add_argument("--verbose", action="store_true", help="more lines on the way")
 
 
-def _add_train(parser: argparse.ArgumentParser, method: type[Method]) -> None:
+def _add_train(parser: argparse.ArgumentParser, method: type[Method]) -> None:  # noqa: ARG001
     add_options(parser, RunOptions)
     kept = "directory for model.npz, history.jsonl, summary.json and checkpoints"
     parser.add_argument("--out", metavar="DIR", help=kept)
