@@ -318,7 +318,6 @@ def with_options(options: Callable[P, Options]) -> _Decorator[P]:
     options : type
         The options class; the function's last parameter takes one.
     """
-
     kind: Any = options
 
     def decorate(function: Any) -> Any:

@@ -529,7 +529,7 @@ def test_mirror_that_never_answers(server: Server, cache: Path) -> None:
     assert not cache.exists()
 
 
-def test_name_lookup_that_hangs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_name_lookup_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
     def hanging(*_: object, **__: object) -> None:

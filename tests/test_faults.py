@@ -304,7 +304,7 @@ def test_a_worker_that_is_killed_ends_the_run_and_keeps_what_was_learned(
     _goes_on(out, whole)
 
 
-def test_a_worker_that_hangs_is_killed(tmp_path: Path, whole: bytes) -> None:
+def test_a_worker_that_hangs_is_killed(tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = [*SOLVED, "--jobs", "2", "--time-limit", "0.05", "--out", str(out)]
     # With a time limit a batch's single programs are for workers too: five a batch.

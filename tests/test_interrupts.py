@@ -23,7 +23,7 @@ def test_an_interruption_comes_at_the_end(number: signal.Signals) -> None:
     before = signal.signal(number, signal.default_int_handler)
     passed = []
     try:
-        with pytest.raises(KeyboardInterrupt), postponed() as is_interrupted:
+        with pytest.raises(KeyboardInterrupt), postponed() as is_interrupted:  # noqa: PT012
             passed.append(is_interrupted())
             os.kill(os.getpid(), number)
             passed.append(is_interrupted())

@@ -97,9 +97,7 @@ def test_postprocessing_says_how_many_programs_are_left(tmp_path: Path) -> None:
     assert re.search(r" passed.* · member [12]/2 · program \d+/10", text)
 
 
-def test_elsewhere_there_are_plain_lines(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_elsewhere_there_are_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["train", "--net", "64-3-10", "--batches", "2", "--epochs", "1", "--data", "digits"])
         == 0
@@ -122,9 +120,7 @@ def test_the_time_left_follows_what_is_done(monkeypatch: pytest.MonkeyPatch) -> 
     assert progress._line().plain == "0:30 passed, about 0:00 left · half"
 
 
-def test_a_resumed_run_counts_its_own_batches(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_resumed_run_counts_its_own_batches(capsys: pytest.CaptureFixture[str]) -> None:
     """Half of ten batches were done before: what is left is judged by the time of the others."""
     progress, data = Progress(), load("digits")
     progress.began -= 100.0

@@ -273,7 +273,7 @@ def test_interrupted_training_keeps_the_last_state() -> None:
                 raise KeyboardInterrupt
 
     kept: list[State] = []
-    with pytest.raises(KeyboardInterrupt), Workers(1) as workers:
+    with pytest.raises(KeyboardInterrupt), Workers(1) as workers:  # noqa: PT012
         for state in training(network, data, settings, workers, Interrupting()):
             kept.append(state)
     assert kept[-1].batch_ended and kept[-1].batch == 1

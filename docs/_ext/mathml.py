@@ -1,7 +1,7 @@
-"""Formulas as MathML, made when the pages are built: they need no internet, no script and no font
+r"""Formulas as MathML, made when the pages are built: they need no internet, no script and no font
 of their own.
 
-A formula may end with ``\\tag{...}``, which becomes its number on the right. What docutils cannot
+A formula may end with ``\tag{...}``, which becomes its number on the right. What docutils cannot
 translate is a warning that names the formula, and so an error where warnings are."""
 
 from __future__ import annotations

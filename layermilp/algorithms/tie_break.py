@@ -53,7 +53,7 @@ def nearest(problem: Regression, theta: FloatArray) -> Program:
     )
 
 
-def l2(problem: Regression, theta: FloatArray, solve: Solve) -> FloatArray | None:
+def l2(problem: Regression, theta: FloatArray, solve: Solve) -> FloatArray | None:  # noqa: ARG001
     """The nearest point to the start in the l2 norm at which no row loses more: a projection.
 
     Where the box does not bind, the change lies in the row space of the batch: a combination of its

@@ -30,6 +30,7 @@ class Parser(argparse.ArgumentParser):
     """Parser that refuses with one line and exit code 2."""
 
     def error(self, message: str) -> NoReturn:
+        """Refuse in one line."""
         print(f"layermilp: {message}; see `{self.prog} --help`", file=sys.stderr)
         raise SystemExit(USAGE_ERROR)
 
@@ -111,7 +112,7 @@ def _add_method(
     loudness.add_argument("--verbose", action="store_true", help="more lines on the way")
 
 
-def _add_train(parser: argparse.ArgumentParser, method: type[Method]) -> None:
+def _add_train(parser: argparse.ArgumentParser, method: type[Method]) -> None:  # noqa: ARG001
     add_options(parser, RunOptions)
     kept = "directory for model.npz, history.jsonl, summary.json and checkpoints"
     parser.add_argument("--out", metavar="DIR", help=kept)

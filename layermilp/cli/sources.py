@@ -17,7 +17,7 @@ from layermilp.errors import DataError, OptionError
 from layermilp.solvers import SOLVERS, available
 
 
-def solvers(arguments: argparse.Namespace) -> int:
+def solvers(arguments: argparse.Namespace) -> int:  # noqa: ARG001
     """List the solvers."""
     installed = available()
     for name, solver in SOLVERS.items():

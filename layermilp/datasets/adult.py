@@ -1,5 +1,5 @@
-"""Adult, the census data of Kohavi and Becker (1996) from UCI: does a person earn more than 50,000
-a year?"""
+"""Adult, the census data of Kohavi and Becker (1996) from UCI: whether a person earns more than
+50,000 a year."""
 
 from __future__ import annotations
 

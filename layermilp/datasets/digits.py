@@ -54,5 +54,5 @@ def _enlarged(images: FloatArray) -> FloatArray:
     return np.pad(drawn, ((0, 0), (2, 2), (2, 2))).reshape(-1, LARGE)
 
 
-def _place(row: int, column: int | None) -> str:
+def _place(row: int, column: int | None) -> str:  # noqa: ARG001
     return f"digits: image {row}"

@@ -75,7 +75,7 @@ class _Hybrid(Seeded, Rounds):
 
 @with_described_options
 @dataclass(eq=False, repr=False)
-class HybridClassifier(ClassifierMixin, _Hybrid):  # type: ignore[misc]
+class HybridClassifier(ClassifierMixin, _Hybrid):  # type: ignore[misc]  # noqa: D101
     __doc__ = f"A classifier trained as by `layermilp.hybrid.train`.{DESCRIBED}"
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -103,7 +103,7 @@ class HybridClassifier(ClassifierMixin, _Hybrid):  # type: ignore[misc]
 
 @with_described_options
 @dataclass(eq=False, repr=False)
-class HybridRegressor(RegressorMixin, MultiOutputMixin, _Hybrid):  # type: ignore[misc]
+class HybridRegressor(RegressorMixin, MultiOutputMixin, _Hybrid):  # type: ignore[misc]  # noqa: D101
     __doc__ = f"A regressor trained as by `layermilp.hybrid.train`.{DESCRIBED}"
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:

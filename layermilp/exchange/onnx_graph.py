@@ -178,6 +178,7 @@ def _float_types() -> tuple[int, int]:
 
 
 def attributes(node: Any) -> dict[str, Any]:
+    """Return the attributes of a node by their names."""
     from onnx import helper
 
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
@@ -202,6 +203,7 @@ def _array(tensor: Any) -> NDArray[Any]:
 
 
 def integers(array: NDArray[Any], node: Any) -> IntArray:
+    """Return an array that must hold integers."""
     if array.dtype.kind != "i":
         raise NetworkError(
             f"{shown(node)} has numbers of type {array.dtype} where integers must be"

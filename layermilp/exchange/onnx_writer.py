@@ -174,6 +174,7 @@ class Writer:
         return self.constant(name, written)
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
+        """Add an array as it is; return its name."""
         from onnx import numpy_helper
 
         self.size += values.nbytes

@@ -56,7 +56,9 @@ class HingeRegression(PiecewiseLinear, OutputRegression):
         return np.minimum(low, a), np.maximum(self.is_target + reach, a)
 
     def program(self) -> Program:
-        """Linear program with one loss column ``z >= 0`` per row::
+        """Linear program with one loss column ``z >= 0`` per row.
+
+        It bounds the loss of the row from below::
 
             target 0      z >= a - s                            (d+ beyond the slack)
             target 1      z >= a - 1 - s,   z >= 1 - a - s      (d+ + d- beyond the slack)

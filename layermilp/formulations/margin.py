@@ -66,7 +66,9 @@ class MarginRegression(OutputRegression):
         )
 
     def program(self) -> Program:
-        """Linear program with one column ``xi >= 0`` per sample::
+        """Linear program with one column ``xi >= 0`` per sample.
+
+        It bounds the loss of the sample from below::
 
             minimize  sum_k xi_k + mu |theta - start|_1   subject to  a_kj >= 1 - xi_k
 

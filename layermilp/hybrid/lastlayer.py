@@ -84,7 +84,7 @@ class LastLayerFit:
     seconds: float
 
 
-def fit_classification(
+def fit_classification(  # noqa: PLR0913 - the documented contract
     features: ArrayLike,
     weights: ArrayLike,
     offsets: ArrayLike,
@@ -217,7 +217,7 @@ def _move_nearer(search: Search[MarginCount]) -> None:
             search.accept(problem.start + plus - minus, search.loss)
 
 
-def fit_regression(
+def fit_regression(  # noqa: PLR0913 - the documented contract
     features: ArrayLike,
     weights: ArrayLike,
     offsets: ArrayLike,

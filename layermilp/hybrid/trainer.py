@@ -249,7 +249,11 @@ def _replaced(
 
 
 def _descended(
-    trainee: Trainee, data: Data, settings: Rounds, turn: int, rng: np.random.Generator
+    trainee: Trainee,
+    data: Data,
+    settings: Rounds,
+    turn: int,
+    rng: np.random.Generator,  # noqa: ARG001
 ) -> Record:
     """Descend until the validation loss stalls; go back to where it was least."""
     began, done, stalled = time.perf_counter(), 0, 0

@@ -19,7 +19,7 @@ from layermilp.formulations.relu_l1 import ReluL1, ReluRegression, reference_big
 from layermilp.program import FloatArray, IntArray, Limits
 
 
-def fit_relu_neuron(
+def fit_relu_neuron(  # noqa: PLR0913 - the documented contract
     inputs: ArrayLike,
     targets: ArrayLike,
     lower: ArrayLike,
@@ -161,7 +161,7 @@ def fit_output_neuron(
     return solve_linear(problem, SolveOptions(solver=solver, limits=Limits(time_limit)))
 
 
-def propose_inputs(
+def propose_inputs(  # noqa: PLR0913 - the documented contract
     weights: ArrayLike,
     bias: ArrayLike,
     inputs: ArrayLike,

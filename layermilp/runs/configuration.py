@@ -96,6 +96,6 @@ def _typed(options: type[Options], values: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            value = {key: item for key, item in value["pairs"]}
+            value = dict(value["pairs"])
         found[name] = tuple(value) if kinds[name] is tuple else value
     return found

@@ -272,7 +272,7 @@ def _optimize(model: Any) -> None:
     with postponed() as is_interrupted:
         calls = itertools.count()
 
-        def watch(model: Any, where: int) -> None:
+        def watch(model: Any, where: int) -> None:  # noqa: ARG001
             if next(calls) == 0:
                 take_back()
             if is_interrupted():

@@ -58,7 +58,7 @@ def _silent_class() -> Any:
     import highspy
 
     class SilentHighs(highspy.Highs):
-        def enableCallbacks(self) -> None:
+        def enableCallbacks(self) -> None:  # noqa: N802 - overrides
             self.setOptionValue("output_flag", False)
             super().enableCallbacks()  # type: ignore[no-untyped-call]
 

@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from conformance.problems import missing
 from layermilp import Block, Fit, Status, fit_output_neuron, fit_relu_neuron, propose_inputs
 from layermilp.algorithms.batched_branch_and_bound import propose
 from layermilp.algorithms.fit import solve_linear, solve_relu
@@ -28,8 +29,6 @@ from layermilp.formulations.margin import Margin
 from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.program import Limits, Program, Result
 from layermilp.solvers import SOLVERS
-
-from .problems import missing
 
 
 @pytest.fixture(params=list(SOLVERS))

@@ -10,13 +10,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from conformance.problems import box, knapsack, missing
 from layermilp import solvers
 from layermilp.errors import SolverNotAvailable
 from layermilp.program import Limits, Program, Result, Status
 from layermilp.solvers import SOLVERS, Answer, Option, Solver
 from layermilp.solvers.settle import settled
-
-from .problems import box, knapsack, missing
 
 Reply = Callable[[Program], Answer]
 

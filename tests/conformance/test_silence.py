@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 import layermilp
+from conformance.problems import missing
 from layermilp.solvers import SOLVERS
-
-from .problems import missing
 
 FOLDERS = str(Path(layermilp.__file__).parents[1]), str(Path(__file__).parents[1])
 

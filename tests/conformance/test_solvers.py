@@ -21,12 +21,7 @@ import numpy as np
 import pytest
 from patience import PATIENCE
 
-from layermilp import fit_relu_neuron, solvers
-from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
-from layermilp.program import Limits, Program, Status, check
-from layermilp.solvers import SOLVERS, Solver, cbc, cplex, gurobi
-
-from .problems import (
+from conformance.problems import (
     SOLVABLE,
     UNSOLVABLE,
     Problem,
@@ -37,6 +32,10 @@ from .problems import (
     missing,
     wide,
 )
+from layermilp import fit_relu_neuron, solvers
+from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
+from layermilp.program import Limits, Program, Status, check
+from layermilp.solvers import SOLVERS, Solver, cbc, cplex, gurobi
 
 UNKNOWN_OPTION = {"cplex": "mip.nope", "highs": "nope", "cbc": "nope", "gurobi": "Nope"}
 KNOWN_OPTION = {
@@ -377,11 +376,10 @@ def test_ctrl_c_reaches_the_caller(solver: Solver, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def community(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def community(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that the community edition of CPLEX is installed, whatever is."""
     monkeypatch.setattr(cplex.Cplex, "is_available", classmethod(lambda cls: True))
     monkeypatch.setattr(cplex, "_is_community", lambda: True)
-    yield
 
 
 @pytest.mark.usefixtures("community")

@@ -7,11 +7,20 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from differential.drawing import (
+    EXACT,
+    Array,
+    Case,
+    Random,
+    kinks,
+    numbers,
+    preactivations,
+    vertices,
+    within,
+)
 from layermilp.algorithms.tolerances import ERROR_ROOM
 from layermilp.formulations import Rows
 from layermilp.hybrid import formulation as last_layer
-
-from .drawing import EXACT, Array, Case, Random, kinks, numbers, preactivations, vertices, within
 
 
 def layer(rng: Random, n_outputs: int) -> last_layer.LastLayer:

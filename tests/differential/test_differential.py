@@ -1,5 +1,5 @@
-"""All solvers against each other and against enumeration, on random programs of every kind that the
-library makes.
+r"""All solvers against each other and against enumeration, on random programs of every kind that
+the library makes.
 
 Each program is solved by every installed solver, with a start and without, and once within drawn
 limits. No answer may contradict the optimum: no status, no point, no objective, and no bound. A
@@ -10,7 +10,7 @@ solver that contradicts itself (`Result.is_contradiction`) may do so now and the
 tens of seconds on two cores. They are the same every time; ``LAYERMILP_DIFFERENTIAL_SEED``, a whole
 number, draws others. A nightly run::
 
-    LAYERMILP_DIFFERENTIAL=100000 LAYERMILP_DIFFERENTIAL_SEED=$(date +%Y%m%d) \\
+    LAYERMILP_DIFFERENTIAL=100000 LAYERMILP_DIFFERENTIAL_SEED=$(date +%Y%m%d) \
         python -m pytest -n 2 --dist worksteal tests/differential
 
 A failure names its kind and seed, by which `case` draws the program again."""
@@ -27,12 +27,11 @@ import numpy as np
 import pytest
 from conformance.problems import missing
 
+from differential import anything, hybrid, integer, layerwise, smt
+from differential.drawing import Case, Random, within
 from layermilp import solvers
 from layermilp.program import Limits, Program, Result, Status, check
 from layermilp.solvers import SOLVERS
-
-from . import anything, hybrid, integer, layerwise, smt
-from .drawing import Case, Random, within
 
 Kind = Callable[[Random], Case]
 

@@ -293,7 +293,8 @@ class TestTorch:
             with pytest.raises(NetworkError, match=words):
                 from_torch(module)
 
-    def test_the_example_of_the_documentation_runs(self, torch: Any, tmp_path: Path) -> None:
+    @pytest.mark.usefixtures("torch")
+    def test_the_example_of_the_documentation_runs(self, tmp_path: Path) -> None:
         page = (Path(__file__).parent.parent.parent / "docs" / "exchange.md").read_text(
             encoding="utf-8"
         )
