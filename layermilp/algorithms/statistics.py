@@ -46,15 +46,10 @@ class Statistics:
     def of_statuses(
         cls, statuses: Sequence[Status], largest_gap: float, solver_calls: Counter[str]
     ) -> Statistics:
-        """Count one program for each status."""
-        return cls(
-            programs=len(statuses),
-            optimal=sum(status.is_optimal for status in statuses),
-            at_limit=statuses.count(Status.FEASIBLE_AT_LIMIT),
-            failed=statuses.count(Status.ERROR),
-            largest_gap=largest_gap,
-            solver_calls=solver_calls,
-        )
+        """Count one program for each status of a search."""
+        n, at_limit = len(statuses), statuses.count(Status.FEASIBLE_AT_LIMIT)
+        failed = statuses.count(Status.ERROR)
+        return cls(n, n - at_limit - failed, at_limit, failed, largest_gap, solver_calls)
 
     @classmethod
     def of(cls, answers: Iterable[Answered]) -> Statistics:
