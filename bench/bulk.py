@@ -15,6 +15,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import threadpoolctl
@@ -63,7 +64,9 @@ def margin(x: FloatArray, labels: IntArray) -> MarginPieces:
 def bulk(problems: Sequence[PiecewiseLinear], time_limit: float) -> dict[str, float]:
     """Solve by `minimize`."""
     rows: list[int] = []
-    bundle.restricted_master = lambda *parts: counted(rows, restricted_master(*parts))
+    bundle.restricted_master = lambda *parts: counted(  # type: ignore[attr-defined]
+        rows, restricted_master(*parts)
+    )
     began = time.perf_counter()
     setup = SolveOptions(solver="highs", limits=Limits(time_limit=time_limit))
     fits = [minimize(problem, setup) for problem in problems]
@@ -116,7 +119,7 @@ def compare(
         ("bulk", parts, same),
         ("bulk", problems, bulk(problems, time_limit)),
     ]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"problem": name, "method": method, "rows": of[0].n_rows, "unknowns": of[0].n_unknowns}
         | run
         for method, of, run in runs

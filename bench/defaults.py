@@ -107,7 +107,7 @@ def main() -> None:
     arguments = parser.parse_args()
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    found = {}
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
     for variant in VARIANTS:
         wanted = not arguments.only or (variant[0] if variant else "defaults") in arguments.only
         if wanted or path_of(variant, out).is_file():

@@ -22,8 +22,8 @@ from layermilp.layerwise.options import Sweeps, preset
 from layermilp.layerwise.trainer import training
 from layermilp.layerwise.trials import choose_initialization
 from layermilp.method import derived_seed
-from layermilp.networks.network import FloatArray, IntArray
 from layermilp.parallel import Workers
+from layermilp.program import FloatArray, IntArray
 
 NET, TRIALS, BATCHES = "784-8-8-8-10", 5, 10
 

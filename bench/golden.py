@@ -34,7 +34,13 @@ from layermilp.datasets import load
 FIRST_VERSIONS = {"layermilp.network": 2, "layermilp.committee": 1, "layermilp.integer": 1}
 """Versions of the formats when the first digests were taken; a later one alone changes none."""
 
-REPORT = {"epochs": 1, "max_sweeps": 3, "average": 0.0, "ridge": 0.0, "weight_decay": 0.0}
+REPORT: dict[str, Any] = {
+    "epochs": 1,
+    "max_sweeps": 3,
+    "average": 0.0,
+    "ridge": 0.0,
+    "weight_decay": 0.0,
+}
 """Options near to those of the preset ``goebbels2021``, with fewer sweeps."""
 
 

@@ -65,7 +65,7 @@ def losses(
 def compare(seed: int, samples: int, solver: str) -> dict[str, Any]:
     """Run all methods on one layer."""
     weights, bias, inputs, targets = layer(seed, samples)
-    methods = {
+    methods: dict[str, Callable[..., FloatArray]] = {
         "bulk": lambda *arrays: propose_inputs(*arrays, solver=solver),
         "reduced": one_by_one("reduced", solver),
         "paper": one_by_one("paper", solver),

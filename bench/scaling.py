@@ -71,7 +71,7 @@ def measure(point: Point, seed: int) -> dict[str, float]:
     """Train one sweep in this process."""
     network = Network.from_notation(point.net, seed=seed)
     data = TrainingData.of(network, *images(point.samples, seed))
-    options = {
+    options: dict[str, Any] = {
         "batches": 1,
         "batch_size": point.samples,
         "epochs": 1,

@@ -15,7 +15,7 @@ import torch
 from layermilp.integer import IntegerLayer, IntegerNetwork
 
 
-class _Rounded(torch.autograd.Function):
+class _Rounded(torch.autograd.Function):  # type: ignore[misc]
     """Round to multiples of 1/P; the gradient passes."""
 
     @staticmethod
@@ -23,11 +23,11 @@ class _Rounded(torch.autograd.Function):
         return torch.round(values * bound) / bound
 
     @staticmethod
-    def backward(ctx: object, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: object, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return gradient, None
 
 
-class _Sign(torch.autograd.Function):
+class _Sign(torch.autograd.Function):  # type: ignore[misc]
     """Sign with one at zero; the gradient passes where the value is at most a width."""
 
     @staticmethod
@@ -36,7 +36,7 @@ class _Sign(torch.autograd.Function):
         return torch.where(values >= 0.0, 1.0, -1.0).to(values.dtype)
 
     @staticmethod
-    def backward(ctx: object, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: object, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return gradient * ctx.inside, None  # type: ignore[attr-defined]
 
 

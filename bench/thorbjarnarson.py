@@ -102,7 +102,7 @@ class Bench:
         self, X: np.ndarray, y: np.ndarray, seed: int, **options: Any
     ) -> tuple[integer.Trained, tuple[float, float]]:
         """Train; return what was found, and its accuracies."""
-        settings = {
+        settings: dict[str, Any] = {
             "solver": self.solver,
             "n_jobs": self.jobs,
             "time_limit": self.scope.seconds,

@@ -52,7 +52,7 @@ def one(seed: int, data: Dataset, arguments: argparse.Namespace) -> dict[str, fl
             X[: arguments.batches * 100], y[: arguments.batches * 100]
         ),
         "judged_accuracy": float("nan")
-        if X_judge is None
+        if X_judge is None or y_judge is None
         else trained.network.accuracy(X_judge, y_judge),
     }
 

@@ -22,8 +22,9 @@ from patience import PATIENCE
 
 from layermilp import parallel
 from layermilp.program import Limits, Program, Status
-from layermilp.solvers import SOLVERS, Highs
+from layermilp.solvers import SOLVERS
 from layermilp.solvers.base import Answer, Option, Solver
+from layermilp.solvers.highs import Highs
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,7 +46,7 @@ def _sleep() -> Answer:
 MODES: dict[str, Callable[[Program, Answer], Any]] = {
     "raise": lambda program, answer: _raise(),
     "none": lambda program, answer: None,
-    "words": lambda program, answer: Answer(Status.OPTIMAL, np.array(["many", "words"])),  # type: ignore[arg-type]
+    "words": lambda program, answer: Answer(Status.OPTIMAL, np.array(["many", "words"])),
     "ragged": lambda program, answer: Answer(Status.OPTIMAL, [[1.0], [2.0, 3.0]]),  # type: ignore[arg-type]
     "short": lambda program, answer: Answer(Status.OPTIMAL, np.zeros(1)),
     "scalar": lambda program, answer: Answer(Status.OPTIMAL, np.float64(0.0)),  # type: ignore[arg-type]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ NON_NEGATIVE = st.one_of(st.just(0.0), st.integers(0, 12).map(lambda k: k / 4))
 FLOATS = st.floats(-2.0, 2.0).map(lambda value: round(value, 3))
 
 
-def draw_array(draw: st.DrawFn, of: st.SearchStrategy[float], *shape: int) -> np.ndarray:
+def draw_array(draw: Callable[..., Any], of: st.SearchStrategy[float], *shape: int) -> np.ndarray:
     """Draw an array of a shape."""
     size = int(np.prod(shape))
     return np.array(draw(st.lists(of, min_size=size, max_size=size)), dtype=float).reshape(shape)

@@ -423,7 +423,8 @@ def test_committee_is_trained_and_taken_by_all_commands(
 
     found = load_model(model)
     assert isinstance(found, Committee) and found.classes.tolist() == ["left", "right"]
-    assert len({network.blocks[0].theta.tobytes() for network in found.networks}) == 3
+    members = [network for network in found.networks if isinstance(network, Network)]
+    assert len({network.blocks[0].theta.tobytes() for network in members}) == 3
     scored = json.loads(run("evaluate", model, "--data", table, "--json").stdout)
     assert scored["train_accuracy"] == summary["train_accuracy"] and scored["net"] == "3 x 2-3-2"
     labels = run("predict", model, table).stdout.split()
@@ -436,7 +437,8 @@ def test_committee_is_trained_and_taken_by_all_commands(
     assert done.returncode == 0, done.stderr
     after = Committee.load(tmp_path / "after.npz")
     X = np.loadtxt(table, delimiter=",", skiprows=1, usecols=(0, 1))
-    for before, fitted in zip(found.networks, after.networks, strict=True):
+    for before, fitted in zip(members, after.networks, strict=True):
+        assert isinstance(fitted, Network)
         expected = postprocess(before, X, truth, objective="margin", n_jobs=1)
         assert [block.theta.tobytes() for block in fitted.blocks] == [
             block.theta.tobytes() for block in expected.blocks
@@ -486,6 +488,7 @@ def test_first_member_is_the_single_network(
     assert done.returncode == 0, done.stderr
     first = Committee.load(committee_run / "1" / "model.npz").networks[0]
     alone = Network.load(tmp_path / "model.npz")
+    assert isinstance(first, Network)
     assert [block.theta.tobytes() for block in first.blocks] == [
         block.theta.tobytes() for block in alone.blocks
     ]

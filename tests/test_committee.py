@@ -199,6 +199,7 @@ def test_saved_committees_come_back(tmp_path: Path) -> None:
     )
     assert found.classes.tolist() == ["a", "b", "c"] and found.decision == "argmax"
     for one, other in zip(committee.networks, found.networks, strict=True):
+        assert isinstance(one, Network) and isinstance(other, Network)
         assert [block.extended.tobytes() for block in one.blocks] == [
             block.extended.tobytes() for block in other.blocks
         ]

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -464,7 +465,10 @@ def kept(directory: Path) -> list[str]:
 
 
 def test_download_into_the_cache(
-    server: Server, cache: Path, caplog: pytest.LogCaptureFixture, capsys
+    server: Server,
+    cache: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines: list[str] = []
     with caplog.at_level(logging.DEBUG, logger="pooch"):
@@ -611,7 +615,7 @@ def write_csv(tmp_path: Path, text: str | bytes) -> Path:
 def test_csv(tmp_path: Path) -> None:
     data = load(write_csv(tmp_path, "a, label ,b\n1,cat,-2.5\n3e2,dog, 4\n\n0,cat,0\n"))
     assert data.name == "table.csv" and data.X_test is None and data.y_test is None
-    assert np.array_equal(data.X_train, [[1, -2.5], [300, 4], [0, 0]])
+    assert np.array_equal(data.X_train, [[1.0, -2.5], [300.0, 4.0], [0.0, 0.0]])
     assert data.classes.tolist() == ["cat", "dog"] and data.y_train.tolist() == [0, 1, 0]
 
 
@@ -703,7 +707,7 @@ def test_random_csv_never_crashes(tmp_path_factory: pytest.TempPathFactory, text
 SAMPLES = np.arange(12.0).reshape(4, 3) - 5
 
 
-def write_npz(tmp_path: Path, **arrays: object) -> Path:
+def write_npz(tmp_path: Path, **arrays: Any) -> Path:
     path = tmp_path / "arrays.npz"
     np.savez_compressed(path, **arrays)
     return path

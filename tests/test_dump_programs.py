@@ -205,7 +205,7 @@ def _solved_by_the_library(table: Path, formulation: str, objective: str) -> lis
     network = Network.from_notation("2-3-3-2", init="he", seed=0)
     stages: list[Stage] = []
     callback = SweepCallback()
-    callback.on_tasks = stages.append  # type: ignore[method-assign]
+    callback.on_tasks = stages.append  # type: ignore[method-assign, assignment]
     data = TrainingData.of(network, *_data(table))
     with Workers(1) as workers:
         for state in training(network, data, settings, workers, callback):

@@ -182,7 +182,7 @@ def _assert_columns(model: Any, program: Program, names: list[str]) -> None:
 
 def _dense(model: Any) -> np.ndarray:
     a, shape = model.a_matrix_, (model.num_row_, model.num_col_)
-    return sparse.csc_array((a.value_, a.index_, a.start_), shape=shape).toarray()
+    return np.asarray(sparse.csc_array((a.value_, a.index_, a.start_), shape=shape).toarray())
 
 
 # HiGHS takes smaller entries for nothing, and larger values for infinite.

@@ -20,6 +20,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ import numpy as np
 import pytest
 from patience import PATIENCE
 
-from layermilp import Network, checks, files, fit_relu_neuron, load_model
+from layermilp import Network, checks, fit_relu_neuron, load_model
 from layermilp.checks import memory_bytes
 from layermilp.cli import main
 from layermilp.datasets import idx
@@ -375,7 +376,7 @@ def test_a_crash_of_z3_ends_the_run(
 ) -> None:
     done = subprocess.CompletedProcess([], answer[0], answer[1], b"")
     monkeypatch.setattr(process, "is_available", lambda: True)
-    monkeypatch.setattr(process.subprocess, "run", lambda *given, **options: done)
+    monkeypatch.setattr(subprocess, "run", lambda *given, **options: done)
     command = [
         "train",
         "--method",
@@ -407,7 +408,7 @@ class _Disk:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 return super().write(data)
 
-        return io.BufferedRandom(File(handle, "r+"), 64)  # type: ignore[arg-type]
+        return io.BufferedRandom(File(handle, "r+"), 64)
 
 
 KEPT = {
@@ -462,13 +463,13 @@ def test_a_disk_that_fills_up_at_any_point_leaves_whole_files(
     monkeypatch.setattr(keeping, "MOST_SHARE", math.inf)  # every checkpoint is written
     everything = _Disk(10**9)
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fdopen", everything.fdopen)
+        patch.setattr(os, "fdopen", everything.fdopen)
         assert main([*SMALL, "--seed", "1", "--out", str(tmp_path / "whole")]) == 0
     out = tmp_path / "run"
     shutil.copytree(runs[0], out)
     capfd.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fdopen", _Disk(int(share * (10**9 - everything.room))).fdopen)
+        patch.setattr(os, "fdopen", _Disk(int(share * (10**9 - everything.room))).fdopen)
         code = main([*SMALL, "--seed", "1", "--out", str(out)])
     refused(code, capfd.readouterr().err, "cannot write", "No space left on device")
     _is_whole(out)
@@ -559,7 +560,7 @@ def test_a_directory_that_becomes_read_only_keeps_its_files(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    out, made, make = tmp_path / "run", [0], files.tempfile.mkstemp
+    out, made, make = tmp_path / "run", [0], tempfile.mkstemp
     shutil.copytree(runs[0], out)
 
     def refuse(*given: Any, **options: Any) -> Any:
@@ -569,7 +570,7 @@ def test_a_directory_that_becomes_read_only_keeps_its_files(
         return make(*given, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.tempfile, "mkstemp", refuse)
+        patch.setattr(tempfile, "mkstemp", refuse)
         refused(
             main([*SMALL, "--seed", "1", "--out", str(out)]),
             capfd.readouterr().err,
@@ -639,7 +640,7 @@ for words in json.load(sys.stdin):
 much was taken so far."""
 
 
-def _probed(commands: list[list[str]]) -> list[tuple[int, str, int]]:
+def _probed(commands: list[list[str]]) -> list[tuple[int, str, int, float]]:
     done = subprocess.run(
         [sys.executable, "-c", PROBE, str(LIMIT)],
         input=json.dumps(commands),
@@ -687,7 +688,8 @@ def test_absurd_files_are_refused_before_memory_is_taken(tmp_path: Path) -> None
         "decision": {"decision": np.array("x" * 10**6)},
         "shape": {"weights_0": np.zeros((0, 10**12))},
     }.items():
-        np.savez_compressed(tmp_path / f"{name}.npz", **{**arrays, **change})
+        changed: dict[str, Any] = {**arrays, **change}
+        np.savez_compressed(tmp_path / f"{name}.npz", **changed)
         commands += _uses(tmp_path / f"{name}.npz")
     _archive(tmp_path / "claim.npz", _header((10**12, 64)))
     _archive(tmp_path / "empty.npz", _header((10**12, 64), "<V0"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ from layermilp.formulations.big_m import all_rows, open_rows
 from layermilp.formulations.l1 import hinge_of_inputs
 from layermilp.formulations.loss import input_bounds
 from layermilp.formulations.relu_l1 import ReluL1
-from layermilp.program import Program, Status, check
+from layermilp.program import IntArray, Program, Status, check
 from layermilp.solvers import solve
 
 
@@ -367,7 +368,7 @@ def layers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def _alone(problem: ReluRegression, k: int, n: int, d: int) -> dict[str, np.ndarray]:
+def _alone(problem: ReluRegression, k: int, n: int, d: int) -> dict[str, Any]:
     rows, columns = slice(k * n, (k + 1) * n), slice(k * d, (k + 1) * d)
     return {
         "coefficients": problem.coefficients[rows, columns],
@@ -414,9 +415,9 @@ def test_last_proposals_are_optimal_for_every_sample(
     weights, bias, inputs = layer
     n, m = len(weights), len(inputs)
     targets = np.eye(n)[data.draw(st.lists(st.integers(0, n - 1), min_size=m, max_size=m))]
-    one_weights = data.draw(st.sampled_from([1.0, np.arange(1.0, n + 1.0), np.full(n, 0.3)]))
+    one_weights: Any = data.draw(st.sampled_from([1.0, np.arange(1.0, n + 1.0), np.full(n, 0.3)]))
 
-    def problem_of(part: slice) -> HingeRegression:
+    def problem_of(part: slice | IntArray) -> HingeRegression:
         return hinge_of_inputs(weights, bias, inputs[part], targets[part] > 0.5, one_weights)
 
     proposed = propose(inputs, problem_of, SolveOptions()).inputs

@@ -147,7 +147,7 @@ def any_array(rng: np.random.Generator) -> np.ndarray:
 def _other(rng: np.random.Generator, member: bytes) -> np.ndarray:
     """Return the array of a member with another type, shape or value."""
     try:
-        array = np.load(io.BytesIO(member))
+        array: np.ndarray = np.load(io.BytesIO(member))
     except Exception:
         return any_array(rng)
     match rng.integers(3):
@@ -221,6 +221,11 @@ def _csv(path: Path) -> None:
 
 def _idx(path: Path) -> None:
     path.write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", 5, 3, 2) + bytes(range(30)))
+
+
+def _compressed_idx(path: Path) -> None:
+    _idx(path)
+    path.write_bytes(gzip.compress(path.read_bytes()))
 
 
 def _run(path: Path) -> None:
@@ -303,7 +308,7 @@ TARGETS: dict[str, tuple[str, Callable[[Path], object], Damage, Read]] = {
     "idx": ("images", _idx, any_bytes, lambda path: idx.read_idx(path, 3)),
     "idx, compressed": (
         "images.gz",
-        lambda path: (_idx(path), path.write_bytes(gzip.compress(path.read_bytes()))),
+        _compressed_idx,
         _gzipped,
         lambda path: idx.read_idx(path, 3),
     ),

@@ -439,7 +439,8 @@ class TestTorch:
             weights.append(module[2].weight.detach().numpy().copy())
         assert histories[0] == histories[1]
         np.testing.assert_array_equal(*weights)
-        assert run.history[-1].validation_accuracy > 0.6
+        accuracy = run.history[-1].validation_accuracy
+        assert accuracy is not None and accuracy > 0.6
 
     def test_finetuning_with_relu_outputs_and_convolutions(self) -> None:
         torch = pytest.importorskip(

@@ -80,7 +80,7 @@ def test_the_forward_pass_is_exact(seed: int, sizes: tuple[int, ...], bound: int
     network, X = _network(rng, sizes, bound), rng.integers(0, 5, (8, sizes[0])) / 4.0
     sums = network.output_sums(X)
     for x, found in zip(X, sums, strict=True):
-        values = [Fraction(round(v * GRID), GRID) for v in x]
+        values: list[Fraction | int] = [Fraction(round(v * GRID), GRID) for v in x]
         for i, layer in enumerate(network.layers):
             totals = [
                 sum(int(w) * v for w, v in zip(row[:-1], values, strict=True)) + int(row[-1])
@@ -457,7 +457,7 @@ def test_a_vote_is_that_of_its_neurons(hidden: tuple[int, ...]) -> None:
     codes = output_codes(count, 3, rng)
     assert np.all(np.sort(codes, axis=1) == [-1, -1, 1])
     voters = rng.integers(-7, 8, (count, 4))
-    network = voting(IntegerNetwork.zeros((3, *hidden, 3), 7), voters, codes, majority)
+    network = voting(IntegerNetwork.zeros((3, *hidden, 3), 7), list(voters), codes, majority)
     fires = np.where(rounded(X, 3) @ voters[:, :3].T + voters[:, 3] >= 0.0, 1, -1)
     votes = sum(
         fires[:, [k % count]] * codes[k % count]

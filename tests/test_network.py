@@ -439,11 +439,11 @@ def test_positive_covers_the_unit_interval() -> None:
 
 
 def test_initial_weights_do_not_change_from_version_to_version() -> None:
-    for build in (
-        lambda: Network.dense([5, 4, 3], seed=1),
-        lambda: Network.from_notation("5-4-3", seed=1),
+    for network in (
+        Network.dense([5, 4, 3], seed=1),
+        Network.from_notation("5-4-3", seed=1),
     ):
-        first, second = build().blocks
+        first, second = network.blocks
         np.testing.assert_allclose(
             first.theta[:4], [0.218567, 0.519637, 0.208987, -0.824189], atol=1e-6
         )

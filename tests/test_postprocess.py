@@ -3,6 +3,7 @@ alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 from scipy.optimize import linprog
 
 from layermilp import Block, Network, postprocess, train
-from layermilp.errors import DataError, LayermilpError, OptionError, SolverError
+from layermilp.errors import DataError, OptionError, SolverError
 from layermilp.formulations.l1 import L1
 from layermilp.formulations.loss import Box
 from layermilp.formulations.margin import Margin
 from layermilp.layerwise.objective import check_class_weight, one_weights
 from layermilp.networks.layers import Tied
 from layermilp.networks.parameters import ParameterMap
+from layermilp.program import FloatArray, IntArray
 
 SAMPLES = 240
 
@@ -140,7 +142,7 @@ def _bytes(network: Network) -> list[bytes]:
     return [block.theta.tobytes() for block in network.blocks]
 
 
-WEIGHTS = {
+WEIGHTS: dict[str, tuple[Any, Callable[[IntArray], FloatArray]]] = {
     "none": (None, lambda y: np.ones(3)),
     "number": (4.0, lambda y: np.full(3, 4.0)),
     "balanced": (
@@ -409,12 +411,10 @@ def test_class_weights_of_other_types_are_refused(weight: Any) -> None:
         ({"n_jobs": 0}, OptionError, "n_jobs is 0"),
     ],
 )
-def test_bad_input_is_named(
-    changes: dict[str, Any], error: type[LayermilpError], words: str
-) -> None:
+def test_bad_input_is_named(changes: dict[str, Any], error: type[Exception], words: str) -> None:
     arguments: dict[str, Any] = {"X": np.ones((4, 5)), "y": [0, 1, 2, 0], "n_jobs": 1, **changes}
     with pytest.raises(error, match=words) as caught:
-        postprocess(Network.dense([5, 3]), **arguments)
+        postprocess(Network.dense([5, 3]), **arguments)  # type: ignore[call-arg]
     assert isinstance(caught.value, ValueError) and not isinstance(caught.value, SolverError)
 
 

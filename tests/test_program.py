@@ -117,7 +117,8 @@ def test_check_measures_each_violation() -> None:
 
 
 def test_violations_are_relative_to_the_bound() -> None:
-    program = Program([1.0], [[1.0]], [1000.0], [INF], [-INF], [INF])
+    one, infinite = np.ones(1), np.full(1, INF)
+    program = Program(one, [[1.0]], 1000.0 * one, infinite, -infinite, infinite)
     assert check(program, [999.0]).rows == pytest.approx(1e-3)
     assert check(program, [1000.0 - 1e-4]).holds()
     assert not check(program, [1000.0 - 1e-2]).holds()

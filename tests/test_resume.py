@@ -260,7 +260,7 @@ def test_training_goes_on_after_every_batch() -> None:
         for state in states:
             file = _file(Checkpoint("digest", (state,)).arrays())
             again = Checkpoint.from_file(file, [METHOD], data).states[0]
-            *_, last = (state, *METHOD.training(data, workers, Listener(), again))
+            *_, last = (state, *METHOD.training(data, workers, Listener(), again))  # type: ignore[arg-type]
             for found, wanted in zip(last.model.blocks, states[-1].model.blocks, strict=True):
                 np.testing.assert_array_equal(found.theta, wanted.theta)
 

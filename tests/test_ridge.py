@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,12 +78,15 @@ def test_both_ways_to_the_optimum_agree_where_either_is_used(samples: int) -> No
     """With a row that asks for nothing more, the other method is used, and nothing changes."""
     problem = problem_of(3, samples, samples - 1)
     theta = fit_ridge(problem, 0.3, 0.1)
+    longer: dict[str, Any] = {
+        name: np.append(getattr(problem, name), 0.0) for name in ("lower", "upper", "start")
+    }
     wide = replace(
         problem,
         coefficients=sparse.csr_array(
             np.column_stack([problem.coefficients.toarray(), np.zeros(samples)])
         ),
-        **{name: np.append(getattr(problem, name), 0.0) for name in ("lower", "upper", "start")},
+        **longer,
     )
     other = fit_ridge(wide, 0.3, 0.1)
     assert theta is not None and other is not None and other.size == theta.size + 1

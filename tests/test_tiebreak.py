@@ -22,6 +22,7 @@ from layermilp.formulations.loss import Box
 from layermilp.formulations.margin import Margin
 from layermilp.networks.network import Block
 from layermilp.program import Status
+from layermilp.solvers import solve
 from layermilp.solvers.quadratic import project
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -205,7 +206,7 @@ def test_each_rule_is_a_projection_onto_what_is_as_good(make: str, norm: int) ->
     theta = _solved(problem, "none").parameters
     rule = TIE_BREAKS[f"l{norm}"]
     assert rule is not None
-    found = rule(problem, theta, lambda program: solving.solve(program).x)
+    found = rule(problem, theta, lambda program: solve(program).x)
     assert found is not None
     low, high = problem.level(theta)
     a = problem.preactivation(found)
@@ -267,6 +268,7 @@ def test_targets_that_can_be_met_are_met_by_the_nearest_weights(
     np.testing.assert_allclose(outputs, problem.targets, atol=1e-7)
     low = np.where(problem.targets > 0.0, problem.targets, -np.inf)
     expected = project_onto(problem, low, problem.targets)
+    assert expected is not None
     np.testing.assert_allclose(fit.parameters, expected, atol=1e-8)
     assert (
         np.linalg.norm(fit.parameters - problem.start)
@@ -308,9 +310,9 @@ def test_equal_inputs_do_not_change_what_is_nearest(tie_break: str, norm: int) -
     problem = ReluRegression(h, np.zeros(1), -box, box, start, targets=np.array([0.6]), big_m=5.0)
     fit = _solved(problem, tie_break)
     assert fit.objective == pytest.approx(0.0, abs=1e-7)
-    expected = TIE_BREAKS[tie_break](
-        problem, fit.parameters, lambda program: solving.solve(program).x
-    )
+    rule = TIE_BREAKS[tie_break]
+    assert rule is not None
+    expected = rule(problem, fit.parameters, lambda program: solve(program).x)
     assert (
         np.linalg.norm(fit.parameters - start, norm)
         <= np.linalg.norm(expected - start, norm) + 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from layermilp import Block, Committee, Layerwise, Network, Run, Trained, preset, train
-from layermilp.errors import DataError, LayermilpError, NetworkError, OptionError, SolverError
+from layermilp.errors import DataError, NetworkError, OptionError, SolverError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import PRESETS, Sweeps
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box
@@ -95,7 +96,7 @@ def states(
     """Train in this process; return every state, and append every step to `watch`."""
     callback = SweepCallback()
     if watch is not None:
-        callback.on_step = watch.append  # type: ignore[method-assign]
+        callback.on_step = watch.append  # type: ignore[method-assign, assignment]
     with Workers(1) as workers:
         return list(training(network, TrainingData.of(network, X, y), settings, workers, callback))
 
@@ -282,6 +283,7 @@ def test_interrupted_training_keeps_the_last_state() -> None:
     ]
     with Workers(1) as workers:
         steps = training(network, data, settings, workers)
+        assert isinstance(steps, Generator)
         first = next(steps)
         steps.close()
     assert weights(first.network) == weights(whole[0].network)
@@ -758,7 +760,8 @@ def test_members_are_runs_of_their_own(objective: str) -> None:
             alone.append(run(network, TrainingData.of(network, X, y), own, workers))
     for committee in found:
         assert isinstance(committee.model, Committee)
-        assert [weights(member) for member in committee.model.networks] == [
+        members = [each for each in committee.model.networks if isinstance(each, Network)]
+        assert [weights(member) for member in members] == [
             weights(member.network) for member in alone
         ]
         for state, other in zip(committee.states, alone, strict=True):
@@ -950,10 +953,8 @@ GOOD_X, GOOD_Y = blobs(8)
         ),
     ],
 )
-def test_bad_input_is_named(
-    changes: dict[str, Any], error: type[LayermilpError], words: str
-) -> None:
+def test_bad_input_is_named(changes: dict[str, Any], error: type[Exception], words: str) -> None:
     arguments = fast(**{"X": GOOD_X, "y": GOOD_Y, "batches": 1, "batch_size": 4, **changes})
     with pytest.raises(error, match=words) as caught:
-        train(Network.dense([2, 2, 2], seed=1), **arguments)
+        train(Network.dense([2, 2, 2], seed=1), **arguments)  # type: ignore[call-arg]
     assert isinstance(caught.value, ValueError) and not isinstance(caught.value, SolverError)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ from layermilp.formulations.envelope import (
     PrimalLp,
     envelope_lp,
 )
-from layermilp.program import Limits, check
+from layermilp.program import Limits, Program, Result, check
 from layermilp.solvers import solve
 from layermilp.solvers.warm_lp import WarmLp
 
@@ -262,17 +263,20 @@ def test_a_gap_ends_the_search() -> None:
 
 
 def test_the_solver_takes_over_where_the_search_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, programs = _random(1, 60, 4, 0.5), []
+    problem, programs = _random(1, 60, 4, 0.5), list[Program]()
     expected = solve_relu(problem, SolveOptions(solver="highs")).objective
     monkeypatch.setattr(solving, "MOST_TREE_NODES", 3)
-    monkeypatch.setattr(
-        searching, "solve", lambda program, *rest: programs.append(program) or solve(program, *rest)
-    )
+
+    def kept(program: Program, *rest: Any) -> Result:
+        programs.append(program)
+        return solve(program, *rest)
+
+    monkeypatch.setattr(searching, "solve", kept)
     fit = solve_relu(problem, SolveOptions(solver="highs", tie_break="none"))
     assert fit.status is Status.OPTIMAL and is_close(fit.objective, expected)
-    assert programs[0].is_mip and is_close(
-        check(programs[0], programs[0].start).objective, problem.loss(programs[0].start[:5])
-    )
+    start = programs[0].start
+    assert programs[0].is_mip and start is not None
+    assert is_close(check(programs[0], start).objective, problem.loss(start[:5]))
 
 
 def test_a_program_that_fails_is_left_to_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -83,9 +83,9 @@ class Classifier(ClassifierMixin, Seeded):  # type: ignore[misc]
     )
 
     if TYPE_CHECKING:
-        network_: Any
-        n_features_in_: int
-        classes_: NDArray[Any]
+        network_: Any = field(init=False)
+        n_features_in_: int = field(init=False)
+        classes_: NDArray[Any] = field(init=False)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the classes of samples, shape ``(m,)``."""

@@ -61,8 +61,8 @@ class LayerwiseClassifier(Classifier, Sweeps):
     first_sample: int = field(default=0, init=False)
 
     if TYPE_CHECKING:
-        network_: Network
-        state_: State | None
+        network_: Network = field(init=False)
+        state_: State | None = field(init=False)
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on all samples.

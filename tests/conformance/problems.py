@@ -218,4 +218,5 @@ def knapsack(n: int = 25, m: int = 8, seed: int = 1) -> Program:
 def wide(n: int = 1001) -> Program:
     """Return a trivial program with more columns than CPLEX's community edition takes; its optimum
     is 1."""
-    return Program(np.ones(n), np.ones((1, n)), [1.0], [INF], np.zeros(n), np.ones(n), name="wide")
+    rows = np.ones(1), np.full(1, INF)
+    return Program(np.ones(n), np.ones((1, n)), *rows, np.zeros(n), np.ones(n), name="wide")

@@ -27,7 +27,7 @@ from layermilp.formulations.l1 import L1, hinge_of_inputs
 from layermilp.formulations.loss import Box
 from layermilp.formulations.margin import Margin
 from layermilp.formulations.relu_l1 import ReluL1
-from layermilp.program import Limits, Program, Result
+from layermilp.program import IntArray, Limits, Program, Result
 from layermilp.solvers import SOLVERS
 
 
@@ -186,7 +186,7 @@ def _data(seed: int, samples: int = 10, inputs: int = 3) -> tuple[np.ndarray, np
     return x, np.where(rng.random(samples) < 0.4, 0.0, 2.0 * rng.random(samples))
 
 
-CASES = {
+CASES: dict[str, tuple[int, Any, Any]] = {
     "unit box": (0, -1.0, 1.0),
     "other data": (1, -1.0, 1.0),
     "wide box": (2, -5.0, 5.0),
@@ -521,7 +521,7 @@ def test_margin_proposals_agree(solver: str, penalty: float, copies: int) -> Non
     labels = np.arange(len(inputs)) % 5
     objective = Margin(penalty)
 
-    def problem_of(part: slice) -> MarginRegression:
+    def problem_of(part: slice | IntArray) -> MarginRegression:
         return objective.of_inputs(weights, bias, inputs[part], labels[part])
 
     proposals = propose(inputs, problem_of, SolveOptions(solver=solver))

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,15 +37,16 @@ from layermilp import fit_relu_neuron, solvers
 from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
 from layermilp.program import Limits, Program, Status, check
 from layermilp.solvers import SOLVERS, Solver, cbc, cplex, gurobi
+from layermilp.solvers.base import Option
 
 UNKNOWN_OPTION = {"cplex": "mip.nope", "highs": "nope", "cbc": "nope", "gurobi": "Nope"}
-KNOWN_OPTION = {
+KNOWN_OPTION: dict[str, dict[str, Option]] = {
     "cplex": {"emphasis.mip": 1, "mip.strategy.probe": -1},
     "highs": {"presolve": "off", "mip_heuristic_effort": 0.1},
     "cbc": {"cuts": "off", "heur": True, "strong": 3},
     "gurobi": {"MIPFocus": 1, "Heuristics": 0.2},
 }
-REFUSED_VALUES = {
+REFUSED_VALUES: dict[str, list[tuple[str, Option]]] = {
     "cplex": [
         ("emphasis.mip", 99),
         ("emphasis.mip", 1.5),
@@ -86,7 +88,7 @@ OTHER_STATUS = {
     ("cbc", "ray milp"): Status.UNBOUNDED,
 }
 
-REFUSED_LIMITS = {
+REFUSED_LIMITS: dict[str, list[tuple[str, Any]]] = {
     "cplex": [("gap", 3.0), ("time_limit", 1e200)],
     "highs": [],
     "cbc": [("threads", 100)],

@@ -42,7 +42,7 @@ def test_an_imported_network_is_trained_on(tmp_path: Path) -> None:
     ).network
     better = postprocess(better, X, y)
     assert better.accuracy(X, y) > max(network.accuracy(X, y), 0.8)
-    same(load_model(better.save(tmp_path / "model.npz")), better)
+    same(Network.load(better.save(tmp_path / "model.npz")), better)
     same(from_onnx(to_onnx(better)), better)
     assert np.array_equal(run(to_onnx(better), X)[1], better.predict(X))
 
@@ -81,7 +81,7 @@ def test_commands(tmp_path: Path) -> None:
         == 0
     )
     assert load_model(back).classes.tolist() == list("abcdefghij")
-    assert load_model(back).decision == "closest_to_one"  # type: ignore[union-attr]
+    assert load_model(back).decision == "closest_to_one"
     assert main(["export", model, "--out", other, "--dtype", "float32"]) == 0
     assert load_model(model).n_inputs == from_onnx(other).n_inputs
 

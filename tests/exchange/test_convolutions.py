@@ -42,8 +42,8 @@ def test_convolutions_are_what_they_say(
     rng = np.random.default_rng(seed)
     shown, channels = Window(**window), groups * of_group
     layer = Conv2d((channels, *image), shown, groups * maps, groups, bias)
-    kernels, offset = rng.normal(size=layer.kernels), rng.normal(size=groups * maps)
-    offset = offset if bias else None
+    kernels, numbers = rng.normal(size=layer.kernels), rng.normal(size=groups * maps)
+    offset = numbers if bias else None
     images = rng.normal(size=(2, *layer.inputs))
     block = Block(layer, layer.theta(kernels, offset))
     expected = correlated(images, layer, kernels, offset)
@@ -64,7 +64,8 @@ def test_convolutions_are_what_they_say(
         and np.count_nonzero(again) + (0 if also is None else also.size) == block.theta.size
     )
     assert layer.theta(again, also).tobytes() == block.theta.tobytes()
-    assert (also is None) == (offset is None) or np.array_equal(also, offset)
+    assert (also is None) == (offset is None)
+    assert also is None or offset is None or np.array_equal(also, offset)
     assert described(layer.text, block.parameters) == layer
 
     ones = np.ones((channels, 1, *shown.size))
