@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layermilp.integer import IntegerNetwork
-from layermilp.networks.layers import Conv2d
 from layermilp.program import FloatArray
-from layermilp.report.reported import Reported, image_of
+from layermilp.report.canvas import (
+    COLORS,
+    count_axis,
+    legend_above,
+    legend_once,
+    with_axes,
+)
+from layermilp.report.images import confusion, first_layer, misclassified
+from layermilp.report.reported import Reported
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Colors that can be told apart by people who see few."""
 
 KINDS = {"weights": COLORS[0], "inputs": COLORS[4], "post-processing": COLORS[2]}
 """Kinds of programs and their colors."""
@@ -42,11 +44,6 @@ CURVES = {
     "validation_accuracy": "validation",
 }
 """What an accuracy in a history is of."""
-
-MOST_NEURONS, MOST_MISTAKES = 32, 24
-"""Images that a figure shows at most."""
-
-Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def accuracy_over_time(runs: Sequence[Reported]) -> Figure | None:
     ]
     if not curves:
         return None
-    figure, axes = _figure(7.0, 4.0)
+    figure, axes = with_axes(7.0, 4.0)
     for run, (style, color), (label, seconds, accuracies) in curves:
         axes.plot(
             seconds, accuracies, style, color=color, linewidth=1.5, label=f"{run.name}: {label}"
@@ -78,7 +75,7 @@ def accuracy_over_time(runs: Sequence[Reported]) -> Figure | None:
     judged_by = {label for _, _, (label, _, _) in curves}
     own = f" ({judged_by.pop()})" if len(judged_by) == 1 else ""
     axes.set(xlabel="seconds of training", ylabel=f"accuracy{own}", ylim=(0.0, 1.02))
-    _legend_once(axes)
+    legend_once(axes)
     return figure
 
 
@@ -92,7 +89,7 @@ def accuracy_by_sweeps(run: Reported) -> Figure | None:
         return None
     from matplotlib import colormaps
 
-    figure, axes = _figure(5.6, 3.4)
+    figure, axes = with_axes(5.6, 3.4)
     most = max(map(len, batches.values()))
     for place, accuracies in enumerate(batches.values(), start=1):
         reached = 0.0
@@ -108,8 +105,8 @@ def accuracy_by_sweeps(run: Reported) -> Figure | None:
         ylim=(0.0, 1.02),
     )
     axes.set_ylabel("accuracy on the batch")
-    _count(axes)
-    _legend_above(axes)
+    count_axis(axes)
+    legend_above(axes)
     return figure
 
 
@@ -119,7 +116,7 @@ def accuracy_by_batches(run: Reported) -> Figure | None:
     ends = {(record.get("member", 1), record["batch"]): record for record in _layerwise(run)}
     if not ends:
         return None
-    figure, axes = _figure(5.6, 3.4)
+    figure, axes = with_axes(5.6, 3.4)
     members = sorted({member for member, _ in ends})
     for (key, label), color in zip(
         (
@@ -150,8 +147,8 @@ def accuracy_by_batches(run: Reported) -> Figure | None:
         ylabel="accuracy",
         ylim=(0.0, 1.02),
     )
-    _count(axes)
-    _legend_once(axes)
+    count_axis(axes)
+    legend_once(axes)
     return figure
 
 
@@ -159,12 +156,12 @@ def objective_over_programs(run: Reported) -> Figure | None:
     """Draw loss and accuracy of an integer network after every program that changed them."""
     if run.method != "integer" or not run.history:
         return None
-    figure, axes = _figure(5.6, 3.4)
+    figure, axes = with_axes(5.6, 3.4)
     programs = [record["programs"] for record in run.history]
     axes.step(programs, [record["loss"] for record in run.history], where="post", color=COLORS[1])
     axes.set(xlabel="programs solved", ylabel="loss of the objective", ylim=(0.0, None))
     axes.yaxis.label.set_color(COLORS[1])
-    _count(axes)
+    count_axis(axes)
     other = axes.twinx()
     other.step(
         programs, [record["accuracy"] for record in run.history], where="post", color=COLORS[0]
@@ -179,7 +176,7 @@ def validation_by_stages(run: Reported) -> Figure | None:
     """Draw the validation loss after every stage of the hybrid."""
     if run.method != "hybrid" or not run.history:
         return None
-    figure, axes = _figure(5.6, 3.4)
+    figure, axes = with_axes(5.6, 3.4)
     losses = [record["validation_loss"] for record in run.history]
     axes.plot(range(1, len(losses) + 1), losses, color="gray", linewidth=1.0)
     for place, (record, loss) in enumerate(zip(run.history, losses, strict=True), start=1):
@@ -194,8 +191,8 @@ def validation_by_stages(run: Reported) -> Figure | None:
         color = COLORS[0] if record["kind"] == "gradient" else COLORS[1]
         axes.plot(place, loss, marker, color=color, label=label)
     axes.set(xlabel="stage", ylabel="validation loss", ylim=(0.0, None))
-    _count(axes)
-    _legend_once(axes)
+    count_axis(axes)
+    legend_once(axes)
     return figure
 
 
@@ -219,7 +216,7 @@ def seconds_by_phase(run: Reported) -> Figure | None:
         return None
     if not bars:
         return None
-    figure, axes = _figure(5.6, 1.0 + 0.32 * len(bars))
+    figure, axes = with_axes(5.6, 1.0 + 0.32 * len(bars))
     names, values, colors = zip(*bars, strict=True)
     shown = axes.barh(range(len(bars)), values, color=colors)
     axes.bar_label(shown, labels=[f" {value:.2f}" for value in values], fontsize=8)
@@ -238,7 +235,7 @@ def endings_by_phase(run: Reported) -> Figure | None:
     places = list(counts["optimal"])
     if not places:
         return None
-    figure, axes = _figure(5.6, 1.2 + 0.32 * len(places))
+    figure, axes = with_axes(5.6, 1.2 + 0.32 * len(places))
     left = np.zeros(len(places))
     for ending, (words, color) in ENDINGS.items():
         values = np.array([counts[ending][place] for place in places])
@@ -247,7 +244,7 @@ def endings_by_phase(run: Reported) -> Figure | None:
     axes.set_yticks(range(len(places)), [f"layer {layer}, {kind}" for layer, kind in places])
     axes.invert_yaxis()
     axes.set(xlabel="programs")
-    _legend_above(axes)
+    legend_above(axes)
     return figure
 
 
@@ -265,7 +262,7 @@ def gaps_by_batches(run: Reported) -> Figure | None:
             own[place] = max(own.get(place, 0.0), phase["largest_gap"])
     if not gaps:
         return None
-    figure, axes = _figure(5.6, 3.0)
+    figure, axes = with_axes(5.6, 3.0)
     for kind, own in gaps.items():
         axes.plot(
             list(own),
@@ -280,79 +277,8 @@ def gaps_by_batches(run: Reported) -> Figure | None:
     if target:
         axes.axhline(target, color="gray", linewidth=0.8, linestyle=":", label="target gap")
     axes.set(xlabel="batch", ylabel="largest gap", ylim=(0.0, None))
-    _count(axes)
-    _legend_once(axes)
-    return figure
-
-
-def confusion(run: Reported) -> Figure | None:
-    """Draw how many samples of each class the model takes for which."""
-    if run.judged is None or run.model is None or len(run.model.classes) > 30:
-        return None
-    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
-
-    classes = run.model.classes
-    counts = confusion_matrix(run.judged.labels, run.judged.predicted, labels=classes)
-    side = max(3.6, min(0.45 * len(classes) + 1.2, 9.0))
-    figure, axes = _figure(side, side)
-    rotation = "vertical" if any(len(str(label)) > 3 for label in classes) else "horizontal"
-    display = ConfusionMatrixDisplay(counts, display_labels=classes)
-    display.plot(
-        ax=axes, cmap="Blues", colorbar=False, text_kw={"fontsize": 8}, xticks_rotation=rotation
-    )
-    axes.set(xlabel=f"predicted ({run.judged.part} samples)", ylabel="true")
-    axes.spines[:].set_visible(False)
-    return figure
-
-
-def first_layer(run: Reported) -> Figure | None:
-    """Draw the weights of the first layer that has any: as images, or else as a matrix."""
-    images = list(itertools.islice(_weight_images(run), MOST_NEURONS))
-    if not images:
-        return None
-    largest = max(float(np.abs(image).max()) for _, image in images) or 1.0
-    columns = min(4, len(images))
-    rows = -(-len(images) // columns)
-    figure = (
-        _empty(3.8, 3.0) if len(images) == 1 else _empty(1.15 * columns + 0.8, 1.3 * rows + 0.2)
-    )
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (title, image) in zip(axes.flat, images, strict=False):
-        aspect = "equal" if title else "auto"
-        shown = axis.imshow(
-            image,
-            cmap="RdBu_r",
-            vmin=-largest,
-            vmax=largest,
-            interpolation="nearest",
-            aspect=aspect,
-        )
-        axis.set_title(title, fontsize=8)
-        if not title:
-            axis.set_axis_on()
-            axis.set(xlabel="input", ylabel="neuron")
-    figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.02).ax.tick_params(labelsize=8)
-    return figure
-
-
-def misclassified(run: Reported) -> Figure | None:
-    """Draw the first samples that the model gets wrong, the truth in brackets (the kind of Goebbels
-    2021, Figure 4)."""
-    shape = run.image_shape
-    if run.judged is None or shape is None or not run.judged.wrong.size:
-        return None
-    which = run.judged.wrong[:MOST_MISTAKES]
-    columns = min(6, len(which))
-    rows = -(-len(which) // columns)
-    figure = _empty(0.95 * columns, 1.2 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, sample in zip(axes.flat, which, strict=False):
-        axis.imshow(run.judged.X[sample].reshape(shape), cmap="gray_r", interpolation="nearest")
-        axis.set_title(f"{run.judged.predicted[sample]} ({run.judged.labels[sample]})", fontsize=10)
+    count_axis(axes)
+    legend_once(axes)
     return figure
 
 
@@ -422,48 +348,6 @@ FIGURES: tuple[Drawing, ...] = (
 """Every figure that is drawn for each run, in the order of the page."""
 
 
-def _empty(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = _empty(width, height)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _count(axes: Axes) -> None:
-    """Mark whole numbers only, below."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _labels(axes: Axes) -> dict[str, Any]:
-    """Return every label once."""
-    handles, labels = axes.get_legend_handles_labels()
-    return dict(zip(labels, handles, strict=True))
-
-
-def _legend_once(axes: Axes) -> None:
-    once = _labels(axes)
-    if len(once) > 1:
-        axes.legend(once.values(), once.keys(), frameon=False, fontsize=8)
-
-
-def _legend_above(axes: Axes) -> None:
-    once = _labels(axes)
-    place: dict[str, Any] = {
-        "loc": "lower center",
-        "bbox_to_anchor": (0.5, 1.0),
-        "ncols": min(len(once), 5),
-    }
-    axes.legend(once.values(), once.keys(), frameon=False, fontsize=8, **place)
-
-
 def _layerwise(run: Reported) -> list[dict[str, Any]]:
     return run.history if run.method == "layerwise" else []
 
@@ -496,27 +380,3 @@ def _of_phases(run: Reported, key: str) -> dict[tuple[int, str], float]:
             found[place] = found.get(place, 0.0) + phase[key]
     order = {kind: i for i, kind in enumerate(KINDS)}
     return dict(sorted(found.items(), key=lambda item: (item[0][0], order.get(item[0][1], 9))))
-
-
-def _weight_images(run: Reported) -> Iterator[tuple[str, FloatArray]]:
-    """Return titles and images of the first trained layer's weights, of every member of a
-    committee."""
-    for number, member in enumerate(run.members, start=1):
-        of = f"{number}." if len(run.members) > 1 else ""
-        if isinstance(member, IntegerNetwork):
-            yield from _dense_images(member.layers[0].weights, run.image_shape, of)
-            continue
-        i, block = next((i, block) for i, block in enumerate(member.blocks) if block.theta.size)
-        if isinstance(block.layer, Conv2d):
-            kernels, _ = block.layer.arrays(block.theta)
-            yield from ((f"{of}kernel", kernel) for kernel in np.concatenate(kernels))
-        else:
-            yield from _dense_images(block.weights, image_of(member, i), of)
-
-
-def _dense_images(weights: Any, shape: Shape | None, of: str) -> Iterator[tuple[str, FloatArray]]:
-    if shape is None:
-        yield "", np.asarray(weights, dtype=np.float64)
-        return
-    for number, row in enumerate(weights, start=1):
-        yield f"{of}{number}", np.asarray(row, dtype=np.float64).reshape(shape)

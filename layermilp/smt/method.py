@@ -25,7 +25,8 @@ from layermilp.networks.network import Network
 from layermilp.options import option
 from layermilp.parallel import Workers
 from layermilp.smt.options import Portfolio
-from layermilp.smt.trainer import Outcome, Stage, Verdict, training
+from layermilp.smt.outcome import Outcome, Stage, Verdict
+from layermilp.smt.trainer import training
 
 HIDDEN = 8
 """Hidden neurons where no net is named."""

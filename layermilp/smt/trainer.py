@@ -3,7 +3,6 @@ in the end."""
 
 from __future__ import annotations
 
-import enum
 import itertools
 import math
 import time
@@ -26,6 +25,7 @@ from layermilp.smt import modules, process
 from layermilp.smt.exact import least_lead
 from layermilp.smt.gradient import trained
 from layermilp.smt.options import STAGES, Portfolio
+from layermilp.smt.outcome import Outcome, Stage, Verdict
 from layermilp.smt.patterns import descent
 from layermilp.smt.problem import Domain, Model, Problem, Weights, activations
 from layermilp.smt.witness import last_layer, random_layers, shortened
@@ -56,56 +56,6 @@ PATIENCE = 240.0
 
 NODES = 1000
 """Branch-and-bound nodes of a last layer's program on a grid."""
-
-
-class Verdict(enum.Enum):
-    """What is known of a problem in the end."""
-
-    SATISFIED = "satisfied"
-    UNSATISFIABLE = "unsatisfiable"
-    UNKNOWN = "unknown"
-    TIMEOUT = "time-out"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage that was tried: its name, what it said and why, and its seconds."""
-
-    name: str
-    said: str
-    seconds: float
-    reason: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Outcome of a run.
-
-    Parameters
-    ----------
-    verdict : Verdict
-        Whether there is such a network. Only a complete search says that there is none.
-    network : Network or None
-        The network, with the decision "argmax", if the verdict is SATISFIED.
-    stage : str or None
-        What answered: a stage's name, or ``samples`` for equal samples with different labels.
-    lead : Fraction or None
-        Least lead of a label's output over the others, in exact arithmetic.
-    reason : str
-        Why nothing is known, or nothing is possible; empty if the verdict is SATISFIED.
-    stages : tuple of Stage
-        All that was tried, in order.
-    seconds : float
-        Wall seconds.
-    """
-
-    verdict: Verdict
-    network: Network | None
-    stage: str | None
-    lead: Fraction | None
-    reason: str
-    stages: tuple[Stage, ...]
-    seconds: float
 
 
 @with_options(Portfolio)

@@ -1,0 +1,119 @@
+"""Figures that show images: confusion, weights of the first layer, mistakes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from layermilp.integer import IntegerNetwork
+from layermilp.networks.layers import Conv2d
+from layermilp.program import FloatArray
+from layermilp.report.canvas import (
+    empty,
+    with_axes,
+)
+from layermilp.report.reported import Reported, image_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_NEURONS, MOST_MISTAKES = 32, 24
+"""Images that a figure shows at most."""
+
+Shape = tuple[int, int]
+
+
+def confusion(run: Reported) -> Figure | None:
+    """Draw how many samples of each class the model takes for which."""
+    if run.judged is None or run.model is None or len(run.model.classes) > 30:
+        return None
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
+    classes = run.model.classes
+    counts = confusion_matrix(run.judged.labels, run.judged.predicted, labels=classes)
+    side = max(3.6, min(0.45 * len(classes) + 1.2, 9.0))
+    figure, axes = with_axes(side, side)
+    rotation = "vertical" if any(len(str(label)) > 3 for label in classes) else "horizontal"
+    display = ConfusionMatrixDisplay(counts, display_labels=classes)
+    display.plot(
+        ax=axes, cmap="Blues", colorbar=False, text_kw={"fontsize": 8}, xticks_rotation=rotation
+    )
+    axes.set(xlabel=f"predicted ({run.judged.part} samples)", ylabel="true")
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def first_layer(run: Reported) -> Figure | None:
+    """Draw the weights of the first layer that has any: as images, or else as a matrix."""
+    images = list(itertools.islice(weight_images(run), MOST_NEURONS))
+    if not images:
+        return None
+    largest = max(float(np.abs(image).max()) for _, image in images) or 1.0
+    columns = min(4, len(images))
+    rows = -(-len(images) // columns)
+    figure = empty(3.8, 3.0) if len(images) == 1 else empty(1.15 * columns + 0.8, 1.3 * rows + 0.2)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (title, image) in zip(axes.flat, images, strict=False):
+        aspect = "equal" if title else "auto"
+        shown = axis.imshow(
+            image,
+            cmap="RdBu_r",
+            vmin=-largest,
+            vmax=largest,
+            interpolation="nearest",
+            aspect=aspect,
+        )
+        axis.set_title(title, fontsize=8)
+        if not title:
+            axis.set_axis_on()
+            axis.set(xlabel="input", ylabel="neuron")
+    figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.02).ax.tick_params(labelsize=8)
+    return figure
+
+
+def misclassified(run: Reported) -> Figure | None:
+    """Draw the first samples that the model gets wrong, the truth in brackets (the kind of Goebbels
+    2021, Figure 4)."""
+    shape = run.image_shape
+    if run.judged is None or shape is None or not run.judged.wrong.size:
+        return None
+    which = run.judged.wrong[:MOST_MISTAKES]
+    columns = min(6, len(which))
+    rows = -(-len(which) // columns)
+    figure = empty(0.95 * columns, 1.2 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, sample in zip(axes.flat, which, strict=False):
+        axis.imshow(run.judged.X[sample].reshape(shape), cmap="gray_r", interpolation="nearest")
+        axis.set_title(f"{run.judged.predicted[sample]} ({run.judged.labels[sample]})", fontsize=10)
+    return figure
+
+
+def weight_images(run: Reported) -> Iterator[tuple[str, FloatArray]]:
+    """Return titles and images of the first trained layer's weights, of every member of a
+    committee."""
+    for number, member in enumerate(run.members, start=1):
+        of = f"{number}." if len(run.members) > 1 else ""
+        if isinstance(member, IntegerNetwork):
+            yield from _dense_images(member.layers[0].weights, run.image_shape, of)
+            continue
+        i, block = next((i, block) for i, block in enumerate(member.blocks) if block.theta.size)
+        if isinstance(block.layer, Conv2d):
+            kernels, _ = block.layer.arrays(block.theta)
+            yield from ((f"{of}kernel", kernel) for kernel in np.concatenate(kernels))
+        else:
+            yield from _dense_images(block.weights, image_of(member, i), of)
+
+
+def _dense_images(weights: Any, shape: Shape | None, of: str) -> Iterator[tuple[str, FloatArray]]:
+    if shape is None:
+        yield "", np.asarray(weights, dtype=np.float64)
+        return
+    for number, row in enumerate(weights, start=1):
+        yield f"{of}{number}", np.asarray(row, dtype=np.float64).reshape(shape)
