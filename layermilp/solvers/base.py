@@ -34,9 +34,11 @@ contradicts itself."""
 PRIMAL_TOLERANCE = 1e-9
 """Feasibility, dual feasibility and integrality tolerance asked of every solver that takes it."""
 
-
 _WITH_BOUND = (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
+"""Ends of a solve that have a bound."""
+
 _WITH_START = (*_WITH_BOUND, Status.INFEASIBLE)
+"""Ends of a solve of which a feasible start says something."""
 
 _RANGES = {
     "gap": (0.0, 1e100),
@@ -58,9 +60,8 @@ class Answer:
 
     `status` says why the solver stopped; `x` is its point or None; `bound` is its proven lower
     bound of ``costs . x + offset`` or ``-inf``; `objective` is what it states for its point, or
-    ``nan``. An adapter reports OPTIMAL for any end the solver
-    calls optimal, and FEASIBLE_AT_LIMIT for any end at a limit: `Solver.solve` tells the finer
-    cases apart."""
+    ``nan``. An adapter reports OPTIMAL for any end the solver calls optimal, and FEASIBLE_AT_LIMIT
+    for any end at a limit: `Solver.solve` tells the finer cases apart."""
 
     status: Status
     x: FloatArray | None = None

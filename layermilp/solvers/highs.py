@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,7 +40,7 @@ class Highs(Solver):
         for name, value in {**_options(program, limits), **options}.items():
             _set_option(highs, name, value)
         _pass_model(highs, program)
-        _run(highs)
+        run(highs, functools.partial(_run_interruptibly, highs))
         return _answer(highs, program)
 
 
@@ -122,17 +122,16 @@ def _pass_model(highs: Any, program: Program) -> None:
         )
 
 
-def _run(highs: Any) -> None:
+def run(highs: Any, call: Callable[[], Any]) -> None:
+    """Run HiGHS by a call, also where another number of threads was used earlier in this
+    process, by whomever."""
     import highspy
 
-    status = _run_interruptibly(highs)
-    if (
-        status == highspy.HighsStatus.kError
-        and highs.getModelStatus() == highspy.HighsModelStatus.kNotset
-    ):
-        # The only such failure seen: another number of threads was used earlier in this process.
+    failed = highspy.HighsStatus.kError, highspy.HighsModelStatus.kNotset
+    if (call(), highs.getModelStatus()) == failed:
+        # The only such failure seen.
         highspy.Highs.resetGlobalScheduler(True)
-        _run_interruptibly(highs)
+        call()
 
 
 def _run_interruptibly(highs: Any) -> Any:

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from layermilp.program import FloatArray
 from layermilp.solvers.base import PRIMAL_TOLERANCE, Option
-from layermilp.solvers.highs import silent_highs
+from layermilp.solvers.highs import run, silent_highs
 
 SOLVER = "highs"
 """Name of the solver that is used."""
@@ -79,7 +79,7 @@ class WarmLp:
         highs.changeColsCost(self._n_columns, self._columns, costs)
         highs.changeColsBounds(self._n_columns, self._columns, lower, upper)
         highs.changeRowsBounds(self._n_rows, self._rows, rhs, rhs)
-        highs.run()
+        run(highs, highs.run)
         if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
         solution = highs.getSolution()

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from patience import PATIENCE
+from scipy import sparse
 
 from conformance.problems import (
     SOLVABLE,
@@ -38,6 +39,8 @@ from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
 from layermilp.program import Limits, Program, Status, check
 from layermilp.solvers import SOLVERS, Solver, cbc, cplex, gurobi
 from layermilp.solvers.base import Option
+from layermilp.solvers.highs import silent_highs
+from layermilp.solvers.warm_lp import WarmLp
 
 UNKNOWN_OPTION = {"cplex": "mip.nope", "highs": "nope", "cbc": "nope", "gurobi": "Nope"}
 KNOWN_OPTION: dict[str, dict[str, Option]] = {
@@ -273,6 +276,17 @@ def test_threads_may_change_within_a_process(solver: Solver) -> None:
         result = solver.solve(knapsack(), Limits(threads=threads))
         assert result.status is Status.OPTIMAL
         assert result.objective == pytest.approx(_reference(knapsack()), rel=1e-6)
+
+
+def test_programs_of_a_search_do_not_mind_other_threads_before() -> None:
+    """HiGHS refuses another number of threads than the first one of a thread, whoever used it."""
+    pytest.importorskip("highspy", reason="the package highspy is not installed")
+    other, one = silent_highs(), np.ones(1)
+    other.setOptionValue("threads", 2)
+    other.addVars(1, one, one)
+    other.run()
+    answer = WarmLp(sparse.csr_array([[1.0, 1.0]])).solve(np.ones(2), one, np.zeros(2), np.ones(2))
+    assert answer is not None and answer[0].sum() == 1.0
 
 
 def test_unknown_option_is_named(solver: Solver) -> None:
