@@ -48,10 +48,13 @@ class State(ABC):
         Whether training can go on from here after the process has ended.
     is_last : bool
         Whether it is known that training ends here.
+    can_be_judged : bool
+        Whether enough has happened to tell a good initialization from others.
     """
 
     is_resumable: bool = True
     is_last: bool = False
+    can_be_judged: bool = True
 
     @property
     @abstractmethod
@@ -81,14 +84,11 @@ class Method(Options, ABC):
     ----------
     name : str
         Its name: ``--method`` of the command line, and in what a run writes.
-    title : str
-        What it trains, in a few words.
     kept_words : str
         What an interrupted run keeps, in words.
     """
 
     name: ClassVar[str]
-    title: ClassVar[str]
     kept_words: ClassVar[str] = "these are the best weights so far"
 
     seed: int = option(0, "seed of all that is random", metavar="N", least=0, most=float("inf"))
@@ -99,7 +99,7 @@ class Method(Options, ABC):
         return None
 
     @property
-    def share_limit(self) -> float | None:
+    def seconds_limit(self) -> float | None:
         """Seconds after which a training ends by itself, where that is known."""
         return None
 
@@ -161,22 +161,25 @@ class Method(Options, ABC):
         is that of a single network."""
         return replace(self, seed=derived_seed(self.seed, number))
 
+    def trial(self, number: int) -> Self:
+        """Return the method with another initialization, counted from 0; the first is its own."""
+        return replace(self, seed=derived_seed(self.seed, number))
+
     def trials(
         self, count: int, data: Dataset, workers: Workers, listener: Listener
-    ) -> tuple[Self, tuple[float, ...]]:
-        """Try initializations; return the method with the best one, and the scores of all.
+    ) -> tuple[float, ...]:
+        """Try initializations; return their scores, more is better.
 
-        Each is trained to its first state. Test data are not looked at. Of equal scores the first
-        counts.
+        Each is trained to its first state that can be judged. Test data are not looked at.
         """
-        candidates = [replace(self, seed=derived_seed(self.seed, i)) for i in range(count)]
         scores = []
-        for candidate in candidates:
-            scores.append(next(candidate.training(data, workers, Listener())).score)
-            listener.note(f"initialization {len(scores)}/{count}: score {scores[-1]:.3f}")
-        chosen = int(np.argmax(scores))
-        listener.note(f"initialization {chosen + 1} of {count} goes on")
-        return candidates[chosen], tuple(scores)
+        for number in range(count):
+            for state in self.trial(number).training(data, workers, Listener()):
+                if state.can_be_judged:
+                    break
+            scores.append(state.score)
+            listener.note(f"initialization {number + 1}/{count}: score {state.score:.3f}")
+        return tuple(scores)
 
 
 @dataclass(kw_only=True)
@@ -193,7 +196,12 @@ class SampledMethod(Method):
 
     def prepared(self, data: Dataset) -> Dataset:
         """Return the data with the samples that are used."""
-        return sampled(data, self.samples, self.seed)
+        chosen = chosen_samples(data, self.samples, self.seed)
+        return replace(data, X_train=data.X_train[chosen], y_train=data.y_train[chosen])
+
+    def n_samples(self, data: Dataset) -> int:
+        """Return how many samples a member uses."""
+        return len(data.X_train) if self.samples is None else self.samples
 
     def seen(self, data: Dataset, members: int) -> Dataset:
         """Return the data with the samples that any of so many members has used."""
@@ -203,12 +211,6 @@ class SampledMethod(Method):
         ]
         every = np.unique(np.concatenate(used))
         return replace(data, X_train=data.X_train[every], y_train=data.y_train[every])
-
-
-def sampled(data: Dataset, count: int | None, seed: int) -> Dataset:
-    """Return the data with the training samples that are used, see `chosen_samples`."""
-    chosen = chosen_samples(data, count, seed)
-    return replace(data, X_train=data.X_train[chosen], y_train=data.y_train[chosen])
 
 
 def chosen_samples(data: Dataset, count: int | None, seed: int) -> IntArray:

@@ -145,7 +145,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for each in described(type(self)):
-            each.check(getattr(self, each.name))
+            setattr(self, each.name, each.checked(getattr(self, each.name)))
         self.check_together()
 
     def check_together(self) -> None:
@@ -219,16 +219,19 @@ class Described:
         """The option of the command line."""
         return self.option.flag or f"--{self.name.replace('_', '-')}"
 
-    def check(self, value: Any) -> None:
-        """Raise `OptionError` unless a value is one of the option."""
+    def checked(self, value: Any) -> Any:
+        """Return a value in the option's own type; raise `OptionError` unless it is one of it."""
         if value is None and self.is_optional:
-            return
+            return None
         if self.kind is tuple:
             self._check_items(value)
         elif self.kind is not object:
             self._check_one(self.kind, value)
         if self.option.check is not None:
             self.option.check(self.name, value)
+        if self.kind is tuple:
+            return tuple(self.item(each) for each in value)
+        return self.kind(value) if self.kind in (int, float) else value
 
     def _check_items(self, value: Any) -> None:
         if not isinstance(value, (tuple, list)) or not value:

@@ -31,7 +31,7 @@ import numpy as np
 import pytest
 from patience import PATIENCE
 
-from layermilp import Network, checks, fit_relu_neuron, load_model
+from layermilp import Network, Run, checks, fit_relu_neuron, load_model
 from layermilp.checks import memory_bytes
 from layermilp.cli import main
 from layermilp.datasets import idx
@@ -41,6 +41,7 @@ from layermilp.parallel import Workers
 from layermilp.program import Program, Status
 from layermilp.runs import keeping
 from layermilp.smt import process
+from layermilp.smt.method import Tried
 from layermilp.solvers import SOLVERS
 
 ROOT = Path(__file__).parents[1]
@@ -371,25 +372,22 @@ def _killed(task: int) -> int:
 def test_a_crash_of_z3_ends_the_run(
     answer: tuple[int, bytes],
     words: str,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     done = subprocess.CompletedProcess([], answer[0], answer[1], b"")
     monkeypatch.setattr(process, "is_available", lambda: True)
     monkeypatch.setattr(subprocess, "run", lambda *given, **options: done)
-    command = [
-        "train",
-        "--method",
-        "smt",
-        "--data",
-        "digits",
-        "--samples",
-        "5",
-        "--stages",
-        "formula",
-        "--quiet",
-    ]
+    command = ["train", "--method", "smt", "--data", "digits", "--net", "64-1-10"]
+    command += ["--samples", "30", "--stages", "random,formula", "--out", str(tmp_path), "--quiet"]
     refused(main(command), capfd.readouterr().err, "the process of Z3", words)
+    later = Run.resume(tmp_path)
+    with pytest.raises(SolverError, match="the process of Z3"):
+        later.follow()
+    (state,) = later.states
+    assert isinstance(state, Tried)
+    assert [stage.name for stage in state.records] == ["samples", "random"]
 
 
 class _Disk:

@@ -118,6 +118,55 @@ def test_a_run_ends_at_its_limit_and_goes_on_later(
     assert all((found[key] == expected[key]).all() for key in found)
 
 
+@pytest.mark.parametrize("name", ["integer", "hybrid"])
+@pytest.mark.parametrize("trials", [1, 4])
+def test_a_run_with_trials_goes_on_with_the_one_that_was_chosen(
+    name: str, trials: int, arrays: tuple[np.ndarray, ...], tmp_path: Path
+) -> None:
+    """The best of the trials is not the first, and samples are those of the run, not of a trial."""
+    method = METHODS[name]
+    if name == "integer":
+        method = Integer(hidden=(3,), bound=1, samples=60, node_limit=10, stop_accuracy=1.0)
+    whole = Run(method, arrays, n_jobs=1, init_trials=trials).follow()
+    run = Run(method, arrays, tmp_path / "run", [Stopping()], n_jobs=1, init_trials=trials)
+    run.follow()
+    assert not run.is_over
+    later = Run.resume(tmp_path / "run", data=arrays, n_jobs=1).follow()
+    assert later.is_over and later.scores == whole.scores
+    if trials > 1:
+        assert int(np.argmax(whole.scores[0])) > 0
+    assert later.model is not None and whole.model is not None
+    found, expected = later.model.arrays(), whole.model.arrays()
+    assert all((found[key] == expected[key]).all() for key in expected)
+    seen = method.prepared(whole.dataset)  # by the seed of the run
+    accuracy = "train_accuracy" if name == "integer" else "seen_accuracy"
+    assert whole.summary()[accuracy] == whole.model.accuracy(seen.X_train, seen.y_train)
+    if name == "integer":
+        assert whole.states[0].score == whole.summary()[accuracy]
+
+
+class Stopping(Callback):
+    """Stops a run after its first state."""
+
+    def on_state(self, run: RunView) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("options", [{"batches": np.int64(2)}, {"ridge": np.float32(0.5)}])
+def test_numbers_of_numpy_are_options_too(
+    options: dict[str, Any], arrays: tuple[np.ndarray, ...], tmp_path: Path
+) -> None:
+    method = Layerwise(**{"net": "64-2", "batches": 2, "batch_size": 20, "epochs": 1, **options})
+    assert type(method.batches) is int and type(method.ridge) is float
+    Run(method, arrays, tmp_path / "run", n_jobs=1).follow()
+    assert Run.resume(tmp_path / "run", data=arrays, n_jobs=1).follow().is_over
+
+
+def test_a_committee_of_runs_without_a_round_is_refused(arrays: tuple[np.ndarray, ...]) -> None:
+    with pytest.raises(OptionError, match="rounds is 0"):
+        Run(Hybrid(rounds=0), arrays, committee=2).follow()
+
+
 def test_data_are_named_or_given(arrays: tuple[np.ndarray, ...], tmp_path: Path) -> None:
     method = Layerwise(net="64-10", batches=1, epochs=1)
     run = Run(method, "digits", tmp_path / "named", n_jobs=1).follow()

@@ -24,10 +24,10 @@ INTERRUPTED = 130
 def train(arguments: argparse.Namespace) -> int:
     """Train, or go on with the run of a directory, and print the outcome."""
     if arguments.resume is not None:
-        given = sys.argv[1:] if arguments.argv is None else arguments.argv
-        return followed(*_resumed(given))
+        return followed(*_resumed(arguments.argv))
     method = options_of(arguments, METHODS[arguments.method])
-    progress = _progress(arguments, method)
+    progress = Progress(quiet=arguments.quiet, verbose=arguments.verbose)
+    progress.limit = _limit(method, arguments.max_seconds)
     source = options_of(arguments, DataSource)
     options = options_of(arguments, RunOptions).values()
     return followed(Run(method, source, arguments.out, [progress], **options), progress)
@@ -69,12 +69,11 @@ def _resumed(argv: Sequence[str]) -> tuple[Run, Progress]:
         )
     progress = Progress(quiet=given.quiet, verbose=given.verbose)
     run = Run.resume(given.resume, [progress], n_jobs=given.jobs, max_seconds=given.max_seconds)
-    progress.limit = run.method.share_limit
+    progress.limit = _limit(run.method, given.max_seconds)
     return run, progress
 
 
-def _progress(arguments: argparse.Namespace, method: Method) -> Progress:
-    limits = [each for each in (method.share_limit, arguments.max_seconds) if each is not None]
-    return Progress(
-        quiet=arguments.quiet, verbose=arguments.verbose, limit=min(limits, default=None)
-    )
+def _limit(method: Method, max_seconds: float | None) -> float | None:
+    """Return the seconds after which a run ends by itself, if that is known."""
+    limits = [each for each in (method.seconds_limit, max_seconds) if each is not None]
+    return min(limits, default=None)

@@ -16,7 +16,7 @@ from layermilp.hybrid.method import Hybrid
 from layermilp.integer import IntegerNetwork
 from layermilp.integer.losses import OBJECTIVES
 from layermilp.layerwise.method import Layerwise
-from layermilp.method import accuracies, majority, sampled
+from layermilp.method import accuracies, majority
 from layermilp.networks.files import DAMAGE
 from layermilp.networks.load import Model, load_model
 from layermilp.runs.directory import read_history, read_summary
@@ -71,24 +71,22 @@ def recomputed(
     """
     method = summary.get("method", Layerwise.name)
     if method == Layerwise.name:
-        known: dict[str, Any] = {
-            name: int(summary[name]) for name in ("batches", "batch_size", "epochs", "seed")
-        }
+        counts = ("batches", "batch_size", "epochs", "seed")
+        options: dict[str, Any] = {name: int(summary[name]) for name in counts}
         whole = accuracies(model, data)
-        of_batches = Layerwise(**known).claims(model, last_batches, data)
+        of_batches = Layerwise(**options).claims(model, last_batches, data)
         return {"train_accuracy": whole["train"], "test_accuracy": whole["test"], **of_batches}
     count, seed = int(summary["samples"]), int(summary["seed"])
     drawn = None if count == len(data.X_train) else count
-    if method == Hybrid.name:
-        whole = accuracies(model, data)
-        done = Hybrid(samples=drawn, seed=seed).seen(data, int(summary.get("members_done", 1)))
-        seen = {"seen_accuracy": accuracies(model, done)["train"]}
-        return {"train_accuracy": whole["train"], "test_accuracy": whole["test"], **seen}
-    mine = sampled(data, drawn, seed)
+    # Which samples are drawn is the same for every method that draws them.
+    mine = Hybrid(samples=drawn, seed=seed).seen(data, int(summary.get("members_done", 1)))
     X, y = mine.X_train, mine.classes[mine.y_train]
-    whole = accuracies(model, mine)
+    whole, seen = accuracies(model, data), accuracies(model, mine)["train"]
+    if method == Hybrid.name:
+        known = {"train_accuracy": whole["train"], "test_accuracy": whole["test"]}
+        return known | {"seen_accuracy": seen}
     found: dict[str, float | None] = {
-        "train_accuracy": whole["train"],
+        "train_accuracy": seen,
         "test_accuracy": whole["test"],
         "train_majority": majority(mine.y_train),
     }

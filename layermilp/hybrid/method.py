@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
+from layermilp.checks import check_whole
 from layermilp.datasets.dataset import Dataset
 from layermilp.hybrid.options import Rounds
 from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
@@ -69,7 +70,6 @@ class Hybrid(Rounds, SampledMethod):
     """GDSolver on a network of scikit-learn's: turns of gradient descent and solver."""
 
     name: ClassVar[str] = "hybrid"
-    title: ClassVar[str] = "a network by turns of gradient descent and solver"
     kept_words: ClassVar[str] = "these are the last weights"
 
     hidden: tuple[int, ...] = option(
@@ -77,6 +77,11 @@ class Hybrid(Rounds, SampledMethod):
     )
     optimizer: str = option("adam", "of gradient descent", metavar="NAME", choices=OPTIMIZERS)
     learning_rate: float = option(0.001, "its step", metavar="R", above=0.0)
+
+    def check_together(self) -> None:
+        """Raise `OptionError` where there is nothing to do."""
+        super().check_together()
+        check_whole("rounds", self.rounds, 1)
 
     def check(self, data: Dataset) -> None:
         """Raise an error if there are fewer samples, or there is not enough memory."""
@@ -129,7 +134,7 @@ class Hybrid(Rounds, SampledMethod):
         seen = accuracies(model, self.seen(data, len(states)))
         records = [record for state in states for record in state.records]
         return {
-            "samples": len(data.X_train) if self.samples is None else self.samples,
+            "samples": self.n_samples(data),
             "seen_accuracy": seen["train"],
             "train_accuracy": found["train"],
             "test_accuracy": found["test"],

@@ -49,10 +49,13 @@ class Searched(State):
         The best network, and what is known of it.
     answers : tuple
         Answers of all programs so far, see `Journal`.
+    can_be_judged : bool
+        Whether the network that the search starts from is complete.
     """
 
     trained: Trained
     answers: tuple[Any, ...]
+    can_be_judged: bool = True
 
     @property
     def model(self) -> IntegerNetwork:
@@ -82,10 +85,9 @@ class Integer(Whole, SampledMethod):
     """A network of integer weights and sign activations, by programs of single neurons."""
 
     name: ClassVar[str] = "integer"
-    title: ClassVar[str] = "a network of integer weights and sign activations"
 
     @property
-    def share_limit(self) -> float | None:
+    def seconds_limit(self) -> float | None:
         """Seconds after which a training ends by itself."""
         return self.time_limit
 
@@ -99,7 +101,9 @@ class Integer(Whole, SampledMethod):
             journal = Journal(list(begin.answers), begin.trained.seconds)
         state, is_told = None, False
         for trained in training(X, y, self, workers, journal):
-            state = Searched(trained, tuple(journal.answers))
+            # A vote grows by one neuron a program; before its last it is no network to judge.
+            is_complete = self.start == "gradient" or trained.programs >= min(self.hidden)
+            state = Searched(trained, tuple(journal.answers), is_complete)
             if begin is not None and not journal.has_new:
                 continue
             is_told = True
@@ -129,12 +133,12 @@ class Integer(Whole, SampledMethod):
         """Return accuracies on the samples used and on the test part, and of a single network its
         objective and what is proven of it."""
         assert model is not None  # the start is one
-        mine = self.prepared(data)
+        mine = self.seen(data, len(states))
         found = accuracies(model, mine)
         trained = [_trained(state) for state in states]
         best = trained[0]
         return {
-            "samples": len(mine.X_train),
+            "samples": self.n_samples(data),
             "train_accuracy": found["train"],
             "train_majority": majority(mine.y_train),
             "test_accuracy": found["test"],

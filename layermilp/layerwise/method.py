@@ -98,7 +98,6 @@ class Layerwise(Sweeps, Method):
     """Goebbels' backward sweep, with the network that it trains."""
 
     name: ClassVar[str] = "layerwise"
-    title: ClassVar[str] = "a network of ReLU blocks, by backward sweeps"
 
     net: str = option(
         "784-8-8-8-10",
@@ -167,12 +166,15 @@ class Layerwise(Sweeps, Method):
         first = self.first_sample + number * self.batches * self.batch_size
         return replace(self, seed=derived_seed(self.seed, number), first_sample=first)
 
+    def trial(self, number: int) -> Self:
+        """Return the method with other initial weights; everything else has the seed."""
+        return replace(self, init_seed=derived_seed(self.seed, number))
+
     def trials(
         self, count: int, data: Dataset, workers: Workers, listener: Listener
-    ) -> tuple[Self, tuple[float, ...]]:
-        """Choose among initial networks by the first batch, see `choose_initialization`."""
-        seeds = [derived_seed(self.seed, trial) for trial in range(count)]
-        networks = [replace(self, init_seed=seed)._network(data) for seed in seeds]
+    ) -> tuple[float, ...]:
+        """Judge initial networks by the first batch, see `choose_initialization`."""
+        networks = [self.trial(number)._network(data) for number in range(count)]
         trials = choose_initialization(
             networks,
             _outputs(networks[0], data),
@@ -182,8 +184,7 @@ class Layerwise(Sweeps, Method):
                 f"initialization {number}/{count}: accuracy {score:.3f}"
             ),
         )
-        listener.note(f"initialization {trials.chosen + 1} of {count} goes on")
-        return replace(self, init_seed=seeds[trials.chosen]), tuple(trials.scores)
+        return trials.scores
 
     def told(self, states: Sequence[MethodState]) -> str:
         """Return where a run goes on, in words."""

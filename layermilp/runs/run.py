@@ -285,7 +285,7 @@ class Run(RunOptions, Listener):
             self.note("there is no checkpoint yet; the run begins anew")
             return
         found.check(self._digest)
-        self.states, self.scores = list(found.states), list(found.scores[: len(found.states)])
+        self.states, self.scores = list(found.states), list(found.scores)
         self._began -= found.seconds
         self.note(self.method.told(self.states))
 
@@ -294,8 +294,7 @@ class Run(RunOptions, Listener):
             self._train_members(members, workers)
             return
         begin = self.states[0] if self.states else None
-        method = self._chosen(members[0], workers) if begin is None else members[0]
-        data = method.prepared(self.dataset)
+        method, data = self._chosen(0, members[0], workers)
         for state in method.training(data, workers, self, begin):
             self.states = [state]
             self._tell_state()
@@ -303,8 +302,10 @@ class Run(RunOptions, Listener):
     def _train_members(self, members: list[Method], workers: Workers) -> None:
         """Train the members that are not done, each in one worker process."""
         done, count = len(self.states), len(members)
-        chosen = [self._chosen(member, workers) for member in members[done:]]
-        tasks = [_Member(method, method.prepared(self.dataset)) for method in chosen]
+        tasks = [
+            _Member(*self._chosen(number, members[number], workers))
+            for number in range(done, count)
+        ]
         self.note(f"{count} members, {min(workers.n_jobs, count)} at a time")
         self.show(f"member {done + 1}/{count}")
         for number, state in enumerate(workers.map(_Member.solve, tasks), start=done + 1):
@@ -313,14 +314,18 @@ class Run(RunOptions, Listener):
             self.note(f"member {number}/{count}{self._judged(state)}")
             self.show(f"member {min(number + 1, count)}/{count}", (number - done) / (count - done))
 
-    def _chosen(self, method: Method, workers: Workers) -> Method:
-        """Return the method with the initialization that trials choose, if these are asked for."""
+    def _chosen(self, number: int, member: Method, workers: Workers) -> tuple[Method, Dataset]:
+        """Return the method of a member with the initialization that trials choose, of equal ones
+        the first, if these are asked for; and the member's data."""
+        data = member.prepared(self.dataset)
         if self.init_trials == 1:
-            return method
-        data = method.prepared(self.dataset)
-        method, scores = method.trials(self.init_trials, data, workers, self)
-        self.scores.append(scores)
-        return method
+            return member, data
+        if number == len(self.scores):
+            self.scores.append(member.trials(self.init_trials, data, workers, self))
+        scores = self.scores[number]
+        chosen = scores.index(max(scores))
+        self.note(f"initialization {chosen + 1} of {len(scores)} goes on")
+        return member.trial(chosen), data
 
     def _judged(self, state: State) -> str:
         if state.model is None:

@@ -15,7 +15,6 @@ from layermilp.method import (
     SampledMethod,
     State,
     accuracies,
-    chosen_samples,
     majority,
     output_classes,
 )
@@ -82,7 +81,6 @@ class SMT(Portfolio, SampledMethod):
     """A network that has every training sample right, by a portfolio with an SMT solver."""
 
     name: ClassVar[str] = "smt"
-    title: ClassVar[str] = "a network that has every training sample right"
 
     net: str | None = option(
         None,
@@ -96,7 +94,7 @@ class SMT(Portfolio, SampledMethod):
         return None if self.net is None else Network.from_notation(self.net).n_inputs
 
     @property
-    def share_limit(self) -> float | None:
+    def seconds_limit(self) -> float | None:
         """Seconds after which a training ends by itself."""
         return self.time_limit
 
@@ -150,27 +148,26 @@ class SMT(Portfolio, SampledMethod):
         self, model: Model | None, states: Sequence[State], data: Dataset
     ) -> dict[str, Any]:
         """Return the verdict of the last member, and accuracies where there is a network."""
-        chosen = chosen_samples(data, self.samples, self.seed)
+        mine = self.seen(data, len(states))
         network, outcome = self._network(data), _outcome(states[-1])
         found: dict[str, Any] = {
             "net": network.notation,
             "n_weights": sum(block.parameters.n_parameters for block in network.blocks),
-            "samples": len(chosen),
+            "samples": self.n_samples(data),
             "verdict": outcome.verdict.value,
             "stage": outcome.stage,
             "reason": outcome.reason,
             "tried": [asdict(stage) for stage in outcome.stages],
             "least_lead": None if outcome.lead is None else float(outcome.lead),
             "train_accuracy": None,
-            "train_majority": majority(data.y_train[chosen]),
+            "train_majority": majority(mine.y_train),
             "test_accuracy": None,
             "test_majority": None,
         }
         if model is not None:
-            mine = self.prepared(data)
-            found["train_accuracy"] = accuracies(model, mine)["train"]
+            shares = accuracies(model, mine)
+            found |= {"train_accuracy": shares["train"], "test_accuracy": shares["test"]}
             if data.y_test is not None:
-                found["test_accuracy"] = accuracies(model, mine)["test"]
                 found["test_majority"] = majority(data.y_test)
         return found
 
