@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from shlex import split
 from typing import Any
 
 import numpy as np
@@ -107,99 +108,35 @@ RUNS: dict[str, Callable[[], bytes]] = {
     ),
     "command layerwise": lambda: command("--net", "64-6-10", "--batches", "3", "--epochs", "2"),
     "command two workers": lambda: command(
-        "--net",
-        "64-5-5-10",
-        "--batches",
-        "2",
-        "--epochs",
-        "2",
-        "--jobs",
-        "2",
-        "--ridge",
-        "0",
-        "--node-limit",
-        "5",
+        *split("--net 64-5-5-10 --batches 2 --epochs 2 --jobs 2 --ridge 0 --node-limit 5")
     ),
     "command preset": lambda: command(
-        "--net",
-        "64-4-10",
-        "--batches",
-        "2",
-        "--preset",
-        "goebbels2021",
-        "--max-sweeps",
-        "2",
-        "--jobs",
-        "1",
-        "--batch-size",
-        "30",
-        "--node-limit",
-        "5",
+        *split(
+            "--net 64-4-10 --batches 2 --preset goebbels2021 --max-sweeps 2 --jobs 1 "
+            "--batch-size 30 --node-limit 5"
+        )
     ),
     "command committee, trials": lambda: command(
-        "--net",
-        "64-4-10",
-        "--batches",
-        "2",
-        "--epochs",
-        "1",
-        "--committee",
-        "2",
-        "--init-trials",
-        "2",
-        "--seed",
-        "3",
+        *split("--net 64-4-10 --batches 2 --epochs 1 --committee 2 --init-trials 2 --seed 3")
     ),
     "command integer": lambda: command(
-        "--method",
-        "integer",
-        "--data",
-        "FOLDER/two.npz",
-        "--hidden",
-        "4",
-        "--samples",
-        "30",
-        "--bound",
-        "1",
-        "--jobs",
-        "1",
+        *split("--method integer --data FOLDER/two.npz --hidden 4 --samples 30 --bound 1 --jobs 1")
     ),
     "command integer batches": lambda: command(
-        "--method",
-        "integer",
-        "--data",
-        "FOLDER/two.npz",
-        "--data",
-        "FOLDER/two.npz",
-        "--hidden",
-        "4",
-        "--samples",
-        "60",
-        "--bound",
-        "3",
-        "--jobs",
-        "1",
-        "--batch-size",
-        "30",
-        "--epochs",
-        "1",
-        "--objective",
-        "min-hinge",
+        *split(
+            "--method integer --data FOLDER/two.npz --data FOLDER/two.npz --hidden 4 "
+            "--samples 60 --bound 3 --jobs 1 --batch-size 30 --epochs 1 "
+            "--objective min-hinge"
+        )
     ),
     "command hybrid": lambda: command(
         "--method", "hybrid", "--hidden", "8", "--samples", "200", "--rounds", "2", "--epochs", "3"
     ),
     "command smt": lambda: command(
-        "--method",
-        "smt",
-        "--net",
-        "64-8-10",
-        "--samples",
-        "40",
-        "--stages",
-        "random,trained,patterns",
-        "--time-limit",
-        "60",
+        *split(
+            "--method smt --net 64-8-10 --samples 40 --stages random,trained,patterns "
+            "--time-limit 60"
+        )
     ),
     "estimator layerwise": lambda: estimator(
         estimators.LayerwiseClassifier((5,), batches=2, batch_size=50, random_state=0)

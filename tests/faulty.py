@@ -14,19 +14,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from patience import PATIENCE
 
 from layermilp import parallel
 from layermilp.program import Limits, Program, Status
 from layermilp.solvers import SOLVERS
 from layermilp.solvers.base import Answer, Option, Solver
 from layermilp.solvers.highs import Highs
-
-ROOT = Path(__file__).parents[1]
+from tests.common import PATIENCE, ROOT
 
 
 def _raise() -> Answer:
@@ -128,11 +125,9 @@ def run(
     environment = {name: value for name, value in os.environ.items() if name != "LAYERMILP_DATA"}
     environment |= {"FAULTY_AFTER": str(after), "FAULTY_GRACE": str(grace)}
     environment |= {"FAULTY_MODE": mode, "FAULTY_WORKERS": "1"} if mode else {}
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
-    )
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment["FAULTY_LIMITS"] = json.dumps(limits or {})
-    code = "import sys, faulty; sys.exit(faulty.main(sys.argv[1:]))"
+    code = "import sys; from tests import faulty; sys.exit(faulty.main(sys.argv[1:]))"
     return subprocess.run(
         [sys.executable, "-c", code, *words],
         capture_output=True,

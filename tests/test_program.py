@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,7 @@ from hypothesis import strategies as st
 
 from layermilp.errors import ProgramError
 from layermilp.program import Check, Program, Result, Status, check, relative_gap
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conformance.problems import knapsack, market_slack
+from tests.conformance.problems import knapsack, market_slack
 
 INF = np.inf
 

@@ -1,5 +1,4 @@
-"""Every solver, the same fits: equal objectives, honest bounds, starts that are never made
-worse."""
+"""Every solver, the same fits: equal objectives, honest bounds, starts never made worse."""
 
 from __future__ import annotations
 
@@ -9,26 +8,33 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, milp
 
-from conformance.problems import missing
 from layermilp import Block, Fit, Status, fit_output_neuron, fit_relu_neuron, propose_inputs
-from layermilp.algorithms.batched_branch_and_bound import propose
 from layermilp.algorithms.fit import solve_linear, solve_relu
 from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError, LayermilpError, OptionError
 from layermilp.formulations import (
     FORMULATIONS,
     HingeRegression,
-    MarginRegression,
     ReluRegression,
 )
-from layermilp.formulations.l1 import L1, hinge_of_inputs
+from layermilp.formulations.l1 import L1
 from layermilp.formulations.loss import Box
 from layermilp.formulations.margin import Margin
 from layermilp.formulations.relu_l1 import ReluL1
-from layermilp.program import IntArray, Limits, Program, Result
+from layermilp.program import Limits
 from layermilp.solvers import SOLVERS
+from tests.conformance.optima import (
+    NAN,
+    T,
+    X,
+    formulations,
+    hinge_optimum,
+    margin_loss,
+    margin_optimum,
+    relu_optimum,
+)
+from tests.conformance.problems import missing
 
 
 @pytest.fixture(params=list(SOLVERS))
@@ -38,114 +44,6 @@ def solver(request: pytest.FixtureRequest) -> str:
     if why is not None:
         pytest.skip(why)
     return str(request.param)
-
-
-formulations = pytest.mark.parametrize("formulation", list(FORMULATIONS))
-
-
-def relu_optimum(problem: ReluRegression) -> float:
-    """Minimize the loss by a formulation of its own (output, binary and deviation per row, big-M by
-    row)."""
-    h, g, t, (low, high) = (
-        problem.coefficients,
-        problem.constants,
-        problem.targets,
-        problem.interval,
-    )
-    n, p = problem.n_rows, problem.n_unknowns
-    up, down = np.maximum(high, 0.0), np.minimum(low, 0.0)
-    eye, none = sparse.eye_array(n), None
-    # theta, o, b, d:  a <= o <= a - down (1 - b),  0 <= o <= up b,  d >= |o - t|
-    matrix = sparse.block_array(
-        [
-            [-h, eye, none, none],
-            [-h, eye, sparse.diags_array(-down), none],
-            [none, eye, sparse.diags_array(-up), none],
-            [none, -eye, none, eye],
-            [none, eye, none, eye],
-        ]
-    )
-    inf = np.full(n, np.inf)
-    rows = LinearConstraint(
-        matrix,
-        np.concatenate([g, -inf, -inf, -t, t]),
-        np.concatenate([inf, g - down, np.zeros(n), inf, inf]),
-    )
-    answer = milp(
-        np.repeat([0.0, 1.0], [p + 2 * n, n]),
-        integrality=np.repeat([0, 1, 0], [p + n, n, n]),
-        bounds=Bounds(
-            np.concatenate([problem.lower, np.zeros(3 * n)]),
-            np.concatenate([problem.upper, up, np.ones(n), inf]),
-        ),
-        constraints=rows,
-        options={"mip_rel_gap": 0.0},
-    )
-    assert answer.status == 0, answer.message
-    return float(answer.fun)
-
-
-def hinge_optimum(problem: HingeRegression) -> float:
-    """Minimize the output layer's loss with explicit deviations and slacks, as (7), (8) and section
-    2.3 write it.
-
-    Class weights are factors of its objective.
-    """
-    n, p, t = problem.n_rows, problem.n_unknowns, problem.is_target.astype(float)
-    eye, factors = sparse.eye_array(n), problem.row_weights
-    # theta, d+, d-, s:  a - t = d+ - d-,  s <= d+ (+ d- where the target is one)
-    matrix = sparse.block_array(
-        [[problem.coefficients, -eye, eye, None], [None, -eye, sparse.diags_array(-t), eye]]
-    )
-    equal = t - problem.constants
-    answer = milp(
-        np.concatenate([np.zeros(p), factors, factors * t, -factors]),
-        bounds=Bounds(
-            np.concatenate([problem.lower, np.zeros(3 * n)]),
-            np.concatenate([problem.upper, np.full(2 * n, np.inf), np.full(n, problem.tolerance)]),
-        ),
-        constraints=LinearConstraint(
-            matrix,
-            np.concatenate([equal, np.full(n, -np.inf)]),
-            np.concatenate([equal, np.zeros(n)]),
-        ),
-    )
-    assert answer.status == 0, answer.message
-    return float(answer.fun)
-
-
-def margin_optimum(problem: MarginRegression) -> float:
-    """Minimize the multi-class hinge loss with a slack per sample, and a price per change of an
-    unknown."""
-    n, p, m = problem.n_rows, problem.n_unknowns, problem.n_rows // problem.n_rivals
-    own = sparse.csr_array(
-        (np.ones(n), (np.arange(n), np.arange(n) // problem.n_rivals)), shape=(n, m)
-    )
-    eye, at = sparse.eye_array(p), problem.start
-    # theta, xi, c:  a + xi >= 1,  c >= theta - start,  c >= start - theta
-    matrix = sparse.block_array(
-        [[problem.coefficients, own, None], [-eye, None, eye], [eye, None, eye]]
-    )
-    answer = milp(
-        np.repeat([0.0, 1.0, problem.penalty], [p, m, p]),
-        bounds=Bounds(
-            np.concatenate([problem.lower, np.zeros(m + p)]),
-            np.append(problem.upper, np.full(m + p, np.inf)),
-        ),
-        constraints=LinearConstraint(
-            matrix, np.concatenate([1.0 - problem.constants, -at, at]), np.inf
-        ),
-    )
-    assert answer.status == 0, answer.message
-    return float(answer.fun)
-
-
-def margin_loss(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Add up what every sample's own output lacks of a lead of one."""
-    loss = 0.0
-    for row, own in zip(outputs, labels, strict=True):
-        loss += max(0.0, max(1.0 - (row[own] - row[j]) for j in range(row.size) if j != own))
-    return loss
 
 
 def _holds(
@@ -407,136 +305,6 @@ def test_output_start_is_never_made_worse(solver: str) -> None:
     assert short.objective <= best.objective + 1e-9
 
 
-def _layer(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    weights, bias = rng.uniform(-1, 1, (5, 3)), rng.uniform(-0.5, 0.5, 5)
-    inputs = np.where(rng.random((12, 3)) < 0.2, 0.0, 2.0 * rng.random((12, 3)))
-    targets = np.where(rng.random((12, 5)) < 0.4, 0.0, rng.random((12, 5)))
-    return weights, bias, inputs, targets
-
-
-@pytest.mark.parametrize(
-    ("status", "failed", "at_limit"),
-    [(Status.NO_SOLUTION_AT_LIMIT, 0, 12), (Status.ERROR, 12, 0)],
-)
-def test_a_proposal_that_ran_out_of_time_has_not_failed(
-    monkeypatch: pytest.MonkeyPatch, status: Status, failed: int, at_limit: int
-) -> None:
-    def solve(program: Program, solver: str, limits: Limits, options: dict[str, Any]) -> Result:
-        return Result(status, solver=solver)
-
-    weights, bias, inputs, targets = _layer(0)
-    monkeypatch.setattr("layermilp.algorithms.search.solve", solve)
-    proposals = propose(
-        inputs,
-        lambda part: ReluL1().of_inputs(weights, bias, inputs[part], targets[part]),
-        SolveOptions(solver="cbc"),
-    )
-    found = proposals.statistics
-    assert (found.failed, found.at_limit, found.programs) == (failed, at_limit, 12)
-    np.testing.assert_array_equal(proposals.inputs, _layer(0)[2])
-
-
-@formulations
-@pytest.mark.parametrize("seed", [0, 1])
-def test_hidden_proposals_agree(solver: str, formulation: str, seed: int) -> None:
-    weights, bias, inputs, targets = _layer(seed)
-    proposed = propose_inputs(
-        weights, bias, inputs, targets, formulation=formulation, solver=solver
-    )
-    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
-        proposed <= 1.1 * inputs + 0.1
-    )
-    found = np.abs(np.maximum(proposed @ weights.T + bias, 0.0) - targets).sum(axis=1)
-    alone = [
-        ReluL1().of_inputs(weights, bias, inputs[k : k + 1], targets[k : k + 1])
-        for k in range(len(inputs))
-    ]
-    expected = [relu_optimum(problem) for problem in alone]
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
-
-
-def test_last_proposals_agree(solver: str) -> None:
-    weights, bias, inputs, _ = _layer(2)
-    targets = np.eye(5)[np.arange(12) % 5]
-    proposed = propose_inputs(weights, bias, inputs, targets, last_layer=True, solver=solver)
-    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
-        proposed <= 1.1 * inputs + 0.1
-    )
-    for k in range(len(inputs)):
-        problem = hinge_of_inputs(weights, bias, inputs[k : k + 1], targets[k : k + 1] > 0.5)
-        assert problem.loss(proposed[k]) == pytest.approx(
-            hinge_optimum(problem), rel=1e-6, abs=1e-6
-        )
-
-
-@pytest.mark.parametrize("last_layer", [False, True], ids=["hidden", "last"])
-def test_good_inputs_are_kept(solver: str, last_layer: bool) -> None:
-    weights, bias, inputs, _ = _layer(3)
-    targets = (
-        np.eye(5)[:, :2][np.arange(12) % 2]
-        if last_layer
-        else np.maximum(inputs @ weights.T + bias, 0.0)
-    )
-    if last_layer:
-        weights, bias, inputs = np.eye(2), np.zeros(2), targets
-    proposed = propose_inputs(weights, bias, inputs, targets, last_layer=last_layer, solver=solver)
-    np.testing.assert_array_equal(proposed, inputs)
-
-
-@formulations
-@pytest.mark.parametrize("last_layer", [False, True], ids=["hidden", "last"])
-def test_proposals_at_a_limit_are_never_worse(
-    solver: str, formulation: str, last_layer: bool
-) -> None:
-    weights, bias, inputs, targets = _layer(4)
-    goals = np.eye(5)[np.arange(12) % 5] if last_layer else targets
-    proposed = propose_inputs(
-        weights,
-        bias,
-        inputs,
-        goals,
-        last_layer=last_layer,
-        formulation=formulation,
-        solver=solver,
-        time_limit=1e-6,
-    )
-    problem = (
-        hinge_of_inputs(weights, bias, inputs, goals > 0.5)
-        if last_layer
-        else ReluL1().of_inputs(weights, bias, inputs, goals)
-    )
-    before, after = (
-        problem.losses(x.reshape(-1)).reshape(12, -1).sum(axis=1) for x in (inputs, proposed)
-    )
-    assert np.all(after <= before + 1e-9)
-
-
-@pytest.mark.parametrize("penalty", [0.0, 0.1])
-@pytest.mark.parametrize("copies", [1, 10], ids=["one program", "too large for an edition"])
-def test_margin_proposals_agree(solver: str, penalty: float, copies: int) -> None:
-    weights, bias, inputs, _ = (
-        np.tile(part, (copies, 1)) if k == 2 else part for k, part in enumerate(_layer(2))
-    )
-    labels = np.arange(len(inputs)) % 5
-    objective = Margin(penalty)
-
-    def problem_of(part: slice | IntArray) -> MarginRegression:
-        return objective.of_inputs(weights, bias, inputs[part], labels[part])
-
-    proposals = propose(inputs, problem_of, SolveOptions(solver=solver))
-    proposed = proposals.inputs
-    assert proposals.statistics.programs == proposals.statistics.optimal == 12 * copies
-    assert np.all(proposed >= np.maximum(0.0, 0.9 * inputs - 0.1)) and np.all(
-        proposed <= 1.1 * inputs + 0.1
-    )
-    for k in range(len(inputs)):
-        alone = slice(k, k + 1)
-        found = margin_loss(proposed[alone] @ weights.T + bias, labels[alone])
-        found += penalty * np.abs(proposed[k] - inputs[k]).sum()
-        assert found == pytest.approx(margin_optimum(problem_of(alone)), rel=1e-6, abs=1e-6)
-
-
 @pytest.mark.parametrize("tie_break", ["l1", "l2"])
 def test_tie_break_prefers_the_start(solver: str, tie_break: str) -> None:
     rng = np.random.default_rng(5)
@@ -560,10 +328,6 @@ def test_node_limit_of_one_is_repeatable(solver: str) -> None:
     fits = [fit_relu_neuron(x, t, -1.0, 1.0, solver=solver, node_limit=1) for _ in range(2)]
     assert fits[0].parameters.tobytes() == fits[1].parameters.tobytes()
     assert Limits(node_limit=1).node_limit == 1
-
-
-X, T = np.full((3, 2), 0.5), np.array([0.0, 1.0, 0.5])
-NAN = np.array([[0.5, 0.5], [0.5, np.nan], [0.5, 0.5]])
 
 
 @pytest.mark.parametrize(
@@ -632,33 +396,6 @@ def test_output_fits_refuse_bad_input(
     }
     with pytest.raises(error, match=words) as caught:
         fit_output_neuron(**arguments)
-    assert isinstance(caught.value, ValueError)
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "words"),
-    [
-        ({"inputs": -X}, DataError, r"smallest input is -0\.5"),
-        ({"inputs": NAN}, DataError, r"inputs\[1, 1\] is nan"),
-        ({"inputs": X[:, :1]}, DataError, r"\(4, 2\), inputs \(3, 1\).*do not fit"),
-        ({"targets": np.full((3, 4), -1.0)}, DataError, "smallest target is -1"),
-        ({"targets": np.zeros((3, 3))}, DataError, "do not fit"),
-        ({"weights": np.full((4, 2), np.nan)}, DataError, r"weights\[0, 0\] is nan"),
-        ({"bias": np.zeros(3)}, DataError, r"bias must have shape \(4,\)"),
-        ({"bias": np.full(4, np.inf)}, DataError, r"bias\[0\] is inf"),
-        ({"last_layer": True, "targets": np.full((3, 4), 0.5)}, DataError, "must be 0 or 1"),
-        ({"formulation": "tight"}, OptionError, "tight"),
-        ({"solver": "scip"}, OptionError, "scip"),
-        ({"time_limit": -1}, OptionError, "time_limit is -1"),
-    ],
-)
-def test_proposals_refuse_bad_input(
-    changes: dict[str, Any], error: type[LayermilpError], words: str
-) -> None:
-    arguments: dict[str, Any] = {"weights": np.eye(4)[:, :2], "bias": np.zeros(4), "inputs": X}
-    arguments["targets"] = np.ones((3, 4))
-    with pytest.raises(error, match=words) as caught:
-        propose_inputs(**{**arguments, **changes})
     assert isinstance(caught.value, ValueError)
 
 

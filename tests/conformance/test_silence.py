@@ -2,7 +2,8 @@
 fresh process, from its first word on.
 
 A solver may greet once a process, before any option of it can be set; a test in this process, in
-which others were before, would not see that."""
+which others were before, would not see that.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +15,15 @@ from pathlib import Path
 import pytest
 
 import layermilp
-from conformance.problems import missing
 from layermilp.solvers import SOLVERS
+from tests.common import ROOT
+from tests.conformance.problems import missing
 
-FOLDERS = str(Path(layermilp.__file__).parents[1]), str(Path(__file__).parents[1])
-
+FOLDERS = str(Path(layermilp.__file__).parents[1]), str(ROOT)
 PROGRAMS = """
 from dataclasses import replace
 import numpy as np
-from conformance.problems import SOLVABLE, UNSOLVABLE, knapsack, market_slack
+from tests.conformance.problems import SOLVABLE, UNSOLVABLE, knapsack, market_slack
 from layermilp.program import Limits
 from layermilp.solvers import SOLVERS
 solver = SOLVERS[{name!r}]
@@ -34,7 +35,6 @@ solver.solve(replace(knapsack(), start=np.full(25, 0.4)))
 solver.solve(market_slack(), Limits(node_limit=20, threads=2))
 solver.solve(market_slack(), Limits(time_limit=0.1))
 """
-
 CALLS = {
     "warm programs": """
 import numpy as np
@@ -53,7 +53,6 @@ assert project(one, one[None], 0 * one[:1], one[:1], 0 * one, one) is not None
 assert project(one, one[None], 3 * one[:1], 4 * one[:1], 0 * one, one) is None
 """,
 }
-
 TRAINING = """
 import numpy as np
 import layermilp

@@ -3,27 +3,30 @@ not tolerated."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from patience import PATIENCE
 from scipy import sparse
 
-from conformance.problems import (
+from layermilp import solvers
+from layermilp.errors import OptionError
+from layermilp.program import Limits, Program, Status, check
+from layermilp.solvers import SOLVERS, Solver
+from layermilp.solvers.base import Option
+from layermilp.solvers.highs import silent_highs
+from layermilp.solvers.warm_lp import WarmLp
+from tests.common import PATIENCE, ROOT
+from tests.conformance.problems import (
     SOLVABLE,
     UNSOLVABLE,
     Problem,
@@ -32,15 +35,7 @@ from conformance.problems import (
     market_slack,
     market_split,
     missing,
-    wide,
 )
-from layermilp import fit_relu_neuron, solvers
-from layermilp.errors import OptionError, ProgramTooLarge, SolverNotAvailable
-from layermilp.program import Limits, Program, Status, check
-from layermilp.solvers import SOLVERS, Solver, cbc, cplex, gurobi
-from layermilp.solvers.base import Option
-from layermilp.solvers.highs import silent_highs
-from layermilp.solvers.warm_lp import WarmLp
 
 UNKNOWN_OPTION = {"cplex": "mip.nope", "highs": "nope", "cbc": "nope", "gurobi": "Nope"}
 KNOWN_OPTION: dict[str, dict[str, Option]] = {
@@ -81,7 +76,6 @@ GAP_OPTION = {
     "cbc": "ratioGap",
     "gurobi": "MIPGap",
 }
-
 # The presolve of most stops before it knows which of the two it is.
 OTHER_STATUS = {
     ("cplex", "unbounded lp"): Status.INFEASIBLE_OR_UNBOUNDED,
@@ -90,7 +84,6 @@ OTHER_STATUS = {
     # It looks at the relaxation only, which has a point.
     ("cbc", "ray milp"): Status.UNBOUNDED,
 }
-
 REFUSED_LIMITS: dict[str, list[tuple[str, Any]]] = {
     "cplex": [("gap", 3.0), ("time_limit", 1e200)],
     "highs": [],
@@ -351,7 +344,7 @@ import sys, tempfile
 from layermilp.program import Limits
 from layermilp.solvers import SOLVERS
 sys.path.insert(0, {tests!r})
-from conformance.problems import SOLVABLE, market_slack
+from tests.conformance.problems import SOLVABLE, market_slack
 tempfile.tempdir = {folder!r}
 SOLVERS[{name!r}].solve(SOLVABLE[0].program)
 print("ready", flush=True)
@@ -367,7 +360,7 @@ except KeyboardInterrupt:
 )
 def test_ctrl_c_reaches_the_caller(solver: Solver, tmp_path: Path) -> None:
     code = _ENDLESS.format(
-        tests=str(Path(__file__).parents[1]),
+        tests=str(ROOT),
         folder=str(tmp_path),
         name=solver.name,
         limit=10.0 * PATIENCE,
@@ -391,91 +384,6 @@ def test_ctrl_c_reaches_the_caller(solver: Solver, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def community(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretend that the community edition of CPLEX is installed, whatever is."""
-    monkeypatch.setattr(cplex.Cplex, "is_available", classmethod(lambda cls: True))
-    monkeypatch.setattr(cplex, "_is_community", lambda: True)
-
-
-@pytest.mark.usefixtures("community")
-def test_too_large_names_size_and_limit() -> None:
-    with pytest.raises(ProgramTooLarge) as caught:
-        SOLVERS["cplex"].solve(wide())
-    for words in (
-        "1001 columns",
-        "1 rows",
-        "at most 1,000 columns and 1,000 rows (community edition)",
-        "highs",
-    ):
-        assert words in str(caught.value)
-    assert SOLVERS["cplex"].size_limit(wide(1000)) is None
-
-
-@pytest.mark.usefixtures("community")
-def test_auto_takes_another_solver_for_a_large_program() -> None:
-    if not SOLVERS["highs"].is_available():
-        pytest.skip("HiGHS is not installed: needs highspy")
-    result = solvers.solve(wide())
-    assert result.solver == "highs"
-    assert result.objective == pytest.approx(1.0)
-
-
-def test_edition_is_found_out() -> None:
-    if not SOLVERS["cplex"].is_available():
-        pytest.skip("CPLEX is not installed: needs cplex")
-    expected = "community" if cplex._is_community() else "full"
-    assert f"({expected} edition)" in SOLVERS["cplex"].version()
-    if expected == "full":
-        assert SOLVERS["cplex"].solve(wide()).objective == pytest.approx(1.0)
-    else:
-        assert SOLVERS["cplex"].size_limit(wide()) is not None
-
-
-@pytest.fixture
-def unlicensed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let Gurobi find its licence expired."""
-    gurobipy = pytest.importorskip("gurobipy", reason="Gurobi is not installed: needs gurobipy")
-
-    class Environment(gurobipy.Env):  # type: ignore[misc, name-defined]
-        def start(self) -> None:
-            raise gurobipy.GurobiError(gurobipy.GRB.Error.NO_LICENSE, "License expired\n2020-01-01")
-
-    gurobi._is_restricted.cache_clear()
-    monkeypatch.setattr(gurobipy, "Env", Environment)
-    yield
-    gurobi._is_restricted.cache_clear()
-
-
-@pytest.mark.usefixtures("unlicensed")
-def test_an_expired_licence_of_gurobi_is_named() -> None:
-    with pytest.raises(SolverNotAvailable, match="License expired 2020-01-01"):
-        SOLVERS["gurobi"].solve(knapsack())
-    assert "License expired" in SOLVERS["gurobi"].version()
-    assert solvers.solve(knapsack()).solver != "gurobi"
-
-
-def test_edition_of_gurobi_is_found_out() -> None:
-    why = missing("gurobi")
-    if why is not None:
-        pytest.skip(why)
-    solver, inside, outside = SOLVERS["gurobi"], wide(2000), wide(2001)
-    # A row with two bounds is one column more for Gurobi.
-    ranged = replace(inside, row_upper=np.array([1500.0]))
-    assert solver.size_limit(inside) is None and solver.solve(inside).objective == pytest.approx(
-        1.0
-    )
-    if solver.size_limit(outside) is None:
-        assert "full edition" in solver.version() and solver.solve(
-            outside
-        ).objective == pytest.approx(1.0)
-        return
-    assert "restricted edition" in solver.version()
-    for program in (outside, ranged):
-        with pytest.raises(ProgramTooLarge, match=r"at most 2,000 columns.*restricted edition"):
-            solver.solve(program)
-
-
 @pytest.mark.parametrize("integers", [[], [2, 3]], ids=["lp", "milp"])
 def test_a_ray_is_no_proof_that_there_is_a_point(solver: Solver, integers: list[int]) -> None:
     """Costs fall along the first columns for ever, but no values of the others meet the second
@@ -492,187 +400,3 @@ def test_a_ray_is_no_proof_that_there_is_a_point(solver: Solver, integers: list[
     assert solver.solve(program).status is OTHER_STATUS.get(
         (solver.name, program.name), Status.INFEASIBLE
     )
-
-
-SUBSETS = [
-    some for some in itertools.product((0, 1), repeat=len(SOLVERS)) if 0 < sum(some) < len(some)
-]
-
-
-@pytest.mark.parametrize("installed", SUBSETS)
-def test_auto_works_with_each_subset(
-    installed: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = [name for name, there in zip(SOLVERS, installed, strict=True) if there]
-    _install(names, monkeypatch)
-    absent = [name for name in SOLVERS if name not in names]
-    assert solvers.available() == names
-    assert solvers.choose(knapsack()).name == names[0]
-    with pytest.raises(SolverNotAvailable, match=absent[0]):
-        solvers.choose(knapsack(), absent[0])
-    with pytest.raises(SolverNotAvailable, match=absent[0]):
-        SOLVERS[absent[0]].solve(knapsack())
-
-
-def test_auto_without_any_solver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    _install([], monkeypatch)
-    with pytest.raises(SolverNotAvailable, match="pip install highspy"):
-        solvers.solve(knapsack())
-
-
-def _install(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, solver in SOLVERS.items():
-        there = name in names
-        monkeypatch.setattr(
-            type(solver), "is_available", classmethod(lambda cls, there=there: there)
-        )
-
-
-def test_unknown_solver_is_named() -> None:
-    with pytest.raises(OptionError, match="nope"):
-        solvers.solve(knapsack(), "nope")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("time_limit", 0),
-        ("time_limit", -1.0),
-        ("time_limit", math.nan),
-        ("time_limit", math.inf),
-        ("time_limit", "3"),
-        ("time_limit", True),
-        ("gap", -0.1),
-        ("gap", math.nan),
-        ("node_limit", 0),
-        ("node_limit", 1.5),
-        ("seed", -1),
-        ("seed", 2**31),
-        ("threads", 0),
-        ("threads", 2000),
-    ],
-)
-def test_limits_are_validated(name: str, value: object) -> None:
-    with pytest.raises(OptionError, match=name):
-        Limits(**{name: value})  # type: ignore[arg-type]
-
-
-needs_shell = pytest.mark.skipif(
-    sys.platform == "win32", reason="the stand-in for CBC is a shell script"
-)
-
-
-@pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Return a function that puts a shell script in CBC's place and returns the folder for
-    temporary files."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setattr(cbc, "GRACE", 0.2)
-
-    def install(script: str) -> Path:
-        path = tmp_path / "cbc"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o700)
-        monkeypatch.setattr(cbc, "_find_executable", lambda: path)
-        return temporary
-
-    return install
-
-
-@needs_shell
-def test_crash_of_cbc_is_an_error(stand_in: Callable[[str], Path]) -> None:
-    temporary = stand_in("echo out of luck; exit 3")
-    result = SOLVERS["cbc"].solve(knapsack())
-    assert result.status is Status.ERROR and result.x is None
-    assert "exit code 3" in result.message and "out of luck" in result.message
-    assert list(temporary.iterdir()) == []
-
-
-@needs_shell
-@pytest.mark.parametrize("written", ["", "Optimal - objective value 0"], ids=["nothing", "half"])
-@pytest.mark.parametrize(
-    ("limit", "status"),
-    [
-        (None, Status.ERROR),
-        (PATIENCE, Status.ERROR),
-        (0.2, Status.NO_SOLUTION_AT_LIMIT),
-        (1e-6, Status.NO_SOLUTION_AT_LIMIT),
-    ],
-)
-def test_a_crash_of_cbc_after_its_time_limit_is_the_limit(
-    stand_in: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
-    written: str,
-    limit: float | None,
-    status: Status,
-) -> None:
-    """At very short limits CBC ends by a segmentation fault when its time is up."""
-    monkeypatch.setattr(cbc, "GRACE", PATIENCE)
-    temporary = stand_in(
-        f"echo {written} > solution.txt; sleep 0.25; echo time is up; kill -SEGV $$"
-    )
-    result = SOLVERS["cbc"].solve(knapsack(), Limits(time_limit=limit))
-    assert result.status is status and result.x is None, result
-    assert written or ("exit code -11" in result.message and "time is up" in result.message)
-    assert list(temporary.iterdir()) == []
-
-
-@needs_shell
-def test_a_fit_whose_solver_crashes_at_the_time_limit_has_not_failed(
-    stand_in: Callable[[str], Path],
-) -> None:
-    stand_in("sleep 0.1; kill -SEGV $$")
-    x, t = np.random.default_rng(0).random((2, 9, 2))
-    for formulation in ("reduced", "paper"):
-        fit = fit_relu_neuron(
-            x, t[:, 0], -1, 1, solver="cbc", formulation=formulation, time_limit=1e-6
-        )
-        assert fit.status is Status.FEASIBLE_AT_LIMIT and fit.message == "", fit
-
-
-@needs_shell
-def test_cbc_that_does_not_stop_is_killed(stand_in: Callable[[str], Path]) -> None:
-    temporary = stand_in("trap '' INT; while :; do sleep 0.05; done")
-    result = SOLVERS["cbc"].solve(knapsack(), Limits(time_limit=0.1))
-    assert result.status is Status.NO_SOLUTION_AT_LIMIT and result.x is None
-    # A shell that was not there yet does not know that it is to ignore interruptions.
-    assert re.search("(killed|interrupted) after its time limit", result.message)
-    assert list(temporary.iterdir()) == []
-
-
-@needs_shell
-@pytest.mark.parametrize(
-    ("limit", "status"),
-    [(PATIENCE, Status.INFEASIBLE), (0.3, Status.NO_SOLUTION_AT_LIMIT)],
-    ids=["early", "late"],
-)
-def test_infeasible_near_the_limit_is_not_believed(
-    stand_in: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
-    limit: float,
-    status: Status,
-) -> None:
-    monkeypatch.setattr(cbc, "GRACE", PATIENCE)
-    stand_in("sleep 0.2; echo 'Integer infeasible - objective value 0' > solution.txt")
-    assert SOLVERS["cbc"].solve(knapsack(), Limits(time_limit=limit)).status is status
-
-
-@needs_shell
-@pytest.mark.parametrize("content", ["", "short", "x" * 500])
-def test_damaged_solution_of_cbc_is_an_error(stand_in: Callable[[str], Path], content: str) -> None:
-    stand_in(
-        f"echo 'Optimal - objective value 0' > solution.txt; printf '{content}' > solution.bin"
-    )
-    result = SOLVERS["cbc"].solve(knapsack())
-    assert result.status is Status.ERROR and result.x is None
-
-
-def test_missing_cbc_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cbc, "_find_executable", lambda: None)
-    assert not SOLVERS["cbc"].is_available()
-    with pytest.raises(SolverNotAvailable, match="cbc"):
-        SOLVERS["cbc"].solve(knapsack())
-    with pytest.raises(SolverNotAvailable, match="pulp<4"):
-        SOLVERS["cbc"].version()

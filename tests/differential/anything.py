@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from differential.drawing import EXACT, Case, Random, every, numbers, within
 from layermilp.program import Program
+from tests.differential.drawing import EXACT, Case, Random, every, numbers, within
 
 
 def whole_numbers(rng: Random) -> Case:

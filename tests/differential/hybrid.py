@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from differential.drawing import (
+from layermilp.algorithms.tolerances import ERROR_ROOM
+from layermilp.formulations import Rows
+from layermilp.hybrid import formulation as last_layer
+from tests.differential.drawing import (
     EXACT,
     Array,
     Case,
@@ -18,9 +21,6 @@ from differential.drawing import (
     vertices,
     within,
 )
-from layermilp.algorithms.tolerances import ERROR_ROOM
-from layermilp.formulations import Rows
-from layermilp.hybrid import formulation as last_layer
 
 
 def layer(rng: Random, n_outputs: int) -> last_layer.LastLayer:

@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 
-from differential.drawing import EXACT, Array, Case, Random, every, numbers, vertices
 from layermilp.algorithms.options import SolveOptions
 from layermilp.integer.formulation import SignNetwork, plain
 from layermilp.integer.losses import OBJECTIVES, MaxCorrect, MinHinge
@@ -14,6 +13,7 @@ from layermilp.integer.neighbourhood import Box, Goal, NeuronTask, Samples
 from layermilp.integer.violations import Violations, neuron, violations
 from layermilp.integer.vote_dual import vote_dual
 from layermilp.networks.integer import GRID, IntegerLayer, IntegerNetwork, rounded
+from tests.differential.drawing import EXACT, Array, Case, Random, every, numbers, vertices
 
 
 def samples(rng: Random, m: int, d: int, n_outputs: int) -> Samples:

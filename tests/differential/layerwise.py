@@ -6,7 +6,18 @@ import itertools
 
 import numpy as np
 
-from differential.drawing import (
+from layermilp import Network
+from layermilp.algorithms.restricted_master import Cut, dual_program, restricted_master
+from layermilp.algorithms.tie_break import nearest
+from layermilp.formulations import FORMULATIONS, HingeRegression, MarginRegression, ReluRegression
+from layermilp.formulations.big_m import open_rows
+from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, PrimalLp
+from layermilp.formulations.l1 import hinge_of_inputs
+from layermilp.formulations.margin import MarginPieces
+from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.formulations.relu_l1 import ReluL1, reference_big_m
+from layermilp.program import Program
+from tests.differential.drawing import (
     EXACT,
     Case,
     Random,
@@ -19,17 +30,6 @@ from differential.drawing import (
     vertices,
     within,
 )
-from layermilp import Network
-from layermilp.algorithms.restricted_master import Cut, dual_program, restricted_master
-from layermilp.algorithms.tie_break import nearest
-from layermilp.formulations import FORMULATIONS, HingeRegression, MarginRegression, ReluRegression
-from layermilp.formulations.big_m import open_rows
-from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, PrimalLp
-from layermilp.formulations.l1 import hinge_of_inputs
-from layermilp.formulations.margin import MarginPieces
-from layermilp.formulations.piecewise_linear import PiecewiseLinear
-from layermilp.formulations.relu_l1 import ReluL1, reference_big_m
-from layermilp.program import Program
 
 
 def relu(rng: Random) -> ReluRegression:

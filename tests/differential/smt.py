@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from differential.drawing import Case, Random, captured, every, numbers
 from layermilp.program import Limits
 from layermilp.smt import patterns, witness
 from layermilp.smt.problem import Domain, Problem
+from tests.differential.drawing import Case, Random, captured, every, numbers
 
 
 def firing_pattern(rng: Random) -> Case:

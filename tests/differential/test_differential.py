@@ -25,13 +25,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conformance.problems import missing
 
-from differential import anything, hybrid, integer, layerwise, smt
-from differential.drawing import Case, Random, within
 from layermilp import solvers
 from layermilp.program import Limits, Program, Result, Status, check
 from layermilp.solvers import SOLVERS
+from tests.conformance.problems import missing
+from tests.differential import anything, hybrid, integer, layerwise, smt
+from tests.differential.drawing import Case, Random, within
 
 Kind = Callable[[Random], Case]
 

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.examples import (
+from layermilp import Block, Committee, Network
+from layermilp.datasets import load
+from layermilp.errors import NetworkError, OptionError, OutputError
+from layermilp.exchange import export_model, from_onnx, import_model, to_onnx, to_state_dict
+from layermilp.networks.layers import Tied
+from layermilp.networks.parameters import ParameterMap
+from tests.exchange.examples import (
     DECISIONS,
     NETS,
     PIXELS,
@@ -24,12 +30,6 @@ from exchange.examples import (
     survives,
     trained,
 )
-from layermilp import Block, Committee, Network
-from layermilp.datasets import load
-from layermilp.errors import NetworkError, OptionError, OutputError
-from layermilp.exchange import export_model, from_onnx, import_model, to_onnx, to_state_dict
-from layermilp.networks.layers import Tied
-from layermilp.networks.parameters import ParameterMap
 
 
 @pytest.mark.parametrize("decision", DECISIONS)
