@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import numpy as np
 
 from layermilp.errors import OptionError, ProgramTooLarge
 from layermilp.program import FloatArray, Limits, Program, Status
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.solvers.base import Answer, Option, Solver
 from layermilp.solvers.interrupts import postponed
 
 INFINITY = 1e20
@@ -20,7 +21,6 @@ INFINITY = 1e20
 COMMUNITY_SIZE = 1000
 """Columns, and rows, that the community edition takes."""
 
-_LARGEST_SEED = 2_100_000_000
 _TOO_LARGE = 1016
 _ABORTED_WITH_POINT = 113
 _ABORTED = (13, _ABORTED_WITH_POINT, 114)
@@ -52,11 +52,18 @@ class Cplex(Solver):
     title: ClassVar[str] = "CPLEX"
     modules: ClassVar[tuple[str, ...]] = ("cplex",)
     limit_options: ClassVar[Mapping[str, str]] = {
+        "threads": "threads",
+        "randomseed": "seed",
+        "simplex.tolerances.feasibility": "tolerance",
+        "simplex.tolerances.optimality": "tolerance",
+        "mip.tolerances.integrality": "integer_tolerance",
         "mip.tolerances.mipgap": "gap",
         "mip.tolerances.absmipgap": "absolute_gap",
         "timelimit": "time_limit",
         "mip.limits.nodes": "node_limit",
+        "mip.limits.lowerobjstop": "objective_target",
     }
+    largest_seed: ClassVar[int] = 2_100_000_000
     # A repeated presolve may prove the optimum and leave the bound where it was.
     second_options: ClassVar[Mapping[str, Option]] = {"preprocessing.repeatpresolve": 0}
 
@@ -81,9 +88,8 @@ class Cplex(Solver):
         # closed; CPLEX itself ends a solve on Ctrl-C.
         with postponed() as is_interrupted, cplex.Cplex() as problem:
             _silence(problem)
-            _set_limits(problem, program, limits)
-            for name, value in options.items():
-                _set_option(problem, name, value, f"the option {name}={value!r}")
+            for setting in self.settings(program, limits, options):
+                _set_option(problem, *setting)
             _pass_model(problem, program)
             if is_interrupted():
                 raise KeyboardInterrupt
@@ -130,39 +136,6 @@ def _silence(problem: Any) -> None:
         switch_off(None)
 
 
-def _set_limits(problem: Any, program: Program, limits: Limits) -> None:
-    _set_option(problem, "threads", limits.threads, f"threads={limits.threads}")
-    # CPLEX takes slightly fewer seeds than `Limits`.
-    _set_option(problem, "randomseed", limits.seed % (_LARGEST_SEED + 1), f"seed={limits.seed}")
-    for name in ("simplex.tolerances.feasibility", "simplex.tolerances.optimality"):
-        _set_option(problem, name, PRIMAL_TOLERANCE, name)
-    if limits.time_limit is not None:
-        _set_option(
-            problem, "timelimit", float(limits.time_limit), f"time_limit={limits.time_limit!r}"
-        )
-    if program.is_mip:
-        _set_option(
-            problem, "mip.tolerances.integrality", PRIMAL_TOLERANCE, "mip.tolerances.integrality"
-        )
-        gap = absolute_gap(limits)
-        _set_option(
-            problem, "mip.tolerances.absmipgap", gap, f"absolute_gap={limits.absolute_gap!r}"
-        )
-        _set_option(
-            problem, "mip.tolerances.mipgap", float(limits.relative_gap), f"gap={limits.gap!r}"
-        )
-        if limits.node_limit is not None:
-            _set_option(
-                problem,
-                "mip.limits.nodes",
-                int(limits.node_limit),
-                f"node_limit={limits.node_limit}",
-            )
-        if limits.objective_target is not None:
-            target = float(limits.objective_target)
-            _set_option(problem, "mip.limits.lowerobjstop", target, f"objective_target={target!r}")
-
-
 def _set_option(problem: Any, name: str, value: Option, words: str) -> None:
     """Set a parameter by its dotted path; `words` name it in the message of a refusal."""
     from cplex.exceptions import CplexError
@@ -195,46 +168,24 @@ def _pass_model(problem: Any, program: Program) -> None:
         **types,
     )
     problem.objective.set_offset(program.offset)
-    _pass_rows(problem, program)
-    if program.is_mip and program.start is not None:
-        _pass_start(problem, program, program.start)
-
-
-def _pass_rows(problem: Any, program: Program) -> None:
-    lower, upper = program.row_lower, program.row_upper
-    has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
-    senses = np.select(
-        [lower == upper, has_lower & has_upper, has_upper, has_lower], ["E", "R", "L", "G"], "N"
-    )
+    kinds, upper = program.row_kinds(), program.row_upper
+    # A row with two bounds is rhs <= a.x <= rhs + width.
+    rhs = np.where((kinds == "G") | (kinds == "R"), program.row_lower, upper)
     with np.errstate(invalid="ignore"):
-        widths = np.where(senses == "R", upper - lower, 0.0)
-    # A row of sense R is rhs <= a.x <= rhs + width.
-    rhs = np.where((senses == "G") | (senses == "R"), lower, upper)
-    bound = np.flatnonzero(senses != "N")
-    starts, indices, values = (
-        program.matrix.indptr.tolist(),
-        program.matrix.indices,
-        program.matrix.data,
-    )
-    # CPLEX takes lists faster than arrays.
-    rows = [
-        [indices[starts[i] : starts[i + 1]].tolist(), values[starts[i] : starts[i + 1]].tolist()]
-        for i in bound.tolist()
-    ]
+        widths = np.where(kinds == "R", upper - rhs, 0.0)
+    bound = kinds != "N"
     problem.linear_constraints.add(
-        lin_expr=rows,
-        senses="".join(senses[bound].tolist()),
+        lin_expr=list(itertools.compress(program.rows(), bound)),
+        senses="".join(kinds[bound].tolist()),
         rhs=rhs[bound].tolist(),
         range_values=widths[bound].tolist(),
     )
-
-
-def _pass_start(problem: Any, program: Program, start: FloatArray) -> None:
-    point = np.where(program.integrality, np.round(start), start)
-    # With its integers fixed CPLEX solves for the rest, so that a start which is slightly
-    # infeasible is not lost.
-    effort = problem.MIP_starts.effort_level.solve_fixed
-    problem.MIP_starts.add([list(range(program.n_columns)), point.tolist()], effort, "start")
+    if program.is_mip and program.start is not None:
+        point = np.where(program.integrality, np.round(program.start), program.start)
+        # With its integers fixed CPLEX solves for the rest, so that a start which is slightly
+        # infeasible is not lost.
+        effort = problem.MIP_starts.effort_level.solve_fixed
+        problem.MIP_starts.add([list(range(program.n_columns)), point.tolist()], effort, "start")
 
 
 def _run(problem: Any, program: Program, limits: Limits) -> Answer:

@@ -7,8 +7,7 @@ import itertools
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -16,14 +15,12 @@ import numpy as np
 from scipy import sparse
 
 from layermilp.errors import OptionError, ProgramTooLarge, SolverError, SolverNotAvailable
-from layermilp.program import BoolArray, FloatArray, Limits, Program, Status, check
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.program import FloatArray, Limits, Program, Status, check
+from layermilp.solvers.base import Answer, Option, Solver
 from layermilp.solvers.interrupts import postponed, take_back
 
 RESTRICTED_SIZE = 2000
 """Columns, and rows, that the licence takes which the package brings."""
-
-_LARGEST_SEED = 2_000_000_000
 
 # By name in `gurobipy.GRB.Status`.
 _STATUS = {
@@ -59,11 +56,18 @@ class Gurobi(Solver):
     title: ClassVar[str] = "Gurobi"
     modules: ClassVar[tuple[str, ...]] = ("gurobipy",)
     limit_options: ClassVar[Mapping[str, str]] = {
+        "threads": "threads",
+        "seed": "seed",
+        "feasibilitytol": "tolerance",
+        "optimalitytol": "tolerance",
+        "intfeastol": "integer_tolerance",
         "mipgap": "gap",
         "mipgapabs": "absolute_gap",
         "timelimit": "time_limit",
         "nodelimit": "node_limit",
+        "bestobjstop": "objective_target",
     }
+    largest_seed: ClassVar[int] = 2_000_000_000
 
     def version(self) -> str:
         """Version of Gurobi, with its edition, or with what is wrong with its licence."""
@@ -81,7 +85,8 @@ class Gurobi(Solver):
         # A row with two bounds takes a column more. The edition is asked for only where it matters:
         # asking imports Gurobi and may take a licence.
         if (
-            max(program.n_columns + _two_sided(program).sum(), program.n_rows) <= RESTRICTED_SIZE
+            max(program.n_columns + (program.row_kinds() == "R").sum(), program.n_rows)
+            <= RESTRICTED_SIZE
             or not _is_restricted()
         ):
             return None
@@ -98,8 +103,8 @@ class Gurobi(Solver):
         # A fresh environment for each solve costs a millisecond; the one that gurobipy would keep
         # is hidden state, and prints.
         with (
-            _environment(program, limits, options) as environment,
-            gurobipy.Model(env=environment) as model,
+            gurobipy.Env(empty=True) as environment,
+            _started(environment, self.settings(program, limits, options)) as model,
         ):
             try:
                 _pass_model(model, program)
@@ -108,33 +113,27 @@ class Gurobi(Solver):
             answer = _run(model, program)
             if answer.status is not Status.INFEASIBLE_OR_UNBOUNDED:
                 return answer
-            left = (
-                None
-                if limits.time_limit is None
-                else limits.time_limit - (time.perf_counter() - began)
-            )
-            return _told_apart(model, program, answer, left)
+            if limits.time_limit is not None:
+                left = limits.time_limit - (time.perf_counter() - began)
+                model.Params.TimeLimit = max(left, 0.0)
+            return _told_apart(model, program, answer)
 
 
-@contextmanager
-def _environment(program: Program, limits: Limits, options: dict[str, Option]) -> Iterator[Any]:
-    """Start an environment with the limits and options; end it, and give its licence back."""
+def _started(environment: Any, settings: Iterable[tuple[str, Option, str]]) -> Any:
+    """Start an environment with the settings; return an empty model in it."""
     import gurobipy
 
-    with gurobipy.Env(empty=True) as environment:
-        environment.setParam("OutputFlag", 0)
-        for name, (value, words) in _limit_options(program, limits).items():
-            _set_option(environment, name, value, words)
-        for name, value in options.items():
-            _set_option(environment, name, value, f"the option {name}={value!r}")
-        try:
-            environment.start()
-        except gurobipy.GurobiError as error:
-            words = " ".join(str(error).split())
-            raise SolverNotAvailable(
-                f"Gurobi does not start: {words}; see to its licence, or use solver 'auto'"
-            ) from error
-        yield environment
+    environment.setParam("OutputFlag", 0)
+    for setting in settings:
+        _set_option(environment, *setting)
+    try:
+        environment.start()
+    except gurobipy.GurobiError as error:
+        words = " ".join(str(error).split())
+        raise SolverNotAvailable(
+            f"Gurobi does not start: {words}; see to its licence, or use solver 'auto'"
+        ) from error
+    return gurobipy.Model(env=environment)
 
 
 @functools.cache
@@ -151,31 +150,6 @@ def _is_restricted() -> bool:
     except ProgramTooLarge:
         return True
     return False
-
-
-def _limit_options(program: Program, limits: Limits) -> dict[str, tuple[Option, str]]:
-    """Return Gurobi's parameters with their values, and words for the message of a refusal."""
-    found: dict[str, tuple[Option, str]] = {
-        "Threads": (limits.threads, f"threads={limits.threads}"),
-        # Gurobi takes slightly fewer seeds than `Limits`.
-        "Seed": (limits.seed % (_LARGEST_SEED + 1), f"seed={limits.seed}"),
-        "FeasibilityTol": (PRIMAL_TOLERANCE, "FeasibilityTol"),
-        "OptimalityTol": (PRIMAL_TOLERANCE, "OptimalityTol"),
-    }
-    if limits.time_limit is not None:
-        found["TimeLimit"] = float(limits.time_limit), f"time_limit={limits.time_limit!r}"
-    if program.is_mip:
-        found["IntFeasTol"] = PRIMAL_TOLERANCE, "IntFeasTol"
-        found["MIPGapAbs"] = absolute_gap(limits), f"absolute_gap={limits.absolute_gap!r}"
-        found["MIPGap"] = float(limits.relative_gap), f"gap={limits.gap!r}"
-        if limits.node_limit is not None:
-            found["NodeLimit"] = float(limits.node_limit), f"node_limit={limits.node_limit}"
-        if limits.objective_target is not None:
-            found["BestObjStop"] = (
-                float(limits.objective_target),
-                f"objective_target={limits.objective_target!r}",
-            )
-    return found
 
 
 def _set_option(environment: Any, name: str, value: Option, words: str) -> None:
@@ -198,12 +172,6 @@ def _set_option(environment: Any, name: str, value: Option, words: str) -> None:
         raise OptionError(f"Gurobi refuses {words}: it would take {kept!r}")
 
 
-def _two_sided(program: Program) -> BoolArray:
-    """Return which rows have two different finite bounds, shape ``(m,)``."""
-    lower, upper = program.row_lower, program.row_upper
-    return np.asarray(np.isfinite(lower) & np.isfinite(upper) & (lower != upper))
-
-
 def _pass_model(model: Any, program: Program) -> None:
     import gurobipy
 
@@ -216,11 +184,10 @@ def _pass_model(model: Any, program: Program) -> None:
         vtype=np.where(program.integrality, "I", "C"),
     )
     model.ObjCon = program.offset
-    lower, upper, two_sided = program.row_lower, program.row_upper, _two_sided(program)
-    senses = np.select(
-        [two_sided | (lower == upper), np.isfinite(upper), np.isfinite(lower)], ["=", "<", ">"], ""
-    )
-    bound = np.flatnonzero(senses != "")
+    lower, upper, kinds = program.row_lower, program.row_upper, program.row_kinds()
+    two_sided = kinds == "R"
+    bound = np.flatnonzero(kinds != "N")
+    senses = np.select([kinds == "L", kinds == "G"], ["<", ">"], "=")[bound]
     matrix = program.matrix[bound]
     columns = x.tolist()
     if two_sided.any():
@@ -230,10 +197,8 @@ def _pass_model(model: Any, program: Program) -> None:
         matrix = sparse.hstack(
             [matrix, -sparse.eye_array(program.n_rows).tocsr()[bound][:, two_sided]]
         )
-    sides = np.where((senses == ">") | two_sided, lower, upper)
-    model.addMConstr(
-        sparse.csr_matrix(matrix), gurobipy.MVar.fromlist(columns), senses[bound], sides[bound]
-    )
+    sides = np.where((kinds == "G") | two_sided, lower, upper)[bound]
+    model.addMConstr(sparse.csr_matrix(matrix), gurobipy.MVar.fromlist(columns), senses, sides)
     if program.is_mip and program.start is not None:
         # Gurobi solves for what is not given, so that a start which is slightly infeasible is not
         # lost.
@@ -306,12 +271,10 @@ def _finite(bound: float) -> float:
     return bound if abs(bound) < gurobipy.GRB.INFINITY else -math.inf
 
 
-def _told_apart(model: Any, program: Program, answer: Answer, seconds: float | None) -> Answer:
+def _told_apart(model: Any, program: Program, answer: Answer) -> Answer:
     """Return which of infeasible and unbounded it is: whether there is a point, by solving without
     costs."""
     model.setObjective(0.0)
-    if seconds is not None:
-        model.Params.TimeLimit = max(seconds, 0.0)
     found = _run(model, program)
     if found.x is not None:
         return replace(answer, status=Status.UNBOUNDED)

@@ -6,13 +6,14 @@ import functools
 import math
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from typing import Any, ClassVar
 
 import numpy as np
 
 from layermilp.errors import OptionError, SolverError
 from layermilp.program import Limits, Program, Status
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.solvers.base import Answer, Option, Solver
 
 
 class Highs(Solver):
@@ -22,10 +23,16 @@ class Highs(Solver):
     title: ClassVar[str] = "HiGHS"
     modules: ClassVar[tuple[str, ...]] = ("highspy",)
     limit_options: ClassVar[Mapping[str, str]] = {
+        "threads": "threads",
+        "random_seed": "seed",
+        "primal_feasibility_tolerance": "tolerance",
+        "dual_feasibility_tolerance": "tolerance",
+        "mip_feasibility_tolerance": "integer_tolerance",
         "mip_rel_gap": "gap",
         "mip_abs_gap": "absolute_gap",
         "time_limit": "time_limit",
         "mip_max_nodes": "node_limit",
+        "objective_target": "objective_target",
     }
 
     def version(self) -> str:
@@ -36,10 +43,17 @@ class Highs(Solver):
         return ".".join(map(str, parts))
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
+        import highspy
+
         highs = silent_highs()
-        for name, value in {**_options(program, limits), **options}.items():
-            _set_option(highs, name, value)
-        _pass_model(highs, program)
+        for name, value, words in self.settings(program, limits, options):
+            # HiGHS reports a refused option only by the returned status.
+            if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+                raise OptionError(f"HiGHS refuses {words}")
+        pass_model(highs, program)
+        if program.is_mip and program.start is not None:
+            columns = np.arange(program.n_columns, dtype=np.int32)
+            highs.setSolution(program.n_columns, columns, program.start)
         run(highs, functools.partial(_run_interruptibly, highs))
         return _answer(highs, program)
 
@@ -65,35 +79,8 @@ def _silent_class() -> Any:
     return SilentHighs
 
 
-def _options(program: Program, limits: Limits) -> dict[str, Option]:
-    options: dict[str, Option] = {
-        "threads": limits.threads,
-        "random_seed": limits.seed,
-        "primal_feasibility_tolerance": PRIMAL_TOLERANCE,
-        "dual_feasibility_tolerance": PRIMAL_TOLERANCE,
-    }
-    if limits.time_limit is not None:
-        options["time_limit"] = float(limits.time_limit)
-    if program.is_mip:
-        options["mip_rel_gap"] = limits.relative_gap
-        options["mip_abs_gap"] = absolute_gap(limits)
-        options["mip_feasibility_tolerance"] = PRIMAL_TOLERANCE
-        if limits.node_limit is not None:
-            options["mip_max_nodes"] = limits.node_limit
-        if limits.objective_target is not None:
-            options["objective_target"] = float(limits.objective_target)
-    return options
-
-
-def _set_option(highs: Any, name: str, value: Option) -> None:
-    import highspy
-
-    # HiGHS reports a refused option only by the returned status.
-    if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
-        raise OptionError(f"HiGHS refuses the option {name}={value!r}")
-
-
-def _pass_model(highs: Any, program: Program) -> None:
+def pass_model(highs: Any, program: Program) -> None:
+    """Hand a program over, without its start."""
     import highspy
 
     a = program.matrix
@@ -116,10 +103,6 @@ def _pass_model(highs: Any, program: Program) -> None:
     )
     if status == highspy.HighsStatus.kError:
         raise SolverError(f"HiGHS refuses the model of {program.name}")
-    if program.is_mip and program.start is not None:
-        highs.setSolution(
-            program.n_columns, np.arange(program.n_columns, dtype=np.int32), program.start
-        )
 
 
 def run(highs: Any, call: Callable[[], Any]) -> None:
@@ -140,31 +123,26 @@ def _run_interruptibly(highs: Any) -> Any:
         return highs.run()
     # Python sees Ctrl-C only between its own instructions, so the solve goes into a thread of its
     # own. highspy's own handling would print to stdout.
-    answers: list[Any] = []
-    errors: list[Exception] = []
-    done = threading.Event()
+    answer: Future[Any] = Future()
 
     def work() -> None:
         try:
-            answers.append(highs.run())
-        except Exception as error:
-            errors.append(error)
-        finally:
-            done.set()
+            answer.set_result(highs.run())
+        except BaseException as error:
+            answer.set_exception(error)
 
     highs.HandleUserInterrupt = True
     thread = threading.Thread(target=work, daemon=True)
     try:
         thread.start()
-        done.wait()
+        return answer.result()
     except KeyboardInterrupt:
         highs.cancelSolve()
         if thread.ident is not None:
-            done.wait()  # not Thread.join, which may take an interrupted thread for a finished one
+            wait(
+                [answer]
+            )  # not Thread.join, which may take an interrupted thread for a finished one
         raise
-    if errors:
-        raise errors[0]
-    return answers[0]
 
 
 def _answer(highs: Any, program: Program) -> Answer:

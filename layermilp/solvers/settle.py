@@ -45,7 +45,9 @@ def settled(
     for solver, own in _turns(program, asked_first, others, options):
         left = _left(limits, known)
         if left is None:
-            return _at_limit(known)
+            has_point = known.x is not None
+            status = Status.FEASIBLE_AT_LIMIT if has_point else Status.NO_SOLUTION_AT_LIMIT
+            return replace(known, status=status, is_contradiction=False)
         known = _joined(known, _asked(solver, replace(program, start=None), left, own), limits)
         if known.status is not Status.ERROR:
             break
@@ -73,11 +75,6 @@ def _left(limits: Limits, known: Result) -> Limits | None:
     if (seconds is not None and seconds <= 0.0) or (nodes is not None and nodes <= 0):
         return None
     return replace(limits, time_limit=seconds, node_limit=nodes)
-
-
-def _at_limit(known: Result) -> Result:
-    status = Status.NO_SOLUTION_AT_LIMIT if known.x is None else Status.FEASIBLE_AT_LIMIT
-    return replace(known, status=status, is_contradiction=False)
 
 
 def _asked(
