@@ -175,15 +175,8 @@ class Program:
         return float(self.costs @ x) + self.offset
 
     def with_fixed(self, columns: ArrayLike, values: ArrayLike) -> Program:
-        """Return the program with the given columns fixed; fixed columns are no longer integer.
-
-        Parameters
-        ----------
-        columns : (k,) array of int or (n,) array of bool
-            Which columns.
-        values : (k,) array
-            Their values.
-        """
+        """Return the program with columns, given by k numbers or by a mask of shape ``(n,)``, fixed
+        at values, shape ``(k,)``; fixed columns are no longer integer."""
         which = np.asarray(columns)
         if which.dtype != bool:
             which = which.astype(np.intp)
@@ -281,19 +274,10 @@ class Limits:
         return PROVEN_GAP if self.gap is None else self.gap
 
     def proof(self, objective: float, bound: float) -> Status | None:
-        """Return what a lower bound proves of an objective.
+        """Return what a lower bound, ``-inf`` for none, proves of a feasible point's objective.
 
-        Parameters
-        ----------
-        objective, bound : float
-            Objective of a feasible point, finite; proven lower bound, ``-inf`` for none.
-
-        Returns
-        -------
-        Status or None
-            OPTIMAL if they agree to `FEASIBILITY_TOLERANCE`, OPTIMAL_WITHIN_GAP if they agree to
-            the gap that was asked for; None if they do not.
-        """
+        OPTIMAL if they agree to `FEASIBILITY_TOLERANCE`, OPTIMAL_WITHIN_GAP if they agree to the
+        gap that was asked for; None if they do not."""
         # Without `gap` the difference is measured against 1 at least, because a proven optimum near
         # zero has a large relative gap.
         rounding = FEASIBILITY_TOLERANCE * max(1.0, abs(objective))

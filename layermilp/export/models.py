@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layermilp.errors import SolverNotAvailable
-from layermilp.export.parts import name_in_one_word, one_sided_rows, runs
+from layermilp.export.parts import columns, name_in_one_word, one_sided_rows
 from layermilp.program import Program
 
 if TYPE_CHECKING:
@@ -35,7 +35,13 @@ def to_docplex(program: Program) -> docplex.mp.model.Model:
     # The matrix calls take a quarter of the time of sums over expressions; only `AdvModel` has
     # them.
     model = AdvModel(name=program.name)
-    variables = _docplex_variables(model, program)
+    infinity = model.infinity
+    variables = [
+        (model.integer_var if integer else model.continuous_var)(
+            max(lower, -infinity), min(upper, infinity), name
+        )
+        for name, lower, upper, integer in columns(program)
+    ]
     rows = _docplex_rows(model, program, variables)
     for row, name in zip(rows, program.row_names(), strict=True):
         # Not in one block: docplex takes no rows with two bounds there.
@@ -50,19 +56,6 @@ def to_docplex(program: Program) -> docplex.mp.model.Model:
             model.new_solution(point), write_level=WriteLevel.AllVars, complete_vars=True
         )
     return model
-
-
-def _docplex_variables(model: Any, program: Program) -> list[Any]:
-    infinity = model.infinity
-    lower = np.maximum(program.col_lower, -infinity).tolist()
-    upper = np.minimum(program.col_upper, infinity).tolist()
-    names = program.column_names()
-    variables: list[Any] = []
-    for first, last, integer in runs(program):
-        make = model.integer_var_list if integer else model.continuous_var_list
-        run = slice(first, last)
-        variables += make(last - first, lb=lower[run], ub=upper[run], name=names[run])
-    return variables
 
 
 def _docplex_rows(model: Any, program: Program, variables: list[Any]) -> list[Any]:
@@ -104,8 +97,8 @@ def to_pulp(program: Program) -> pulp.LpProblem:
     costs = zip(variables, program.costs.tolist(), strict=True)
     problem += pulp.LpAffineExpression(list(costs), constant=program.offset)
     compare = {"=": operator.eq, "<=": operator.le, ">=": operator.ge}
-    for name, comparison, side, columns, values in one_sided_rows(program):
-        terms = [(variables[j], value) for j, value in zip(columns, values, strict=True)]
+    for name, comparison, side, row, values in one_sided_rows(program):
+        terms = [(variables[j], value) for j, value in zip(row, values, strict=True)]
         problem += compare[comparison](pulp.LpAffineExpression(terms), side), name
     return problem
 
@@ -115,9 +108,6 @@ def _pulp_variables(problem: Any, program: Program) -> list[Any]:
 
     # Newer versions let the problem make its variables, and older ones only the class.
     make = getattr(problem, "add_variable", pulp.LpVariable)
-    bounds = zip(
-        program.column_names(), program.col_lower.tolist(), program.col_upper.tolist(), strict=True
-    )
     variables = [
         make(
             name,
@@ -125,7 +115,7 @@ def _pulp_variables(problem: Any, program: Program) -> list[Any]:
             upper if np.isfinite(upper) else None,
             pulp.LpInteger if integer else pulp.LpContinuous,
         )
-        for (name, lower, upper), integer in zip(bounds, program.integrality.tolist(), strict=True)
+        for name, lower, upper, integer in columns(program)
     ]
     if program.start is not None:
         for variable, value in zip(variables, program.start.tolist(), strict=True):

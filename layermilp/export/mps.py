@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from layermilp.export.parts import OBJECTIVE, name_in_one_word, runs, write_sections
+from layermilp.export.parts import OBJECTIVE, columns, name_in_one_word, write_sections
 from layermilp.program import FloatArray, Program
 
 
@@ -29,8 +29,7 @@ def write_mps(program: Program, path: str | Path) -> Path:
 
 
 def _sections(program: Program) -> Iterator[list[str]]:
-    columns, rows = program.column_names(), program.row_names()
-    kinds = program.row_kinds()
+    rows, kinds = program.row_names(), program.row_kinds()
     # MPS states the upper bound of a row with two, and their difference.
     letters = np.where(kinds == "R", "L", kinds).tolist()
     # FREE is for CBC, which otherwise guesses the format and may guess wrong at a bound without a
@@ -38,7 +37,7 @@ def _sections(program: Program) -> Iterator[list[str]]:
     yield [f"NAME {name_in_one_word(program)} FREE", "ROWS", f" N {OBJECTIVE}"]
     yield [f" {letter} {row}" for letter, row in zip(letters, rows, strict=True)] or ["*"]
     yield ["COLUMNS"]
-    yield from _column_section(program, columns, [OBJECTIVE, *rows])
+    yield from _column_section(program, [OBJECTIVE, *rows])
     # By convention the right-hand side of the objective row is minus the constant.
     yield ["RHS", *([f" RHS {OBJECTIVE} {-program.offset!r}"] if program.offset else [])]
     sides = np.select([kinds == "N", kinds == "G"], [0.0, program.row_lower], program.row_upper)
@@ -47,27 +46,32 @@ def _sections(program: Program) -> Iterator[list[str]]:
         widths = np.where(kinds == "R", program.row_upper - program.row_lower, 0.0)
     yield ["RANGES", *(f" RNG {rows[i]} {value!r}" for i, value in _nonzero(widths))]
     yield ["BOUNDS"]
-    ends = program.col_lower.tolist(), program.col_upper.tolist(), program.integrality.tolist()
-    for name, *bounds in zip(columns, *ends, strict=True):
-        yield [f" {kind} BND {name}{value}" for kind, value in _bounds(*bounds)]
+    for name, lower, upper, integer in columns(program):
+        yield [f" {kind} BND {name}{value}" for kind, value in _bounds(lower, upper, integer)]
     yield ["ENDATA"]
 
 
-def _column_section(program: Program, columns: list[str], rows: list[str]) -> Iterator[list[str]]:
+def _column_section(program: Program, rows: list[str]) -> Iterator[list[str]]:
     # The costs are written even where they are zero, so that every column is named, in the
     # program's order.
     n = program.n_columns
     costs = sparse.csr_array((program.costs, np.arange(n), [0, n]), shape=(1, n))
     matrix = sparse.vstack([costs, program.matrix]).tocsc()
-    names = [f" {columns[j]} " for j in np.repeat(np.arange(n), np.diff(matrix.indptr)).tolist()]
-    cells = zip(names, matrix.indices.tolist(), matrix.data.tolist(), strict=True)
-    lines = [f"{name}{rows[i]} {value!r}" for name, i, value in cells]
-    for first, last, integer in runs(program):
-        if integer:
-            yield [f" M{first} 'MARKER' 'INTORG'"]
-        yield lines[matrix.indptr[first] : matrix.indptr[last]]
-        if integer:
-            yield [f" M{last} 'MARKER' 'INTEND'"]
+    starts, indices, values = matrix.indptr.tolist(), matrix.indices.tolist(), matrix.data.tolist()
+    # Integer columns stand between markers.
+    within = False
+    for j, (name, _, _, integer) in enumerate(columns(program)):
+        if integer != within:
+            yield [_marker(j, integer)]
+            within = integer
+        cells = range(starts[j], starts[j + 1])
+        yield [f" {name} {rows[indices[k]]} {values[k]!r}" for k in cells]
+    if within:
+        yield [_marker(n, False)]
+
+
+def _marker(column: int, begins: bool) -> str:
+    return f" M{column} 'MARKER' 'INT{'ORG' if begins else 'END'}'"
 
 
 def _nonzero(values: FloatArray) -> Iterator[tuple[int, float]]:

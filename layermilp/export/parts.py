@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
-
-import numpy as np
 
 from layermilp.files import write_atomically
 from layermilp.program import Program
@@ -21,15 +18,10 @@ def name_in_one_word(program: Program) -> str:
     return "_".join(program.name.split()) or "program"
 
 
-def runs(program: Program) -> list[tuple[int, int, bool]]:
-    """Return first column, end and integrality of each run of columns of one type."""
-    mask = program.integrality
-    edges = [0, *(np.flatnonzero(mask[1:] != mask[:-1]) + 1).tolist(), mask.size]
-    return [
-        (first, last, bool(mask[first]))
-        for first, last in itertools.pairwise(edges)
-        if first < last
-    ]
+def columns(program: Program) -> Iterator[tuple[str, float, float, bool]]:
+    """Yield name, bounds and integrality of each column."""
+    bounds = program.col_lower.tolist(), program.col_upper.tolist()
+    return zip(program.column_names(), *bounds, program.integrality.tolist(), strict=True)
 
 
 def one_sided_rows(

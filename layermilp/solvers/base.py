@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
 from layermilp.errors import LayermilpError, ProgramTooLarge, SolverNotAvailable
 from layermilp.program import (
@@ -33,6 +34,9 @@ contradicts itself."""
 
 PRIMAL_TOLERANCE = 1e-9
 """Feasibility, dual feasibility and integrality tolerance asked of every solver that takes it."""
+
+INFINITE = 1e20
+"""Least bound of an objective that counts as infinite."""
 
 _WITH_BOUND = (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
 """Ends of a solve that have a bound."""
@@ -114,7 +118,7 @@ class Solver(ABC):
         Parameters
         ----------
         program : Program
-            What to solve.
+            The program.
         limits : Limits, optional
             When to stop; by default at the proven optimum.
         options : mapping, optional
@@ -213,6 +217,16 @@ class Solver(ABC):
         field = self.limit_options.get(option.lower())
         return field if field in _RANGES else None
 
+    def refuses_size(self, size: int) -> bool:
+        """Whether the installed edition refuses a program with so many columns."""
+        nothing, zeros, ones = np.zeros(0), np.zeros(size), np.ones(size)
+        program = Program(zeros, sparse.csr_array((0, size)), nothing, nothing, zeros, ones)
+        try:
+            self._solve(program, Limits(), {})
+        except ProgramTooLarge:
+            return True
+        return False
+
     @abstractmethod
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
         """Translate, solve, translate back."""
@@ -265,11 +279,14 @@ def _better(program: Program, x: FloatArray | None) -> FloatArray | None:
 
 
 def _bound(program: Program, answer: Answer, status: Status, own: float) -> float:
-    """Return the bound that a solver proves for the point with its own objective, if it has one."""
-    if status not in _WITH_BOUND or math.isnan(answer.bound):
+    """Return the lower bound that a solver proves; where it has solved a linear program, that is
+    the objective of its own point."""
+    if status not in _WITH_BOUND:
         return -math.inf
-    is_solved_lp = status is Status.OPTIMAL and not program.is_mip and not math.isnan(own)
-    return own if is_solved_lp else answer.bound
+    if not program.is_mip:
+        return own if status is Status.OPTIMAL and not math.isnan(own) else -math.inf
+    # What is not a number is not smaller either.
+    return answer.bound if abs(answer.bound) < INFINITE else -math.inf
 
 
 def _contradiction(

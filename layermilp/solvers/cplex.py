@@ -111,29 +111,13 @@ def _version() -> str:
 
 @functools.cache
 def _is_community() -> bool:
-    """Whether the installed edition refuses a program just above the community size. Asked once per
-    process."""
-    import cplex
-    from cplex.exceptions import CplexSolverError
-
-    with cplex.Cplex() as problem:
-        _silence(problem)
-        problem.variables.add(obj=[0.0] * (COMMUNITY_SIZE + 1))
-        try:
-            problem.solve()
-        except CplexSolverError as error:
-            return _code(error) == _TOO_LARGE
-    return False
+    """Whether the community edition is installed. Asked once per process."""
+    return Cplex().refuses_size(COMMUNITY_SIZE + 1)
 
 
 def _silence(problem: Any) -> None:
-    for switch_off in (
-        problem.set_log_stream,
-        problem.set_results_stream,
-        problem.set_warning_stream,
-        problem.set_error_stream,
-    ):
-        switch_off(None)
+    for stream in ("log", "results", "warning", "error"):
+        getattr(problem, f"set_{stream}_stream")(None)
 
 
 def _set_option(problem: Any, name: str, value: Option, words: str) -> None:
@@ -194,14 +178,17 @@ def _run(problem: Any, program: Program, limits: Limits) -> Answer:
     try:
         problem.solve()
     except CplexSolverError as error:
-        if _code(error) == _TOO_LARGE:
+        if error.args[2:3] == (_TOO_LARGE,):  # words, an environment, and a number
             raise ProgramTooLarge(
                 f"{program.name} is larger than the installed edition of CPLEX takes"
             ) from error
         return Answer(Status.ERROR, message=str(error.args[0]))
-    code = problem.solution.get_status()
-    if code == _ABORTED_WITH_POINT and _is_at_target(problem, limits):
-        code = _TARGET_REACHED
+    solution = problem.solution
+    code = solution.get_status()
+    target = limits.objective_target
+    if code == _ABORTED_WITH_POINT and target is not None:
+        # CPLEX reports the objective target as it reports Ctrl-C.
+        code = _TARGET_REACHED if solution.get_objective_value() <= target else code
     if code in _ABORTED:
         # While it solves, CPLEX catches Ctrl-C in every thread and only ends the solve; nothing
         # else here aborts one.
@@ -210,16 +197,10 @@ def _run(problem: Any, program: Program, limits: Limits) -> Answer:
     return Answer(
         status=status,
         x=_point(problem) if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) else None,
-        bound=_bound(problem) if program.is_mip else -math.inf,
-        nodes=int(problem.solution.progress.get_num_nodes_processed()) if program.is_mip else 0,
-        message=str(problem.solution.get_status_string()),
+        bound=_bound(problem),
+        nodes=int(solution.progress.get_num_nodes_processed()),
+        message=str(solution.get_status_string()),
     )
-
-
-def _is_at_target(problem: Any, limits: Limits) -> bool:
-    """Whether CPLEX stopped at the objective target, which it reports as it reports Ctrl-C."""
-    target = limits.objective_target
-    return target is not None and problem.solution.get_objective_value() <= target
 
 
 def _point(problem: Any) -> FloatArray | None:
@@ -234,12 +215,6 @@ def _bound(problem: Any) -> float:
     from cplex.exceptions import CplexSolverError
 
     try:
-        bound = float(problem.solution.MIP.get_best_objective())
+        return float(problem.solution.MIP.get_best_objective())
     except CplexSolverError:
         return -math.inf
-    return bound if abs(bound) < INFINITY else -math.inf
-
-
-def _code(error: Exception) -> int:
-    """Return CPLEX's error number."""
-    return int(error.args[2]) if len(error.args) > 2 else 0

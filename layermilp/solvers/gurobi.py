@@ -29,20 +29,9 @@ _STATUS = {
     "INF_OR_UNBD": Status.INFEASIBLE_OR_UNBOUNDED,
     # A ray only; whether there is a point is found out afterwards.
     "UNBOUNDED": Status.INFEASIBLE_OR_UNBOUNDED,
-    **dict.fromkeys(
-        (
-            "CUTOFF",
-            "ITERATION_LIMIT",
-            "MEM_LIMIT",
-            "NODE_LIMIT",
-            "SOLUTION_LIMIT",
-            "SUBOPTIMAL",
-            "TIME_LIMIT",
-            "USER_OBJ_LIMIT",
-            "WORK_LIMIT",
-        ),
-        Status.FEASIBLE_AT_LIMIT,
-    ),
+    # So are all those that end in _LIMIT.
+    "CUTOFF": Status.FEASIBLE_AT_LIMIT,
+    "SUBOPTIMAL": Status.FEASIBLE_AT_LIMIT,
 }
 
 
@@ -84,11 +73,8 @@ class Gurobi(Solver):
         it."""
         # A row with two bounds takes a column more. The edition is asked for only where it matters:
         # asking imports Gurobi and may take a licence.
-        if (
-            max(program.n_columns + (program.row_kinds() == "R").sum(), program.n_rows)
-            <= RESTRICTED_SIZE
-            or not _is_restricted()
-        ):
+        columns = program.n_columns + int((program.row_kinds() == "R").sum())
+        if max(columns, program.n_rows) <= RESTRICTED_SIZE or not _is_restricted():
             return None
         size = f"{RESTRICTED_SIZE:,}"
         return (
@@ -138,18 +124,8 @@ def _started(environment: Any, settings: Iterable[tuple[str, Option, str]]) -> A
 
 @functools.cache
 def _is_restricted() -> bool:
-    """Whether the licence refuses a program just above the restricted size. Asked once per
-    process."""
-    n = RESTRICTED_SIZE + 1
-    nothing = np.zeros(0)
-    program = Program(
-        np.zeros(n), sparse.csr_array((0, n)), nothing, nothing, np.zeros(n), np.ones(n)
-    )
-    try:
-        Gurobi()._solve(program, Limits(), {})
-    except ProgramTooLarge:
-        return True
-    return False
+    """Whether the licence takes only programs of the restricted size. Asked once per process."""
+    return Gurobi().refuses_size(RESTRICTED_SIZE + 1)
 
 
 def _set_option(environment: Any, name: str, value: Option, words: str) -> None:
@@ -219,14 +195,17 @@ def _run(model: Any, program: Program) -> Answer:
     if model.Status == gurobipy.GRB.Status.INTERRUPTED:
         # It was Gurobi that caught Ctrl-C, which only ends the solve; nothing else here ends one.
         raise KeyboardInterrupt
-    word = _word(model.Status)
-    status = _STATUS.get(word, Status.ERROR)
+    ends = gurobipy.GRB.Status
+    words = {getattr(ends, name): name for name in dir(ends) if name.isupper()}
+    word = words.get(model.Status, f"status {model.Status}")
+    is_limit = word.endswith("_LIMIT")
+    status = _STATUS.get(word, Status.FEASIBLE_AT_LIMIT if is_limit else Status.ERROR)
     # What Gurobi does not know it refuses as a missing attribute.
     return Answer(
         status=status,
         x=_point(model, program, status),
-        bound=_finite(getattr(model, "ObjBound", -math.inf)) if program.is_mip else -math.inf,
-        nodes=int(getattr(model, "NodeCount", 0)) if program.is_mip else 0,
+        bound=getattr(model, "ObjBound", -math.inf),
+        nodes=int(getattr(model, "NodeCount", 0)),
         message=word,
     )
 
@@ -246,29 +225,12 @@ def _optimize(model: Any) -> None:
         model.optimize(watch)
 
 
-def _word(code: int) -> str:
-    """Return Gurobi's name of a status."""
-    import gurobipy
-
-    ends = gurobipy.GRB.Status
-    return next(
-        (name for name in dir(ends) if name.isupper() and getattr(ends, name) == code),
-        f"status {code}",
-    )
-
-
 def _point(model: Any, program: Program, status: Status) -> FloatArray | None:
     if status not in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) or not model.SolCount:
         return None
     x = np.array(model.getAttr("X", model.getVars()[: program.n_columns]), dtype=np.float64)
     # At a limit an LP may hold a point that is not feasible.
     return x if status is Status.OPTIMAL or check(program, x).holds() else None
-
-
-def _finite(bound: float) -> float:
-    import gurobipy
-
-    return bound if abs(bound) < gurobipy.GRB.INFINITY else -math.inf
 
 
 def _told_apart(model: Any, program: Program, answer: Answer) -> Answer:

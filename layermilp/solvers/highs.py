@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
@@ -55,7 +54,7 @@ class Highs(Solver):
             columns = np.arange(program.n_columns, dtype=np.int32)
             highs.setSolution(program.n_columns, columns, program.start)
         run(highs, functools.partial(_run_interruptibly, highs))
-        return _answer(highs, program)
+        return _answer(highs)
 
 
 def silent_highs() -> Any:
@@ -139,13 +138,12 @@ def _run_interruptibly(highs: Any) -> Any:
     except KeyboardInterrupt:
         highs.cancelSolve()
         if thread.ident is not None:
-            wait(
-                [answer]
-            )  # not Thread.join, which may take an interrupted thread for a finished one
+            # Not Thread.join, which may take an interrupted thread for a finished one.
+            wait([answer])
         raise
 
 
-def _answer(highs: Any, program: Program) -> Answer:
+def _answer(highs: Any) -> Answer:
     import highspy
 
     ends = highspy.HighsModelStatus
@@ -165,12 +163,11 @@ def _answer(highs: Any, program: Program) -> Answer:
     # A point that is called optimal is for the check in numpy, whatever else is said of it.
     has_point = is_feasible or status is Status.OPTIMAL
     x = np.array(highs.getSolution().col_value) if has_point else None
-    bound = float(info.mip_dual_bound) if program.is_mip else -math.inf
     return Answer(
         status=status,
         x=x if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) else None,
-        bound=bound if math.isfinite(bound) else -math.inf,
-        nodes=max(0, int(info.mip_node_count)) if program.is_mip else 0,
+        bound=float(info.mip_dual_bound),
+        nodes=max(0, int(info.mip_node_count)),
         message=highs.modelStatusToString(end),
         # Release 1.16 may improve a start while it presolves, and return the start all the same.
         objective=float(info.objective_function_value),

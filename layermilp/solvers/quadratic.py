@@ -27,22 +27,11 @@ def project(
     upper: FloatArray,
     softness: float = 0.0,
 ) -> FloatArray | None:
-    """Return the nearest `x` to a point in the l2 norm with ``row_lower <= A x <= row_upper`` and
-    ``lower <= x <= upper``; None if there is none, or none was found.
+    """Return the nearest `x` to a point, shape ``(n,)``, in the l2 norm with ``row_lower <= A x <=
+    row_upper`` and ``lower <= x <= upper``; None if there is none, or none was found.
 
-    Parameters
-    ----------
-    point : (n,) array
-        What is projected.
-    matrix : (m, n) array
-        `A`, dense.
-    row_lower, row_upper : (m,) arrays
-        Bounds of the rows; infinite ones are allowed.
-    lower, upper : (n,) arrays
-        Box.
-    softness : float
-        `s` of what is minimized, ``|x - point|^2 + |violation|^2 / s``; with 0 the rows hold.
-    """
+    `A` is dense, of shape ``(m, n)``; bounds may be infinite. With a softness `s` above 0 the rows
+    may be violated, and ``|x - point|^2 + |violation|^2 / s`` is minimized."""
     n = point.size
     if softness:
         # A violation v is a further unknown u with v = sqrt(s) u, whose square is its price.
@@ -63,15 +52,7 @@ def box_quadratic(
     hessian: FloatArray, slope: FloatArray, lower: FloatArray, upper: FloatArray
 ) -> FloatArray | None:
     """Return the minimizer of ``x' hessian x / 2 + slope . x`` over a box, or None if it was not
-    found.
-
-    Parameters
-    ----------
-    hessian : (n, n) array
-        Positive definite.
-    slope, lower, upper : (n,) arrays
-        Linear part, and box.
-    """
+    found; the hessian, shape ``(n, n)``, is positive definite."""
     x = _minimizer(hessian, slope, np.zeros((0, slope.size)), lower, upper)
     return None if x is None else np.clip(x, lower, upper)
 

@@ -21,16 +21,8 @@ def settled(
 ) -> Result:
     """Solve a program again until an answer contradicts neither itself nor any point that is known.
 
-    Parameters
-    ----------
-    program : Program
-        The program.
-    first : Result
-        The contradiction.
-    solvers : iterable of Solver
-        The solver that gave it, then those to ask after it.
-    limits, options
-        As they were for the first solve. All solves together keep within its time and nodes.
+    `first` is the contradiction, of the first of the solvers; the others are asked after it. All
+    solves together, the first one included, keep within the time and nodes of the limits.
 
     Returns
     -------
@@ -103,14 +95,13 @@ def _joined(known: Result, found: Result, limits: Limits) -> Result:
         # An optimum to which a better point is known, no solution where there is one, or a failure.
         status = Status.FEASIBLE_AT_LIMIT if found.status.is_at_limit else Status.ERROR
     is_settled = status is not Status.ERROR
-    return Result(
-        status,
-        best.x,
-        best.objective,
-        bound,
-        found.solver if is_settled else known.solver,
-        seconds,
-        nodes,
-        message,
+    return replace(
+        best,
+        status=status,
+        bound=bound,
+        solver=found.solver if is_settled else known.solver,
+        seconds=seconds,
+        nodes=nodes,
+        message=message,
         is_contradiction=not is_settled,
     )

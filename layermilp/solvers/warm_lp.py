@@ -17,17 +17,12 @@ is_available = Highs.is_available
 
 
 class WarmLp:
-    """Linear programs with one matrix, ``min c . x`` with ``A x = b`` and ``lower <= x <= upper``.
+    """Linear programs with one matrix `A` of shape ``(m, n)``: ``min c . x`` with ``A x = b`` and
+    ``lower <= x <= upper``.
 
     Every solve starts from the basis of the last one, so that a program much like the last takes
     few pivots. What it answers is a claim, as any solver's; it is for callers who compute what they
-    need from it in numpy.
-
-    Parameters
-    ----------
-    matrix : (m, n) sparse array
-        `A`.
-    """
+    need from it in numpy."""
 
     def __init__(self, matrix: sparse.csr_array) -> None:
         self._n_rows, self._n_columns = matrix.shape
