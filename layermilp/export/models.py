@@ -62,7 +62,8 @@ def _docplex_rows(model: Any, program: Program, variables: list[Any]) -> list[An
     """Return a constraint for each row, None for one without bounds."""
     lower, upper, kinds = program.row_lower, program.row_upper, program.row_kinds()
     rows: list[Any] = [None] * program.n_rows
-    for kind, sense in (("E", "eq"), ("L", "le"), ("G", "ge"), ("R", "range")):
+    senses = {"E": "eq", "L": "le", "G": "ge"}
+    for kind in ("E", "L", "G", "R"):
         which = np.flatnonzero(kinds == kind)
         if not which.size:
             continue
@@ -71,7 +72,7 @@ def _docplex_rows(model: Any, program: Program, variables: list[Any]) -> list[An
             made = model.matrix_ranges(matrix, variables, lower[which], upper[which])
         else:
             sides = (lower if kind == "G" else upper)[which]
-            made = model.matrix_constraints(matrix, variables, sides, sense)
+            made = model.matrix_constraints(matrix, variables, sides, senses[kind])
         for i, row in zip(which.tolist(), made, strict=True):
             rows[i] = row
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import itertools
 import math
 from collections.abc import Mapping
@@ -72,8 +73,7 @@ class Cplex(Solver):
         return f"{_version()} ({'community' if _is_community() else 'full'} edition)"
 
     def size_limit(self, program: Program) -> str | None:
-        """Return the limit of the community edition if that is installed and the program exceeds
-        it."""
+        """Return the limit of the community edition, if that is installed and exceeded."""
         # The edition is asked for only where it matters: asking imports CPLEX and may take a
         # licence.
         if max(program.n_columns, program.n_rows) <= COMMUNITY_SIZE or not _is_community():
@@ -97,8 +97,6 @@ class Cplex(Solver):
 
 
 def _version() -> str:
-    import importlib.metadata
-
     import cplex
 
     try:

@@ -27,19 +27,16 @@ _STATUS = {
     "OPTIMAL": Status.OPTIMAL,
     "INFEASIBLE": Status.INFEASIBLE,
     "INF_OR_UNBD": Status.INFEASIBLE_OR_UNBOUNDED,
-    # A ray only; whether there is a point is found out afterwards.
+    # A ray only: `_told_apart` finds out whether there is a point.
     "UNBOUNDED": Status.INFEASIBLE_OR_UNBOUNDED,
-    # So are all those that end in _LIMIT.
+    # As are all those whose names end in _LIMIT.
     "CUTOFF": Status.FEASIBLE_AT_LIMIT,
     "SUBOPTIMAL": Status.FEASIBLE_AT_LIMIT,
 }
 
 
 class Gurobi(Solver):
-    """Gurobi (commercial; the licence that its package brings takes 2,000 columns and 2,000 rows).
-
-    It is the last one that `auto` takes, so that a trial licence at hand changes no result.
-    """
+    """Gurobi (commercial; the package brings a licence for 2,000 columns and 2,000 rows)."""
 
     name: ClassVar[str] = "gurobi"
     title: ClassVar[str] = "Gurobi"
@@ -69,8 +66,7 @@ class Gurobi(Solver):
             return f"{number} ({error})"
 
     def size_limit(self, program: Program) -> str | None:
-        """Return the limit of the restricted edition if that is installed and the program exceeds
-        it."""
+        """Return the limit of the restricted edition, if that is installed and exceeded."""
         # A row with two bounds takes a column more. The edition is asked for only where it matters:
         # asking imports Gurobi and may take a licence.
         columns = program.n_columns + int((program.row_kinds() == "R").sum())
@@ -138,12 +134,9 @@ def _set_option(environment: Any, name: str, value: Option, words: str) -> None:
     try:
         environment.setParam(name, value)
         kept = environment.getParam(name)
-    except gurobipy.GurobiError as error:
-        if str(error).startswith("Unknown parameter"):
-            raise OptionError(unknown) from error
-        raise OptionError(f"Gurobi refuses {words}: {error}") from error
-    except (AttributeError, TypeError, ValueError, OverflowError) as error:
-        raise OptionError(f"Gurobi refuses {words}: {error}") from error
+    except (gurobipy.GurobiError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        is_unknown = str(error).startswith("Unknown parameter")
+        raise OptionError(unknown if is_unknown else f"Gurobi refuses {words}: {error}") from error
     if kept != value:
         raise OptionError(f"Gurobi refuses {words}: it would take {kept!r}")
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from layermilp.errors import LayermilpError
 from layermilp.program import Limits, Program, Result, Status
@@ -59,14 +60,12 @@ def _turns(
 
 def _left(limits: Limits, known: Result) -> Limits | None:
     """Return the limits of the next solve; None if nothing is left."""
-    seconds, nodes = limits.time_limit, limits.node_limit
-    if seconds is not None:
-        seconds -= known.seconds
-    if nodes is not None:
-        nodes -= known.nodes
-    if (seconds is not None and seconds <= 0.0) or (nodes is not None and nodes <= 0):
-        return None
-    return replace(limits, time_limit=seconds, node_limit=nodes)
+    left: dict[str, Any] = {}
+    if limits.time_limit is not None:
+        left["time_limit"] = limits.time_limit - known.seconds
+    if limits.node_limit is not None:
+        left["node_limit"] = limits.node_limit - known.nodes
+    return None if any(amount <= 0 for amount in left.values()) else replace(limits, **left)
 
 
 def _asked(

@@ -12,7 +12,6 @@ from layermilp.solvers.highs import Highs, pass_model, run, silent_highs
 SOLVER = Highs.name
 """Name of the solver that is used."""
 
-
 is_available = Highs.is_available
 
 
