@@ -7,7 +7,9 @@ solvers."""
 from __future__ import annotations
 
 import enum
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -153,26 +155,34 @@ class Program:
         """Names of the rows: ``r_0, r_1, ...``."""
         return [f"r_{i}" for i in range(self.n_rows)]
 
-    def with_fixed(self, columns: ArrayLike, values: ArrayLike) -> Program:
-        """Return the program with the given columns fixed; fixed columns are no longer integer.
+    def row_kinds(self) -> NDArray[np.str_]:
+        """Kinds of the rows, shape ``(m,)``: ``E`` where the bounds are equal, ``R`` with two
+        others, ``L`` with only an upper, ``G`` with only a lower one, ``N`` without any."""
+        has_lower, has_upper = np.isfinite(self.row_lower), np.isfinite(self.row_upper)
+        is_equation = self.row_lower == self.row_upper
+        kinds = [is_equation, has_lower & has_upper, has_upper, has_lower]
+        return np.select(kinds, ["E", "R", "L", "G"], "N")
 
-        Parameters
-        ----------
-        columns : (k,) array of int or (n,) array of bool
-            Which columns.
-        values : (k,) array
-            Their values.
-        """
-        lower, upper, integrality = (
-            self.col_lower.copy(),
-            self.col_upper.copy(),
-            self.integrality.copy(),
-        )
+    def rows(self) -> Iterator[tuple[list[int], list[float]]]:
+        """Yield columns and coefficients of each row, as lists, which other packages take faster
+        than arrays."""
+        a = self.matrix
+        for first, last in itertools.pairwise(a.indptr.tolist()):
+            yield a.indices[first:last].tolist(), a.data[first:last].tolist()
+
+    def objective(self, x: FloatArray) -> float:
+        """``costs . x + offset`` of a point."""
+        return float(self.costs @ x) + self.offset
+
+    def with_fixed(self, columns: ArrayLike, values: ArrayLike) -> Program:
+        """Return the program with columns, given by k numbers or by a mask of shape ``(n,)``, fixed
+        at values, shape ``(k,)``; fixed columns are no longer integer."""
         which = np.asarray(columns)
         if which.dtype != bool:
             which = which.astype(np.intp)
-        lower[which] = values
-        upper[which] = values
+        lower, upper = self.col_lower.copy(), self.col_upper.copy()
+        integrality = self.integrality.copy()
+        lower[which] = upper[which] = values
         integrality[which] = False
         return replace(self, col_lower=lower, col_upper=upper, integrality=integrality)
 
@@ -264,19 +274,10 @@ class Limits:
         return PROVEN_GAP if self.gap is None else self.gap
 
     def proof(self, objective: float, bound: float) -> Status | None:
-        """Return what a lower bound proves of an objective.
+        """Return what a lower bound, ``-inf`` for none, proves of a feasible point's objective.
 
-        Parameters
-        ----------
-        objective, bound : float
-            Objective of a feasible point, finite; proven lower bound, ``-inf`` for none.
-
-        Returns
-        -------
-        Status or None
-            OPTIMAL if they agree to `FEASIBILITY_TOLERANCE`, OPTIMAL_WITHIN_GAP if they agree to
-            the gap that was asked for; None if they do not.
-        """
+        OPTIMAL if they agree to `FEASIBILITY_TOLERANCE`, OPTIMAL_WITHIN_GAP if they agree to the
+        gap that was asked for; None if they do not."""
         # Without `gap` the difference is measured against 1 at least, because a proven optimum near
         # zero has a large relative gap.
         rounding = FEASIBILITY_TOLERANCE * max(1.0, abs(objective))
@@ -328,8 +329,7 @@ class Result:
 
     @property
     def gap(self) -> float:
-        """Relative gap ``(objective - bound) / max(|objective|, 1e-10)``, never negative; ``inf``
-        without a solution."""
+        """Its relative gap, see `relative_gap`."""
         return relative_gap(self.objective, self.bound)
 
 
@@ -350,32 +350,27 @@ class Check:
     rows: float
     integrality: float
 
+    @property
+    def violation(self) -> float:
+        """The largest of the violations."""
+        return max(self.bounds, self.rows, self.integrality)
+
     def holds(self, tolerance: float = FEASIBILITY_TOLERANCE) -> bool:
         """Whether no violation exceeds the tolerance."""
-        return max(self.bounds, self.rows, self.integrality) <= tolerance
+        return self.violation <= tolerance
 
 
 def check(program: Program, x: ArrayLike) -> Check:
-    """Evaluate a point in numpy: objective and largest violation of bounds, rows and integrality.
+    """Evaluate a point, shape ``(n,)``, in numpy.
 
-    Parameters
-    ----------
-    program : Program
-        The program.
-    x : (n,) array
-        The point.
-
-    Returns
-    -------
-    Check
-        ``nan`` values in `x` count as infinite violations.
+    One of another shape, or with values that are not finite, counts as an infinite violation.
     """
     x = np.asarray(x, dtype=np.float64)
     if x.shape != (program.n_columns,) or not np.all(np.isfinite(x)):
         return Check(math.nan, math.inf, math.inf, math.inf)
     integers = x[program.integrality]
     return Check(
-        objective=float(program.costs @ x) + program.offset,
+        objective=program.objective(x),
         bounds=_violation(x, program.col_lower, program.col_upper),
         rows=_violation(program.matrix @ x, program.row_lower, program.row_upper),
         integrality=float(np.abs(integers - np.round(integers)).max(initial=0.0)),
@@ -386,10 +381,9 @@ def _violation(values: FloatArray, lower: FloatArray, upper: FloatArray) -> floa
     with np.errstate(invalid="ignore"):
         below = (lower - values) / np.maximum(1.0, np.abs(lower))
         above = (values - upper) / np.maximum(1.0, np.abs(upper))
-    worst = np.fmax(
-        np.where(np.isfinite(lower), below, 0.0), np.where(np.isfinite(upper), above, 0.0)
-    )
-    return float(worst.max(initial=0.0))
+    # Where a bound is infinite, the quotient is NaN, which `fmax` leaves out.
+    worst = np.where(np.isnan(values), np.inf, np.fmax(below, above))
+    return float(np.fmax.reduce(worst, initial=0.0))
 
 
 def _vector(values: ArrayLike, size: int | None, name: str) -> FloatArray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from layermilp.export.parts import OBJECTIVE, write_sections
+from layermilp.export.parts import OBJECTIVE, one_sided_rows, write_sections
 from layermilp.program import Program
 
 _CONSTANT = "constant"
@@ -19,32 +19,21 @@ _LONGEST_NAME = 40
 
 
 def write_lp(program: Program, path: str | Path) -> Path:
-    """Write a program as an LP file, atomically.
+    """Write a program as an LP file, atomically, and return its path.
 
-    Numbers are written with all the digits that tell one double from the next. A row with two
-    different finite bounds becomes two, the second with ``_lower`` behind its name, because not
-    every reader takes such rows; rows without any bound are left out. A constant of the objective
-    is the price of a last column ``constant``, which is fixed to one: readers differ on constants.
+    Its start is not part of the file. Numbers are written with all the digits that tell one double
+    from the next. A row with two different finite bounds becomes two, the second with ``_lower``
+    behind its name, because not every reader takes such rows; rows without any bound are left out.
+    A constant of the objective is the price of a last column ``constant``, which is fixed to one:
+    readers differ on constants.
 
     Columns are named as in `Program.column_names`, with ``_`` before names that begin like a
     number; where one would still be misread, all are named ``x_0, x_1, ...``.
 
-    Parameters
-    ----------
-    program : Program
-        The program. Its start is not part of the file.
-    path : str or Path
-        The file; an existing one is replaced only when the new one is complete.
-
-    Returns
-    -------
-    Path
-        The path that was written.
-
     Raises
     ------
     OutputError
-        If the file cannot be written.
+        If the file cannot be written; one that is there is then as it was.
     """
     return write_sections(path, _sections(program))
 
@@ -60,8 +49,13 @@ def _sections(program: Program) -> Iterator[list[str]]:
     # program's order.
     yield _sum(OBJECTIVE, costs, columns)
     yield ["Subject To"]
-    yield from _rows(program, columns)
-    yield ["Bounds", *_bounds(program, columns)]
+    for name, comparison, side, row, values in one_sided_rows(program):
+        # No reader takes an empty sum.
+        sum_of_row = (values, [columns[j] for j in row]) if row else ([0.0], columns[:1])
+        yield [*_sum(name, *sum_of_row), f" {comparison} {side!r}"]
+    # A line for each column, because readers differ on what a missing one means for integers.
+    ends = zip(columns, program.col_lower.tolist(), program.col_upper.tolist(), strict=False)
+    yield ["Bounds", *(f" {_bound(name, lower, upper)}" for name, lower, upper in ends)]
     if has_constant:
         yield [f" {_CONSTANT} = 1"]
     if program.is_mip:
@@ -79,53 +73,19 @@ def _names(names: list[str]) -> list[str]:
     is_readable = all(
         re.fullmatch(r"\w+", name, re.ASCII) and len(name) <= _LONGEST_NAME for name in safe
     )
-    return (
-        safe
-        if is_readable and len(set(safe)) == len(safe)
-        else [f"x_{j}" for j in range(len(names))]
-    )
+    if is_readable and len(set(safe)) == len(safe):
+        return safe
+    return [f"x_{j}" for j in range(len(names))]
 
 
-def _sum(name: str, values: Sequence[float], columns: Sequence[str], end: str = "") -> list[str]:
-    """Return the lines of a named sum, and what it is compared with at the end."""
+def _sum(name: str, values: Sequence[float], columns: Sequence[str]) -> list[str]:
+    """Return the lines of a named sum."""
     terms = [
         f" {'-' if value < 0.0 else '+'} {abs(value)!r} {column}"
         for value, column in zip(values, columns, strict=True)
     ]
     lines = ["".join(terms[i : i + _TERMS_PER_LINE]) for i in range(0, len(terms), _TERMS_PER_LINE)]
-    return [f" {name}:{lines[0]}", *lines[1:], *([end] if end else [])]
-
-
-def _rows(program: Program, columns: list[str]) -> Iterator[list[str]]:
-    starts, indices, values = (
-        program.matrix.indptr.tolist(),
-        program.matrix.indices.tolist(),
-        program.matrix.data.tolist(),
-    )
-    bounds = zip(
-        program.row_names(), program.row_lower.tolist(), program.row_upper.tolist(), strict=True
-    )
-    for i, (name, lower, upper) in enumerate(bounds):
-        cells = slice(starts[i], starts[i + 1])
-        # No reader takes an empty sum.
-        row = values[cells] or [0.0], [columns[j] for j in indices[cells]] or columns[:1]
-        for suffix, end in _ends(lower, upper):
-            yield _sum(name + suffix, *row, end)
-
-
-def _ends(lower: float, upper: float) -> list[tuple[str, str]]:
-    """Return what is behind the name of a row for each of its bounds, and the bound."""
-    if lower == upper:
-        return [("", f" = {upper!r}")]
-    ends = [("", f" <= {upper!r}")] if np.isfinite(upper) else []
-    return [*ends, ("_lower" if ends else "", f" >= {lower!r}")] if np.isfinite(lower) else ends
-
-
-def _bounds(program: Program, columns: list[str]) -> list[str]:
-    """Return a line for each column, because readers differ on what a missing one means for
-    integers."""
-    ends = zip(columns, program.col_lower.tolist(), program.col_upper.tolist(), strict=False)
-    return [f" {_bound(name, lower, upper)}" for name, lower, upper in ends]
+    return [f" {name}:{lines[0]}", *lines[1:]]
 
 
 def _bound(name: str, lower: float, upper: float) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from layermilp.errors import SolverNotAvailable
-from layermilp.export.parts import row_kinds, runs
+from layermilp.export.parts import columns, name_in_one_word, one_sided_rows
 from layermilp.program import Program
 
 if TYPE_CHECKING:
@@ -20,16 +20,8 @@ if TYPE_CHECKING:
 def to_docplex(program: Program) -> docplex.mp.model.Model:
     """Return a program as a docplex model.
 
-    Parameters
-    ----------
-    program : Program
-        The program.
-
-    Returns
-    -------
-    docplex.mp.model.Model
-        With variables and constraints named and ordered as the program's columns and rows, and its
-        start as a MIP start. Rows without any bound are left out.
+    Variables and constraints are named and ordered as the program's columns and rows; its start is
+    a MIP start. Rows without any bound are left out.
 
     Raises
     ------
@@ -43,11 +35,17 @@ def to_docplex(program: Program) -> docplex.mp.model.Model:
     # The matrix calls take a quarter of the time of sums over expressions; only `AdvModel` has
     # them.
     model = AdvModel(name=program.name)
-    variables = _docplex_variables(model, program)
-    rows, kinds = _docplex_rows(model, program, variables), row_kinds(program)
-    for row, name, kind in zip(rows, program.row_names(), kinds.tolist(), strict=True):
+    infinity = model.infinity
+    variables = [
+        (model.integer_var if integer else model.continuous_var)(
+            max(lower, -infinity), min(upper, infinity), name
+        )
+        for name, lower, upper, integer in columns(program)
+    ]
+    rows = _docplex_rows(model, program, variables)
+    for row, name in zip(rows, program.row_names(), strict=True):
         # Not in one block: docplex takes no rows with two bounds there.
-        if kind != "N":
+        if row is not None:
             model.add(row, name)
     model.minimize(model.scal_prod(variables, program.costs.tolist()) + program.offset)
     if program.start is not None and program.is_mip:
@@ -60,61 +58,32 @@ def to_docplex(program: Program) -> docplex.mp.model.Model:
     return model
 
 
-def _docplex_variables(model: Any, program: Program) -> list[Any]:
-    infinity = model.infinity
-    lower = np.maximum(program.col_lower, -infinity).tolist()
-    upper = np.minimum(program.col_upper, infinity).tolist()
-    names = program.column_names()
-    variables: list[Any] = []
-    for first, last, integer in runs(program):
-        make = model.integer_var_list if integer else model.continuous_var_list
-        run = slice(first, last)
-        variables += make(last - first, lb=lower[run], ub=upper[run], name=names[run])
-    return variables
-
-
 def _docplex_rows(model: Any, program: Program, variables: list[Any]) -> list[Any]:
-    lower, upper = program.row_lower, program.row_upper
-    kinds = row_kinds(program)
-    two_sided = (kinds == "L") & np.isfinite(lower)
+    """Return a constraint for each row, None for one without bounds."""
+    lower, upper, kinds = program.row_lower, program.row_upper, program.row_kinds()
     rows: list[Any] = [None] * program.n_rows
-    for kind, sense in (("E", "eq"), ("L", "le"), ("G", "ge")):
-        which = np.flatnonzero((kinds == kind) & ~two_sided)
-        if which.size:
+    senses = {"E": "eq", "L": "le", "G": "ge"}
+    for kind in ("E", "L", "G", "R"):
+        which = np.flatnonzero(kinds == kind)
+        if not which.size:
+            continue
+        matrix = program.matrix[which].tocoo()
+        if kind == "R":
+            made = model.matrix_ranges(matrix, variables, lower[which], upper[which])
+        else:
             sides = (lower if kind == "G" else upper)[which]
-            made = model.matrix_constraints(program.matrix[which].tocoo(), variables, sides, sense)
-            _place(rows, which, made)
-    which = np.flatnonzero(two_sided)
-    if which.size:
-        _place(
-            rows,
-            which,
-            model.matrix_ranges(
-                program.matrix[which].tocoo(), variables, lower[which], upper[which]
-            ),
-        )
+            made = model.matrix_constraints(matrix, variables, sides, senses[kind])
+        for i, row in zip(which.tolist(), made, strict=True):
+            rows[i] = row
     return rows
-
-
-def _place(rows: list[Any], which: NDArray[np.intp], made: list[Any]) -> None:
-    for i, row in zip(which.tolist(), made, strict=True):
-        rows[i] = row
 
 
 def to_pulp(program: Program) -> pulp.LpProblem:
     """Return a program as a PuLP problem.
 
-    Parameters
-    ----------
-    program : Program
-        The program.
-
-    Returns
-    -------
-    pulp.LpProblem
-        With variables named as the program's columns, which hold the start if there is one. A row
-        with two different bounds becomes two constraints, the second with ``_lower`` behind its
-        name; rows without any are left out.
+    Variables are named as the program's columns, and hold the start if there is one. A row with two
+    different bounds becomes two constraints, the second with ``_lower`` behind its name; rows
+    without any are left out.
 
     Raises
     ------
@@ -124,19 +93,14 @@ def to_pulp(program: Program) -> pulp.LpProblem:
     _require("pulp", "'pulp<4'")
     import pulp
 
-    problem = pulp.LpProblem("_".join(program.name.split()) or "program", pulp.LpMinimize)
+    problem = pulp.LpProblem(name_in_one_word(program), pulp.LpMinimize)
     variables = _pulp_variables(problem, program)
     costs = zip(variables, program.costs.tolist(), strict=True)
     problem += pulp.LpAffineExpression(list(costs), constant=program.offset)
-    matrix = program.matrix
-    starts, indices, values = matrix.indptr.tolist(), matrix.indices.tolist(), matrix.data.tolist()
-    bounds = zip(
-        program.row_names(), program.row_lower.tolist(), program.row_upper.tolist(), strict=True
-    )
-    for i, (name, lower, upper) in enumerate(bounds):
-        cells = range(starts[i], starts[i + 1])
-        row = pulp.LpAffineExpression([(variables[indices[k]], values[k]) for k in cells])
-        _add_pulp_row(problem, row, name, lower, upper)
+    compare = {"=": operator.eq, "<=": operator.le, ">=": operator.ge}
+    for name, comparison, side, row, values in one_sided_rows(program):
+        terms = [(variables[j], value) for j, value in zip(row, values, strict=True)]
+        problem += compare[comparison](pulp.LpAffineExpression(terms), side), name
     return problem
 
 
@@ -145,9 +109,6 @@ def _pulp_variables(problem: Any, program: Program) -> list[Any]:
 
     # Newer versions let the problem make its variables, and older ones only the class.
     make = getattr(problem, "add_variable", pulp.LpVariable)
-    bounds = zip(
-        program.column_names(), program.col_lower.tolist(), program.col_upper.tolist(), strict=True
-    )
     variables = [
         make(
             name,
@@ -155,22 +116,12 @@ def _pulp_variables(problem: Any, program: Program) -> list[Any]:
             upper if np.isfinite(upper) else None,
             pulp.LpInteger if integer else pulp.LpContinuous,
         )
-        for (name, lower, upper), integer in zip(bounds, program.integrality.tolist(), strict=True)
+        for name, lower, upper, integer in columns(program)
     ]
     if program.start is not None:
         for variable, value in zip(variables, program.start.tolist(), strict=True):
             variable.varValue = value
     return variables
-
-
-def _add_pulp_row(problem: Any, row: Any, name: str, lower: float, upper: float) -> None:
-    if lower == upper:
-        problem += row == upper, name
-        return
-    if np.isfinite(upper):
-        problem += row <= upper, name
-    if np.isfinite(lower):
-        problem += row >= lower, f"{name}_lower" if np.isfinite(upper) else name
 
 
 def _require(module: str, package: str) -> None:

@@ -6,109 +6,77 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from layermilp.export.parts import OBJECTIVE, row_kinds, runs, write_sections
+from layermilp.export.parts import OBJECTIVE, columns, name_in_one_word, write_sections
 from layermilp.program import FloatArray, Program
 
 
 def write_mps(program: Program, path: str | Path) -> Path:
-    """Write a program as a free-format MPS file, atomically.
+    """Write a program as a free-format MPS file, atomically, and return its path.
 
-    Numbers are written with all the digits that tell one double from the next. Only the second
-    bound of a row with two different finite bounds may be off in its last digit, because MPS states
-    the width of such a row instead. Rows without any bound become ``N`` rows, which most readers
-    drop.
-
-    Parameters
-    ----------
-    program : Program
-        The program. Its start is not part of the file.
-    path : str or Path
-        The file; an existing one is replaced only when the new one is complete.
-
-    Returns
-    -------
-    Path
-        The path that was written.
+    Its start is not part of the file. Numbers are written with all the digits that tell one double
+    from the next. Only the second bound of a row with two different finite bounds may be off in its
+    last digit, because MPS states the width of such a row instead. Rows without any bound become
+    ``N`` rows, which most readers drop.
 
     Raises
     ------
     OutputError
-        If the file cannot be written.
+        If the file cannot be written; one that is there is then as it was.
     """
     return write_sections(path, _sections(program))
 
 
 def _sections(program: Program) -> Iterator[list[str]]:
-    columns, rows = program.column_names(), program.row_names()
-    kinds = row_kinds(program)
-    name = "_".join(program.name.split()) or "program"
+    rows, kinds = program.row_names(), program.row_kinds()
+    # MPS states the upper bound of a row with two, and their difference.
+    letters = np.where(kinds == "R", "L", kinds).tolist()
     # FREE is for CBC, which otherwise guesses the format and may guess wrong at a bound without a
     # value.
-    yield [f"NAME {name} FREE", "ROWS", f" N {OBJECTIVE}"]
-    yield [f" {kind} {row}" for kind, row in zip(kinds.tolist(), rows, strict=True)] or ["*"]
+    yield [f"NAME {name_in_one_word(program)} FREE", "ROWS", f" N {OBJECTIVE}"]
+    yield [f" {letter} {row}" for letter, row in zip(letters, rows, strict=True)] or ["*"]
     yield ["COLUMNS"]
-    yield from _column_section(program, columns, [OBJECTIVE, *rows])
-    yield _rhs_section(program, rows, kinds)
-    yield _range_section(program, rows)
-    yield _bound_section(program, columns)
+    yield from _column_section(program, [OBJECTIVE, *rows])
+    # By convention the right-hand side of the objective row is minus the constant.
+    yield ["RHS", *([f" RHS {OBJECTIVE} {-program.offset!r}"] if program.offset else [])]
+    sides = np.select([kinds == "N", kinds == "G"], [0.0, program.row_lower], program.row_upper)
+    yield [f" RHS {rows[i]} {value!r}" for i, value in _nonzero(sides)]
+    with np.errstate(invalid="ignore"):
+        widths = np.where(kinds == "R", program.row_upper - program.row_lower, 0.0)
+    yield ["RANGES", *(f" RNG {rows[i]} {value!r}" for i, value in _nonzero(widths))]
+    yield ["BOUNDS"]
+    for name, lower, upper, integer in columns(program):
+        yield [f" {kind} BND {name}{value}" for kind, value in _bounds(lower, upper, integer)]
     yield ["ENDATA"]
 
 
-def _column_section(program: Program, columns: list[str], rows: list[str]) -> Iterator[list[str]]:
+def _column_section(program: Program, rows: list[str]) -> Iterator[list[str]]:
     # The costs are written even where they are zero, so that every column is named, in the
     # program's order.
     n = program.n_columns
     costs = sparse.csr_array((program.costs, np.arange(n), [0, n]), shape=(1, n))
     matrix = sparse.vstack([costs, program.matrix]).tocsc()
-    names = [f" {columns[j]} " for j in np.repeat(np.arange(n), np.diff(matrix.indptr)).tolist()]
-    cells = zip(names, matrix.indices.tolist(), matrix.data.tolist(), strict=True)
-    lines = [f"{name}{rows[i]} {value!r}" for name, i, value in cells]
-    for first, last, integer in runs(program):
-        if integer:
-            yield [f" M{first} 'MARKER' 'INTORG'"]
-        yield lines[matrix.indptr[first] : matrix.indptr[last]]
-        if integer:
-            yield [f" M{last} 'MARKER' 'INTEND'"]
+    starts, indices, values = matrix.indptr.tolist(), matrix.indices.tolist(), matrix.data.tolist()
+    # Integer columns stand between markers.
+    within = False
+    for j, (name, _, _, integer) in enumerate(columns(program)):
+        if integer != within:
+            yield [_marker(j, integer)]
+            within = integer
+        cells = range(starts[j], starts[j + 1])
+        yield [f" {name} {rows[indices[k]]} {values[k]!r}" for k in cells]
+    if within:
+        yield [_marker(n, False)]
 
 
-def _rhs_section(program: Program, rows: list[str], kinds: NDArray[np.str_]) -> list[str]:
-    # By convention the right-hand side of the objective row is minus the constant.
-    lines = ["RHS"]
-    if program.offset:
-        lines.append(f" RHS {OBJECTIVE} {-program.offset!r}")
-    values = np.select([kinds == "N", kinds == "G"], [0.0, program.row_lower], program.row_upper)
-    return lines + [f" RHS {rows[i]} {value!r}" for i, value in _nonzero(values)]
-
-
-def _range_section(program: Program, rows: list[str]) -> list[str]:
-    two_sided = np.isfinite(program.row_lower) & np.isfinite(program.row_upper)
-    with np.errstate(invalid="ignore"):
-        widths = np.where(two_sided, program.row_upper - program.row_lower, 0.0)
-    return ["RANGES"] + [f" RNG {rows[i]} {value!r}" for i, value in _nonzero(widths)]
+def _marker(column: int, begins: bool) -> str:
+    return f" M{column} 'MARKER' 'INT{'ORG' if begins else 'END'}'"
 
 
 def _nonzero(values: FloatArray) -> Iterator[tuple[int, float]]:
     where = np.flatnonzero(values)
     return zip(where.tolist(), values[where].tolist(), strict=True)
-
-
-def _bound_section(program: Program, columns: list[str]) -> list[str]:
-    lines = ["BOUNDS"]
-    bounds = zip(
-        columns,
-        program.col_lower.tolist(),
-        program.col_upper.tolist(),
-        program.integrality,
-        strict=True,
-    )
-    for name, lower, upper, integer in bounds:
-        lines += [
-            f" {kind} BND {name}{value}" for kind, value in _bounds(lower, upper, bool(integer))
-        ]
-    return lines
 
 
 def _bounds(lower: float, upper: float, integer: bool) -> list[tuple[str, str]]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
 
 from layermilp.files import write_atomically
 from layermilp.program import Program
@@ -17,23 +13,33 @@ OBJECTIVE = "cost"
 """Name of the objective."""
 
 
-def row_kinds(program: Program) -> NDArray[np.str_]:
-    """Return the kind of each row, as MPS names it: ``L`` where there is an upper bound, be there a
-    lower one or not."""
-    has_lower, has_upper = np.isfinite(program.row_lower), np.isfinite(program.row_upper)
-    equal = program.row_lower == program.row_upper
-    return np.select([equal, has_upper, has_lower], ["E", "L", "G"], "N")
+def name_in_one_word(program: Program) -> str:
+    """Return the name of a program without blanks."""
+    return "_".join(program.name.split()) or "program"
 
 
-def runs(program: Program) -> list[tuple[int, int, bool]]:
-    """Return first column, end and integrality of each run of columns of one type."""
-    mask = program.integrality
-    edges = [0, *(np.flatnonzero(mask[1:] != mask[:-1]) + 1).tolist(), mask.size]
-    return [
-        (first, last, bool(mask[first]))
-        for first, last in itertools.pairwise(edges)
-        if first < last
-    ]
+def columns(program: Program) -> Iterator[tuple[str, float, float, bool]]:
+    """Yield name, bounds and integrality of each column."""
+    bounds = program.col_lower.tolist(), program.col_upper.tolist()
+    return zip(program.column_names(), *bounds, program.integrality.tolist(), strict=True)
+
+
+def one_sided_rows(
+    program: Program,
+) -> Iterator[tuple[str, str, float, list[int], list[float]]]:
+    """Yield name, comparison, side, columns and coefficients of each row.
+
+    One with two different bounds is two, the second with ``_lower`` behind its name; one without
+    any is left out."""
+    kinds, lower, upper = program.row_kinds(), program.row_lower, program.row_upper
+    parts = (program.row_names(), kinds.tolist(), lower.tolist(), upper.tolist(), program.rows())
+    for name, kind, low, high, row in zip(*parts, strict=True):
+        if kind == "E":
+            yield name, "=", high, *row
+        if kind in "LR":
+            yield name, "<=", high, *row
+        if kind in "GR":
+            yield f"{name}_lower" if kind == "R" else name, ">=", low, *row
 
 
 def write_sections(path: str | Path, sections: Iterable[list[str]]) -> Path:

@@ -5,7 +5,7 @@ To add one: write an adapter in a file of its own, and put its class into `SOLVE
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from layermilp.errors import OptionError, SolverNotAvailable
 from layermilp.program import Limits, Program, Result
@@ -53,11 +53,8 @@ def choose(program: Program, solver: str = "auto") -> Solver:
     """Return the solver to use: for ``auto`` the first in the order of preference whose edition
     takes the program."""
     require(solver)
-    if solver != "auto":
-        return SOLVERS[solver]
-    candidates = [SOLVERS[name] for name in available()]
-    fitting = (candidate for candidate in candidates if candidate.size_limit(program) is None)
-    return next(fitting, candidates[-1])
+    candidates = [SOLVERS[name] for name in (available() if solver == "auto" else [solver])]
+    return _first_fitting(program, candidates) or candidates[-1]
 
 
 def fitting(program: Program, solver: str = "auto") -> str:
@@ -67,10 +64,12 @@ def fitting(program: Program, solver: str = "auto") -> str:
     For programs that are not what was asked to be solved by that solver, but a means to it.
     """
     chosen = choose(program, solver)
-    if chosen.size_limit(program) is None:
-        return chosen.name
-    others = (name for name in available() if SOLVERS[name].size_limit(program) is None)
-    return next(others, chosen.name)
+    candidates = [chosen, *(SOLVERS[name] for name in available())]
+    return (_first_fitting(program, candidates) or chosen).name
+
+
+def _first_fitting(program: Program, candidates: Iterable[Solver]) -> Solver | None:
+    return next((solver for solver in candidates if solver.size_limit(program) is None), None)
 
 
 def solve(

@@ -7,11 +7,12 @@ import importlib.util
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
 from layermilp.errors import LayermilpError, ProgramTooLarge, SolverNotAvailable
 from layermilp.program import (
@@ -33,6 +34,9 @@ contradicts itself."""
 
 PRIMAL_TOLERANCE = 1e-9
 """Feasibility, dual feasibility and integrality tolerance asked of every solver that takes it."""
+
+INFINITE = 1e20
+"""Least bound of an objective that counts as infinite."""
 
 _WITH_BOUND = (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT, Status.NO_SOLUTION_AT_LIMIT)
 """Ends of a solve that have a bound."""
@@ -82,8 +86,10 @@ class Solver(ABC):
     title: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
     limit_options: ClassVar[Mapping[str, str]] = {}
-    """Those of its own options, in lower case, that set a limit, with the field of `Limits`: a gap,
-    time or nodes."""
+    """Those of its own options, in lower case, that layermilp sets, with the field of `Limits`,
+    ``tolerance`` or ``integer_tolerance``; see `settings`."""
+    largest_seed: ClassVar[int] = 2**31 - 1
+    """Largest seed that it takes; larger ones begin again at 0."""
     second_options: ClassVar[Mapping[str, Option]] = {}
     """Own options with which it is asked again where it contradicted itself."""
 
@@ -112,7 +118,7 @@ class Solver(ABC):
         Parameters
         ----------
         program : Program
-            What to solve.
+            The program.
         limits : Limits, optional
             When to stop; by default at the proven optimum.
         options : mapping, optional
@@ -146,29 +152,52 @@ class Solver(ABC):
         if exceeded is not None:
             raise ProgramTooLarge(
                 f"{program.name} has {program.n_columns} columns and {program.n_rows} rows, but "
-                f"{self.title} takes "
-                f"{exceeded}; use solver 'auto' or 'highs', a smaller batch, or a full licence"
+                f"{self.title} takes {exceeded}; use solver 'auto' or 'highs', a smaller batch, or "
+                "a full licence"
             )
-        limits = limits or Limits()
+        limits, options = limits or Limits(), dict(options or {})
         began = time.perf_counter()
         try:
-            is_empty = program.n_columns == 0
-            answer = (
-                _solve_empty(program)
-                if is_empty
-                else self._solve(program, limits, dict(options or {}))
-            )
-            asked = self.asked(limits, options or {})
+            if program.n_columns:
+                answer = self._solve(program, limits, options)
+            else:
+                answer = _solve_empty(program)
+            asked = self.asked(limits, options)
             return self._checked(program, asked, answer, time.perf_counter() - began)
         except (LayermilpError, MemoryError):
             raise
-        except (
-            Exception
-        ) as error:  # whatever a solver's interface raises, or its answer where that is none
-            failed = Answer(
-                Status.ERROR, message=f"{self.title} failed: {type(error).__name__}: {error}"
-            )
+        except Exception as error:
+            # Whatever a solver's interface raises, or its answer where that is none.
+            message = f"{self.title} failed: {type(error).__name__}: {error}"
+            failed = Answer(Status.ERROR, message=message)
             return self._checked(program, limits, failed, time.perf_counter() - began)
+
+    def settings(
+        self, program: Program, limits: Limits, options: Mapping[str, Option]
+    ) -> Iterator[tuple[str, Option, str]]:
+        """Yield what an adapter sets of the solver's own options: name, value, and words for the
+        message of a refusal. First come those of `limit_options`, then the caller's."""
+        asked: dict[str, Any] = {
+            "threads": limits.threads,
+            "seed": limits.seed % (self.largest_seed + 1),
+            "tolerance": PRIMAL_TOLERANCE,
+            "time_limit": limits.time_limit,
+        }
+        if program.is_mip:
+            asked |= {
+                "integer_tolerance": PRIMAL_TOLERANCE,
+                "absolute_gap": absolute_gap(limits),
+                "gap": limits.relative_gap,
+                "node_limit": limits.node_limit,
+                "objective_target": limits.objective_target,
+            }
+        for name, field in self.limit_options.items():
+            value = asked.get(field)
+            if value is not None:
+                plain = value.item() if isinstance(value, np.generic) else value
+                yield name, plain, f"{field}={plain!r}"
+        for name, value in options.items():
+            yield name, value, f"the option {name}={value!r}"
 
     def asked(self, limits: Limits, options: Mapping[str, Option]) -> Limits:
         """Return the limits with those that the solver's own options, which it has taken, set
@@ -183,8 +212,20 @@ class Solver(ABC):
         return replace(limits, **values)
 
     def limit_of(self, option: str) -> str | None:
-        """Return which field of `Limits` one of the solver's own options sets, if any."""
-        return self.limit_options.get(option.lower())
+        """Return which field of `Limits` one of the solver's own options sets, if it is a gap, time
+        or nodes."""
+        field = self.limit_options.get(option.lower())
+        return field if field in _RANGES else None
+
+    def refuses_size(self, size: int) -> bool:
+        """Whether the installed edition refuses a program with so many columns."""
+        nothing, zeros, ones = np.zeros(0), np.zeros(size), np.ones(size)
+        program = Program(zeros, sparse.csr_array((0, size)), nothing, nothing, zeros, ones)
+        try:
+            self._solve(program, Limits(), {})
+        except ProgramTooLarge:
+            return True
+        return False
 
     @abstractmethod
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
@@ -197,10 +238,10 @@ class Solver(ABC):
             if violation > FEASIBILITY_TOLERANCE:
                 x, wrong = None, f"the answer violates the program by {violation:.2g}"
             else:
-                own = _value(program, x)
+                own = program.objective(x)
         if status in _WITH_START and not wrong:
             x = _better(program, x)
-        objective = math.nan if x is None else _value(program, x)
+        objective = math.nan if x is None else program.objective(x)
         bound = _bound(program, answer, status, own)
         wrong = wrong or _contradiction(status, limits, answer.objective, own, objective, bound)
         if is_refuted(bound, objective):
@@ -224,10 +265,6 @@ def is_refuted(bound: float, objective: float) -> bool:
     return bound > objective + CONTRADICTION * max(1.0, abs(objective))
 
 
-def _value(program: Program, x: FloatArray) -> float:
-    return float(program.costs @ x) + program.offset
-
-
 def _better(program: Program, x: FloatArray | None) -> FloatArray | None:
     """Return the program's start where it is feasible, and better than a point by more than
     rounding; else the point."""
@@ -236,17 +273,20 @@ def _better(program: Program, x: FloatArray | None) -> FloatArray | None:
     start, violation = _repaired(program, program.start)
     if violation > FEASIBILITY_TOLERANCE:
         return x
-    value = _value(program, start)
+    value = program.objective(start)
     rounding = FEASIBILITY_TOLERANCE * max(1.0, abs(value))
-    return start if x is None or _value(program, x) > value + rounding else x
+    return start if x is None or program.objective(x) > value + rounding else x
 
 
 def _bound(program: Program, answer: Answer, status: Status, own: float) -> float:
-    """Return the bound that a solver proves for the point with its own objective, if it has one."""
-    if status not in _WITH_BOUND or math.isnan(answer.bound):
+    """Return the lower bound that a solver proves; where it has solved a linear program, that is
+    the objective of its own point."""
+    if status not in _WITH_BOUND:
         return -math.inf
-    is_solved_lp = status is Status.OPTIMAL and not program.is_mip and not math.isnan(own)
-    return own if is_solved_lp else answer.bound
+    if not program.is_mip:
+        return own if status is Status.OPTIMAL and not math.isnan(own) else -math.inf
+    # What is not a number is not smaller either.
+    return answer.bound if abs(answer.bound) < INFINITE else -math.inf
 
 
 def _contradiction(
@@ -254,13 +294,8 @@ def _contradiction(
 ) -> str:
     """Return which claims exclude each other, in words; empty if none do.
 
-    Parameters
-    ----------
-    claimed, own : float
-        Objective of the solver's point as the solver states it, and recomputed; ``nan`` for none.
-    objective, bound : float
-        Of the best feasible point that is known, and what is claimed to be proven of it.
-    """
+    Of the solver's point the objective is `claimed` and, recomputed, `own`; `objective` is that of
+    the best feasible point that is known, and `bound` what is claimed to be proven of it."""
     if math.isnan(objective):
         return "there is no point that is optimal" if status is Status.OPTIMAL else ""
     if status is Status.INFEASIBLE:
@@ -292,8 +327,7 @@ def _repaired(program: Program, x: FloatArray) -> tuple[FloatArray, float]:
     tidy = np.where(program.integrality, np.round(x), x)
     tidy = np.clip(tidy, program.col_lower, program.col_upper)
     for point in (tidy, x):
-        result = check(program, point)
-        violation = max(result.bounds, result.rows, result.integrality)
+        violation = check(program, point).violation
         if violation <= FEASIBILITY_TOLERANCE:
             break
     return point, violation
@@ -301,7 +335,6 @@ def _repaired(program: Program, x: FloatArray) -> tuple[FloatArray, float]:
 
 def _solve_empty(program: Program) -> Answer:
     """Solve a program without columns, which some solvers refuse."""
-    feasible = np.all(program.row_lower <= 0.0) and np.all(program.row_upper >= 0.0)
-    if not feasible:
-        return Answer(Status.INFEASIBLE)
-    return Answer(Status.OPTIMAL, np.zeros(0), program.offset)
+    if np.all(program.row_lower <= 0.0) and np.all(program.row_upper >= 0.0):
+        return Answer(Status.OPTIMAL, np.zeros(0), program.offset)
+    return Answer(Status.INFEASIBLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 import os
 import platform
@@ -24,19 +25,14 @@ import numpy as np
 from layermilp.errors import OptionError, SolverNotAvailable
 from layermilp.export import write_mps
 from layermilp.program import FloatArray, Limits, Program, Status, check
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.solvers.base import INFINITE, PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
 
 GRACE = 2.0
 """Seconds that CBC may overrun its time limit, with a tenth of the limit, before it is interrupted,
 and then killed."""
 
-_MODEL, _START, _LOG, _TEXT, _BINARY = (
-    "model.mps",
-    "start.txt",
-    "log.txt",
-    "solution.txt",
-    "solution.bin",
-)
+_MODEL, _START, _LOG = "model.mps", "start.txt", "log.txt"
+_TEXT, _BINARY = "solution.txt", "solution.bin"
 
 _NO_GAP = 1e100  # larger than any that is asked for
 _LARGEST_THREADS = 99  # CBC gives larger numbers another meaning
@@ -44,6 +40,15 @@ _LARGEST_THREADS = 99  # CBC gives larger numbers another meaning
 # CBC may call a program infeasible because time ran out; from this share of the time limit on it is
 # not believed.
 _UNSURE_AFTER = 0.5
+
+# By how the first line of the solution file begins.
+_STATUS = {
+    "Optimal": Status.OPTIMAL,
+    "Stopped": Status.FEASIBLE_AT_LIMIT,
+    "Infeasible": Status.INFEASIBLE,
+    "Integer infeasible": Status.INFEASIBLE,
+    "Unbounded": Status.UNBOUNDED,
+}
 
 
 class Cbc(Solver):
@@ -83,7 +88,9 @@ class Cbc(Solver):
         return next((field for name, field in fields if name.startswith(option.lower())), None)
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
-        words = [*_limit_words(program, limits), *_option_words(options)]
+        words = _limit_words(program, limits)
+        for name, value in options.items():
+            words += [f"-{name}", _checked_value(name, value)]
         with tempfile.TemporaryDirectory(
             prefix="layermilp-cbc-", ignore_cleanup_errors=True
         ) as place:
@@ -101,9 +108,8 @@ class Cbc(Solver):
 def _find_executable() -> Path | None:
     """Return the executable inside the PuLP package, else one on the path, else None."""
     spec = importlib.util.find_spec("pulp")
-    suffix = ".exe" if sys.platform == "win32" else ""
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        bundled = Path(folder, "solverdir", "cbc", *_platform_folder(), f"cbc{suffix}")
+        bundled = Path(folder, "solverdir", "cbc", *_platform_folder(), "cbc")
         if bundled.is_file():
             return bundled
     on_path = shutil.which("cbc")
@@ -113,10 +119,9 @@ def _find_executable() -> Path | None:
 def _platform_folder() -> tuple[str, str]:
     if sys.platform == "darwin":
         return "osx", "i64"
-    system = "win" if sys.platform == "win32" else "linux"
     if platform.machine().lower() in ("arm64", "aarch64"):
-        return system, "arm64"
-    return system, "i64" if sys.maxsize > 2**32 else "i32"
+        return "linux", "arm64"
+    return "linux", "i64" if sys.maxsize > 2**32 else "i32"
 
 
 def _executable() -> str:
@@ -150,26 +155,27 @@ def _limit_words(program: Program, limits: Limits) -> list[str]:
             f"CBC refuses threads={limits.threads}; it takes at most {_LARGEST_THREADS}"
         )
     # CBC would read seed 0 as the time of day.
-    seed = str(limits.seed % (2**31 - 2) + 1)
-    words = ["-randomSeed", seed, "-timeMode", "elapsed"]
-    words += ["-primalTolerance", repr(PRIMAL_TOLERANCE), "-dualTolerance", repr(PRIMAL_TOLERANCE)]
-    if limits.time_limit is not None:
-        words += ["-seconds", repr(float(limits.time_limit))]
+    seed = limits.seed % (2**31 - 2) + 1
+    values: dict[str, Option | None] = {
+        "randomSeed": seed,
+        "timeMode": "elapsed",
+        "primalTolerance": PRIMAL_TOLERANCE,
+        "dualTolerance": PRIMAL_TOLERANCE,
+        "seconds": limits.time_limit,
+    }
     if program.is_mip:
-        words += ["-randomCbcSeed", seed, "-integerTolerance", repr(PRIMAL_TOLERANCE)]
-        # By default CBC gives up improvements below 1e-5, whatever the gaps.
-        words += ["-increment", repr(PRIMAL_TOLERANCE)]
-        words += [
-            "-ratioGap",
-            repr(_to_larger(limits.relative_gap)),
-            "-allowableGap",
-            repr(absolute_gap(limits)),
-        ]
-        if limits.node_limit is not None:
-            words += ["-maxNodes", str(int(limits.node_limit))]
-        if limits.threads > 1:
-            words += ["-threads", str(int(limits.threads))]
-    return words
+        values |= {
+            "randomCbcSeed": seed,
+            "integerTolerance": PRIMAL_TOLERANCE,
+            # By default CBC gives up improvements below 1e-5, whatever the gaps.
+            "increment": PRIMAL_TOLERANCE,
+            "ratioGap": _to_larger(limits.relative_gap),
+            "allowableGap": absolute_gap(limits),
+            "maxNodes": limits.node_limit,
+            "threads": limits.threads if limits.threads > 1 else None,
+        }
+    named = ((f"-{name}", str(value)) for name, value in values.items() if value is not None)
+    return list(itertools.chain.from_iterable(named))
 
 
 def _to_larger(gap: float) -> float:
@@ -181,13 +187,6 @@ def _to_larger(gap: float) -> float:
 def _to_objective(gap: float) -> float:
     """Return the gap relative to the objective that CBC may leave."""
     return gap / (1.0 - gap) if gap < 1.0 else _NO_GAP
-
-
-def _option_words(options: dict[str, Option]) -> list[str]:
-    words = []
-    for name, value in options.items():
-        words += [f"-{name}", _checked_value(name, value)]
-    return words
 
 
 def _checked_value(name: str, value: Option) -> str:
@@ -231,17 +230,8 @@ def _run(folder: Path, words: list[str], time_limit: float | None) -> str:
     """Run CBC in the folder, no longer than the limit and the grace; return how it ended, in
     words."""
     # Relative names keep blanks in the folder's name away from CBC.
-    command = [
-        _executable(),
-        _MODEL,
-        *words,
-        "-solve",
-        "-solution",
-        _TEXT,
-        "-saveSolution",
-        _BINARY,
-        "-quit",
-    ]
+    command = [_executable(), _MODEL, *words, "-solve"]
+    command += ["-solution", _TEXT, "-saveSolution", _BINARY, "-quit"]
     with (folder / _LOG).open("wb") as log:
         child = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -263,7 +253,7 @@ def _wait(child: subprocess.Popen[bytes], time_limit: float | None) -> str:
         return f"exit code {child.wait(time_limit + grace)}"
     except subprocess.TimeoutExpired:
         # An interrupted CBC still writes its incumbent.
-        child.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
+        child.send_signal(signal.SIGINT)
     try:
         child.wait(grace)
         return "interrupted after its time limit"
@@ -278,11 +268,15 @@ def _answer(program: Program, limits: Limits, folder: Path, end: str, share: flo
     # At very short limits CBC may crash when its time is up.
     is_late = share >= 1.0
     if not words:
+        last_words = log.rstrip().rpartition("\n")[2].strip() or "none"
         status = Status.NO_SOLUTION_AT_LIMIT if is_late else Status.ERROR
         return Answer(
-            status, message=f"CBC wrote no solution ({end}); its last words: {_last_line(log)}"
+            status, message=f"CBC wrote no solution ({end}); its last words: {last_words}"
         )
-    status = _status(words, unsure=share > _UNSURE_AFTER)
+    said = (status for beginning, status in _STATUS.items() if words.startswith(beginning))
+    status = next(said, Status.ERROR)
+    if status is Status.INFEASIBLE and share > _UNSURE_AFTER:
+        status = Status.FEASIBLE_AT_LIMIT
     x = None
     if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) and "no integer solution" not in words:
         x = _point(folder / _BINARY, program)
@@ -291,38 +285,24 @@ def _answer(program: Program, limits: Limits, folder: Path, end: str, share: flo
     if status is Status.FEASIBLE_AT_LIMIT and x is not None and not check(program, x).holds():
         # An LP that is stopped early leaves a point that need not be feasible.
         x = None
+    nodes = re.findall(r"^Enumerated nodes:\s+(\d+)", log, re.MULTILINE)
     return Answer(
         status=status,
         x=x,
-        bound=_bound(log, status, program, x, limits) if program.is_mip else -math.inf,
-        nodes=_nodes(log),
+        bound=_bound(log, status, program, x, limits),
+        nodes=int(nodes[-1]) if nodes else 0,
         message=words.partition(" - objective")[0],
     )
 
 
-def _status(words: str, unsure: bool) -> Status:
-    """Return the status that the first line of the solution file states."""
-    if words.startswith("Optimal"):
-        return Status.OPTIMAL
-    if words.startswith("Stopped"):
-        return Status.FEASIBLE_AT_LIMIT
-    if words.startswith(("Infeasible", "Integer infeasible")):
-        return Status.FEASIBLE_AT_LIMIT if unsure else Status.INFEASIBLE
-    if words.startswith("Unbounded"):
-        return Status.UNBOUNDED
-    return Status.ERROR
-
-
 def _point(path: Path, program: Program) -> FloatArray | None:
-    """Read the columns from CBC's binary file, which unlike its text file keeps all digits.
+    """Read the columns from CBC's binary file, which unlike its text file keeps all digits; return
+    None if it is not there or damaged.
 
     The file holds two 32-bit integers, rows and columns, and doubles: the objective, activities and
     duals of the rows, values and reduced costs of the columns. Rows without bounds are not among
     them."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
+    data = path.read_bytes() if path.exists() else b""
     if len(data) < 16:
         return None
     rows, columns = np.frombuffer(data, dtype=np.int32, count=2).tolist()
@@ -338,7 +318,7 @@ def _bound(
     if status is Status.OPTIMAL and x is not None:
         # A finished search is proven only up to the gaps that CBC was told to leave; the log may
         # know better.
-        objective = float(program.costs @ x) + program.offset
+        objective = program.objective(x)
         ratio = _setting(log, "ratioGap", _to_larger(limits.relative_gap))
         left = max(
             _to_objective(ratio) * abs(objective),
@@ -350,10 +330,8 @@ def _bound(
 
 
 def _setting(log: str, name: str, asked: float) -> float:
-    """Return the last value to which a parameter was set, 0 if it was not.
-
-    The log rounds it to six digits; where these are the value that was asked for, that is it.
-    """
+    """Return the last value to which a parameter was set, 0 if it was not. The log rounds it to six
+    digits; where these are the value that was asked for, that is it."""
     values = re.findall(rf"^{name} was changed from \S+ to (\S+)", log, re.MULTILINE)
     value = max(0.0, _float(values[-1])) if values else 0.0
     return asked if math.isclose(value, asked, rel_tol=1e-5) else value * (1.0 + 1e-5)
@@ -370,12 +348,7 @@ def _logged_bound(log: str) -> float:
         bound = searched[-1] - 1e-7 * abs(searched[-1])
     else:
         bound -= 5e-4
-    return bound if abs(bound) < 1e30 else -math.inf
-
-
-def _nodes(log: str) -> int:
-    found = re.findall(r"^Enumerated nodes:\s+(\d+)", log, re.MULTILINE)
-    return int(found[-1]) if found else 0
+    return bound if abs(bound) < INFINITE else -math.inf
 
 
 def _float(word: str) -> float:
@@ -387,12 +360,4 @@ def _float(word: str) -> float:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "none"
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

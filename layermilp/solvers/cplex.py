@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,7 +13,7 @@ import numpy as np
 
 from layermilp.errors import OptionError, ProgramTooLarge
 from layermilp.program import FloatArray, Limits, Program, Status
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.solvers.base import Answer, Option, Solver
 from layermilp.solvers.interrupts import postponed
 
 INFINITY = 1e20
@@ -20,7 +22,6 @@ INFINITY = 1e20
 COMMUNITY_SIZE = 1000
 """Columns, and rows, that the community edition takes."""
 
-_LARGEST_SEED = 2_100_000_000
 _TOO_LARGE = 1016
 _ABORTED_WITH_POINT = 113
 _ABORTED = (13, _ABORTED_WITH_POINT, 114)
@@ -52,11 +53,18 @@ class Cplex(Solver):
     title: ClassVar[str] = "CPLEX"
     modules: ClassVar[tuple[str, ...]] = ("cplex",)
     limit_options: ClassVar[Mapping[str, str]] = {
+        "threads": "threads",
+        "randomseed": "seed",
+        "simplex.tolerances.feasibility": "tolerance",
+        "simplex.tolerances.optimality": "tolerance",
+        "mip.tolerances.integrality": "integer_tolerance",
         "mip.tolerances.mipgap": "gap",
         "mip.tolerances.absmipgap": "absolute_gap",
         "timelimit": "time_limit",
         "mip.limits.nodes": "node_limit",
+        "mip.limits.lowerobjstop": "objective_target",
     }
+    largest_seed: ClassVar[int] = 2_100_000_000
     # A repeated presolve may prove the optimum and leave the bound where it was.
     second_options: ClassVar[Mapping[str, Option]] = {"preprocessing.repeatpresolve": 0}
 
@@ -65,8 +73,7 @@ class Cplex(Solver):
         return f"{_version()} ({'community' if _is_community() else 'full'} edition)"
 
     def size_limit(self, program: Program) -> str | None:
-        """Return the limit of the community edition if that is installed and the program exceeds
-        it."""
+        """Return the limit of the community edition, if that is installed and exceeded."""
         # The edition is asked for only where it matters: asking imports CPLEX and may take a
         # licence.
         if max(program.n_columns, program.n_rows) <= COMMUNITY_SIZE or not _is_community():
@@ -81,9 +88,8 @@ class Cplex(Solver):
         # closed; CPLEX itself ends a solve on Ctrl-C.
         with postponed() as is_interrupted, cplex.Cplex() as problem:
             _silence(problem)
-            _set_limits(problem, program, limits)
-            for name, value in options.items():
-                _set_option(problem, name, value, f"the option {name}={value!r}")
+            for setting in self.settings(program, limits, options):
+                _set_option(problem, *setting)
             _pass_model(problem, program)
             if is_interrupted():
                 raise KeyboardInterrupt
@@ -91,8 +97,6 @@ class Cplex(Solver):
 
 
 def _version() -> str:
-    import importlib.metadata
-
     import cplex
 
     try:
@@ -105,62 +109,13 @@ def _version() -> str:
 
 @functools.cache
 def _is_community() -> bool:
-    """Whether the installed edition refuses a program just above the community size. Asked once per
-    process."""
-    import cplex
-    from cplex.exceptions import CplexSolverError
-
-    with cplex.Cplex() as problem:
-        _silence(problem)
-        problem.variables.add(obj=[0.0] * (COMMUNITY_SIZE + 1))
-        try:
-            problem.solve()
-        except CplexSolverError as error:
-            return _code(error) == _TOO_LARGE
-    return False
+    """Whether the community edition is installed. Asked once per process."""
+    return Cplex().refuses_size(COMMUNITY_SIZE + 1)
 
 
 def _silence(problem: Any) -> None:
-    for switch_off in (
-        problem.set_log_stream,
-        problem.set_results_stream,
-        problem.set_warning_stream,
-        problem.set_error_stream,
-    ):
-        switch_off(None)
-
-
-def _set_limits(problem: Any, program: Program, limits: Limits) -> None:
-    _set_option(problem, "threads", limits.threads, f"threads={limits.threads}")
-    # CPLEX takes slightly fewer seeds than `Limits`.
-    _set_option(problem, "randomseed", limits.seed % (_LARGEST_SEED + 1), f"seed={limits.seed}")
-    for name in ("simplex.tolerances.feasibility", "simplex.tolerances.optimality"):
-        _set_option(problem, name, PRIMAL_TOLERANCE, name)
-    if limits.time_limit is not None:
-        _set_option(
-            problem, "timelimit", float(limits.time_limit), f"time_limit={limits.time_limit!r}"
-        )
-    if program.is_mip:
-        _set_option(
-            problem, "mip.tolerances.integrality", PRIMAL_TOLERANCE, "mip.tolerances.integrality"
-        )
-        gap = absolute_gap(limits)
-        _set_option(
-            problem, "mip.tolerances.absmipgap", gap, f"absolute_gap={limits.absolute_gap!r}"
-        )
-        _set_option(
-            problem, "mip.tolerances.mipgap", float(limits.relative_gap), f"gap={limits.gap!r}"
-        )
-        if limits.node_limit is not None:
-            _set_option(
-                problem,
-                "mip.limits.nodes",
-                int(limits.node_limit),
-                f"node_limit={limits.node_limit}",
-            )
-        if limits.objective_target is not None:
-            target = float(limits.objective_target)
-            _set_option(problem, "mip.limits.lowerobjstop", target, f"objective_target={target!r}")
+    for stream in ("log", "results", "warning", "error"):
+        getattr(problem, f"set_{stream}_stream")(None)
 
 
 def _set_option(problem: Any, name: str, value: Option, words: str) -> None:
@@ -195,46 +150,24 @@ def _pass_model(problem: Any, program: Program) -> None:
         **types,
     )
     problem.objective.set_offset(program.offset)
-    _pass_rows(problem, program)
-    if program.is_mip and program.start is not None:
-        _pass_start(problem, program, program.start)
-
-
-def _pass_rows(problem: Any, program: Program) -> None:
-    lower, upper = program.row_lower, program.row_upper
-    has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
-    senses = np.select(
-        [lower == upper, has_lower & has_upper, has_upper, has_lower], ["E", "R", "L", "G"], "N"
-    )
+    kinds, upper = program.row_kinds(), program.row_upper
+    # A row with two bounds is rhs <= a.x <= rhs + width.
+    rhs = np.where((kinds == "G") | (kinds == "R"), program.row_lower, upper)
     with np.errstate(invalid="ignore"):
-        widths = np.where(senses == "R", upper - lower, 0.0)
-    # A row of sense R is rhs <= a.x <= rhs + width.
-    rhs = np.where((senses == "G") | (senses == "R"), lower, upper)
-    bound = np.flatnonzero(senses != "N")
-    starts, indices, values = (
-        program.matrix.indptr.tolist(),
-        program.matrix.indices,
-        program.matrix.data,
-    )
-    # CPLEX takes lists faster than arrays.
-    rows = [
-        [indices[starts[i] : starts[i + 1]].tolist(), values[starts[i] : starts[i + 1]].tolist()]
-        for i in bound.tolist()
-    ]
+        widths = np.where(kinds == "R", upper - rhs, 0.0)
+    bound = kinds != "N"
     problem.linear_constraints.add(
-        lin_expr=rows,
-        senses="".join(senses[bound].tolist()),
+        lin_expr=list(itertools.compress(program.rows(), bound)),
+        senses="".join(kinds[bound].tolist()),
         rhs=rhs[bound].tolist(),
         range_values=widths[bound].tolist(),
     )
-
-
-def _pass_start(problem: Any, program: Program, start: FloatArray) -> None:
-    point = np.where(program.integrality, np.round(start), start)
-    # With its integers fixed CPLEX solves for the rest, so that a start which is slightly
-    # infeasible is not lost.
-    effort = problem.MIP_starts.effort_level.solve_fixed
-    problem.MIP_starts.add([list(range(program.n_columns)), point.tolist()], effort, "start")
+    if program.is_mip and program.start is not None:
+        point = np.where(program.integrality, np.round(program.start), program.start)
+        # With its integers fixed CPLEX solves for the rest, so that a start which is slightly
+        # infeasible is not lost.
+        effort = problem.MIP_starts.effort_level.solve_fixed
+        problem.MIP_starts.add([list(range(program.n_columns)), point.tolist()], effort, "start")
 
 
 def _run(problem: Any, program: Program, limits: Limits) -> Answer:
@@ -243,14 +176,17 @@ def _run(problem: Any, program: Program, limits: Limits) -> Answer:
     try:
         problem.solve()
     except CplexSolverError as error:
-        if _code(error) == _TOO_LARGE:
+        if error.args[2:3] == (_TOO_LARGE,):  # words, an environment, and a number
             raise ProgramTooLarge(
                 f"{program.name} is larger than the installed edition of CPLEX takes"
             ) from error
         return Answer(Status.ERROR, message=str(error.args[0]))
-    code = problem.solution.get_status()
-    if code == _ABORTED_WITH_POINT and _is_at_target(problem, limits):
-        code = _TARGET_REACHED
+    solution = problem.solution
+    code = solution.get_status()
+    target = limits.objective_target
+    if code == _ABORTED_WITH_POINT and target is not None:
+        # CPLEX reports the objective target as it reports Ctrl-C.
+        code = _TARGET_REACHED if solution.get_objective_value() <= target else code
     if code in _ABORTED:
         # While it solves, CPLEX catches Ctrl-C in every thread and only ends the solve; nothing
         # else here aborts one.
@@ -259,16 +195,10 @@ def _run(problem: Any, program: Program, limits: Limits) -> Answer:
     return Answer(
         status=status,
         x=_point(problem) if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) else None,
-        bound=_bound(problem) if program.is_mip else -math.inf,
-        nodes=int(problem.solution.progress.get_num_nodes_processed()) if program.is_mip else 0,
-        message=str(problem.solution.get_status_string()),
+        bound=_bound(problem),
+        nodes=int(solution.progress.get_num_nodes_processed()),
+        message=str(solution.get_status_string()),
     )
-
-
-def _is_at_target(problem: Any, limits: Limits) -> bool:
-    """Whether CPLEX stopped at the objective target, which it reports as it reports Ctrl-C."""
-    target = limits.objective_target
-    return target is not None and problem.solution.get_objective_value() <= target
 
 
 def _point(problem: Any) -> FloatArray | None:
@@ -283,12 +213,6 @@ def _bound(problem: Any) -> float:
     from cplex.exceptions import CplexSolverError
 
     try:
-        bound = float(problem.solution.MIP.get_best_objective())
+        return float(problem.solution.MIP.get_best_objective())
     except CplexSolverError:
         return -math.inf
-    return bound if abs(bound) < INFINITY else -math.inf
-
-
-def _code(error: Exception) -> int:
-    """Return CPLEX's error number."""
-    return int(error.args[2]) if len(error.args) > 2 else 0

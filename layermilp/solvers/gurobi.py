@@ -7,8 +7,7 @@ import itertools
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -16,54 +15,45 @@ import numpy as np
 from scipy import sparse
 
 from layermilp.errors import OptionError, ProgramTooLarge, SolverError, SolverNotAvailable
-from layermilp.program import BoolArray, FloatArray, Limits, Program, Status, check
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.program import FloatArray, Limits, Program, Status, check
+from layermilp.solvers.base import Answer, Option, Solver
 from layermilp.solvers.interrupts import postponed, take_back
 
 RESTRICTED_SIZE = 2000
 """Columns, and rows, that the licence takes which the package brings."""
-
-_LARGEST_SEED = 2_000_000_000
 
 # By name in `gurobipy.GRB.Status`.
 _STATUS = {
     "OPTIMAL": Status.OPTIMAL,
     "INFEASIBLE": Status.INFEASIBLE,
     "INF_OR_UNBD": Status.INFEASIBLE_OR_UNBOUNDED,
-    # A ray only; whether there is a point is found out afterwards.
+    # A ray only: `_told_apart` finds out whether there is a point.
     "UNBOUNDED": Status.INFEASIBLE_OR_UNBOUNDED,
-    **dict.fromkeys(
-        (
-            "CUTOFF",
-            "ITERATION_LIMIT",
-            "MEM_LIMIT",
-            "NODE_LIMIT",
-            "SOLUTION_LIMIT",
-            "SUBOPTIMAL",
-            "TIME_LIMIT",
-            "USER_OBJ_LIMIT",
-            "WORK_LIMIT",
-        ),
-        Status.FEASIBLE_AT_LIMIT,
-    ),
+    # As are all those whose names end in _LIMIT.
+    "CUTOFF": Status.FEASIBLE_AT_LIMIT,
+    "SUBOPTIMAL": Status.FEASIBLE_AT_LIMIT,
 }
 
 
 class Gurobi(Solver):
-    """Gurobi (commercial; the licence that its package brings takes 2,000 columns and 2,000 rows).
-
-    It is the last one that `auto` takes, so that a trial licence at hand changes no result.
-    """
+    """Gurobi (commercial; the package brings a licence for 2,000 columns and 2,000 rows)."""
 
     name: ClassVar[str] = "gurobi"
     title: ClassVar[str] = "Gurobi"
     modules: ClassVar[tuple[str, ...]] = ("gurobipy",)
     limit_options: ClassVar[Mapping[str, str]] = {
+        "threads": "threads",
+        "seed": "seed",
+        "feasibilitytol": "tolerance",
+        "optimalitytol": "tolerance",
+        "intfeastol": "integer_tolerance",
         "mipgap": "gap",
         "mipgapabs": "absolute_gap",
         "timelimit": "time_limit",
         "nodelimit": "node_limit",
+        "bestobjstop": "objective_target",
     }
+    largest_seed: ClassVar[int] = 2_000_000_000
 
     def version(self) -> str:
         """Version of Gurobi, with its edition, or with what is wrong with its licence."""
@@ -76,14 +66,11 @@ class Gurobi(Solver):
             return f"{number} ({error})"
 
     def size_limit(self, program: Program) -> str | None:
-        """Return the limit of the restricted edition if that is installed and the program exceeds
-        it."""
+        """Return the limit of the restricted edition, if that is installed and exceeded."""
         # A row with two bounds takes a column more. The edition is asked for only where it matters:
         # asking imports Gurobi and may take a licence.
-        if (
-            max(program.n_columns + _two_sided(program).sum(), program.n_rows) <= RESTRICTED_SIZE
-            or not _is_restricted()
-        ):
+        columns = program.n_columns + int((program.row_kinds() == "R").sum())
+        if max(columns, program.n_rows) <= RESTRICTED_SIZE or not _is_restricted():
             return None
         size = f"{RESTRICTED_SIZE:,}"
         return (
@@ -98,8 +85,8 @@ class Gurobi(Solver):
         # A fresh environment for each solve costs a millisecond; the one that gurobipy would keep
         # is hidden state, and prints.
         with (
-            _environment(program, limits, options) as environment,
-            gurobipy.Model(env=environment) as model,
+            gurobipy.Env(empty=True) as environment,
+            _started(environment, self.settings(program, limits, options)) as model,
         ):
             try:
                 _pass_model(model, program)
@@ -108,74 +95,33 @@ class Gurobi(Solver):
             answer = _run(model, program)
             if answer.status is not Status.INFEASIBLE_OR_UNBOUNDED:
                 return answer
-            left = (
-                None
-                if limits.time_limit is None
-                else limits.time_limit - (time.perf_counter() - began)
-            )
-            return _told_apart(model, program, answer, left)
+            if limits.time_limit is not None:
+                left = limits.time_limit - (time.perf_counter() - began)
+                model.Params.TimeLimit = max(left, 0.0)
+            return _told_apart(model, program, answer)
 
 
-@contextmanager
-def _environment(program: Program, limits: Limits, options: dict[str, Option]) -> Iterator[Any]:
-    """Start an environment with the limits and options; end it, and give its licence back."""
+def _started(environment: Any, settings: Iterable[tuple[str, Option, str]]) -> Any:
+    """Start an environment with the settings; return an empty model in it."""
     import gurobipy
 
-    with gurobipy.Env(empty=True) as environment:
-        environment.setParam("OutputFlag", 0)
-        for name, (value, words) in _limit_options(program, limits).items():
-            _set_option(environment, name, value, words)
-        for name, value in options.items():
-            _set_option(environment, name, value, f"the option {name}={value!r}")
-        try:
-            environment.start()
-        except gurobipy.GurobiError as error:
-            words = " ".join(str(error).split())
-            raise SolverNotAvailable(
-                f"Gurobi does not start: {words}; see to its licence, or use solver 'auto'"
-            ) from error
-        yield environment
+    environment.setParam("OutputFlag", 0)
+    for setting in settings:
+        _set_option(environment, *setting)
+    try:
+        environment.start()
+    except gurobipy.GurobiError as error:
+        words = " ".join(str(error).split())
+        raise SolverNotAvailable(
+            f"Gurobi does not start: {words}; see to its licence, or use solver 'auto'"
+        ) from error
+    return gurobipy.Model(env=environment)
 
 
 @functools.cache
 def _is_restricted() -> bool:
-    """Whether the licence refuses a program just above the restricted size. Asked once per
-    process."""
-    n = RESTRICTED_SIZE + 1
-    nothing = np.zeros(0)
-    program = Program(
-        np.zeros(n), sparse.csr_array((0, n)), nothing, nothing, np.zeros(n), np.ones(n)
-    )
-    try:
-        Gurobi()._solve(program, Limits(), {})
-    except ProgramTooLarge:
-        return True
-    return False
-
-
-def _limit_options(program: Program, limits: Limits) -> dict[str, tuple[Option, str]]:
-    """Return Gurobi's parameters with their values, and words for the message of a refusal."""
-    found: dict[str, tuple[Option, str]] = {
-        "Threads": (limits.threads, f"threads={limits.threads}"),
-        # Gurobi takes slightly fewer seeds than `Limits`.
-        "Seed": (limits.seed % (_LARGEST_SEED + 1), f"seed={limits.seed}"),
-        "FeasibilityTol": (PRIMAL_TOLERANCE, "FeasibilityTol"),
-        "OptimalityTol": (PRIMAL_TOLERANCE, "OptimalityTol"),
-    }
-    if limits.time_limit is not None:
-        found["TimeLimit"] = float(limits.time_limit), f"time_limit={limits.time_limit!r}"
-    if program.is_mip:
-        found["IntFeasTol"] = PRIMAL_TOLERANCE, "IntFeasTol"
-        found["MIPGapAbs"] = absolute_gap(limits), f"absolute_gap={limits.absolute_gap!r}"
-        found["MIPGap"] = float(limits.relative_gap), f"gap={limits.gap!r}"
-        if limits.node_limit is not None:
-            found["NodeLimit"] = float(limits.node_limit), f"node_limit={limits.node_limit}"
-        if limits.objective_target is not None:
-            found["BestObjStop"] = (
-                float(limits.objective_target),
-                f"objective_target={limits.objective_target!r}",
-            )
-    return found
+    """Whether the licence takes only programs of the restricted size. Asked once per process."""
+    return Gurobi().refuses_size(RESTRICTED_SIZE + 1)
 
 
 def _set_option(environment: Any, name: str, value: Option, words: str) -> None:
@@ -188,20 +134,11 @@ def _set_option(environment: Any, name: str, value: Option, words: str) -> None:
     try:
         environment.setParam(name, value)
         kept = environment.getParam(name)
-    except gurobipy.GurobiError as error:
-        if str(error).startswith("Unknown parameter"):
-            raise OptionError(unknown) from error
-        raise OptionError(f"Gurobi refuses {words}: {error}") from error
-    except (AttributeError, TypeError, ValueError, OverflowError) as error:
-        raise OptionError(f"Gurobi refuses {words}: {error}") from error
+    except (gurobipy.GurobiError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        is_unknown = str(error).startswith("Unknown parameter")
+        raise OptionError(unknown if is_unknown else f"Gurobi refuses {words}: {error}") from error
     if kept != value:
         raise OptionError(f"Gurobi refuses {words}: it would take {kept!r}")
-
-
-def _two_sided(program: Program) -> BoolArray:
-    """Return which rows have two different finite bounds, shape ``(m,)``."""
-    lower, upper = program.row_lower, program.row_upper
-    return np.asarray(np.isfinite(lower) & np.isfinite(upper) & (lower != upper))
 
 
 def _pass_model(model: Any, program: Program) -> None:
@@ -216,11 +153,10 @@ def _pass_model(model: Any, program: Program) -> None:
         vtype=np.where(program.integrality, "I", "C"),
     )
     model.ObjCon = program.offset
-    lower, upper, two_sided = program.row_lower, program.row_upper, _two_sided(program)
-    senses = np.select(
-        [two_sided | (lower == upper), np.isfinite(upper), np.isfinite(lower)], ["=", "<", ">"], ""
-    )
-    bound = np.flatnonzero(senses != "")
+    lower, upper, kinds = program.row_lower, program.row_upper, program.row_kinds()
+    two_sided = kinds == "R"
+    bound = np.flatnonzero(kinds != "N")
+    senses = np.select([kinds == "L", kinds == "G"], ["<", ">"], "=")[bound]
     matrix = program.matrix[bound]
     columns = x.tolist()
     if two_sided.any():
@@ -230,10 +166,8 @@ def _pass_model(model: Any, program: Program) -> None:
         matrix = sparse.hstack(
             [matrix, -sparse.eye_array(program.n_rows).tocsr()[bound][:, two_sided]]
         )
-    sides = np.where((senses == ">") | two_sided, lower, upper)
-    model.addMConstr(
-        sparse.csr_matrix(matrix), gurobipy.MVar.fromlist(columns), senses[bound], sides[bound]
-    )
+    sides = np.where((kinds == "G") | two_sided, lower, upper)[bound]
+    model.addMConstr(sparse.csr_matrix(matrix), gurobipy.MVar.fromlist(columns), senses, sides)
     if program.is_mip and program.start is not None:
         # Gurobi solves for what is not given, so that a start which is slightly infeasible is not
         # lost.
@@ -254,14 +188,17 @@ def _run(model: Any, program: Program) -> Answer:
     if model.Status == gurobipy.GRB.Status.INTERRUPTED:
         # It was Gurobi that caught Ctrl-C, which only ends the solve; nothing else here ends one.
         raise KeyboardInterrupt
-    word = _word(model.Status)
-    status = _STATUS.get(word, Status.ERROR)
+    ends = gurobipy.GRB.Status
+    words = {getattr(ends, name): name for name in dir(ends) if name.isupper()}
+    word = words.get(model.Status, f"status {model.Status}")
+    is_limit = word.endswith("_LIMIT")
+    status = _STATUS.get(word, Status.FEASIBLE_AT_LIMIT if is_limit else Status.ERROR)
     # What Gurobi does not know it refuses as a missing attribute.
     return Answer(
         status=status,
         x=_point(model, program, status),
-        bound=_finite(getattr(model, "ObjBound", -math.inf)) if program.is_mip else -math.inf,
-        nodes=int(getattr(model, "NodeCount", 0)) if program.is_mip else 0,
+        bound=getattr(model, "ObjBound", -math.inf),
+        nodes=int(getattr(model, "NodeCount", 0)),
         message=word,
     )
 
@@ -281,17 +218,6 @@ def _optimize(model: Any) -> None:
         model.optimize(watch)
 
 
-def _word(code: int) -> str:
-    """Return Gurobi's name of a status."""
-    import gurobipy
-
-    ends = gurobipy.GRB.Status
-    return next(
-        (name for name in dir(ends) if name.isupper() and getattr(ends, name) == code),
-        f"status {code}",
-    )
-
-
 def _point(model: Any, program: Program, status: Status) -> FloatArray | None:
     if status not in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) or not model.SolCount:
         return None
@@ -300,18 +226,10 @@ def _point(model: Any, program: Program, status: Status) -> FloatArray | None:
     return x if status is Status.OPTIMAL or check(program, x).holds() else None
 
 
-def _finite(bound: float) -> float:
-    import gurobipy
-
-    return bound if abs(bound) < gurobipy.GRB.INFINITY else -math.inf
-
-
-def _told_apart(model: Any, program: Program, answer: Answer, seconds: float | None) -> Answer:
+def _told_apart(model: Any, program: Program, answer: Answer) -> Answer:
     """Return which of infeasible and unbounded it is: whether there is a point, by solving without
     costs."""
     model.setObjective(0.0)
-    if seconds is not None:
-        model.Params.TimeLimit = max(seconds, 0.0)
     found = _run(model, program)
     if found.x is not None:
         return replace(answer, status=Status.UNBOUNDED)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-import math
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from typing import Any, ClassVar
 
 import numpy as np
 
 from layermilp.errors import OptionError, SolverError
 from layermilp.program import Limits, Program, Status
-from layermilp.solvers.base import PRIMAL_TOLERANCE, Answer, Option, Solver, absolute_gap
+from layermilp.solvers.base import Answer, Option, Solver
 
 
 class Highs(Solver):
@@ -22,10 +22,16 @@ class Highs(Solver):
     title: ClassVar[str] = "HiGHS"
     modules: ClassVar[tuple[str, ...]] = ("highspy",)
     limit_options: ClassVar[Mapping[str, str]] = {
+        "threads": "threads",
+        "random_seed": "seed",
+        "primal_feasibility_tolerance": "tolerance",
+        "dual_feasibility_tolerance": "tolerance",
+        "mip_feasibility_tolerance": "integer_tolerance",
         "mip_rel_gap": "gap",
         "mip_abs_gap": "absolute_gap",
         "time_limit": "time_limit",
         "mip_max_nodes": "node_limit",
+        "objective_target": "objective_target",
     }
 
     def version(self) -> str:
@@ -36,12 +42,19 @@ class Highs(Solver):
         return ".".join(map(str, parts))
 
     def _solve(self, program: Program, limits: Limits, options: dict[str, Option]) -> Answer:
+        import highspy
+
         highs = silent_highs()
-        for name, value in {**_options(program, limits), **options}.items():
-            _set_option(highs, name, value)
-        _pass_model(highs, program)
+        for name, value, words in self.settings(program, limits, options):
+            # HiGHS reports a refused option only by the returned status.
+            if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+                raise OptionError(f"HiGHS refuses {words}")
+        pass_model(highs, program)
+        if program.is_mip and program.start is not None:
+            columns = np.arange(program.n_columns, dtype=np.int32)
+            highs.setSolution(program.n_columns, columns, program.start)
         run(highs, functools.partial(_run_interruptibly, highs))
-        return _answer(highs, program)
+        return _answer(highs)
 
 
 def silent_highs() -> Any:
@@ -65,35 +78,8 @@ def _silent_class() -> Any:
     return SilentHighs
 
 
-def _options(program: Program, limits: Limits) -> dict[str, Option]:
-    options: dict[str, Option] = {
-        "threads": limits.threads,
-        "random_seed": limits.seed,
-        "primal_feasibility_tolerance": PRIMAL_TOLERANCE,
-        "dual_feasibility_tolerance": PRIMAL_TOLERANCE,
-    }
-    if limits.time_limit is not None:
-        options["time_limit"] = float(limits.time_limit)
-    if program.is_mip:
-        options["mip_rel_gap"] = limits.relative_gap
-        options["mip_abs_gap"] = absolute_gap(limits)
-        options["mip_feasibility_tolerance"] = PRIMAL_TOLERANCE
-        if limits.node_limit is not None:
-            options["mip_max_nodes"] = limits.node_limit
-        if limits.objective_target is not None:
-            options["objective_target"] = float(limits.objective_target)
-    return options
-
-
-def _set_option(highs: Any, name: str, value: Option) -> None:
-    import highspy
-
-    # HiGHS reports a refused option only by the returned status.
-    if highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
-        raise OptionError(f"HiGHS refuses the option {name}={value!r}")
-
-
-def _pass_model(highs: Any, program: Program) -> None:
+def pass_model(highs: Any, program: Program) -> None:
+    """Hand a program over, without its start."""
     import highspy
 
     a = program.matrix
@@ -116,10 +102,6 @@ def _pass_model(highs: Any, program: Program) -> None:
     )
     if status == highspy.HighsStatus.kError:
         raise SolverError(f"HiGHS refuses the model of {program.name}")
-    if program.is_mip and program.start is not None:
-        highs.setSolution(
-            program.n_columns, np.arange(program.n_columns, dtype=np.int32), program.start
-        )
 
 
 def run(highs: Any, call: Callable[[], Any]) -> None:
@@ -140,34 +122,28 @@ def _run_interruptibly(highs: Any) -> Any:
         return highs.run()
     # Python sees Ctrl-C only between its own instructions, so the solve goes into a thread of its
     # own. highspy's own handling would print to stdout.
-    answers: list[Any] = []
-    errors: list[Exception] = []
-    done = threading.Event()
+    answer: Future[Any] = Future()
 
     def work() -> None:
         try:
-            answers.append(highs.run())
-        except Exception as error:
-            errors.append(error)
-        finally:
-            done.set()
+            answer.set_result(highs.run())
+        except BaseException as error:
+            answer.set_exception(error)
 
     highs.HandleUserInterrupt = True
     thread = threading.Thread(target=work, daemon=True)
     try:
         thread.start()
-        done.wait()
+        return answer.result()
     except KeyboardInterrupt:
         highs.cancelSolve()
         if thread.ident is not None:
-            done.wait()  # not Thread.join, which may take an interrupted thread for a finished one
+            # Not Thread.join, which may take an interrupted thread for a finished one.
+            wait([answer])
         raise
-    if errors:
-        raise errors[0]
-    return answers[0]
 
 
-def _answer(highs: Any, program: Program) -> Answer:
+def _answer(highs: Any) -> Answer:
     import highspy
 
     ends = highspy.HighsModelStatus
@@ -187,12 +163,11 @@ def _answer(highs: Any, program: Program) -> Answer:
     # A point that is called optimal is for the check in numpy, whatever else is said of it.
     has_point = is_feasible or status is Status.OPTIMAL
     x = np.array(highs.getSolution().col_value) if has_point else None
-    bound = float(info.mip_dual_bound) if program.is_mip else -math.inf
     return Answer(
         status=status,
         x=x if status in (Status.OPTIMAL, Status.FEASIBLE_AT_LIMIT) else None,
-        bound=bound if math.isfinite(bound) else -math.inf,
-        nodes=max(0, int(info.mip_node_count)) if program.is_mip else 0,
+        bound=float(info.mip_dual_bound),
+        nodes=max(0, int(info.mip_node_count)),
         message=highs.modelStatusToString(end),
         # Release 1.16 may improve a start while it presolves, and return the start all the same.
         objective=float(info.objective_function_value),

@@ -9,12 +9,10 @@ import daqp
 import numpy as np
 
 from layermilp.program import FloatArray
+from layermilp.solvers.base import PRIMAL_TOLERANCE
 
 INFINITE = 1e30
 """What DAQP takes for no bound."""
-
-PRIMAL_TOLERANCE = 1e-9
-"""Violation of a row that DAQP may leave."""
 
 OPTIMAL = 1
 """DAQP's exit flag of a solution."""
@@ -29,29 +27,11 @@ def project(
     upper: FloatArray,
     softness: float = 0.0,
 ) -> FloatArray | None:
-    """Return the nearest `x` to a point in the l2 norm with ``row_lower <= A x <= row_upper`` and
-    ``lower <= x <= upper``.
+    """Return the nearest `x` to a point, shape ``(n,)``, in the l2 norm with ``row_lower <= A x <=
+    row_upper`` and ``lower <= x <= upper``; None if there is none, or none was found.
 
-    With `softness` the rows may be violated, at the price of the squared violation over `softness`.
-
-    Parameters
-    ----------
-    point : (n,) array
-        What is projected.
-    matrix : (m, n) array
-        `A`, dense.
-    row_lower, row_upper : (m,) arrays
-        Bounds of the rows; infinite ones are allowed.
-    lower, upper : (n,) arrays
-        Box.
-    softness : float
-        `s` of what is minimized, ``|x - point|^2 + |violation|^2 / s``; with 0 the rows hold.
-
-    Returns
-    -------
-    (n,) array or None
-        None if there is no such point, or none was found.
-    """
+    `A` is dense, of shape ``(m, n)``; bounds may be infinite. With a softness `s` above 0 the rows
+    may be violated, and ``|x - point|^2 + |violation|^2 / s`` is minimized."""
     n = point.size
     if softness:
         # A violation v is a further unknown u with v = sqrt(s) u, whose square is its price.
@@ -63,34 +43,31 @@ def project(
     at_point = matrix @ point
     bounds_lower = np.concatenate([lower - point, row_lower - at_point])
     bounds_upper = np.concatenate([upper - point, row_upper - at_point])
-    change, _, flag, _ = daqp.solve(
-        np.eye(point.size),
-        np.zeros(point.size),
-        np.ascontiguousarray(matrix),
-        np.minimum(bounds_upper, INFINITE),
-        np.maximum(bounds_lower, -INFINITE),
-        np.zeros(bounds_lower.size, dtype=ctypes.c_int),
-        primal_tol=PRIMAL_TOLERANCE,
-    )
-    return np.clip(point + change, lower, upper)[:n] if flag == OPTIMAL else None
+    hessian, slope = np.eye(point.size), np.zeros(point.size)
+    change = _minimizer(hessian, slope, matrix, bounds_lower, bounds_upper)
+    return None if change is None else np.clip(point + change, lower, upper)[:n]
 
 
 def box_quadratic(
     hessian: FloatArray, slope: FloatArray, lower: FloatArray, upper: FloatArray
 ) -> FloatArray | None:
     """Return the minimizer of ``x' hessian x / 2 + slope . x`` over a box, or None if it was not
-    found.
+    found; the hessian, shape ``(n, n)``, is positive definite."""
+    x = _minimizer(hessian, slope, np.zeros((0, slope.size)), lower, upper)
+    return None if x is None else np.clip(x, lower, upper)
 
-    Parameters
-    ----------
-    hessian : (n, n) array
-        Positive definite.
-    slope, lower, upper : (n,) arrays
-        Linear part, and box.
-    """
-    sense = np.zeros(slope.size, dtype=ctypes.c_int)
-    none = np.zeros((0, slope.size))
+
+def _minimizer(
+    hessian: FloatArray, slope: FloatArray, matrix: FloatArray, lower: FloatArray, upper: FloatArray
+) -> FloatArray | None:
+    """Return DAQP's solution; the bounds are those of the unknowns and then of the rows."""
     x, _, flag, _ = daqp.solve(
-        np.ascontiguousarray(hessian), slope, none, upper, lower, sense, primal_tol=PRIMAL_TOLERANCE
+        np.ascontiguousarray(hessian),
+        slope,
+        np.ascontiguousarray(matrix),
+        np.minimum(upper, INFINITE),
+        np.maximum(lower, -INFINITE),
+        np.zeros(lower.size, dtype=ctypes.c_int),
+        primal_tol=PRIMAL_TOLERANCE,
     )
-    return np.clip(x, lower, upper) if flag == OPTIMAL else None
+    return x if flag == OPTIMAL else None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from layermilp.errors import LayermilpError
 from layermilp.program import Limits, Program, Result, Status
@@ -21,16 +22,8 @@ def settled(
 ) -> Result:
     """Solve a program again until an answer contradicts neither itself nor any point that is known.
 
-    Parameters
-    ----------
-    program : Program
-        The program.
-    first : Result
-        The contradiction.
-    solvers : iterable of Solver
-        The solver that gave it, then those to ask after it.
-    limits, options
-        As they were for the first solve. All solves together keep within its time and nodes.
+    `first` is the contradiction, of the first of the solvers; the others are asked after it. All
+    solves together, the first one included, keep within the time and nodes of the limits.
 
     Returns
     -------
@@ -45,7 +38,9 @@ def settled(
     for solver, own in _turns(program, asked_first, others, options):
         left = _left(limits, known)
         if left is None:
-            return _at_limit(known)
+            has_point = known.x is not None
+            status = Status.FEASIBLE_AT_LIMIT if has_point else Status.NO_SOLUTION_AT_LIMIT
+            return replace(known, status=status, is_contradiction=False)
         known = _joined(known, _asked(solver, replace(program, start=None), left, own), limits)
         if known.status is not Status.ERROR:
             break
@@ -65,19 +60,12 @@ def _turns(
 
 def _left(limits: Limits, known: Result) -> Limits | None:
     """Return the limits of the next solve; None if nothing is left."""
-    seconds, nodes = limits.time_limit, limits.node_limit
-    if seconds is not None:
-        seconds -= known.seconds
-    if nodes is not None:
-        nodes -= known.nodes
-    if (seconds is not None and seconds <= 0.0) or (nodes is not None and nodes <= 0):
-        return None
-    return replace(limits, time_limit=seconds, node_limit=nodes)
-
-
-def _at_limit(known: Result) -> Result:
-    status = Status.NO_SOLUTION_AT_LIMIT if known.x is None else Status.FEASIBLE_AT_LIMIT
-    return replace(known, status=status, is_contradiction=False)
+    left: dict[str, Any] = {}
+    if limits.time_limit is not None:
+        left["time_limit"] = limits.time_limit - known.seconds
+    if limits.node_limit is not None:
+        left["node_limit"] = limits.node_limit - known.nodes
+    return None if any(amount <= 0 for amount in left.values()) else replace(limits, **left)
 
 
 def _asked(
@@ -106,14 +94,13 @@ def _joined(known: Result, found: Result, limits: Limits) -> Result:
         # An optimum to which a better point is known, no solution where there is one, or a failure.
         status = Status.FEASIBLE_AT_LIMIT if found.status.is_at_limit else Status.ERROR
     is_settled = status is not Status.ERROR
-    return Result(
-        status,
-        best.x,
-        best.objective,
-        bound,
-        found.solver if is_settled else known.solver,
-        seconds,
-        nodes,
-        message,
+    return replace(
+        best,
+        status=status,
+        bound=bound,
+        solver=found.solver if is_settled else known.solver,
+        seconds=seconds,
+        nodes=nodes,
+        message=message,
         is_contradiction=not is_settled,
     )
