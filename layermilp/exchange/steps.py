@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from layermilp.errors import NetworkError
 from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer, Shape, Tied
@@ -79,7 +79,7 @@ class Linear:
     of : callable
         Returns the layer for samples of a shape.
     weights, offset : array, optional
-        Weights and offset, as in `Layer.arrays`; a layer of fixed weights has none.
+        As in `Layer.arrays`; a layer of fixed weights has none.
     inputs : tuple of int, optional
         Shape of the samples. Default: that of any image.
     """
@@ -180,10 +180,8 @@ def to_network(
         First to last.
     shape : tuple of int or None
         Shape of a sample; None for that which the first steps take.
-    classes : array of int or str, optional
-        Label of each output; default: 0, 1, ...
-    decision : {"closest_to_one", "argmax"}, optional
-        Default: "closest_to_one" if a ReLU comes last, else "argmax".
+    classes, decision
+        As in `import_model`.
 
     Raises
     ------
@@ -224,8 +222,7 @@ def to_network(
 def _require_signs_kept(blocks: Sequence[Block], waiting: str, following: Linear) -> None:
     """Refuse a second linear layer without a ReLU between, unless a ReLU there would change
     nothing."""
-    last = blocks[-1]
-    keeps_signs = last.theta.size == 0 and bool(np.all(last.extended >= 0.0))
+    keeps_signs = blocks[-1].theta.size == 0 and np.all(blocks[-1].extended >= 0.0)
     if keeps_signs and len(blocks) > 1:
         return
     reason = "and a block cannot be without"
@@ -239,17 +236,10 @@ def _require_signs_kept(blocks: Sequence[Block], waiting: str, following: Linear
 def to_steps(
     network: Network, takes_image: Callable[[Layer], bool]
 ) -> Iterator[tuple[str, Block | Relu | Reshape]]:
-    """Yield the steps of a network with their names, blocks without their ReLUs; its samples are
-    rows of values.
+    """Yield the steps of a network with their names, blocks without their ReLUs.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    takes_image : callable
-        Whether a layer takes and gives images, so that shapes are changed where it is needed; all
-        others take and give rows of values.
-    """
+    Samples are rows of values, and so is what each layer takes and gives, but for those of which
+    `takes_image` says that they take and give images."""
     shape: Shape = (network.n_inputs,)
     for i, block in enumerate(network.blocks, start=1):
         has_image = takes_image(block.layer)
@@ -267,10 +257,8 @@ def to_steps(
 def is_plain_pool(layer: Layer) -> bool:
     """Whether a layer is of mean values that every tool computes: without padding and
     dilations."""
-    return (
-        isinstance(layer, AveragePool2d)
-        and not any(layer.window.padding)
-        and layer.window.dilations == (1, 1)
+    return isinstance(layer, AveragePool2d) and layer.window == Window(
+        layer.window.size, layer.window.strides
     )
 
 
@@ -290,8 +278,7 @@ def _first_shape(steps: Iterable[Step]) -> Shape:
 
 
 def image_shape(image: Sequence[int] | None) -> Shape | None:
-    """Return ``(channels, height, width)`` of an image, given so or by height and width alone; None
-    where none is given."""
+    """Return ``(channels, height, width)`` of an image, which may be without channels, or None."""
     if image is None:
         return None
     sides = tuple(layer_size(side) for side in image)
@@ -307,6 +294,18 @@ def require_dtype(dtype: str) -> str:
     if dtype not in DTYPES:
         raise NetworkError(f"dtype {dtype!r} is unknown; choose {', '.join(DTYPES)}")
     return dtype
+
+
+def as_type(name: str, values: FloatArray, dtype: DTypeLike) -> NDArray[Any]:
+    """Return weights in a type; `NetworkError` names the first that is beyond it."""
+    with np.errstate(over="ignore"):
+        found = np.array(values, dtype=dtype)
+    if not np.all(np.isfinite(found)):
+        raise NetworkError(
+            f"{name} has the value {np.abs(values).max():g}, which is beyond {np.dtype(dtype)}; "
+            "use float64"
+        )
+    return found
 
 
 def require_network(model: Any) -> Network:

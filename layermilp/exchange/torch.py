@@ -63,9 +63,7 @@ def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
     torch = require_package("torch", "torch")
     module = torch.nn.Sequential(*map(_module, modules(network)))
     module = module.to(getattr(torch, require_dtype(dtype)))
-    module.load_state_dict(
-        {name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()}
-    )
+    module.load_state_dict(_tensors(network, dtype))
     return module.eval()
 
 
@@ -105,10 +103,7 @@ def from_torch(
 def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
     """Write the ``state_dict`` of a network to a ``.pt`` file, atomically; return the path. Errors
     as in `to_state_dict`, and `OutputError`."""
-    torch = require_package("torch", "torch")
-    tensors = {
-        name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()
-    }
+    torch, tensors = require_package("torch", "torch"), _tensors(network, dtype)
     return write_atomically(Path(path), lambda file: torch.save(tensors, file))
 
 
@@ -127,6 +122,12 @@ def read_torch(
         return from_state_dict(
             mapping, image=image, net=net, classes=classes, decision=decision or "argmax"
         )
+
+
+def _tensors(network: Network, dtype: str) -> dict[str, Any]:
+    from torch import tensor
+
+    return {name: tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()}
 
 
 def _module(step: Block | Relu | Reshape) -> Any:
@@ -198,11 +199,8 @@ def _conv2d(part: Any, name: str) -> Step:
 def _avg_pool2d(part: Any, name: str) -> Step:
     if part.ceil_mode or part.divisor_override:
         raise NetworkError(f"{name} has ceil_mode or divisor_override, which are not supported")
-    size, strides, padding = (
-        _pair(value) for value in (part.kernel_size, part.stride, part.padding)
-    )
-    window = Window(size, strides, (*padding, *padding))
-    return mean(name, window, part.count_include_pad)
+    size, strides, padding = map(_pair, (part.kernel_size, part.stride, part.padding))
+    return mean(name, Window(size, strides, (*padding, *padding)), part.count_include_pad)
 
 
 def _adaptive_avg_pool2d(part: Any, name: str) -> Step:
@@ -247,9 +245,9 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _parameters(part: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
-    return as_float64(f"{name} weight", part.weight), None if part.bias is None else as_float64(
-        f"{name} bias", part.bias
-    )
+    """Weight and bias of a module."""
+    bias = None if part.bias is None else as_float64(f"{name} bias", part.bias)
+    return as_float64(f"{name} weight", part.weight), bias
 
 
 def _loaded(path: Path) -> Mapping[str, Any]:
@@ -258,10 +256,9 @@ def _loaded(path: Path) -> Mapping[str, Any]:
     size = sized(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            is_plain = all(
-                entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist()
-            )
-            is_plain = is_plain and sum(entry.file_size for entry in archive.infolist()) <= size
+            entries = archive.infolist()
+        is_plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+        is_plain = is_plain and sum(entry.file_size for entry in entries) <= size
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what a damaged file claims to be
             found = torch.load(path, map_location="cpu", weights_only=True) if is_plain else None
