@@ -271,7 +271,8 @@ def test_other_versions_are_named(version: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [*sorted(_committee().networks[0].arrays("network_0_")), "n_networks"]
+    "key",
+    [*(f"network_0_{name}" for name in sorted(_committee().networks[0].arrays())), "n_networks"],
 )
 def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
     arrays = _arrays(tmp_path)

@@ -20,13 +20,8 @@ def require_package(module: str, extra: str) -> Any:
 
 
 def sized(path: Path, largest: float = float("inf")) -> int:
-    """Return the size of a file in bytes.
-
-    Raises
-    ------
-    ModelFileError
-        If there is no such file, or it is larger than it may be.
-    """
+    """Return the size of a file in bytes; raise `ModelFileError` if there is none, or it is larger
+    than it may be."""
     if not path.is_file():
         raise ModelFileError(f"there is no model file {path}")
     size = path.stat().st_size

@@ -34,8 +34,7 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
     network : Network
         The network.
     dtype : {"float64", "float32"}
-        Type of inputs, weights and outputs. Sums of float32 numbers differ from the network's own
-        outputs by their rounding.
+        Type of inputs, weights and outputs, see `export_model`.
 
     Returns
     -------
@@ -49,8 +48,7 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
     PackageNotAvailable
         If onnx is not installed.
     NetworkError
-        If it is no network of ReLU blocks, the type is unknown, or the model is larger than ONNX
-        allows.
+        As `export_model`, or if the model is larger than ONNX allows.
     """
     require_package("onnx", "onnx")
     from layermilp.exchange.onnx_writer import Writer
@@ -76,22 +74,12 @@ def from_onnx(
     source : onnx.ModelProto or path
         Model, or file of one.
     classes, decision, image
-        As in `import_model`.
-
-    Returns
-    -------
-    Network
-        Network whose inputs are the values of a sample, channels before rows before columns.
+        As in `import_model`, and so is what is returned.
 
     Raises
     ------
-    PackageNotAvailable
-        If onnx is not installed.
-    ModelFileError
-        If the file is missing, damaged, or keeps its weights in other files, which are not read.
-        Nothing in it is executed.
-    NetworkError
-        If the model is no network of ReLU blocks; the message names the node.
+    PackageNotAvailable, ModelFileError, NetworkError
+        As `import_model`, and if weights are kept in other files, which are not read.
     """
     onnx = require_package("onnx", "onnx")
     from layermilp.exchange.onnx_reader import Reader, parsed
@@ -117,8 +105,7 @@ def read_onnx(
     image: Sequence[int] | None,
     net: str | None,
 ) -> Network:
-    """Read an ``.onnx`` file; see `from_onnx`, whose options these are. There is no `net`: the
-    graph says it."""
+    """Read an ``.onnx`` file as `from_onnx` does. There is no `net`: the graph says it."""
     if net is not None:
         raise OptionError(
             f"net is {net!r}, but an ONNX file says itself what its layers are; leave it out"

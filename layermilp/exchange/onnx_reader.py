@@ -145,9 +145,6 @@ class Reader(Graph):
         window = _window(node, node.options["kernel_shape"])
         return mean(str(node), window, bool(node.options.get("count_include_pad", 0)))
 
-    def global_average_pool(self, node: Node) -> Step:
-        return mean(str(node))
-
     def reduce_mean(self, node: Node) -> Step:
         # The axes are an attribute or, since opset 18, an input.
         axes, operand = node.options.get("axes", ()), self.operands(node, 2)[1]
@@ -156,9 +153,6 @@ class Reader(Graph):
         if sorted(map(int, axes)) not in ([2, 3], [-2, -1]) or not node.options.get("keepdims", 1):
             raise node.refusal("is no mean over the pixels of an image that keeps its dimensions")
         return mean(str(node))
-
-    def relu(self, node: Node) -> Step:
-        return Relu(str(node))
 
     def flatten(self, node: Node) -> Step:
         if node.options.get("axis", 1) != 1:
@@ -179,9 +173,6 @@ class Reader(Graph):
             raise node.refusal(f"does not keep the samples apart: its shape is {[samples, *sides]}")
         # A zero stands for the side at its place, of which the first is the samples.
         return Reshape(tuple(sides), str(node))
-
-    def identity(self, node: Node) -> None:
-        pass
 
     def dropout(self, node: Node) -> None:
         training = node.inputs[2] if len(node.inputs) > 2 else ""
@@ -219,12 +210,12 @@ _HANDLERS: dict[str, Callable[[Reader, Node], Step | None]] = {
     "MatMul": Reader.gemm,
     "Conv": Reader.conv,
     "AveragePool": Reader.average_pool,
-    "GlobalAveragePool": Reader.global_average_pool,
+    "GlobalAveragePool": lambda reader, node: mean(str(node)),
     "ReduceMean": Reader.reduce_mean,
-    "Relu": Reader.relu,
+    "Relu": lambda reader, node: Relu(str(node)),
     "Flatten": Reader.flatten,
     "Reshape": Reader.reshape,
-    "Identity": Reader.identity,
+    "Identity": lambda reader, node: None,
     "Dropout": Reader.dropout,
     "Cast": Reader.cast,
     "Softmax": Reader.softmax,

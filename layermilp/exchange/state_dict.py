@@ -127,11 +127,10 @@ def modules(network: Network) -> Iterator[Block | Relu | Reshape]:
     """Yield the step of each module of a network; blocks that PyTorch has no module for become
     dense."""
     for _, step in to_steps(require_network(network), _has_images):
-        if isinstance(step, Block) and not (
-            isinstance(step.layer, Dense) or _has_images(step.layer)
-        ):
-            step = Block(Dense(step.n_inputs, step.n_outputs), step.extended.reshape(-1))
-        yield step
+        if not isinstance(step, Block) or isinstance(step.layer, Dense) or _has_images(step.layer):
+            yield step
+        else:
+            yield Block(Dense(step.n_inputs, step.n_outputs), step.extended.reshape(-1))
 
 
 def _has_images(layer: Layer) -> bool:
@@ -152,11 +151,8 @@ def _like(network: Network, like: Mapping[str, Any]) -> Iterator[tuple[str, Floa
     for block, (name, weight, bias) in zip(blocks, layers, strict=True):
         prefix = f"{name}." if name else ""
         size = 0 if bias is None else bias.size
-        if (
-            weight.ndim == 2
-            and block.weights.shape == weight.shape
-            and (bias is not None or not block.bias.any())
-        ):
+        has_place = bias is not None or not block.bias.any()
+        if weight.ndim == 2 and block.weights.shape == weight.shape and has_place:
             weights, offset = block.weights, block.bias
         elif weight.ndim == 4 and block.theta.size == weight.size + size:
             weights, offset = np.split(block.theta, [weight.size])

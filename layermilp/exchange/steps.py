@@ -36,15 +36,8 @@ class Relu:
 
 @dataclass(frozen=True)
 class Reshape:
-    """The same values in another shape.
-
-    Parameters
-    ----------
-    sides : tuple of int
-        The shape; one side may be -1, which stands for what is left, and 0 for the side before.
-    name : str
-        Name in messages.
-    """
+    """The same values in another shape, of which one side may be -1, which stands for what is left,
+    and 0 for the side before."""
 
     sides: Shape
     name: str = "reshape"
@@ -220,8 +213,7 @@ def to_network(
 
 
 def _require_signs_kept(blocks: Sequence[Block], waiting: str, following: Linear) -> None:
-    """Refuse a second linear layer without a ReLU between, unless a ReLU there would change
-    nothing."""
+    """Refuse two linear layers without a ReLU between that would change something."""
     keeps_signs = blocks[-1].theta.size == 0 and np.all(blocks[-1].extended >= 0.0)
     if keeps_signs and len(blocks) > 1:
         return

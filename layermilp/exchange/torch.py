@@ -55,10 +55,8 @@ def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
 
     Raises
     ------
-    PackageNotAvailable
-        If PyTorch is not installed.
-    NetworkError
-        If it is no network of ReLU blocks, the type is unknown, or a weight is beyond it.
+    PackageNotAvailable, NetworkError
+        As `export_model`.
     """
     torch = require_package("torch", "torch")
     module = torch.nn.Sequential(*map(_module, modules(network)))
@@ -82,13 +80,7 @@ def from_torch(
         Modules `Linear`, `Conv2d`, `AvgPool2d`, `AdaptiveAvgPool2d` to one pixel, `ReLU`,
         `Flatten`, `Unflatten`, `Identity`, `Dropout`, and `Sequential` of these.
     image, classes, decision
-        As in `import_model`.
-
-    Returns
-    -------
-    Network
-        Network whose inputs are the values of a sample, channels before rows before columns.
-        Weights stay tied as they are.
+        As in `import_model`, and so is what is returned; weights stay tied as they are.
 
     Raises
     ------
@@ -96,8 +88,9 @@ def from_torch(
         If a layer is of another kind or does not fit, or a ReLU is missing; the message names the
         layer.
     """
-    steps = [step for number, part in _parts(module) for step in _read(number, part)]
-    return to_network(steps, image_shape(image), classes, decision)
+    steps = [_read(number, part) for number, part in _parts(module)]
+    done = [step for step in steps if step is not None]
+    return to_network(done, image_shape(image), classes, decision)
 
 
 def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
@@ -164,8 +157,8 @@ def _parts(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", part
 
 
-def _read(number: str, part: Any) -> Iterator[Step]:
-    """Steps of a module."""
+def _read(number: str, part: Any) -> Step | None:
+    """Return the step of a module, None if it does nothing."""
     kind = type(part).__name__
     reader = READERS.get(kind)
     # Subclasses may do anything, whatever their names.
@@ -173,13 +166,7 @@ def _read(number: str, part: Any) -> Iterator[Step]:
         raise NetworkError(
             f"{kind} {number!r} is not supported; a network is made of {', '.join(READERS)}"
         )
-    step = reader(part, f"{kind} {number!r}")
-    if step is not None:
-        yield step
-
-
-def _linear(part: Any, name: str) -> Step:
-    return dense(name, *_parameters(part, name))
+    return reader(part, f"{kind} {number!r}")
 
 
 def _conv2d(part: Any, name: str) -> Step:
@@ -225,7 +212,7 @@ def _unflatten(part: Any, name: str) -> Step:
 
 
 READERS: dict[str, Callable[[Any, str], Step | None]] = {
-    "Linear": _linear,
+    "Linear": lambda part, name: dense(name, *_parameters(part, name)),
     "Conv2d": _conv2d,
     "AvgPool2d": _avg_pool2d,
     "AdaptiveAvgPool2d": _adaptive_avg_pool2d,
@@ -240,8 +227,8 @@ READERS: dict[str, Callable[[Any, str], Step | None]] = {
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    return pair[0], pair[1]
+    first, second = (value, value) if isinstance(value, int) else value
+    return first, second
 
 
 def _parameters(part: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
@@ -267,17 +254,14 @@ def _loaded(path: Path) -> Mapping[str, Any]:
             f"{path} is damaged or holds more than tensors; write it by "
             "torch.save(module.state_dict(), path)"
         ) from error
-    if not isinstance(found, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in found.values()
-    ):
+    tensors = list(found.values()) if isinstance(found, Mapping) else [None]
+    if not all(isinstance(value, torch.Tensor) for value in tensors):
         raise ModelFileError(
             f"{path} holds no mapping of names to tensors; write it by "
             "torch.save(module.state_dict(), path)"
         )
-    if any(
-        value.layout is not torch.strided or value.device.type != "cpu" for value in found.values()
-    ):
+    if any(value.layout is not torch.strided or value.device.type != "cpu" for value in tensors):
         raise ModelFileError(f"{path} holds tensors without their numbers")
-    if sum(value.numel() * value.element_size() for value in found.values()) > size:
+    if sum(value.numel() * value.element_size() for value in tensors) > size:
         raise ModelFileError(f"{path} holds tensors that share numbers; save copies of them")
     return found

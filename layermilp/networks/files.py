@@ -44,15 +44,7 @@ def damage(name: str, refusals: type[Exception] | tuple[()] = ()) -> Iterator[No
 
 @dataclass(frozen=True, eq=False)
 class ModelFile:
-    """Content of a model file.
-
-    Parameters
-    ----------
-    path : Path
-        Path that was read.
-    arrays : mapping of str to array
-        Arrays by name, ``format`` and ``version`` included.
-    """
+    """Path and content of a model file: arrays by name, ``format`` and ``version`` included."""
 
     path: Path
     arrays: Arrays
@@ -68,7 +60,7 @@ class ModelFile:
         Raises
         ------
         ModelFileError
-            If the file has another format or version; the message says which.
+            If it has another format or version; the message says which.
         """
         if self.format not in KINDS:
             raise ModelFileError(f"{self.path} is not a layermilp model")
@@ -81,10 +73,9 @@ class ModelFile:
         for version in readable:
             if stated.dtype.kind in "iu" and np.array_equal(stated, version):
                 return version
-        known = ", ".join(map(str, readable))
-        found = str(self.arrays.get("version"))[:40]
         raise ModelFileError(
-            f"{self.path} has format version {found}; this layermilp reads {known}"
+            f"{self.path} has format version {str(self.arrays.get('version'))[:40]}; this "
+            f"layermilp reads {', '.join(map(str, readable))}"
         )
 
     def damage(self) -> AbstractContextManager[None]:
@@ -106,8 +97,7 @@ def read_model_file(path: str | Path) -> ModelFile:
     if not path.is_file():
         raise ModelFileError(f"there is no model file {path}")
     try:
-        arrays = read_arrays(path)
-        return ModelFile(path, {name: array for name, array in arrays.items() if array is not None})
+        return ModelFile(path, read_arrays(path))
     except ArchiveError as error:
         raise ModelFileError(f"{path} is damaged or not a layermilp model: {error}") from error
     except Exception as error:  # numpy and zipfile raise a dozen types on damaged files
@@ -115,16 +105,8 @@ def read_model_file(path: str | Path) -> ModelFile:
 
 
 def write_model_file(path: str | Path, format_name: str, version: int, arrays: Arrays) -> Path:
-    """Write arrays with their format and version, atomically and without pickle; return the path.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    whole: dict[str, Any] = {
-        "format": np.array(format_name),
-        "version": np.array(version),
-        **arrays,
-    }
+    """Write arrays with their format and version, atomically and without pickle; return the path,
+    or raise `OutputError`."""
+    whole: dict[str, Any] = {"format": np.array(format_name), "version": np.array(version)}
+    whole |= arrays
     return write_atomically(Path(path), lambda file: np.savez_compressed(file, **whole))

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from layermilp.errors import NetworkError
-from layermilp.networks.parameters import ParameterMap, check_entries, layer_size
+from layermilp.networks.parameters import ParameterMap, layer_size
 from layermilp.networks.windows import Window
 from layermilp.program import FloatArray, IntArray
 
@@ -347,7 +347,12 @@ def described(text: str, ties: ParameterMap) -> Layer:
 
 
 def _check_sizes(layer: Layer, *names: str) -> None:
-    """Check that the named fields are sizes, and that the matrix of a layer is not too large."""
+    """Check that the named fields are sizes, and that 32 bits can number the entries of ``(W, c)``,
+    as model files do."""
     for name in names:
         object.__setattr__(layer, name, layer_size(getattr(layer, name)))
-    check_entries(layer.n_outputs, layer.n_inputs)
+    if layer.n_outputs * (layer.n_inputs + 1) > np.iinfo(np.int32).max:
+        raise NetworkError(
+            f"a layer of {layer.n_inputs} inputs and {layer.n_outputs} outputs is too large; "
+            "2^31 - 1 weights are the limit"
+        )
