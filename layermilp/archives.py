@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from layermilp.checks import memory_bytes
 
-SUFFIX = ".npy"
-
 BYTES_PER_NUMBER = 8
 """Bytes of a float64, which the numbers of arrays become."""
 
@@ -49,7 +47,7 @@ def read_arrays(
         Whatever zipfile, zlib or numpy raise on damaged bytes.
     """
     with zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(SUFFIX): info for info in archive.infolist()}
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         wanted = {name: info for name, info in members.items() if is_wanted(name)}
         room = int(SHARE * memory_bytes())
         for name, info in wanted.items():

@@ -15,7 +15,7 @@ from layermilp.exchange.steps import FLAT, Relu, Reshape, as_type, is_plain_pool
 from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer
 from layermilp.networks.network import Block, Network
 from layermilp.networks.windows import Window
-from layermilp.program import FloatArray, IntArray
+from layermilp.program import FloatArray
 from layermilp.version import __version__
 
 OPSET, IR_VERSION = 17, 8
@@ -67,50 +67,43 @@ class Writer:
 
     def add(self, name: str, step: Block | Relu | Reshape) -> None:
         """Add the nodes of a step."""
-        if isinstance(step, Block):
-            self.add_block(name, step)
-        elif isinstance(step, Relu):
+        numbered = f"{name}{len(self.nodes)}"
+        if isinstance(step, Relu):
             self.node("Relu", name, [])
+        elif isinstance(step, Block):
+            self.add_block(name, step)
         elif step.sides == FLAT.sides:
-            self.node("Flatten", f"{name}{len(self.nodes)}", [], axis=1)
+            self.node("Flatten", numbered, [], axis=1)
         else:
-            sides = self.constant(f"{name}{len(self.nodes)}.shape", np.array([0, *step.sides]))
-            self.node("Reshape", f"{name}{len(self.nodes)}", [sides])
+            sides = self.constant(f"{numbered}.shape", np.array([0, *step.sides]))
+            self.node("Reshape", numbered, [sides])
 
     def add_block(self, name: str, block: Block) -> None:
-        """Add the nodes of a block without its ReLU."""
+        """Add the node of a block without its ReLU."""
         layer = block.layer
-        if isinstance(layer, Dense):
+        if not self.has_images(layer):
             self.node("Gemm", name, self.operands(name, block), transB=1)
-        elif self.has_images(layer) and isinstance(layer, Conv2d):
+        elif isinstance(layer, Conv2d):
             geometry = _geometry(layer.window) | {"dilations": layer.window.dilations}
             self.node("Conv", name, self.operands(name, block), **geometry, group=layer.groups)
-        elif self.has_images(layer) and isinstance(layer, AveragePool2d):
+        elif isinstance(layer, AveragePool2d):
             self.node("AveragePool", name, [], **_geometry(layer.window), count_include_pad=0)
-        else:
-            self.node("Gemm", name, self.tied_operands(name, block), transB=1)
-
-    def gathered(self, name: str, values: str, index: IntArray) -> str:
-        """Add numbers that an index takes from a vector; return their name."""
-        numbers = self.constant(f"{name}.index", index.astype(np.int32))
-        return self.plain_node("Gather", name, [values, numbers])
 
     def operands(self, name: str, block: Block) -> list[str]:
-        """Add weights and offset; return their names."""
-        weights, offset = block.layer.arrays(block.theta)
-        added = [self.weights(f"{name}.weight", weights)]
-        return added if offset is None else [*added, self.weights(f"{name}.bias", offset)]
-
-    def tied_operands(self, name: str, block: Block) -> list[str]:
-        """Add weights and offset that are gathered from the parameters and fixed values; return
-        their names."""
-        index, is_fixed = block.parameters.index.copy(), block.parameters.index < 0
+        """Add weights and offset; return their names. Where weights are tied, they are gathered
+        from the parameters and fixed values."""
+        if isinstance(block.layer, Dense) or self.has_images(block.layer):
+            weights, offset = block.layer.arrays(block.theta)
+            added = [self.weights(f"{name}.weight", weights)]
+            return added if offset is None else [*added, self.weights(f"{name}.bias", offset)]
+        index, is_fixed = block.parameters.index.astype(np.int32), block.parameters.index < 0
         fixed, which = np.unique(block.parameters.fixed[is_fixed], return_inverse=True)
         index[is_fixed] = which - len(fixed)
         values = self.weights(f"{name}.values", np.append(block.theta, fixed))
+        parts = {f"{name}.weight": index[:, :-1], f"{name}.bias": index[:, -1]}
         return [
-            self.gathered(f"{name}.{part}", values, numbers)
-            for part, numbers in (("weight", index[:, :-1]), ("bias", index[:, -1]))
+            self.plain_node("Gather", part, [values, self.constant(f"{part}.index", numbers)])
+            for part, numbers in parts.items()
         ]
 
     def add_labels(self, network: Network) -> int:

@@ -100,11 +100,6 @@ class Linear:
         """Return the parameters of the layer."""
         return np.zeros(0) if self.weights is None else layer.theta(self.weights, self.offset)
 
-    @property
-    def n_values(self) -> int:
-        """Number of weights and offsets."""
-        return sum(array.size for array in (self.weights, self.offset) if array is not None)
-
 
 Step = Linear | Relu | Reshape
 
@@ -198,7 +193,8 @@ def to_network(
             if waiting is not None:
                 _require_signs_kept(blocks, waiting, step)
             layer = step.layer(shape)
-            entries += layer.n_outputs * (layer.n_inputs + 1) - step.n_values
+            entries += layer.n_outputs * (layer.n_inputs + 1)
+            entries -= sum(array.size for array in (step.weights, step.offset) if array is not None)
             if entries > LARGEST:
                 raise NetworkError(
                     f"the network is too large: written out as matrices, weights and their ties up "

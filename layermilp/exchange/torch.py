@@ -240,26 +240,23 @@ def _parameters(part: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
 def _loaded(path: Path) -> Mapping[str, Any]:
     """Read a file of tensors; every number of theirs must be in it."""
     torch = require_package("torch", "torch")
-    size = sized(path)
+    size, hint = sized(path), "write it by torch.save(module.state_dict(), path)"
+    found: Any = None
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
         is_plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-        is_plain = is_plain and sum(entry.file_size for entry in entries) <= size
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what a damaged file claims to be
-            found = torch.load(path, map_location="cpu", weights_only=True) if is_plain else None
+        if is_plain and sum(entry.file_size for entry in entries) <= size:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about what a damaged file claims to be
+                found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zipfile, pickle and PyTorch raise a dozen types on damaged files
-        raise ModelFileError(
-            f"{path} is damaged or holds more than tensors; write it by "
-            "torch.save(module.state_dict(), path)"
-        ) from error
-    tensors = list(found.values()) if isinstance(found, Mapping) else [None]
-    if not all(isinstance(value, torch.Tensor) for value in tensors):
-        raise ModelFileError(
-            f"{path} holds no mapping of names to tensors; write it by "
-            "torch.save(module.state_dict(), path)"
-        )
+        raise ModelFileError(f"{path} is damaged or holds more than tensors; {hint}") from error
+    if not isinstance(found, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in found.values()
+    ):
+        raise ModelFileError(f"{path} holds no mapping of names to tensors; {hint}")
+    tensors = list(found.values())
     if any(value.layout is not torch.strided or value.device.type != "cpu" for value in tensors):
         raise ModelFileError(f"{path} holds tensors without their numbers")
     if sum(value.numel() * value.element_size() for value in tensors) > size:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from layermilp.checks import shortened
 from layermilp.errors import DataError, NetworkError
-from layermilp.networks.files import Arrays, ModelFile, read_model_file, write_model_file
+from layermilp.networks.files import Arrays, ModelFile, damage, read_model_file, write_model_file
 from layermilp.program import FloatArray, IntArray
 
 
@@ -128,7 +128,7 @@ class Classifier(ABC):
     def from_file(cls, file: ModelFile) -> Self:
         """Return the model of a file; errors as in `load`."""
         version = file.version(cls.FORMAT, cls.VERSIONS)
-        with file.damage():
+        with damage(file.path):
             return cls.from_arrays(file.arrays, version)
 
 

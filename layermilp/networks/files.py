@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeErro
 
 
 @contextmanager
-def damage(name: str, refusals: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+def damage(name: str | Path, refusals: type[Exception] | tuple[()] = ()) -> Iterator[None]:
     """Turn what working with wrong content raises into a `ModelFileError`; errors of the kind of
     `refusals` stay."""
     try:
@@ -77,11 +77,6 @@ class ModelFile:
             f"{self.path} has format version {str(self.arrays.get('version'))[:40]}; this "
             f"layermilp reads {', '.join(map(str, readable))}"
         )
-
-    def damage(self) -> AbstractContextManager[None]:
-        """Turn what building a model from missing or wrong arrays raises into a
-        `ModelFileError`."""
-        return damage(str(self.path))
 
 
 def read_model_file(path: str | Path) -> ModelFile:

@@ -26,10 +26,7 @@ Shape = tuple[int, ...]
 
 
 class Layer(ABC):
-    """The affine part of a block: shapes of samples, and the map from parameters to weights.
-
-    Layers are values: equal layers have equal maps.
-    """
+    """The affine part of a block: shapes of samples, and the map from parameters to weights."""
 
     @abstractmethod
     def _shapes(self) -> tuple[Shape, Shape]:
@@ -61,14 +58,15 @@ class Layer(ABC):
 
     @property
     def item(self) -> str | None:
-        """Item of the layer in the notation of networks, such as ``conv3``; None if there is
-        none."""
+        """Item of the layer in the notation of networks; None if there is none."""
         return None
 
     @property
     def text(self) -> str:
         """Name and fields as JSON, which `described` reads."""
-        return json.dumps([type(self).__name__, asdict(self)])  # type: ignore[call-overload]
+        # The ties of a `Tied` layer are arrays of their own.
+        fields = {} if isinstance(self, Tied) else asdict(self)  # type: ignore[call-overload]
+        return json.dumps([type(self).__name__, fields])
 
     @cached_property
     def parameters(self) -> ParameterMap:
@@ -90,15 +88,8 @@ class Layer(ABC):
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """Fully connected layer.
-
-    Parameters
-    ----------
-    in_features, out_features : int
-        Number of inputs `d` and of neurons `n`, each at least 1.
-    bias : bool
-        Whether there is a free offset; otherwise it is zero.
-    """
+    """Fully connected layer of as many inputs and neurons, at least 1, with a free offset or with
+    offset zero."""
 
     in_features: int
     out_features: int
@@ -142,8 +133,8 @@ class _WindowLayer(Layer):
         return self.image[0]
 
     def _entries(self, channel: IntArray, out_channel: IntArray) -> tuple[IntArray, ...]:
-        """Rows and columns of the weights that join pairs of channels, a row of them for each pair,
-        and the number of the window's entry in each column of these."""
+        """Rows and columns of the weights that join pairs of channels, shape ``(pairs, meetings)``,
+        and the number of the window's entry at each meeting."""
         position, entry, pixel = self.window.meetings(*self.image[1:])
         rows = np.add.outer(out_channel * math.prod(self.outputs[1:]), position)
         return rows, np.add.outer(channel * math.prod(self.image[1:]), pixel), entry
@@ -232,15 +223,14 @@ class Conv2d(_WindowLayer):
         return ParameterMap(index, np.zeros(index.shape))
 
     def arrays(self, theta: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Kernels, zero where an entry is no parameter, and offset, shape ``(out_channels,)`` or
-        None."""
+        """Kernels, zero where an entry is no parameter, and offset or None, see `Layer.arrays`."""
         n_free = theta.size - self.out_channels * self.bias
         kernels = np.zeros((*self.kernels[:2], math.prod(self.window.size)))
         kernels[:, :, self._used] = theta[:n_free].reshape(*self.kernels[:2], -1)
         return kernels.reshape(self.kernels), theta[n_free:] if self.bias else None
 
     def theta(self, weights: FloatArray, offset: FloatArray | None) -> FloatArray:
-        """Parameters, shape ``(p,)``, of weights and offset as from `arrays`."""
+        """Parameters, shape ``(p,)``, of kernels and offset."""
         free = weights.reshape(*self.kernels[:2], -1)[:, :, self._used]
         return np.append(free, [] if offset is None else offset)
 
@@ -297,23 +287,12 @@ class AveragePool2d(_WindowLayer):
 
 @dataclass(frozen=True)
 class Tied(Layer):
-    """Layer of any ties and fixed values.
-
-    Parameters
-    ----------
-    ties : ParameterMap
-        Map from the parameters to the weights.
-    """
+    """Layer of any ties and fixed values, which its map says."""
 
     ties: ParameterMap
 
     def _shapes(self) -> tuple[Shape, Shape]:
         return (self.ties.n_inputs,), (self.ties.n_outputs,)
-
-    @property
-    def text(self) -> str:
-        """Name alone as JSON: the ties are arrays of their own."""
-        return json.dumps([type(self).__name__, {}])
 
     def _map(self) -> ParameterMap:
         return self.ties
@@ -324,15 +303,8 @@ KINDS = {kind.__name__: kind for kind in (Dense, Conv2d, AveragePool2d)}
 
 
 def described(text: str, ties: ParameterMap) -> Layer:
-    """Return the layer that a text says a map is of, see `Layer.text`.
-
-    Wrong texts raise KeyError, TypeError, ValueError or the like.
-
-    Raises
-    ------
-    NetworkError
-        If the layer has another map.
-    """
+    """Return the layer that a text says a map is of, see `Layer.text`; raise `NetworkError` if it
+    has another map. Wrong texts raise KeyError, TypeError, ValueError or the like."""
     kind, fields = json.loads(text)
     if kind == Tied.__name__:
         return Tied(ties)

@@ -30,9 +30,7 @@ from layermilp.program import FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One ReLU building block ``o = relu(W x + c)`` (Goebbels 2021, Figure 1).
-
-    Blocks are values: training makes new ones (`with_theta`).
+    """One ReLU building block ``o = relu(W x + c)`` (Goebbels 2021, Figure 1), a value.
 
     Parameters
     ----------
@@ -237,14 +235,7 @@ class Network(Classifier):
     @classmethod
     def from_notation(cls, notation: str, *, init: str = "he", seed: int = 0) -> Network:
         """Network in the notation of `layermilp.networks.notation`, such as ``784-8-8-8-10`` or
-        ``28x28-mean4-conv3-10``.
-
-        Raises
-        ------
-        NetworkError
-            If an item of the notation is not understood or does not fit, nothing is to be trained,
-            or the rule is unknown.
-        """
+        ``28x28-mean4-conv3-10``; initial weights as in `dense`, errors as in `parse`."""
         return cls._initialized(parse(notation), init, seed)
 
     @classmethod
@@ -329,11 +320,8 @@ class Network(Classifier):
 
 def _classes(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]:
     labels = np.arange(n_outputs) if classes is None else np.array(classes)
-    if (
-        labels.shape != (n_outputs,)
-        or labels.dtype.kind not in "iuU"
-        or np.unique(labels).size != n_outputs
-    ):
+    are_labels = labels.shape == (n_outputs,) and labels.dtype.kind in "iuU"
+    if not are_labels or np.unique(labels).size != n_outputs:
         raise NetworkError(
             f"a network with {n_outputs} outputs needs as many different integer or text labels"
         )
