@@ -42,9 +42,7 @@ def read_arrays(
     ------
     ArchiveError
         If the archive holds pickled objects, something that is no array, or more than fits into the
-        memory.
-    Exception
-        Whatever zipfile, zlib or numpy raise on damaged bytes.
+        memory. On damaged bytes zipfile, zlib and numpy raise a dozen other types.
     """
     with zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}

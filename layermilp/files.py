@@ -24,18 +24,8 @@ def _naming(what: str) -> Iterator[None]:
 def write_atomically(path: Path, write: Callable[[Any], None]) -> Path:
     """Write a file so that it is either whole or as it was before; return its path.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    write : callable
-        Writes to the binary file object it is given.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written; nothing is left behind.
-    """
+    `write` writes to the binary file object it is given. If the file cannot be written,
+    `OutputError` is raised and nothing left behind."""
     with _naming(f"write {path}"):
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.errors import LayermilpError, OptionError
-from layermilp.exchange.files import require_package
-from layermilp.exchange.steps import require_dtype, require_network
+from layermilp.exchange.steps import require_dtype, require_network, require_package
 from layermilp.files import write_atomically
 from layermilp.networks.files import damage
 from layermilp.networks.network import Network

@@ -29,8 +29,7 @@ FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """An array of a graph; where it was gathered from a vector, with the numbers of its entries in
-    it."""
+    """An array of a graph; if gathered from a vector of values, with the index of its entries."""
 
     array: NDArray[Any]
     index: IntArray | None = None
@@ -78,18 +77,8 @@ class Node:
 
 
 class Graph:
-    """A graph as a chain of nodes from its input to its output.
-
-    Parameters
-    ----------
-    model : onnx.ModelProto
-        The model whose graph it is.
-
-    Raises
-    ------
-    NetworkError
-        If the graph is no chain.
-    """
+    """The graph of a model as a chain of nodes from its input to its output; raises `NetworkError`
+    if it is none."""
 
     def __init__(self, model: Any) -> None:
         _require_opset(model)

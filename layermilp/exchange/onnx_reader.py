@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 from onnx import ModelProto
 
 from layermilp.errors import ModelFileError, NetworkError
-from layermilp.exchange.files import sized
 from layermilp.exchange.onnx_graph import LARGEST_FILE, METADATA, Constant, Graph, Node
 from layermilp.exchange.steps import (
     FLAT,
@@ -28,6 +27,7 @@ from layermilp.exchange.steps import (
     tied,
     to_network,
 )
+from layermilp.networks.files import file_size
 from layermilp.networks.layers import Shape, Tied, described
 from layermilp.networks.network import Block, Network
 from layermilp.networks.notation import parse
@@ -37,7 +37,7 @@ from layermilp.program import FloatArray
 
 def parsed(path: Path) -> Any:
     """Return the model in a file; weights in other files are not read."""
-    sized(path, LARGEST_FILE)
+    file_size(path, LARGEST_FILE)
     try:
         model = ModelProto.FromString(path.read_bytes())
     except (DecodeError, OSError) as error:

@@ -1,10 +1,12 @@
-"""Networks as steps of other tools: linear layers, ReLUs, changes of shape.
+"""Networks as steps of other tools: linear layers, ReLUs, changes of shape; and what all formats
+require.
 
 `to_network` makes a block of each linear layer and the ReLU behind it, `to_steps` does the reverse.
 Values go from step to step in row-major order, channels before rows before columns."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from layermilp.errors import NetworkError
+from layermilp.errors import NetworkError, PackageNotAvailable
 from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer, Shape, Tied
 from layermilp.networks.network import Block, Network
 from layermilp.networks.parameters import ParameterMap, layer_size
@@ -63,19 +65,8 @@ FLAT = Reshape((-1,), "flatten")
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A linear layer with its weights.
-
-    Parameters
-    ----------
-    name : str
-        Name in messages.
-    of : callable
-        Returns the layer for samples of a shape.
-    weights, offset : array, optional
-        As in `Layer.arrays`; a layer of fixed weights has none.
-    inputs : tuple of int, optional
-        Shape of the samples. Default: that of any image.
-    """
+    """What makes the layer for samples of a shape, with its weights and offset as in
+    `Layer.arrays`, if it has any. Without `inputs` samples are images of any shape."""
 
     name: str
     of: Callable[[Any], Layer]
@@ -275,6 +266,16 @@ def image_shape(image: Sequence[int] | None) -> Shape | None:
             f"image is {tuple(image)}; give channels, height and width, or height and width"
         )
     return (1, *sides)[-3:]
+
+
+def require_package(module: str, extra: str) -> Any:
+    """Return a module; raise `PackageNotAvailable` if it is not installed, with the extra that
+    brings it."""
+    if importlib.util.find_spec(module) is None:
+        raise PackageNotAvailable(
+            f"the package {module} is not installed; `pip install 'layermilp[{extra}]'` brings it"
+        )
+    return importlib.import_module(module)
 
 
 def require_dtype(dtype: str) -> str:

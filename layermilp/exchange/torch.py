@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from layermilp.errors import LayermilpError, ModelFileError, NetworkError
-from layermilp.exchange.files import require_package, sized
 from layermilp.exchange.state_dict import as_float64, from_state_dict, modules, to_state_dict
 from layermilp.exchange.steps import (
     FLAT,
@@ -23,10 +22,11 @@ from layermilp.exchange.steps import (
     image_shape,
     mean,
     require_dtype,
+    require_package,
     to_network,
 )
 from layermilp.files import write_atomically
-from layermilp.networks.files import damage
+from layermilp.networks.files import damage, file_size
 from layermilp.networks.layers import AveragePool2d, Conv2d, Dense
 from layermilp.networks.network import Block, Network
 from layermilp.networks.windows import Window
@@ -88,9 +88,9 @@ def from_torch(
         If a layer is of another kind or does not fit, or a ReLU is missing; the message names the
         layer.
     """
-    steps = [_read(number, part) for number, part in _parts(module)]
-    done = [step for step in steps if step is not None]
-    return to_network(done, image_shape(image), classes, decision)
+    steps = (_read(number, part) for number, part in _parts(module))
+    found = [step for step in steps if step is not None]
+    return to_network(found, image_shape(image), classes, decision)
 
 
 def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
@@ -240,7 +240,7 @@ def _parameters(part: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
 def _loaded(path: Path) -> Mapping[str, Any]:
     """Read a file of tensors; every number of theirs must be in it."""
     torch = require_package("torch", "torch")
-    size, hint = sized(path), "write it by torch.save(module.state_dict(), path)"
+    size, hint = file_size(path), "write it by torch.save(module.state_dict(), path)"
     found: Any = None
     try:
         with zipfile.ZipFile(path) as archive:

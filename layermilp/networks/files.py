@@ -55,13 +55,8 @@ class ModelFile:
         return str(self.arrays.get("format", ""))
 
     def version(self, format_name: str, readable: tuple[int, ...]) -> int:
-        """Return the version, one of those `readable`, of a file that must have the named format.
-
-        Raises
-        ------
-        ModelFileError
-            If it has another format or version; the message says which.
-        """
+        """Return the version, one of those `readable`, of a file of the named format; raise
+        `ModelFileError`, which says what it found, if it has another format or version."""
         if self.format not in KINDS:
             raise ModelFileError(f"{self.path} is not a layermilp model")
         if self.format != format_name:
@@ -79,18 +74,23 @@ class ModelFile:
         )
 
 
-def read_model_file(path: str | Path) -> ModelFile:
-    """Read the arrays of a model file; nothing in it is ever executed.
-
-    Raises
-    ------
-    ModelFileError
-        If the file is missing, not a whole ``.npz`` archive without pickle, or claims more than
-        there is memory for.
-    """
-    path = Path(path)
+def file_size(path: Path, largest: float = float("inf")) -> int:
+    """Return the size of a model file in bytes; raise `ModelFileError` if there is none, or it is
+    larger than it may be."""
     if not path.is_file():
         raise ModelFileError(f"there is no model file {path}")
+    size = path.stat().st_size
+    if size > largest:
+        raise ModelFileError(f"{path} has {size:,} bytes; {largest:,.0f} are the limit")
+    return size
+
+
+def read_model_file(path: str | Path) -> ModelFile:
+    """Read the arrays of a model file; nothing in it is ever executed. Raise `ModelFileError` if it
+    is missing, no whole ``.npz`` archive without pickle, or claims more than there is memory
+    for."""
+    path = Path(path)
+    file_size(path)
     try:
         return ModelFile(path, read_arrays(path))
     except ArchiveError as error:
