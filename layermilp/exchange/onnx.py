@@ -96,17 +96,10 @@ def write_onnx(network: Network, path: str | Path, *, dtype: str = "float64") ->
     return write_atomically(Path(path), lambda file: file.write(content))
 
 
-def read_onnx(
-    path: Path,
-    *,
-    classes: ArrayLike | None,
-    decision: str | None,
-    image: Sequence[int] | None,
-    net: str | None,
-) -> Network:
-    """Read an ``.onnx`` file as `from_onnx` does. There is no `net`: the graph says it."""
+def read_onnx(path: str | Path, *, net: str | None, **options: Any) -> Network:
+    """Read an ``.onnx`` file, with the options of `from_onnx`; its graph says what the net is."""
     if net is not None:
         raise OptionError(
             f"net is {net!r}, but an ONNX file says itself what its layers are; leave it out"
         )
-    return from_onnx(path, classes=classes, decision=decision, image=image)
+    return from_onnx(path, **options)

@@ -58,11 +58,10 @@ class Reader(Graph):
         self, classes: ArrayLike | None, decision: str | None, image: Sequence[int] | None
     ) -> Network:
         """Return the network; options as in `import_model`."""
-        steps = list(self.steps())
         labels = self.metadata.get(f"{METADATA}classes")
         if classes is None and labels is not None:
             classes = np.array(json.loads(labels))
-        network = to_network(steps, self.input_shape(image), classes, decision)
+        network = to_network(self.steps(), self.input_shape(image), classes, decision)
         for i, (block, text) in enumerate(zip(network.blocks, self._layers(), strict=False)):
             # Where another tool has changed the graph, ties are others.
             if isinstance(block.layer, Tied):
@@ -80,8 +79,8 @@ class Reader(Graph):
         notation = self.metadata.get(f"{METADATA}notation")
         return [] if notation is None else [layer.text for layer in parse(notation)]
 
-    def steps(self) -> Iterator[Step]:
-        """Steps from input to output."""
+    def steps(self) -> Iterator[Step | None]:
+        """Steps from input to output, None for a node that does nothing."""
         while (node := self.take()) is not None:
             handler = _HANDLERS.get(node.op) if node.is_standard else None
             if handler is None:
@@ -89,9 +88,7 @@ class Reader(Graph):
                     f"is not supported there; a network is made of {', '.join(_HANDLERS)}, and "
                     "Add after them"
                 )
-            step = handler(self, node)
-            if step is not None:
-                yield step
+            yield handler(self, node)
 
     def input_shape(self, image: Sequence[int] | None) -> Shape | None:
         """Shape of a sample: the given one, else that of the graph; None if it has none."""

@@ -119,7 +119,7 @@ def from_state_dict(
     weights = _weights(mapping)
     if net is not None:
         return Network(_filled(net, weights), classes, decision)
-    steps = list(_steps(weights, image, strides, padding))
+    steps = _steps(weights, image, strides, padding)
     return to_network(steps, image_shape(image), classes, decision)
 
 

@@ -143,7 +143,7 @@ def tied(name: str, index: IntArray, values: FloatArray) -> Linear:
 
 
 def to_network(
-    steps: Sequence[Step],
+    given: Iterable[Step | None],
     shape: Shape | None,
     classes: ArrayLike | None = None,
     decision: str | None = None,
@@ -155,8 +155,8 @@ def to_network(
 
     Parameters
     ----------
-    steps : sequence of Step
-        First to last.
+    given : iterable of Step
+        First to last; None does nothing.
     shape : tuple of int or None
         Shape of a sample; None for that which the first steps take.
     classes, decision
@@ -168,6 +168,7 @@ def to_network(
         If a step does not fit the one before, a ReLU is missing, there is no linear layer, nothing
         says the shape of a sample, or the matrices are too large.
     """
+    steps = [step for step in given if step is not None]
     shape = shape or _first_shape(steps)
     blocks: list[Block] = []
     entries, waiting = 0, None  # for its ReLU

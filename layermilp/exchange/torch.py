@@ -88,9 +88,8 @@ def from_torch(
         If a layer is of another kind or does not fit, or a ReLU is missing; the message names the
         layer.
     """
-    steps = (_read(number, part) for number, part in _parts(module))
-    found = [step for step in steps if step is not None]
-    return to_network(found, image_shape(image), classes, decision)
+    steps = [_read(number, part) for number, part in _parts(module)]
+    return to_network(steps, image_shape(image), classes, decision)
 
 
 def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
@@ -100,21 +99,12 @@ def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -
     return write_atomically(Path(path), lambda file: torch.save(tensors, file))
 
 
-def read_torch(
-    path: str | Path,
-    *,
-    classes: ArrayLike | None = None,
-    decision: str | None = None,
-    image: Sequence[int] | None = None,
-    net: str | None = None,
-) -> Network:
+def read_torch(path: str | Path, *, decision: str | None, **options: Any) -> Network:
     """Read a ``.pt`` file of a ``state_dict``; nothing in it is executed. Options are those of
     `from_state_dict`, errors those of `import_model`."""
     mapping = _loaded(Path(path))
-    with damage(str(path), LayermilpError):
-        return from_state_dict(
-            mapping, image=image, net=net, classes=classes, decision=decision or "argmax"
-        )
+    with damage(path, LayermilpError):
+        return from_state_dict(mapping, decision=decision or "argmax", **options)
 
 
 def _tensors(network: Network, dtype: str) -> dict[str, Any]:

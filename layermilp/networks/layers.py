@@ -127,10 +127,7 @@ class _WindowLayer(Layer):
         _check_sizes(self)
 
     def _shapes(self) -> tuple[Shape, Shape]:
-        return self.image, (self._out_channels(), *self.window.positions(*self.image[1:]))
-
-    def _out_channels(self) -> int:
-        return self.image[0]
+        return self.image, (self.image[0], *self.window.positions(*self.image[1:]))
 
     def _entries(self, channel: IntArray, out_channel: IntArray) -> tuple[IntArray, ...]:
         """Rows and columns of the weights that join pairs of channels, shape ``(pairs, meetings)``,
@@ -202,8 +199,9 @@ class Conv2d(_WindowLayer):
         """Shape of the kernels."""
         return self.out_channels, self.image[0] // self.groups, *self.window.size
 
-    def _out_channels(self) -> int:
-        return self.out_channels
+    def _shapes(self) -> tuple[Shape, Shape]:
+        inputs, (_, *positions) = super()._shapes()
+        return inputs, (self.out_channels, *positions)
 
     @cached_property
     def _used(self) -> IntArray:
@@ -241,10 +239,8 @@ class AveragePool2d(_WindowLayer):
 
     Parameters
     ----------
-    image : (int, int, int)
-        Channels, height and width of the inputs.
-    window : Window
-        The windows.
+    image, window
+        As in `Conv2d`.
     count_include_pad : bool
         Whether padding counts as pixels of zero; otherwise it is left out of the mean.
     """
