@@ -91,7 +91,7 @@ class Committee(Classifier):
         members: defaultdict[str, dict[str, NDArray[Any]]] = defaultdict(dict)
         for name, array in arrays.items():
             if name.startswith("network_"):
-                _, k, of_member = name.split("_", 2)
+                k, _, of_member = name.removeprefix("network_").partition("_")
                 members[k][of_member] = array
         ordered = (members[str(k)] for k in range(int(arrays["n_networks"])))
         if str(arrays.get("members")) == INTEGER:

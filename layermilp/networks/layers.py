@@ -88,8 +88,9 @@ class Layer(ABC):
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """Fully connected layer of as many inputs and neurons, at least 1, with a free offset or with
-    offset zero."""
+    """Fully connected layer of `in_features` inputs and `out_features` neurons, each at least 1.
+
+    Its offset is free, or zero without `bias`."""
 
     in_features: int
     out_features: int
