@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from layermilp.checks import memory_bytes
-
-SUFFIX = ".npy"
 
 BYTES_PER_NUMBER = 8
 """Bytes of a float64, which the numbers of arrays become."""
@@ -32,30 +31,21 @@ class ArchiveError(ValueError):
 
 def read_arrays(
     path: Path, is_wanted: Callable[[str], bool] = lambda name: True
-) -> dict[str, NDArray[Any] | None]:
-    """Read the arrays of an archive.
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an archive by their names; those that are not wanted are empty.
 
     The sizes that the archive and the headers of its arrays claim are compared with each other and
     with the memory before anything is unpacked: a few kilobytes may claim to be any number of
     gigabytes.
 
-    Parameters
-    ----------
-    path : Path
-        The archive.
-    is_wanted : callable
-        Tells by its name whether an array is read; others are None.
-
     Raises
     ------
     ArchiveError
         If the archive holds pickled objects, something that is no array, or more than fits into the
-        memory.
-    Exception
-        Whatever zipfile, zlib or numpy raise on damaged bytes.
+        memory. On damaged bytes zipfile, zlib and numpy raise a dozen other types.
     """
     with zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(SUFFIX): info for info in archive.infolist()}
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         wanted = {name: info for name, info in members.items() if is_wanted(name)}
         room = int(SHARE * memory_bytes())
         for name, info in wanted.items():
@@ -66,7 +56,7 @@ def read_arrays(
                     f"its arrays, up to {name!r}, claim more than {SHARE:.0%} of the memory of "
                     "this machine"
                 )
-        arrays: dict[str, NDArray[Any] | None] = dict.fromkeys(members)
+        arrays = dict.fromkeys(members, np.empty(0))
         for name, info in wanted.items():
             with archive.open(info) as member:
                 arrays[name] = npy.read_array(member, allow_pickle=False)

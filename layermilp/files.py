@@ -4,69 +4,60 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from layermilp.errors import OutputError
 
 
-def write_atomically(path: Path, write: Callable[[Any], None]) -> Path:
-    """Write a file so that it is either whole or as it was before.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    write : callable
-        Writes to the binary file object it is given.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written; nothing is left behind.
-    """
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Say in errors of the system what cannot be done."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        yield
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-        raise
+        raise OutputError(f"cannot {what}: {error.strerror or error}") from error
+
+
+def write_atomically(path: Path, write: Callable[[Any], None]) -> Path:
+    """Write a file so that it is either whole or as it was before; return its path.
+
+    `write` writes to the binary file object it is given. If the file cannot be written,
+    `OutputError` is raised and nothing left behind."""
+    with _naming(f"write {path}"):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
     return path
 
 
 def require_writable(path: Path) -> None:
     """Raise `OutputError` if a file cannot be written there; to be asked before the work that the
     file is for."""
-    probe = path.with_name(f".{path.name}.probe")
-    write_atomically(probe, lambda file: None)
-    probe.unlink()
+    write_atomically(path.with_name(f".{path.name}.probe"), lambda file: None).unlink()
 
 
 def directory(path: Path) -> Path:
     """Make a directory if it is missing; raise `OutputError` if that cannot be."""
-    try:
+    with _naming(f"make the directory {path}"):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the directory {path}: {error.strerror or error}") from error
     return path
 
 
 def empty_directory(path: Path) -> Path:
     """Make a directory, or take an empty one; raise `OutputError` if there is something in it, or
     it cannot be written to."""
-    try:
-        is_empty = not any(directory(path).iterdir())
-    except OSError as error:
-        raise OutputError(f"cannot read the directory {path}: {error.strerror or error}") from error
+    directory(path)
+    with _naming(f"read the directory {path}"):
+        is_empty = not any(path.iterdir())
     if not is_empty:
         raise OutputError(
             f"{path} is not empty; choose a new directory, so that nothing in this one is "

@@ -97,7 +97,7 @@ def _read_npz(path: Path) -> dict[str, AnyArray]:
         raise DataError(
             f"{path} is no readable .npz file without pickled objects ({error})"
         ) from None
-    return {name: np.empty(0) if array is None else array for name, array in arrays.items()}
+    return arrays
 
 
 def _npz_part(path: Path, arrays: dict[str, AnyArray], suffix: str) -> Part:

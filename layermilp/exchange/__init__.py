@@ -34,8 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its name, what writes a network to a path in a type of numbers, and what reads
-    one."""
+    """A file format: its name, and what writes and reads a network."""
 
     title: str
     write: Callable[..., Path]
@@ -90,6 +89,8 @@ def import_model(
 ) -> Network:
     """Read a network from a file of another tool; nothing in the file is executed.
 
+    Its inputs are the values of a sample, channels before rows before columns.
+
     Parameters
     ----------
     path : str or Path
@@ -120,13 +121,8 @@ def import_model(
 
 
 def format_of(path: str | Path) -> Format:
-    """Return the format of files with the suffix of a path.
-
-    Raises
-    ------
-    OptionError
-        If there is none.
-    """
+    """Return the format of files with the suffix of a path; raise `OptionError` if there is
+    none."""
     found = FORMATS.get(Path(path).suffix.lower())
     if found is None:
         raise OptionError(f"{path} has the suffix of no format; choose {', '.join(FORMATS)}")

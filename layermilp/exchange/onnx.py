@@ -8,25 +8,18 @@ counted from the end as ONNX does, marks a fixed value. Metadata say which layer
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from layermilp.errors import LayermilpError, ModelFileError, NetworkError, OptionError
-from layermilp.exchange.files import require_package, sized
-from layermilp.exchange.onnx_reader import Reader
-from layermilp.exchange.onnx_writer import LARGEST_FILE, METADATA, Writer
-from layermilp.exchange.steps import require_dtype, require_network, to_network
+from layermilp.errors import LayermilpError, OptionError
+from layermilp.exchange.steps import require_dtype, require_network, require_package
 from layermilp.files import write_atomically
 from layermilp.networks.files import damage
-from layermilp.networks.layers import Tied, described
-from layermilp.networks.network import Block, Network
-from layermilp.networks.notation import parse
+from layermilp.networks.network import Network
 
 if TYPE_CHECKING:
     import onnx
@@ -40,8 +33,7 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
     network : Network
         The network.
     dtype : {"float64", "float32"}
-        Type of inputs, weights and outputs. Sums of float32 numbers differ from the network's own
-        outputs by their rounding.
+        Type of inputs, weights and outputs, see `export_model`.
 
     Returns
     -------
@@ -55,12 +47,12 @@ def to_onnx(network: Network, *, dtype: str = "float64") -> onnx.ModelProto:
     PackageNotAvailable
         If onnx is not installed.
     NetworkError
-        If it is no network of ReLU blocks, the type is unknown, or the model is larger than ONNX
-        allows.
+        As `export_model`, or if the model is larger than ONNX allows.
     """
     require_package("onnx", "onnx")
-    require_network(network)
-    return Writer(np.dtype(require_dtype(dtype))).model(network)
+    from layermilp.exchange.onnx_writer import Writer
+
+    return Writer(np.dtype(require_dtype(dtype))).model(require_network(network))
 
 
 def from_onnx(
@@ -81,33 +73,20 @@ def from_onnx(
     source : onnx.ModelProto or path
         Model, or file of one.
     classes, decision, image
-        As in `import_model`.
-
-    Returns
-    -------
-    Network
-        Network whose inputs are the values of a sample, channels before rows before columns.
+        As in `import_model`, and so is what is returned.
 
     Raises
     ------
-    PackageNotAvailable
-        If onnx is not installed.
-    ModelFileError
-        If the file is missing, damaged, or keeps its weights in other files, which are not read.
-        Nothing in it is executed.
-    NetworkError
-        If the model is no network of ReLU blocks; the message names the node.
+    PackageNotAvailable, ModelFileError, NetworkError
+        As `import_model`, and if weights are kept in other files, which are not read.
     """
     onnx = require_package("onnx", "onnx")
+    from layermilp.exchange.onnx_reader import Reader, parsed
+
     is_model = isinstance(source, onnx.ModelProto)
-    model: Any = source if is_model else _parsed(Path(str(source)))
+    model: Any = source if is_model else parsed(Path(str(source)))
     with damage("the ONNX model" if is_model else str(source), LayermilpError):
-        reader, kept = Reader(model), _metadata(model)
-        steps = list(reader.steps())
-        if classes is None and "classes" in kept:
-            classes = np.array(json.loads(kept["classes"]))
-        network = to_network(steps, reader.input_shape(image), classes, decision)
-        return _described(network, kept)
+        return Reader(model).network(classes, decision, image)
 
 
 def write_onnx(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
@@ -117,57 +96,10 @@ def write_onnx(network: Network, path: str | Path, *, dtype: str = "float64") ->
     return write_atomically(Path(path), lambda file: file.write(content))
 
 
-def read_onnx(
-    path: Path,
-    *,
-    classes: ArrayLike | None,
-    decision: str | None,
-    image: Sequence[int] | None,
-    net: str | None,
-) -> Network:
-    """Read an ``.onnx`` file; see `from_onnx`, whose options these are. There is no `net`: the
-    graph says it."""
+def read_onnx(path: str | Path, *, net: str | None, **options: Any) -> Network:
+    """Read an ``.onnx`` file, with the options of `from_onnx`; its graph says what the net is."""
     if net is not None:
         raise OptionError(
             f"net is {net!r}, but an ONNX file says itself what its layers are; leave it out"
         )
-    return from_onnx(path, classes=classes, decision=decision, image=image)
-
-
-def _parsed(path: Path) -> Any:
-    """Parse a file; weights in other files are not read."""
-    from google.protobuf.message import DecodeError
-    from onnx import ModelProto
-
-    sized(path, LARGEST_FILE)
-    try:
-        model = ModelProto.FromString(path.read_bytes())
-    except (DecodeError, OSError) as error:
-        raise ModelFileError(f"{path} is damaged or not an ONNX file") from error
-    if not model.HasField("graph"):
-        raise ModelFileError(f"{path} is damaged or not an ONNX file: it has no graph")
-    return model
-
-
-def _metadata(model: Any) -> dict[str, str]:
-    """Return what `to_onnx` has written beside the graph; nothing of other tools."""
-    return {
-        entry.key.removeprefix(METADATA): entry.value
-        for entry in model.metadata_props
-        if entry.key.startswith(METADATA)
-    }
-
-
-def _described(network: Network, kept: dict[str, str]) -> Network:
-    """Return the network with the layers that metadata say its tied ones are."""
-    if "layers" in kept:
-        texts = json.loads(kept["layers"])
-    else:  # a file of before layers were written
-        texts = [layer.text for layer in parse(kept["notation"])] if "notation" in kept else []
-    for i, (block, text) in enumerate(zip(network.blocks, texts, strict=False)):
-        # Where another tool has changed the graph, ties are others.
-        if isinstance(block.layer, Tied):
-            with suppress(NetworkError):
-                layer = described(text, block.parameters)
-                network = network.with_block(i, Block(layer, block.theta))
-    return network
+    return from_onnx(path, **options)

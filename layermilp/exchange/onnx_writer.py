@@ -1,32 +1,25 @@
-"""Writes networks as ONNX graphs."""
+"""Writes networks as ONNX graphs. Needs onnx."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
 from layermilp.errors import NetworkError
-from layermilp.exchange.steps import FLAT, Relu, Reshape, is_plain_pool, to_steps
+from layermilp.exchange.onnx_graph import LARGEST_FILE, METADATA
+from layermilp.exchange.steps import FLAT, Relu, Reshape, as_type, is_plain_pool, to_steps
 from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer
 from layermilp.networks.network import Block, Network
 from layermilp.networks.windows import Window
 from layermilp.program import FloatArray
 from layermilp.version import __version__
 
-if TYPE_CHECKING:
-    import onnx
-
 OPSET, IR_VERSION = 17, 8
 """Versions of written files: old enough for every onnxruntime since 1.12, and for converters."""
-
-LARGEST_FILE = 2**31 - 2**20
-"""Largest number of bytes of arrays in a file: protobuf's limit, with room for names."""
-
-METADATA = "layermilp."
-"""Prefix of the names of metadata."""
 
 
 class Writer:
@@ -38,10 +31,8 @@ class Writer:
         self.constants: list[Any] = []
         self.current, self.size = "inputs", 0
 
-    def model(self, network: Network) -> onnx.ModelProto:
+    def model(self, network: Network) -> ModelProto:
         """Return the model of a network."""
-        from onnx import checker, helper
-
         for name, step in to_steps(network, self.has_images):
             self.add(name, step)
         self.current = self.nodes[-1].output[0] = "outputs"
@@ -76,80 +67,69 @@ class Writer:
 
     def add(self, name: str, step: Block | Relu | Reshape) -> None:
         """Add the nodes of a step."""
-        if isinstance(step, Block):
-            self.add_block(name, step)
-        elif isinstance(step, Relu):
+        numbered = f"{name}{len(self.nodes)}"
+        if isinstance(step, Relu):
             self.node("Relu", name, [])
+        elif isinstance(step, Block):
+            self.add_block(name, step)
         elif step.sides == FLAT.sides:
-            self.node("Flatten", f"{name}{len(self.nodes)}", [], axis=1)
+            self.node("Flatten", numbered, [], axis=1)
         else:
-            sides = self.constant(f"{name}{len(self.nodes)}.shape", np.array([0, *step.sides]))
-            self.node("Reshape", f"{name}{len(self.nodes)}", [sides])
+            sides = self.constant(f"{numbered}.shape", np.array([0, *step.sides]))
+            self.node("Reshape", numbered, [sides])
 
     def add_block(self, name: str, block: Block) -> None:
-        """Add the nodes of a block without its ReLU."""
+        """Add the node of a block without its ReLU."""
         layer = block.layer
-        if isinstance(layer, Dense):
+        if not self.has_images(layer):
             self.node("Gemm", name, self.operands(name, block), transB=1)
-        elif self.has_images(layer) and isinstance(layer, Conv2d):
+        elif isinstance(layer, Conv2d):
             geometry = _geometry(layer.window) | {"dilations": layer.window.dilations}
             self.node("Conv", name, self.operands(name, block), **geometry, group=layer.groups)
-        elif self.has_images(layer) and isinstance(layer, AveragePool2d):
+        elif isinstance(layer, AveragePool2d):
             self.node("AveragePool", name, [], **_geometry(layer.window), count_include_pad=0)
-        else:
-            self.node("Gemm", name, self.tied_operands(name, block), transB=1)
 
     def operands(self, name: str, block: Block) -> list[str]:
-        """Add weights and offset; return their names."""
-        weights, offset = block.layer.arrays(block.theta)
-        added = [self.weights(f"{name}.weight", weights)]
-        return added if offset is None else [*added, self.weights(f"{name}.bias", offset)]
-
-    def tied_operands(self, name: str, block: Block) -> list[str]:
-        """Add weights and offset that are gathered from the parameters and fixed values; return
-        their names."""
-        index, is_fixed = block.parameters.index.copy(), block.parameters.index < 0
+        """Add weights and offset; return their names. Where weights are tied, they are gathered
+        from the parameters and fixed values."""
+        if isinstance(block.layer, Dense) or self.has_images(block.layer):
+            weights, offset = block.layer.arrays(block.theta)
+            added = [self.weights(f"{name}.weight", weights)]
+            return added if offset is None else [*added, self.weights(f"{name}.bias", offset)]
+        index, is_fixed = block.parameters.index.astype(np.int32), block.parameters.index < 0
         fixed, which = np.unique(block.parameters.fixed[is_fixed], return_inverse=True)
         index[is_fixed] = which - len(fixed)
         values = self.weights(f"{name}.values", np.append(block.theta, fixed))
-        parts = {"weight": index[:, :-1], "bias": index[:, -1]}
-        numbers = {
-            part: self.constant(f"{name}.{part}.index", of_part.astype(np.int32))
-            for part, of_part in parts.items()
-        }
+        parts = {f"{name}.weight": index[:, :-1], f"{name}.bias": index[:, -1]}
         return [
-            self.plain_node("Gather", f"{name}.{part}", [values, numbers[part]]) for part in parts
+            self.plain_node("Gather", part, [values, self.constant(f"{part}.index", numbers)])
+            for part, numbers in parts.items()
         ]
 
     def add_labels(self, network: Network) -> int:
         """Add what chooses the labels, as the network's decision does; return their type."""
-        from onnx import TensorProto
-
-        classes = network.classes
-        if classes.dtype.kind == "U":
-            for label in classes.tolist():
-                if any("\ud800" <= letter <= "\udfff" for letter in label):
-                    raise NetworkError(
-                        f"label {label!r} is no text that ONNX can hold; choose others by "
-                        "`with_classes`"
-                    )
-            classes, kind = classes.astype(object), TensorProto.STRING
-        else:
-            classes, kind = np.array(classes.tolist()), TensorProto.INT64
-            if classes.dtype != np.int64:
+        labels = network.classes.tolist()
+        for label in labels:
+            if isinstance(label, int) and label > np.iinfo(np.int64).max:
                 raise NetworkError(
-                    f"label {classes.max()} is too large for ONNX; choose others by `with_classes`"
+                    f"label {label} is too large for ONNX; choose others by `with_classes`"
+                )
+            if isinstance(label, str) and any("\ud800" <= each <= "\udfff" for each in label):
+                raise NetworkError(
+                    f"label {label!r} is no text that ONNX can hold; choose others by "
+                    "`with_classes`"
                 )
         if network.decision == "argmax":
-            chosen = self.plain_node("ArgMax", "chosen", ["outputs"], axis=1, keepdims=0)
+            self.plain_node("ArgMax", "chosen", ["outputs"], axis=1, keepdims=0)
         else:
-            distance = self.plain_node(
-                "Sub", "difference", ["outputs", self.weights("one", np.array(1.0))]
-            )
-            distance = self.plain_node("Abs", "distance", [distance])
-            chosen = self.plain_node("ArgMin", "chosen", [distance], axis=1, keepdims=0)
-        self.plain_node("Gather", "labels", [self.constant("classes", classes), chosen])
-        return int(kind)
+            one = self.weights("one", np.array(1.0))
+            self.plain_node("Sub", "difference", ["outputs", one])
+            self.plain_node("Abs", "distance", ["difference"])
+            self.plain_node("ArgMin", "chosen", ["distance"], axis=1, keepdims=0)
+        is_text = isinstance(labels[0], str)
+        classes = np.array(labels, dtype=object if is_text else np.int64)
+        self.plain_node("Gather", "labels", [self.constant("classes", classes), "chosen"])
+        return int(TensorProto.STRING if is_text else TensorProto.INT64)
 
     def node(self, op: str, name: str, operands: list[str], **attributes: Any) -> None:
         """Add a node that goes on from the one before."""
@@ -157,26 +137,15 @@ class Writer:
 
     def plain_node(self, op: str, name: str, operands: list[str], **attributes: Any) -> str:
         """Add a node; return the name of its output, which is its own."""
-        from onnx import helper
-
         self.nodes.append(helper.make_node(op, operands, [name], name=name, **attributes))
         return name
 
     def weights(self, name: str, values: FloatArray) -> str:
         """Add numbers in the type of the weights; return their name."""
-        with np.errstate(over="ignore"):
-            written = values.astype(self.dtype)
-        if not np.all(np.isfinite(written)):
-            raise NetworkError(
-                f"{name} has the value {np.abs(values).max():g}, which is beyond {self.dtype}; "
-                "use float64"
-            )
-        return self.constant(name, written)
+        return self.constant(name, as_type(name, values, self.dtype))
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """Add an array as it is; return its name."""
-        from onnx import numpy_helper
-
         self.size += values.nbytes
         if self.size > LARGEST_FILE:
             raise NetworkError(

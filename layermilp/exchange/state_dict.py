@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import NetworkError
 from layermilp.exchange.steps import (
+    DTYPES,
     FLAT,
     Relu,
     Reshape,
     Step,
+    as_type,
     convolution,
     dense,
     image_shape,
@@ -28,6 +30,9 @@ from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer
 from layermilp.networks.network import Block, Network
 from layermilp.networks.windows import Window
 from layermilp.program import FloatArray
+
+PARTS = ("weight", "bias")
+"""Last parts of the names of the arrays of a layer."""
 
 Weights = list[tuple[str, FloatArray, FloatArray | None]]
 """Name, weight and bias of each layer."""
@@ -64,17 +69,16 @@ def to_state_dict(
     """
     require_dtype(dtype)
     if like is not None:
-        return {
-            name: _as_type(array, dtype) for name, array in _like(require_network(network), like)
+        found = dict(_like(require_network(network), like))
+    else:
+        found = {
+            f"{number}.{part}": array
+            for number, step in enumerate(modules(network))
+            if isinstance(step, Block) and step.theta.size
+            for part, array in zip(PARTS, step.layer.arrays(step.theta), strict=True)
+            if array is not None
         }
-    found = {}
-    for number, step in enumerate(modules(network)):
-        if isinstance(step, Block) and step.theta.size:
-            weights, bias = step.layer.arrays(step.theta)
-            found[f"{number}.weight"] = _as_type(weights, dtype)
-            if bias is not None:
-                found[f"{number}.bias"] = _as_type(bias, dtype)
-    return found
+    return {name: as_type(name, array, dtype) for name, array in found.items()}
 
 
 def from_state_dict(
@@ -96,19 +100,15 @@ def from_state_dict(
         Names that end with ``weight`` or ``bias``, in the order of the layers: `Linear` layers,
         whose weights have two dimensions, and `Conv2d` layers, whose weights have four. Groups
         follow from the number of channels.
-    image : sequence of int, optional
-        Shape of a sample, ``(channels, height, width)`` or ``(height, width)``; needed where a
-        `Conv2d` comes first.
+    image
+        As in `import_model`; needed where a `Conv2d` comes first.
     net : str, optional
         Network in the notation of `layermilp.networks.notation`, whose weights they are; for
         networks with means, which have none.
     strides, padding : int or sequence of int
         Strides and padding of every `Conv2d`, or of each in their order; not with `net`.
-    classes : array of int or str, optional
-        Label of each output. Default: 0, 1, ...
-    decision : {"argmax", "closest_to_one"}
-        How the class is read from the outputs, see `Network`; "closest_to_one" puts a ReLU at the
-        end.
+    classes, decision
+        As in `Network`; "closest_to_one" puts a ReLU at the end.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def from_state_dict(
     weights = _weights(mapping)
     if net is not None:
         return Network(_filled(net, weights), classes, decision)
-    steps = list(_steps(weights, image, strides, padding))
+    steps = _steps(weights, image, strides, padding)
     return to_network(steps, image_shape(image), classes, decision)
 
 
@@ -127,11 +127,10 @@ def modules(network: Network) -> Iterator[Block | Relu | Reshape]:
     """Yield the step of each module of a network; blocks that PyTorch has no module for become
     dense."""
     for _, step in to_steps(require_network(network), _has_images):
-        if isinstance(step, Block) and not (
-            isinstance(step.layer, Dense) or _has_images(step.layer)
-        ):
-            step = Block(Dense(step.n_inputs, step.n_outputs), step.extended.reshape(-1))
-        yield step
+        if not isinstance(step, Block) or isinstance(step.layer, Dense) or _has_images(step.layer):
+            yield step
+        else:
+            yield Block(Dense(step.n_inputs, step.n_outputs), step.extended.reshape(-1))
 
 
 def _has_images(layer: Layer) -> bool:
@@ -139,14 +138,6 @@ def _has_images(layer: Layer) -> bool:
     if isinstance(layer, Conv2d):
         return layer.window.padding[:2] == layer.window.padding[2:]
     return is_plain_pool(layer)
-
-
-def _as_type(values: FloatArray, dtype: str) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
-        found = np.array(values, dtype=dtype)
-    if not np.all(np.isfinite(found)):
-        raise NetworkError(f"the weight {np.abs(values).max():g} is beyond {dtype}; use float64")
-    return found
 
 
 def _like(network: Network, like: Mapping[str, Any]) -> Iterator[tuple[str, FloatArray]]:
@@ -160,17 +151,12 @@ def _like(network: Network, like: Mapping[str, Any]) -> Iterator[tuple[str, Floa
     for block, (name, weight, bias) in zip(blocks, layers, strict=True):
         prefix = f"{name}." if name else ""
         size = 0 if bias is None else bias.size
-        if (
-            weight.ndim == 2
-            and block.weights.shape == weight.shape
-            and (bias is not None or not block.bias.any())
-        ):
+        has_place = bias is not None or not block.bias.any()
+        if weight.ndim == 2 and block.weights.shape == weight.shape and has_place:
             weights, offset = block.weights, block.bias
         elif weight.ndim == 4 and block.theta.size == weight.size + size:
-            weights, offset = (
-                block.theta[: weight.size].reshape(weight.shape),
-                block.theta[weight.size :],
-            )
+            weights, offset = np.split(block.theta, [weight.size])
+            weights = weights.reshape(weight.shape)
         else:
             raise NetworkError(
                 f"a layer of {block.theta.size} parameters is not like {name[:60]!r} of shape "
@@ -186,7 +172,7 @@ def _weights(mapping: Mapping[str, Any]) -> Weights:
     layers: dict[str, dict[str, FloatArray]] = {}
     for name, value in mapping.items():
         prefix, _, part = str(name).rpartition(".")
-        if part not in ("weight", "bias"):
+        if part not in PARTS:
             raise NetworkError(
                 f"{str(name)[:60]!r} is neither a weight nor a bias; Linear and Conv2d layers "
                 "have no others"
@@ -210,13 +196,12 @@ def _weights(mapping: Mapping[str, Any]) -> Weights:
 def as_float64(name: str, value: Any) -> FloatArray:
     """Return an array or tensor as float64."""
     kind = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
-    if kind not in ("float32", "float64"):
+    if kind not in DTYPES:
         raise NetworkError(
             f"{str(name)[:60]!r} is of type {kind}; float32 and float64 are supported"
         )
-    return np.array(
-        value.detach().cpu().numpy() if hasattr(value, "detach") else value, dtype=np.float64
-    )
+    array = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    return np.array(array, dtype=np.float64)
 
 
 def _steps(
@@ -226,12 +211,8 @@ def _steps(
     padding: int | Sequence[int],
 ) -> Iterator[Step]:
     """Steps of a ``state_dict``, with ReLUs between the layers."""
-    n_convolutions = sum(weight.ndim == 4 for _, weight, _ in weights)
-    windows = zip(
-        _each("strides", strides, n_convolutions),
-        _each("padding", padding, n_convolutions),
-        strict=True,
-    )
+    count = sum(weight.ndim == 4 for _, weight, _ in weights)
+    windows = zip(_each("strides", strides, count), _each("padding", padding, count), strict=True)
     channels = (image_shape(image) or (0,))[0]
     for i, (name, weight, bias) in enumerate(weights):
         if i:
@@ -240,8 +221,8 @@ def _steps(
             yield FLAT
             yield dense(f"Linear {name[:60]!r}", weight, bias)
             continue
-        step, pad = next(windows)
-        window = Window((weight.shape[2], weight.shape[3]), (step, step), (pad, pad, pad, pad))
+        stride, pad = next(windows)
+        window = Window(weight.shape[2:], (stride, stride), (pad, pad, pad, pad))
         groups = max(channels // weight.shape[1], 1)
         yield convolution(f"Conv2d {name[:60]!r}", weight, bias, window, groups)
         channels = len(weight)

@@ -1,19 +1,21 @@
-"""Networks as steps of other tools: linear layers, ReLUs, changes of shape.
+"""Networks as steps of other tools: linear layers, ReLUs, changes of shape; and what all formats
+require.
 
 `to_network` makes a block of each linear layer and the ReLU behind it, `to_steps` does the reverse.
 Values go from step to step in row-major order, channels before rows before columns."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from layermilp.errors import NetworkError
+from layermilp.errors import NetworkError, PackageNotAvailable
 from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer, Shape, Tied
 from layermilp.networks.network import Block, Network
 from layermilp.networks.parameters import ParameterMap, layer_size
@@ -36,15 +38,8 @@ class Relu:
 
 @dataclass(frozen=True)
 class Reshape:
-    """The same values in another shape.
-
-    Parameters
-    ----------
-    sides : tuple of int
-        The shape; one side may be -1, which stands for what is left, and 0 for the side before.
-    name : str
-        Name in messages.
-    """
+    """The same values in another shape, of which one side may be -1, which stands for what is left,
+    and 0 for the side before."""
 
     sides: Shape
     name: str = "reshape"
@@ -70,19 +65,8 @@ FLAT = Reshape((-1,), "flatten")
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A linear layer with its weights.
-
-    Parameters
-    ----------
-    name : str
-        Name in messages.
-    of : callable
-        Returns the layer for samples of a shape.
-    weights, offset : array, optional
-        Weights and offset, as in `Layer.arrays`; a layer of fixed weights has none.
-    inputs : tuple of int, optional
-        Shape of the samples. Default: that of any image.
-    """
+    """What makes the layer for samples of a shape, with its weights and offset as in
+    `Layer.arrays`, if it has any. Without `inputs` samples are images of any shape."""
 
     name: str
     of: Callable[[Any], Layer]
@@ -106,11 +90,6 @@ class Linear:
     def theta(self, layer: Layer) -> FloatArray:
         """Return the parameters of the layer."""
         return np.zeros(0) if self.weights is None else layer.theta(self.weights, self.offset)
-
-    @property
-    def n_values(self) -> int:
-        """Number of weights and offsets."""
-        return sum(array.size for array in (self.weights, self.offset) if array is not None)
 
 
 Step = Linear | Relu | Reshape
@@ -164,7 +143,7 @@ def tied(name: str, index: IntArray, values: FloatArray) -> Linear:
 
 
 def to_network(
-    steps: Sequence[Step],
+    given: Iterable[Step | None],
     shape: Shape | None,
     classes: ArrayLike | None = None,
     decision: str | None = None,
@@ -176,14 +155,12 @@ def to_network(
 
     Parameters
     ----------
-    steps : sequence of Step
-        First to last.
+    given : iterable of Step
+        First to last; None does nothing.
     shape : tuple of int or None
         Shape of a sample; None for that which the first steps take.
-    classes : array of int or str, optional
-        Label of each output; default: 0, 1, ...
-    decision : {"closest_to_one", "argmax"}, optional
-        Default: "closest_to_one" if a ReLU comes last, else "argmax".
+    classes, decision
+        As in `import_model`.
 
     Raises
     ------
@@ -191,6 +168,7 @@ def to_network(
         If a step does not fit the one before, a ReLU is missing, there is no linear layer, nothing
         says the shape of a sample, or the matrices are too large.
     """
+    steps = [step for step in given if step is not None]
     shape = shape or _first_shape(steps)
     blocks: list[Block] = []
     entries, waiting = 0, None  # for its ReLU
@@ -207,7 +185,8 @@ def to_network(
             if waiting is not None:
                 _require_signs_kept(blocks, waiting, step)
             layer = step.layer(shape)
-            entries += layer.n_outputs * (layer.n_inputs + 1) - step.n_values
+            entries += layer.n_outputs * (layer.n_inputs + 1)
+            entries -= sum(array.size for array in (step.weights, step.offset) if array is not None)
             if entries > LARGEST:
                 raise NetworkError(
                     f"the network is too large: written out as matrices, weights and their ties up "
@@ -222,10 +201,8 @@ def to_network(
 
 
 def _require_signs_kept(blocks: Sequence[Block], waiting: str, following: Linear) -> None:
-    """Refuse a second linear layer without a ReLU between, unless a ReLU there would change
-    nothing."""
-    last = blocks[-1]
-    keeps_signs = last.theta.size == 0 and bool(np.all(last.extended >= 0.0))
+    """Refuse two linear layers without a ReLU between that would change something."""
+    keeps_signs = blocks[-1].theta.size == 0 and np.all(blocks[-1].extended >= 0.0)
     if keeps_signs and len(blocks) > 1:
         return
     reason = "and a block cannot be without"
@@ -239,17 +216,10 @@ def _require_signs_kept(blocks: Sequence[Block], waiting: str, following: Linear
 def to_steps(
     network: Network, takes_image: Callable[[Layer], bool]
 ) -> Iterator[tuple[str, Block | Relu | Reshape]]:
-    """Yield the steps of a network with their names, blocks without their ReLUs; its samples are
-    rows of values.
+    """Yield the steps of a network with their names, blocks without their ReLUs.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    takes_image : callable
-        Whether a layer takes and gives images, so that shapes are changed where it is needed; all
-        others take and give rows of values.
-    """
+    Samples are rows of values, and so is what each layer takes and gives, but for those of which
+    `takes_image` says that they take and give images."""
     shape: Shape = (network.n_inputs,)
     for i, block in enumerate(network.blocks, start=1):
         has_image = takes_image(block.layer)
@@ -267,10 +237,8 @@ def to_steps(
 def is_plain_pool(layer: Layer) -> bool:
     """Whether a layer is of mean values that every tool computes: without padding and
     dilations."""
-    return (
-        isinstance(layer, AveragePool2d)
-        and not any(layer.window.padding)
-        and layer.window.dilations == (1, 1)
+    return isinstance(layer, AveragePool2d) and layer.window == Window(
+        layer.window.size, layer.window.strides
     )
 
 
@@ -290,8 +258,7 @@ def _first_shape(steps: Iterable[Step]) -> Shape:
 
 
 def image_shape(image: Sequence[int] | None) -> Shape | None:
-    """Return ``(channels, height, width)`` of an image, given so or by height and width alone; None
-    where none is given."""
+    """Return ``(channels, height, width)`` of an image, which may be without channels, or None."""
     if image is None:
         return None
     sides = tuple(layer_size(side) for side in image)
@@ -302,11 +269,33 @@ def image_shape(image: Sequence[int] | None) -> Shape | None:
     return (1, *sides)[-3:]
 
 
+def require_package(module: str, extra: str) -> Any:
+    """Return a module; raise `PackageNotAvailable` if it is not installed, with the extra that
+    brings it."""
+    if importlib.util.find_spec(module) is None:
+        raise PackageNotAvailable(
+            f"the package {module} is not installed; `pip install 'layermilp[{extra}]'` brings it"
+        )
+    return importlib.import_module(module)
+
+
 def require_dtype(dtype: str) -> str:
     """Return the name of a type if weights are written in it."""
     if dtype not in DTYPES:
         raise NetworkError(f"dtype {dtype!r} is unknown; choose {', '.join(DTYPES)}")
     return dtype
+
+
+def as_type(name: str, values: FloatArray, dtype: DTypeLike) -> NDArray[Any]:
+    """Return weights in a type; `NetworkError` names the first that is beyond it."""
+    with np.errstate(over="ignore"):
+        found = np.array(values, dtype=dtype)
+    if not np.all(np.isfinite(found)):
+        raise NetworkError(
+            f"{name} has the value {np.abs(values).max():g}, which is beyond {np.dtype(dtype)}; "
+            "use float64"
+        )
+    return found
 
 
 def require_network(model: Any) -> Network:

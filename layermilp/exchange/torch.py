@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from layermilp.errors import LayermilpError, ModelFileError, NetworkError
-from layermilp.exchange.files import require_package, sized
 from layermilp.exchange.state_dict import as_float64, from_state_dict, modules, to_state_dict
 from layermilp.exchange.steps import (
     FLAT,
@@ -23,10 +22,11 @@ from layermilp.exchange.steps import (
     image_shape,
     mean,
     require_dtype,
+    require_package,
     to_network,
 )
 from layermilp.files import write_atomically
-from layermilp.networks.files import damage
+from layermilp.networks.files import damage, file_size
 from layermilp.networks.layers import AveragePool2d, Conv2d, Dense
 from layermilp.networks.network import Block, Network
 from layermilp.networks.windows import Window
@@ -55,17 +55,13 @@ def to_torch(network: Network, *, dtype: str = "float64") -> nn.Sequential:
 
     Raises
     ------
-    PackageNotAvailable
-        If PyTorch is not installed.
-    NetworkError
-        If it is no network of ReLU blocks, the type is unknown, or a weight is beyond it.
+    PackageNotAvailable, NetworkError
+        As `export_model`.
     """
     torch = require_package("torch", "torch")
     module = torch.nn.Sequential(*map(_module, modules(network)))
     module = module.to(getattr(torch, require_dtype(dtype)))
-    module.load_state_dict(
-        {name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()}
-    )
+    module.load_state_dict(_tensors(network, dtype))
     return module.eval()
 
 
@@ -84,13 +80,7 @@ def from_torch(
         Modules `Linear`, `Conv2d`, `AvgPool2d`, `AdaptiveAvgPool2d` to one pixel, `ReLU`,
         `Flatten`, `Unflatten`, `Identity`, `Dropout`, and `Sequential` of these.
     image, classes, decision
-        As in `import_model`.
-
-    Returns
-    -------
-    Network
-        Network whose inputs are the values of a sample, channels before rows before columns.
-        Weights stay tied as they are.
+        As in `import_model`, and so is what is returned; weights stay tied as they are.
 
     Raises
     ------
@@ -98,35 +88,29 @@ def from_torch(
         If a layer is of another kind or does not fit, or a ReLU is missing; the message names the
         layer.
     """
-    steps = [step for number, part in _parts(module) for step in _read(number, part)]
+    steps = [_read(number, part) for number, part in _parts(module)]
     return to_network(steps, image_shape(image), classes, decision)
 
 
 def write_torch(network: Network, path: str | Path, *, dtype: str = "float64") -> Path:
     """Write the ``state_dict`` of a network to a ``.pt`` file, atomically; return the path. Errors
     as in `to_state_dict`, and `OutputError`."""
-    torch = require_package("torch", "torch")
-    tensors = {
-        name: torch.tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()
-    }
+    torch, tensors = require_package("torch", "torch"), _tensors(network, dtype)
     return write_atomically(Path(path), lambda file: torch.save(tensors, file))
 
 
-def read_torch(
-    path: str | Path,
-    *,
-    classes: ArrayLike | None = None,
-    decision: str | None = None,
-    image: Sequence[int] | None = None,
-    net: str | None = None,
-) -> Network:
+def read_torch(path: str | Path, *, decision: str | None, **options: Any) -> Network:
     """Read a ``.pt`` file of a ``state_dict``; nothing in it is executed. Options are those of
     `from_state_dict`, errors those of `import_model`."""
     mapping = _loaded(Path(path))
-    with damage(str(path), LayermilpError):
-        return from_state_dict(
-            mapping, image=image, net=net, classes=classes, decision=decision or "argmax"
-        )
+    with damage(path, LayermilpError):
+        return from_state_dict(mapping, decision=decision or "argmax", **options)
+
+
+def _tensors(network: Network, dtype: str) -> dict[str, Any]:
+    from torch import tensor
+
+    return {name: tensor(array) for name, array in to_state_dict(network, dtype=dtype).items()}
 
 
 def _module(step: Block | Relu | Reshape) -> Any:
@@ -163,8 +147,8 @@ def _parts(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", part
 
 
-def _read(number: str, part: Any) -> Iterator[Step]:
-    """Steps of a module."""
+def _read(number: str, part: Any) -> Step | None:
+    """Return the step of a module, None if it does nothing."""
     kind = type(part).__name__
     reader = READERS.get(kind)
     # Subclasses may do anything, whatever their names.
@@ -172,13 +156,7 @@ def _read(number: str, part: Any) -> Iterator[Step]:
         raise NetworkError(
             f"{kind} {number!r} is not supported; a network is made of {', '.join(READERS)}"
         )
-    step = reader(part, f"{kind} {number!r}")
-    if step is not None:
-        yield step
-
-
-def _linear(part: Any, name: str) -> Step:
-    return dense(name, *_parameters(part, name))
+    return reader(part, f"{kind} {number!r}")
 
 
 def _conv2d(part: Any, name: str) -> Step:
@@ -198,11 +176,8 @@ def _conv2d(part: Any, name: str) -> Step:
 def _avg_pool2d(part: Any, name: str) -> Step:
     if part.ceil_mode or part.divisor_override:
         raise NetworkError(f"{name} has ceil_mode or divisor_override, which are not supported")
-    size, strides, padding = (
-        _pair(value) for value in (part.kernel_size, part.stride, part.padding)
-    )
-    window = Window(size, strides, (*padding, *padding))
-    return mean(name, window, part.count_include_pad)
+    size, strides, padding = map(_pair, (part.kernel_size, part.stride, part.padding))
+    return mean(name, Window(size, strides, (*padding, *padding)), part.count_include_pad)
 
 
 def _adaptive_avg_pool2d(part: Any, name: str) -> Step:
@@ -227,7 +202,7 @@ def _unflatten(part: Any, name: str) -> Step:
 
 
 READERS: dict[str, Callable[[Any, str], Step | None]] = {
-    "Linear": _linear,
+    "Linear": lambda part, name: dense(name, *_parameters(part, name)),
     "Conv2d": _conv2d,
     "AvgPool2d": _avg_pool2d,
     "AdaptiveAvgPool2d": _adaptive_avg_pool2d,
@@ -242,45 +217,38 @@ READERS: dict[str, Callable[[Any, str], Step | None]] = {
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    return pair[0], pair[1]
+    first, second = (value, value) if isinstance(value, int) else value
+    return first, second
 
 
 def _parameters(part: Any, name: str) -> tuple[FloatArray, FloatArray | None]:
-    return as_float64(f"{name} weight", part.weight), None if part.bias is None else as_float64(
-        f"{name} bias", part.bias
-    )
+    """Weight and bias of a module."""
+    bias = None if part.bias is None else as_float64(f"{name} bias", part.bias)
+    return as_float64(f"{name} weight", part.weight), bias
 
 
 def _loaded(path: Path) -> Mapping[str, Any]:
     """Read a file of tensors; every number of theirs must be in it."""
     torch = require_package("torch", "torch")
-    size = sized(path)
+    size, hint = file_size(path), "write it by torch.save(module.state_dict(), path)"
+    found: Any = None
     try:
         with zipfile.ZipFile(path) as archive:
-            is_plain = all(
-                entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist()
-            )
-            is_plain = is_plain and sum(entry.file_size for entry in archive.infolist()) <= size
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what a damaged file claims to be
-            found = torch.load(path, map_location="cpu", weights_only=True) if is_plain else None
+            entries = archive.infolist()
+        is_plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+        if is_plain and sum(entry.file_size for entry in entries) <= size:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about what a damaged file claims to be
+                found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zipfile, pickle and PyTorch raise a dozen types on damaged files
-        raise ModelFileError(
-            f"{path} is damaged or holds more than tensors; write it by "
-            "torch.save(module.state_dict(), path)"
-        ) from error
+        raise ModelFileError(f"{path} is damaged or holds more than tensors; {hint}") from error
     if not isinstance(found, Mapping) or not all(
         isinstance(value, torch.Tensor) for value in found.values()
     ):
-        raise ModelFileError(
-            f"{path} holds no mapping of names to tensors; write it by "
-            "torch.save(module.state_dict(), path)"
-        )
-    if any(
-        value.layout is not torch.strided or value.device.type != "cpu" for value in found.values()
-    ):
+        raise ModelFileError(f"{path} holds no mapping of names to tensors; {hint}")
+    tensors = list(found.values())
+    if any(value.layout is not torch.strided or value.device.type != "cpu" for value in tensors):
         raise ModelFileError(f"{path} holds tensors without their numbers")
-    if sum(value.numel() * value.element_size() for value in found.values()) > size:
+    if sum(value.numel() * value.element_size() for value in tensors) > size:
         raise ModelFileError(f"{path} holds tensors that share numbers; save copies of them")
     return found

@@ -112,7 +112,7 @@ class NeuronTask:
         losses = []
         for sign in (1.0, -1.0):
             signs[:, j] = sign
-            losses.append(self.goal.losses(network.following(i + 1, signs), labels))
+            losses.append(self.goal.losses(network.output_sums_of_rounded(signs, i + 1), labels))
         step = 1.0 / GRID if i == 0 else 1.0
         return neuron(inputs, losses[1] - losses[0], step, **self._ends())
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from layermilp.checks import shortened
 from layermilp.errors import DataError, NetworkError
-from layermilp.networks.files import Arrays, ModelFile, read_model_file, write_model_file
+from layermilp.networks.files import Arrays, ModelFile, damage, read_model_file, write_model_file
 from layermilp.program import FloatArray, IntArray
 
 
@@ -86,20 +86,13 @@ class Classifier(ABC):
         return float(np.mean(predicted == labels)) if labels.size else float("nan")
 
     def class_indices(self, y: ArrayLike) -> IntArray:
-        """Index of the output, shape ``(m,)``, that stands for each label of shape ``(m,)``.
-
-        Raises
-        ------
-        DataError
-            If a label is none of the classes.
-        """
+        """Index of the output, shape ``(m,)``, that stands for each label of shape ``(m,)``; raise
+        `DataError` if a label is none of the classes."""
         labels = np.asarray(y)
         order = np.argsort(self.classes)
         try:
-            places = np.minimum(
-                np.searchsorted(self.classes, labels, sorter=order), self.n_outputs - 1
-            )
-            found = order[places]
+            places = np.searchsorted(self.classes, labels, sorter=order)
+            found = order[np.minimum(places, self.n_outputs - 1)]
             wrong = self.classes[found] != labels
         except TypeError as error:
             raise DataError(
@@ -115,13 +108,8 @@ class Classifier(ABC):
         return np.asarray(found, dtype=np.int64)
 
     def save(self, path: str | Path) -> Path:
-        """Write the model to an ``.npz`` file, atomically and without pickle; return the path.
-
-        Raises
-        ------
-        OutputError
-            If the file cannot be written.
-        """
+        """Write the model to an ``.npz`` file, atomically and without pickle; return the path, or
+        raise `OutputError`."""
         return write_model_file(path, self.FORMAT, self.VERSIONS[-1], self.arrays())
 
     @classmethod
@@ -140,18 +128,12 @@ class Classifier(ABC):
     def from_file(cls, file: ModelFile) -> Self:
         """Return the model of a file; errors as in `load`."""
         version = file.version(cls.FORMAT, cls.VERSIONS)
-        with file.damage():
+        with damage(file.path):
             return cls.from_arrays(file.arrays, version)
 
 
 def checked_samples(X: ArrayLike, n_inputs: int) -> FloatArray:
-    """Return samples as an array of shape ``(m, n_inputs)``.
-
-    Raises
-    ------
-    DataError
-        If the shape does not fit or a value is not finite.
-    """
+    """Return samples as an array of shape ``(m, n_inputs)``; errors as in `Classifier.choices`."""
     x = np.asarray(X, dtype=np.float64)
     if x.ndim != 2 or x.shape[1] != n_inputs:
         raise DataError(
@@ -176,13 +158,8 @@ is given, and never written."""
 
 
 def decision_named(name: str) -> str:
-    """Return the name of a decision, given by it or by an old one.
-
-    Raises
-    ------
-    NetworkError
-        If there is no such decision.
-    """
+    """Return the name of a decision, given by it or by an old one; raise `NetworkError` if there is
+    no such decision."""
     found = OLD_DECISIONS.get(name, name)
     if found not in DECISIONS:
         raise NetworkError(f"decision {shortened(name)} is unknown; choose {', '.join(DECISIONS)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,8 +29,6 @@ class Committee(Classifier):
     many, the members' decision rule chooses by the mean of all members' outputs: "argmax" the
     largest mean, "closest_to_one" the mean closest to one; the first of equals. A committee of one
     predicts as its member does.
-
-    Committees are values, as networks are.
 
     Parameters
     ----------
@@ -64,18 +62,12 @@ class Committee(Classifier):
 
     def votes(self, X: ArrayLike) -> IntArray:
         """Members that vote for each class, shape ``(m, n_outputs)``, for samples of shape ``(m,
-        n_inputs)``.
-
-        Raises
-        ------
-        DataError
-            If the shape does not fit or a value is not finite.
-        """
+        n_inputs)``; errors as in `choices`."""
         return self._votes([network.forward(X) for network in self.networks])
 
     def choices(self, X: ArrayLike) -> IntArray:
         """Index of the class, shape ``(m,)``, that wins the vote for samples of shape ``(m,
-        n_inputs)``; errors as in `votes`."""
+        n_inputs)``."""
         outputs = [network.forward(X) for network in self.networks]
         votes = self._votes(outputs)
         mean = np.mean(outputs, axis=0)
@@ -88,7 +80,7 @@ class Committee(Classifier):
         """All that makes the committee, as arrays by name."""
         arrays: dict[str, NDArray[Any]] = {"n_networks": np.array(len(self.networks))}
         for k, network in enumerate(self.networks):
-            arrays |= network.arrays(f"network_{k}_")
+            arrays |= {f"network_{k}_{name}": array for name, array in network.arrays().items()}
         if isinstance(self.networks[0], IntegerNetwork):
             arrays["members"] = np.array(INTEGER)
         return arrays
@@ -96,16 +88,20 @@ class Committee(Classifier):
     @classmethod
     def from_arrays(cls, arrays: Arrays, version: int) -> Committee:
         """Return the committee of the arrays of a version of the format, see `arrays`."""
-        prefixes = (f"network_{k}_" for k in range(int(arrays["n_networks"])))
+        members: defaultdict[str, dict[str, NDArray[Any]]] = defaultdict(dict)
+        for name, array in arrays.items():
+            if name.startswith("network_"):
+                k, _, of_member = name.removeprefix("network_").partition("_")
+                members[k][of_member] = array
+        ordered = (members[str(k)] for k in range(int(arrays["n_networks"])))
         if str(arrays.get("members")) == INTEGER:
-            return cls(IntegerNetwork.from_arrays(arrays, 1, prefix) for prefix in prefixes)
-        return cls(Network.from_arrays(arrays, version + 1, prefix) for prefix in prefixes)
+            return cls(IntegerNetwork.from_arrays(member, 1) for member in ordered)
+        return cls(Network.from_arrays(member, version + 1) for member in ordered)
 
     def _votes(self, outputs: list[FloatArray]) -> IntArray:
         choices = np.array([decide(of_member, self.decision) for of_member in outputs])
-        return np.asarray(
-            (choices[:, :, np.newaxis] == np.arange(self.n_outputs)).sum(axis=0), dtype=np.int64
-        )
+        votes: IntArray = (choices[:, :, np.newaxis] == np.arange(self.n_outputs)).sum(axis=0)
+        return votes
 
 
 def _check_alike(network: Member, first: Member, number: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeErro
 
 
 @contextmanager
-def damage(name: str, refusals: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+def damage(name: str | Path, refusals: type[Exception] | tuple[()] = ()) -> Iterator[None]:
     """Turn what working with wrong content raises into a `ModelFileError`; errors of the kind of
     `refusals` stay."""
     try:
@@ -44,15 +44,7 @@ def damage(name: str, refusals: type[Exception] | tuple[()] = ()) -> Iterator[No
 
 @dataclass(frozen=True, eq=False)
 class ModelFile:
-    """Content of a model file.
-
-    Parameters
-    ----------
-    path : Path
-        Path that was read.
-    arrays : mapping of str to array
-        Arrays by name, ``format`` and ``version`` included.
-    """
+    """Path and content of a model file: arrays by name, ``format`` and ``version`` included."""
 
     path: Path
     arrays: Arrays
@@ -63,13 +55,8 @@ class ModelFile:
         return str(self.arrays.get("format", ""))
 
     def version(self, format_name: str, readable: tuple[int, ...]) -> int:
-        """Return the version, one of those `readable`, of a file that must have the named format.
-
-        Raises
-        ------
-        ModelFileError
-            If the file has another format or version; the message says which.
-        """
+        """Return the version, one of those `readable`, of a file of the named format; raise
+        `ModelFileError`, which says what it found, if it has another format or version."""
         if self.format not in KINDS:
             raise ModelFileError(f"{self.path} is not a layermilp model")
         if self.format != format_name:
@@ -81,33 +68,31 @@ class ModelFile:
         for version in readable:
             if stated.dtype.kind in "iu" and np.array_equal(stated, version):
                 return version
-        known = ", ".join(map(str, readable))
-        found = str(self.arrays.get("version"))[:40]
         raise ModelFileError(
-            f"{self.path} has format version {found}; this layermilp reads {known}"
+            f"{self.path} has format version {str(self.arrays.get('version'))[:40]}; this "
+            f"layermilp reads {', '.join(map(str, readable))}"
         )
 
-    def damage(self) -> AbstractContextManager[None]:
-        """Turn what building a model from missing or wrong arrays raises into a
-        `ModelFileError`."""
-        return damage(str(self.path))
+
+def file_size(path: Path, largest: float = float("inf")) -> int:
+    """Return the size of a model file in bytes; raise `ModelFileError` if there is none, or it is
+    larger than it may be."""
+    if not path.is_file():
+        raise ModelFileError(f"there is no model file {path}")
+    size = path.stat().st_size
+    if size > largest:
+        raise ModelFileError(f"{path} has {size:,} bytes; {largest:,.0f} are the limit")
+    return size
 
 
 def read_model_file(path: str | Path) -> ModelFile:
-    """Read the arrays of a model file; nothing in it is ever executed.
-
-    Raises
-    ------
-    ModelFileError
-        If the file is missing, not a whole ``.npz`` archive without pickle, or claims more than
-        there is memory for.
-    """
+    """Read the arrays of a model file; nothing in it is ever executed. Raise `ModelFileError` if it
+    is missing, no whole ``.npz`` archive without pickle, or claims more than there is memory
+    for."""
     path = Path(path)
-    if not path.is_file():
-        raise ModelFileError(f"there is no model file {path}")
+    file_size(path)
     try:
-        arrays = read_arrays(path)
-        return ModelFile(path, {name: array for name, array in arrays.items() if array is not None})
+        return ModelFile(path, read_arrays(path))
     except ArchiveError as error:
         raise ModelFileError(f"{path} is damaged or not a layermilp model: {error}") from error
     except Exception as error:  # numpy and zipfile raise a dozen types on damaged files
@@ -115,16 +100,8 @@ def read_model_file(path: str | Path) -> ModelFile:
 
 
 def write_model_file(path: str | Path, format_name: str, version: int, arrays: Arrays) -> Path:
-    """Write arrays with their format and version, atomically and without pickle; return the path.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    whole: dict[str, Any] = {
-        "format": np.array(format_name),
-        "version": np.array(version),
-        **arrays,
-    }
+    """Write arrays with their format and version, atomically and without pickle; return the path,
+    or raise `OutputError`."""
+    whole: dict[str, Any] = {"format": np.array(format_name), "version": np.array(version)}
+    whole |= arrays
     return write_atomically(Path(path), lambda file: np.savez_compressed(file, **whole))

@@ -42,14 +42,6 @@ def initialize(parameters: ParameterMap, init: str, rng: np.random.Generator) ->
     return INITIALIZERS[init](parameters, rng)
 
 
-def _uniform(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
-    return rng.uniform(-1.0, 1.0, parameters.n_parameters)
-
-
-def _positive(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
-    return rng.uniform(0.0, 1.0, parameters.n_parameters)
-
-
 def _he(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
     theta = rng.normal(size=parameters.n_parameters)
     for group in parameters.groups:
@@ -67,7 +59,7 @@ def _he(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
 
 INITIALIZERS: dict[str, Callable[[ParameterMap, np.random.Generator], FloatArray]] = {
     "he": _he,
-    "uniform": _uniform,
-    "positive": _positive,
+    "uniform": lambda parameters, rng: rng.uniform(-1.0, 1.0, parameters.n_parameters),
+    "positive": lambda parameters, rng: rng.uniform(0.0, 1.0, parameters.n_parameters),
 }
 """Rules of the initial weights by name."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -43,11 +43,8 @@ class IntegerLayer:
             array = np.array(getattr(self, name), dtype=np.int64)
             array.setflags(write=False)
             object.__setattr__(self, name, array)
-        if (
-            self.weights.ndim != 2
-            or self.bias.shape != (len(self.weights),)
-            or self.weights.size == 0
-        ):
+        is_matrix = self.weights.ndim == 2 and self.weights.size > 0
+        if not is_matrix or self.bias.shape != self.weights.shape[:1]:
             raise NetworkError(
                 f"weights {self.weights.shape} and biases {self.bias.shape} do not fit together"
             )
@@ -128,10 +125,7 @@ class IntegerNetwork(Classifier):
                 )
         self.n_inputs, self.n_outputs = self.layers[0].n_inputs, self.layers[-1].n_outputs
         self.classes = np.arange(self.n_outputs) if classes is None else np.asarray(classes)
-        if (
-            self.classes.shape != (self.n_outputs,)
-            or len(np.unique(self.classes)) != self.n_outputs
-        ):
+        if not self.classes.shape == np.unique(self.classes).shape == (self.n_outputs,):
             raise NetworkError(
                 f"{self.n_outputs} outputs need as many different classes, got "
                 f"{self.classes.tolist()}"
@@ -145,12 +139,8 @@ class IntegerNetwork(Classifier):
         sizes."""
         sizes = list(sizes)
         check_size(len(sizes) - 1, n_weights(sizes))
-        pairs = list(itertools.pairwise(sizes))
-        return cls(
-            [IntegerLayer.of(np.zeros((n, d + 1), dtype=np.int64)) for d, n in pairs],
-            bound,
-            classes,
-        )
+        layers = [IntegerLayer.of(np.zeros((n, d + 1))) for d, n in itertools.pairwise(sizes)]
+        return cls(layers, bound, classes)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -189,20 +179,15 @@ class IntegerNetwork(Classifier):
 
     def with_layer(self, i: int, layer: IntegerLayer) -> IntegerNetwork:
         """Return the network with another layer `i`."""
-        return IntegerNetwork(
-            (*self.layers[:i], layer, *self.layers[i + 1 :]), self.bound, self.classes
-        )
+        layers = (*self.layers[:i], layer, *self.layers[i + 1 :])
+        return IntegerNetwork(layers, self.bound, self.classes)
 
-    def activations(self, X: FloatArray) -> list[FloatArray]:
-        """Return the inputs of every layer: rounded inputs, then signs of -1 and 1 (2) (3); each
-        ``(m, d_i)``."""
-        return self.activations_of_rounded(rounded(X, self.n_inputs))
-
-    def activations_of_rounded(self, inputs: FloatArray) -> list[FloatArray]:
-        """Return the same for inputs that are `rounded` already."""
+    def activations_of_rounded(self, inputs: FloatArray, first: int = 0) -> list[FloatArray]:
+        """Return the inputs of layer `first`, as given, and of those after it: signs of -1 and 1
+        (2) (3); each ``(m, d_i)``. Inputs of the network must be `rounded`."""
         found = [inputs]
-        for i in range(len(self.layers) - 1):
-            found.append(np.where(self.sums(i, found[i]) >= 0.0, 1.0, -1.0))
+        for i in range(first, len(self.layers) - 1):
+            found.append(np.where(self.sums(i, found[-1]) >= 0.0, 1.0, -1.0))
         return found
 
     def sums(self, i: int, inputs: FloatArray) -> FloatArray:
@@ -210,19 +195,13 @@ class IntegerNetwork(Classifier):
         theta = self._thetas[i]
         return np.asarray(inputs @ theta[:, :-1].T + theta[:, -1])
 
-    def following(self, i: int, signs: FloatArray) -> FloatArray:
-        """Return the output sums for given inputs of layer `i`, a layer after the first."""
-        for k in range(i, len(self.layers) - 1):
-            signs = np.where(self.sums(k, signs) >= 0.0, 1.0, -1.0)
-        return self.sums(len(self.layers) - 1, signs)
-
     def output_sums(self, X: ArrayLike) -> FloatArray:
         """Return the sums of the output layer, whole numbers, shape ``(m, n_outputs)``."""
         return self.output_sums_of_rounded(rounded(X, self.n_inputs))
 
-    def output_sums_of_rounded(self, inputs: FloatArray) -> FloatArray:
-        """Return the same for inputs that are `rounded` already."""
-        return self.sums(len(self.layers) - 1, self.activations_of_rounded(inputs)[-1])
+    def output_sums_of_rounded(self, inputs: FloatArray, first: int = 0) -> FloatArray:
+        """Return the same for inputs of layer `first`; those of the network are `rounded`."""
+        return self.sums(len(self.layers) - 1, self.activations_of_rounded(inputs, first)[-1])
 
     def forward(self, X: ArrayLike) -> FloatArray:
         """Return the normalized outputs of (1), shape ``(m, n_outputs)``, for samples of shape
@@ -238,30 +217,24 @@ class IntegerNetwork(Classifier):
         labels = self.class_indices(y)
         return float(correct(self.output_sums(X), labels).mean())
 
-    def arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
-        """All that makes the network, as arrays by name, with a prefix; weights in the smallest
-        type that holds the bound."""
-        found = {"bound": np.array(self.bound), "classes": self.classes}
-        found |= {
-            f"theta{i}": layer.theta.astype(self.dtype) for i, layer in enumerate(self.layers)
-        }
-        return {f"{prefix}{name}": array for name, array in found.items()}
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that makes the network, as arrays by name; weights in the smallest type that holds
+        the bound."""
+        arrays = {"bound": np.array(self.bound), "classes": self.classes}
+        for i, layer in enumerate(self.layers):
+            arrays[f"theta{i}"] = layer.theta.astype(self.dtype)
+        return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays, version: int, prefix: str = "") -> IntegerNetwork:
+    def from_arrays(cls, arrays: Arrays, version: int) -> IntegerNetwork:
         """Return the network of the arrays of a version of the format, see `arrays`."""
-        count = sum(name.startswith(f"{prefix}theta") for name in arrays)
-        names = ("bound", *(f"theta{i}" for i in range(count)))
-        bound, *thetas = (_of_kind(arrays[f"{prefix}{name}"], "iu") for name in names)
-        layers = [IntegerLayer.of(theta.astype(np.int64)) for theta in thetas]
-        return cls(layers, int(bound), _of_kind(arrays[f"{prefix}classes"], "iuU"))
-
-
-def _of_kind(array: NDArray[Any], kinds: str) -> NDArray[Any]:
-    """Return an array, or raise ValueError if its type is of none of the kinds."""
-    if array.dtype.kind not in kinds:
-        raise ValueError(f"it holds values of type {array.dtype}")
-    return array
+        count = sum(name.startswith("theta") for name in arrays)
+        names = ["bound", *(f"theta{i}" for i in range(count))]
+        for name, kinds in (*((name, "iu") for name in names), ("classes", "iuU")):
+            if arrays[name].dtype.kind not in kinds:
+                raise ValueError(f"{name} holds values of type {arrays[name].dtype}")
+        layers = [IntegerLayer.of(arrays[name]) for name in names[1:]]
+        return cls(layers, int(arrays["bound"]), arrays["classes"])
 
 
 def correct(sums: FloatArray, labels: IntArray) -> NDArray[np.bool_]:
@@ -273,13 +246,8 @@ def correct(sums: FloatArray, labels: IntArray) -> NDArray[np.bool_]:
 
 
 def rounded(X: ArrayLike, n_inputs: int) -> FloatArray:
-    """Return inputs in [0, 1] as the nearest multiples of 1/1024.
-
-    Raises
-    ------
-    DataError
-        If shape or values do not fit.
-    """
+    """Return inputs in [0, 1] as the nearest multiples of 1/1024; raise `DataError` if shape or
+    values do not fit."""
     x = checked_samples(X, n_inputs)
     if np.any(x < 0.0) or np.any(x > 1.0):
         row, column = np.argwhere((x < 0.0) | (x > 1.0))[0]
@@ -288,18 +256,3 @@ def rounded(X: ArrayLike, n_inputs: int) -> FloatArray:
             "need inputs scaled to [0, 1]"
         )
     return np.asarray(np.rint(x * GRID) / GRID)
-
-
-def without_idle(network: IntegerNetwork) -> IntegerNetwork:
-    """Return the network without the hidden neurons that nothing depends on.
-
-    A neuron goes if all weights that take its output are zero. The last hidden layer keeps one
-    neuron. Signs of the outputs and their order stay; their scale (1) depends on the number of
-    neurons."""
-    layers = list(network.layers)
-    for i in range(len(layers) - 2, -1, -1):
-        used = np.flatnonzero(np.any(layers[i + 1].weights != 0, axis=0))
-        used = used if used.size else np.array([0])
-        layers[i] = IntegerLayer(layers[i].weights[used], layers[i].bias[used])
-        layers[i + 1] = replace(layers[i + 1], weights=layers[i + 1].weights[:, used])
-    return IntegerNetwork(layers, network.bound, network.classes)

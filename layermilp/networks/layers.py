@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from layermilp.errors import NetworkError
-from layermilp.networks.parameters import ParameterMap, check_entries, layer_size
+from layermilp.networks.parameters import ParameterMap, layer_size
 from layermilp.networks.windows import Window
 from layermilp.program import FloatArray, IntArray
 
@@ -26,10 +26,7 @@ Shape = tuple[int, ...]
 
 
 class Layer(ABC):
-    """The affine part of a block: shapes of samples, and the map from parameters to weights.
-
-    Layers are values: equal layers have equal maps.
-    """
+    """The affine part of a block: shapes of samples, and the map from parameters to weights."""
 
     @abstractmethod
     def _shapes(self) -> tuple[Shape, Shape]:
@@ -61,14 +58,15 @@ class Layer(ABC):
 
     @property
     def item(self) -> str | None:
-        """Item of the layer in the notation of networks, such as ``conv3``; None if there is
-        none."""
+        """Item of the layer in the notation of networks; None if there is none."""
         return None
 
     @property
     def text(self) -> str:
         """Name and fields as JSON, which `described` reads."""
-        return json.dumps([type(self).__name__, asdict(self)])  # type: ignore[call-overload]
+        # The ties of a `Tied` layer are arrays of their own.
+        fields = {} if isinstance(self, Tied) else asdict(self)  # type: ignore[call-overload]
+        return json.dumps([type(self).__name__, fields])
 
     @cached_property
     def parameters(self) -> ParameterMap:
@@ -90,15 +88,9 @@ class Layer(ABC):
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """Fully connected layer.
+    """Fully connected layer of `in_features` inputs and `out_features` neurons, each at least 1.
 
-    Parameters
-    ----------
-    in_features, out_features : int
-        Number of inputs `d` and of neurons `n`, each at least 1.
-    bias : bool
-        Whether there is a free offset; otherwise it is zero.
-    """
+    Its offset is free, or zero without `bias`."""
 
     in_features: int
     out_features: int
@@ -136,14 +128,11 @@ class _WindowLayer(Layer):
         _check_sizes(self)
 
     def _shapes(self) -> tuple[Shape, Shape]:
-        return self.image, (self._out_channels(), *self.window.positions(*self.image[1:]))
-
-    def _out_channels(self) -> int:
-        return self.image[0]
+        return self.image, (self.image[0], *self.window.positions(*self.image[1:]))
 
     def _entries(self, channel: IntArray, out_channel: IntArray) -> tuple[IntArray, ...]:
-        """Rows and columns of the weights that join pairs of channels, a row of them for each pair,
-        and the number of the window's entry in each column of these."""
+        """Rows and columns of the weights that join pairs of channels, shape ``(pairs, meetings)``,
+        and the number of the window's entry at each meeting."""
         position, entry, pixel = self.window.meetings(*self.image[1:])
         rows = np.add.outer(out_channel * math.prod(self.outputs[1:]), position)
         return rows, np.add.outer(channel * math.prod(self.image[1:]), pixel), entry
@@ -211,8 +200,9 @@ class Conv2d(_WindowLayer):
         """Shape of the kernels."""
         return self.out_channels, self.image[0] // self.groups, *self.window.size
 
-    def _out_channels(self) -> int:
-        return self.out_channels
+    def _shapes(self) -> tuple[Shape, Shape]:
+        inputs, (_, *positions) = super()._shapes()
+        return inputs, (self.out_channels, *positions)
 
     @cached_property
     def _used(self) -> IntArray:
@@ -232,15 +222,14 @@ class Conv2d(_WindowLayer):
         return ParameterMap(index, np.zeros(index.shape))
 
     def arrays(self, theta: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Kernels, zero where an entry is no parameter, and offset, shape ``(out_channels,)`` or
-        None."""
+        """Kernels, zero where an entry is no parameter, and offset or None, see `Layer.arrays`."""
         n_free = theta.size - self.out_channels * self.bias
         kernels = np.zeros((*self.kernels[:2], math.prod(self.window.size)))
         kernels[:, :, self._used] = theta[:n_free].reshape(*self.kernels[:2], -1)
         return kernels.reshape(self.kernels), theta[n_free:] if self.bias else None
 
     def theta(self, weights: FloatArray, offset: FloatArray | None) -> FloatArray:
-        """Parameters, shape ``(p,)``, of weights and offset as from `arrays`."""
+        """Parameters, shape ``(p,)``, of kernels and offset."""
         free = weights.reshape(*self.kernels[:2], -1)[:, :, self._used]
         return np.append(free, [] if offset is None else offset)
 
@@ -251,10 +240,8 @@ class AveragePool2d(_WindowLayer):
 
     Parameters
     ----------
-    image : (int, int, int)
-        Channels, height and width of the inputs.
-    window : Window
-        The windows.
+    image, window
+        As in `Conv2d`.
     count_include_pad : bool
         Whether padding counts as pixels of zero; otherwise it is left out of the mean.
     """
@@ -297,23 +284,12 @@ class AveragePool2d(_WindowLayer):
 
 @dataclass(frozen=True)
 class Tied(Layer):
-    """Layer of any ties and fixed values.
-
-    Parameters
-    ----------
-    ties : ParameterMap
-        Map from the parameters to the weights.
-    """
+    """Layer of any ties and fixed values, which its map says."""
 
     ties: ParameterMap
 
     def _shapes(self) -> tuple[Shape, Shape]:
         return (self.ties.n_inputs,), (self.ties.n_outputs,)
-
-    @property
-    def text(self) -> str:
-        """Name alone as JSON: the ties are arrays of their own."""
-        return json.dumps([type(self).__name__, {}])
 
     def _map(self) -> ParameterMap:
         return self.ties
@@ -324,15 +300,8 @@ KINDS = {kind.__name__: kind for kind in (Dense, Conv2d, AveragePool2d)}
 
 
 def described(text: str, ties: ParameterMap) -> Layer:
-    """Return the layer that a text says a map is of, see `Layer.text`.
-
-    Wrong texts raise KeyError, TypeError, ValueError or the like.
-
-    Raises
-    ------
-    NetworkError
-        If the layer has another map.
-    """
+    """Return the layer that a text says a map is of, see `Layer.text`; raise `NetworkError` if it
+    has another map. Wrong texts raise KeyError, TypeError, ValueError or the like."""
     kind, fields = json.loads(text)
     if kind == Tied.__name__:
         return Tied(ties)
@@ -347,7 +316,12 @@ def described(text: str, ties: ParameterMap) -> Layer:
 
 
 def _check_sizes(layer: Layer, *names: str) -> None:
-    """Check that the named fields are sizes, and that the matrix of a layer is not too large."""
+    """Check that the named fields are sizes, and that 32 bits can number the entries of ``(W, c)``,
+    as model files do."""
     for name in names:
         object.__setattr__(layer, name, layer_size(getattr(layer, name)))
-    check_entries(layer.n_outputs, layer.n_inputs)
+    if layer.n_outputs * (layer.n_inputs + 1) > np.iinfo(np.int32).max:
+        raise NetworkError(
+            f"a layer of {layer.n_inputs} inputs and {layer.n_outputs} outputs is too large; "
+            "2^31 - 1 weights are the limit"
+        )

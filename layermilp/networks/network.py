@@ -12,12 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layermilp.errors import NetworkError
-from layermilp.networks.classifier import (
-    Classifier,
-    checked_samples,
-    decide,
-    decision_named,
-)
+from layermilp.networks.classifier import Classifier, checked_samples, decide, decision_named
 from layermilp.networks.files import Arrays
 from layermilp.networks.initialization import initialize
 from layermilp.networks.layers import AveragePool2d, Conv2d, Dense, Layer, described
@@ -35,9 +30,7 @@ from layermilp.program import FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One ReLU building block ``o = relu(W x + c)`` (Goebbels 2021, Figure 1).
-
-    Blocks are values: training makes new ones (`with_theta`).
+    """One ReLU building block ``o = relu(W x + c)`` (Goebbels 2021, Figure 1), a value.
 
     Parameters
     ----------
@@ -226,7 +219,7 @@ class Network(Classifier):
         free_bias : bool
             Whether the convolution has one shared free bias, or zero.
         init, seed
-            Initial weights, as in `dense`.
+            As in `dense`.
 
         Raises
         ------
@@ -242,14 +235,7 @@ class Network(Classifier):
     @classmethod
     def from_notation(cls, notation: str, *, init: str = "he", seed: int = 0) -> Network:
         """Network in the notation of `layermilp.networks.notation`, such as ``784-8-8-8-10`` or
-        ``28x28-mean4-conv3-10``.
-
-        Raises
-        ------
-        NetworkError
-            If an item of the notation is not understood or does not fit, nothing is to be trained,
-            or the rule is unknown.
-        """
+        ``28x28-mean4-conv3-10``; initial weights as in `dense`, errors as in `parse`."""
         return cls._initialized(parse(notation), init, seed)
 
     @classmethod
@@ -265,9 +251,8 @@ class Network(Classifier):
 
     def with_block(self, i: int, block: Block) -> Network:
         """Return the network with block `i` (from 0) replaced."""
-        return Network(
-            (*self.blocks[:i], block, *self.blocks[i + 1 :]), self.classes, self.decision
-        )
+        blocks = (*self.blocks[:i], block, *self.blocks[i + 1 :])
+        return Network(blocks, self.classes, self.decision)
 
     def with_classes(self, classes: ArrayLike) -> Network:
         """Return the network with other labels of its outputs."""
@@ -278,87 +263,65 @@ class Network(Classifier):
         return Network(self.blocks, self.classes, decision)
 
     def activations(self, X: ArrayLike) -> list[FloatArray]:
-        """Inputs of every block and then the outputs of the last, as in `forward`; shapes ``(m,
-        size of the layer)``."""
+        """Inputs of every block and then the outputs of the last, each of shape ``(m, size)``."""
         layers = [checked_samples(X, self.n_inputs)]
         for block in self.blocks[:-1]:
             layers.append(block.forward(layers[-1]))
         last = self.blocks[-1]
-        layers.append(
-            last.preactivation(layers[-1])
-            if self.decision == "argmax"
-            else last.forward(layers[-1])
-        )
-        return layers
+        outputs = last.preactivation if self.decision == "argmax" else last.forward
+        return [*layers, outputs(layers[-1])]
 
     def forward(self, X: ArrayLike) -> FloatArray:
-        """Outputs of the last block.
-
-        Parameters
-        ----------
-        X : (m, n_inputs) array
-            Samples.
-
-        Returns
-        -------
-        (m, n_outputs) array
-            Outputs; not negative with the decision "closest_to_one", of either sign with "argmax".
-
-        Raises
-        ------
-        DataError
-            If the shape does not fit or a value is not finite.
-        """
+        """Outputs, shape ``(m, n_outputs)``, of samples of shape ``(m, n_inputs)``: not negative
+        with the decision "closest_to_one", of either sign with "argmax". Errors as in
+        `choices`."""
         return self.activations(X)[-1]
 
     def decide(self, outputs: FloatArray) -> IntArray:
-        """Index of the output that each row of ``(m, n_outputs)`` outputs decides for, the first of
-        equals."""
+        """Index of the class, shape ``(m,)``, of outputs as of `forward`, the first of equals."""
         return decide(outputs, self.decision)
 
     def choices(self, X: ArrayLike) -> IntArray:
         """Index of the class, shape ``(m,)``, of samples of shape ``(m, n_inputs)``."""
         return self.decide(self.forward(X))
 
-    def arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
-        """All that makes the network, as arrays by name; names begin with a prefix."""
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that makes the network, as arrays by name."""
         arrays: dict[str, NDArray[Any]] = {
-            f"{prefix}classes": self.classes,
-            f"{prefix}decision": np.array(self.decision),
-            f"{prefix}n_blocks": np.array(len(self.blocks)),
-            f"{prefix}layers": np.array([block.layer.text for block in self.blocks]),
+            "classes": self.classes,
+            "decision": np.array(self.decision),
+            "n_blocks": np.array(len(self.blocks)),
+            "layers": np.array([block.layer.text for block in self.blocks]),
         }
         for i, block in enumerate(self.blocks):
-            arrays[f"{prefix}weights_{i}"] = block.weights
-            arrays[f"{prefix}bias_{i}"] = block.bias
-            arrays[f"{prefix}index_{i}"] = block.parameters.index.astype(np.int32)
+            arrays[f"weights_{i}"] = block.weights
+            arrays[f"bias_{i}"] = block.bias
+            arrays[f"index_{i}"] = block.parameters.index.astype(np.int32)
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays, version: int, prefix: str = "") -> Network:
+    def from_arrays(cls, arrays: Arrays, version: int) -> Network:
         """Return the network of the arrays of a version of the format, see `arrays`."""
-        found = [_weights(arrays, prefix, i) for i in range(int(arrays[f"{prefix}n_blocks"]))]
-        maps = [ParameterMap.of_weights(index, extended) for index, extended in found]
+        n_blocks = int(arrays["n_blocks"])
+        weights = [_extended(arrays, i) for i in range(n_blocks)]
+        maps = [ParameterMap.of_weights(arrays[f"index_{i}"], weights[i]) for i in range(n_blocks)]
         if version < 3:
             layers = recognized(maps)
         else:
-            texts = map(str, arrays[f"{prefix}layers"])
+            texts = map(str, arrays["layers"])
             layers = [described(text, ties) for text, ties in zip(texts, maps, strict=True)]
         blocks = [
             Block(layer, layer.parameters.collect(extended))
-            for layer, (_, extended) in zip(layers, found, strict=True)
+            for layer, extended in zip(layers, weights, strict=True)
         ]
-        decision = "closest_to_one" if version == 1 else str(arrays[f"{prefix}decision"])
-        return cls(blocks, arrays[f"{prefix}classes"], decision)
+        decision = "closest_to_one" if version == 1 else str(arrays["decision"])
+        return cls(blocks, arrays["classes"], decision)
 
 
 def _classes(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]:
     labels = np.arange(n_outputs) if classes is None else np.array(classes)
-    if (
-        labels.shape != (n_outputs,)
-        or labels.dtype.kind not in "iuU"
-        or np.unique(labels).size != n_outputs
-    ):
+    are_labels = labels.shape == (n_outputs,) and labels.dtype.kind in "iuU"
+    if not are_labels or np.unique(labels).size != n_outputs:
         raise NetworkError(
             f"a network with {n_outputs} outputs needs as many different integer or text labels"
         )
@@ -366,11 +329,11 @@ def _classes(classes: ArrayLike | None, n_outputs: int) -> NDArray[Any]:
     return labels
 
 
-def _weights(arrays: Arrays, prefix: str, i: int) -> tuple[IntArray, FloatArray]:
-    """Return index and extended weights of a block."""
-    weights, bias, index = (arrays[f"{prefix}{name}_{i}"] for name in ("weights", "bias", "index"))
+def _extended(arrays: Arrays, i: int) -> FloatArray:
+    """Return the extended weights of a block."""
+    weights, bias = arrays[f"weights_{i}"], arrays[f"bias_{i}"]
     if weights.ndim != 2 or bias.shape != weights.shape[:1]:
         raise NetworkError(
             f"block {i} has weights of shape {weights.shape} and biases of shape {bias.shape}"
         )
-    return index, np.column_stack([weights, bias]).astype(np.float64)
+    return np.column_stack([weights, bias]).astype(np.float64)

@@ -30,14 +30,8 @@ _LAYER = re.compile("(conv|mean|)([0-9]{1,18})(b?)")
 
 
 def parse(text: str) -> list[Layer]:
-    """Return the layers of a network given in the notation.
-
-    Raises
-    ------
-    NetworkError
-        If an item is not understood or does not fit the one before; the message names it. If
-        nothing is to be trained.
-    """
+    """Return the layers of a network given in the notation; raise `NetworkError` if nothing is to
+    be trained, or an item, which it names, is not understood or does not fit the one before."""
     first, *items = text.split("-")
     with _naming(text, first):
         shape = _input(first)

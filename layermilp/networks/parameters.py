@@ -65,12 +65,8 @@ class ParameterMap:
     def __post_init__(self) -> None:
         index = np.ascontiguousarray(self.index, dtype=np.int64)
         fixed = np.ascontiguousarray(self.fixed, dtype=np.float64)
-        if (
-            index.ndim != 2
-            or index.shape[1] < 2
-            or index.shape[0] < 1
-            or fixed.shape != index.shape
-        ):
+        is_matrix = index.ndim == 2 and index.shape[0] >= 1 and index.shape[1] >= 2
+        if not is_matrix or fixed.shape != index.shape:
             raise NetworkError(
                 f"parameter map: index has shape {index.shape} and fixed has shape {fixed.shape}"
             )
@@ -121,14 +117,12 @@ class ParameterMap:
             shape=(self.n_outputs + self.n_parameters,) * 2,
         )
         _, labels = csgraph.connected_components(links, directed=False)
-        found = []
-        order = np.argsort(labels, kind="stable")
-        ends = np.searchsorted(labels[order], np.arange(labels.max(initial=0) + 2))
-        for label in dict.fromkeys(labels[np.unique(neurons)].tolist()):
-            members = order[ends[label] : ends[label + 1]]
-            is_neuron = members < self.n_outputs
-            found.append(Group(members[is_neuron], members[~is_neuron] - self.n_outputs))
-        return tuple(found)
+        members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+        parts = (members[label] for label in dict.fromkeys(labels[np.unique(neurons)].tolist()))
+        return tuple(
+            Group(part[part < self.n_outputs], part[part >= self.n_outputs] - self.n_outputs)
+            for part in parts
+        )
 
     def expand(self, theta: FloatArray) -> FloatArray:
         """Return the extended weights, shape ``(n, d + 1)``, of a parameter vector."""
@@ -139,13 +133,8 @@ class ParameterMap:
         return np.where(self.index >= 0, np.append(theta, 0.0)[self.index], self.fixed)
 
     def collect(self, extended: FloatArray) -> FloatArray:
-        """Return the parameter vector of extended weights.
-
-        Raises
-        ------
-        NetworkError
-            If tied entries differ or a fixed entry has another value.
-        """
+        """Return the parameter vector of extended weights; raise `NetworkError` if tied entries
+        differ or a fixed entry has another value."""
         theta = np.zeros(self.n_parameters)
         free = self.index >= 0
         theta[self.index[free]] = extended[free]
@@ -156,19 +145,9 @@ class ParameterMap:
     def rows(self, group: Group, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return `H` and `g` of the preactivations ``a_r = H_r . theta[group.parameters] + g_r``.
 
-        Parameters
-        ----------
-        group : Group
-            Neurons and parameters.
-        inputs : (m, d) array
-            Inputs of the block.
-
-        Returns
-        -------
-        (m * len(group.neurons), len(group.parameters)) array, (m * len(group.neurons),) array
-            Row ``k * len(group.neurons) + i`` belongs to sample `k` and neuron
-            ``group.neurons[i]``.
-        """
+        Inputs have shape ``(m, d)``, `H` and `g` have ``(m * n, p)`` and ``(m * n,)`` for `n`
+        neurons and `p` parameters of the group. Row ``k * n + i`` belongs to sample `k` and neuron
+        ``group.neurons[i]``."""
         extended = np.column_stack([inputs, np.ones(len(inputs))])
         coefficients = np.empty((len(inputs), group.neurons.size, group.parameters.size))
         for i, neuron in enumerate(group.neurons):
@@ -189,13 +168,7 @@ class ParameterMap:
 
 
 def layer_size(value: Any) -> int:
-    """Return a size if it is a whole number of at least 1.
-
-    Raises
-    ------
-    NetworkError
-        If it is not.
-    """
+    """Return a size; raise `NetworkError` unless it is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise NetworkError(
             f"{shortened(value)} is not a layer size; sizes are whole numbers of at least 1"
@@ -204,34 +177,23 @@ def layer_size(value: Any) -> int:
 
 
 def check_size(n_layers: int, n_weights: int, what: str = "the network") -> None:
-    """Refuse a network that is too large, before memory is taken.
-
-    Raises
-    ------
-    NetworkError
-        If it has too many layers, or more weights than there is memory for.
-    """
+    """Raise `NetworkError` if a network has too many layers, or more weights than there is memory
+    for; to be asked before memory is taken."""
     if n_layers > MOST_LAYERS:
         raise NetworkError(
             f"{what} is too large: it has {n_layers:,} layers, {MOST_LAYERS} are the limit"
         )
-    memory = memory_bytes()
-    if n_weights * BYTES_PER_WEIGHT > memory:
+    needed, memory = n_weights * BYTES_PER_WEIGHT, memory_bytes()
+    if needed > memory:
         raise NetworkError(
-            f"{what} is too large: {n_weights:,} weights take "
-            f"{n_weights * BYTES_PER_WEIGHT / 2**30:,.1f} GiB of memory to "
-            f"train, there are {memory / 2**30:,.1f} GiB"
+            f"{what} is too large: {n_weights:,} weights take {needed / 2**30:,.1f} GiB of memory "
+            f"to train, there are {memory / 2**30:,.1f} GiB"
         )
 
 
 def check_chain(parts: Sequence[Any], what: str) -> None:
-    """Refuse too many layers, and any that does not take as many values as the one before gives.
-
-    Raises
-    ------
-    NetworkError
-        If there are such; the message names them by `what` and their number.
-    """
+    """Raise `NetworkError` if there are too many layers, or one does not take as many values as the
+    one before gives; the message names them by `what` and their number."""
     check_size(len(parts), 0)
     for i, (before, after) in enumerate(itertools.pairwise(parts), start=1):
         if before.n_outputs != after.n_inputs:
@@ -244,19 +206,3 @@ def check_chain(parts: Sequence[Any], what: str) -> None:
 def n_weights(sizes: Sequence[int]) -> int:
     """Return the number of weights and biases of dense layers."""
     return sum((d + 1) * n for d, n in itertools.pairwise(sizes))
-
-
-def check_entries(n_outputs: int, n_inputs: int) -> None:
-    """Refuse a layer whose entries of ``(W, c)`` are more than 32 bits can number, as model files
-    do.
-
-    Raises
-    ------
-    NetworkError
-        If there are 2^31 or more.
-    """
-    if n_outputs * (n_inputs + 1) > np.iinfo(np.int32).max:
-        raise NetworkError(
-            f"a layer of {n_inputs} inputs and {n_outputs} outputs is too large; 2^31 - 1 weights "
-            "are the limit"
-        )

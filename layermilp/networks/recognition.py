@@ -31,10 +31,8 @@ def recognized(maps: Sequence[ParameterMap]) -> list[Layer]:
 
 def _first_same(parameters: ParameterMap, layers: Iterable[Layer]) -> Layer | None:
     """Return the first layer that has the map."""
-    for layer in layers:
-        if layer.n_outputs == parameters.n_outputs and layer.parameters.is_same(parameters):
-            return layer
-    return None
+    fitting = (layer for layer in layers if layer.n_outputs == parameters.n_outputs)
+    return next((layer for layer in fitting if layer.parameters.is_same(parameters)), None)
 
 
 def _dense(parameters: ParameterMap) -> Iterator[Layer]:

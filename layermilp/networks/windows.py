@@ -43,14 +43,10 @@ class Window:
     def __post_init__(self) -> None:
         for name in ("size", "strides", "padding", "dilations"):
             object.__setattr__(self, name, tuple(map(operator.index, getattr(self, name))))
-        lengths = (len(self.size), len(self.strides), len(self.padding), len(self.dilations))
-        from_one, from_zero = (*self.size, *self.strides, *self.dilations), self.padding
-        if (
-            lengths != (2, 2, 4, 2)
-            or min(from_one) < 1
-            or min(from_zero) < 0
-            or max(*from_one, *from_zero) > LARGEST
-        ):
+        pairs = (self.size, self.strides, self.dilations)
+        are_pairs = all(len(pair) == 2 and 1 <= min(pair) <= max(pair) <= LARGEST for pair in pairs)
+        pads = self.padding
+        if not are_pairs or len(pads) != 4 or min(pads) < 0 or max(pads) > LARGEST:
             raise NetworkError(
                 f"a window of size {self.size}, strides {self.strides}, padding {self.padding} "
                 f"and dilations {self.dilations} is none of an image; padding is four numbers from "
@@ -58,13 +54,8 @@ class Window:
             )
 
     def positions(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of positions on an image.
-
-        Raises
-        ------
-        NetworkError
-            If the window does not fit the image.
-        """
+        """Rows and columns of positions on an image; raise `NetworkError` if the window does not
+        fit it."""
         parts = (self.size, self.strides, self.dilations, self.padding[:2], self.padding[2:])
         rows, columns = (
             (length + before + after - dilation * (size - 1) - 1) // stride + 1
@@ -81,13 +72,7 @@ class Window:
 
     def meetings(self, height: int, width: int) -> tuple[IntArray, IntArray, IntArray]:
         """Numbers of position, entry and pixel wherever an entry of the window is on a pixel of an
-        image; each is numbered row by row.
-
-        Raises
-        ------
-        NetworkError
-            If the window does not fit the image.
-        """
+        image; each is numbered row by row. Errors as in `positions`."""
         counts = self.positions(height, width)
         rows, columns = (self._along(i, side, counts[i]) for i, side in enumerate((height, width)))
         strides = (counts[1], self.size[1], width)

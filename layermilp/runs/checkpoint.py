@@ -13,7 +13,7 @@ import numpy as np
 from layermilp.datasets.dataset import Dataset
 from layermilp.errors import ModelFileError
 from layermilp.method import Method, State
-from layermilp.networks.files import Arrays, ModelFile
+from layermilp.networks.files import Arrays, ModelFile, damage
 
 FORMAT = "layermilp.checkpoint"
 VERSION = 3
@@ -67,7 +67,7 @@ class Checkpoint:
             If the file is damaged, or of another format or version.
         """
         file.version(FORMAT, (VERSION,))
-        with file.damage():
+        with damage(file.path):
             content = json.loads(str(file.arrays["content"]))
             states = tuple(
                 method.restored(entry, _own(file.arrays, number), data)

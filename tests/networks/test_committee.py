@@ -206,7 +206,11 @@ def test_files_of_version_1_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [*sorted(small_committee().networks[0].arrays("network_0_")), "n_networks"]
+    "key",
+    [
+        *(f"network_0_{name}" for name in sorted(small_committee().networks[0].arrays())),
+        "n_networks",
+    ],
 )
 def test_missing_arrays_are_noticed(key: str, tmp_path: Path) -> None:
     arrays = arrays_of(tmp_path)

@@ -18,7 +18,6 @@ from layermilp.networks.integer import (
     IntegerLayer,
     IntegerNetwork,
     correct,
-    without_idle,
 )
 from tests.integer.instances import SEEDS, drawn_network
 
@@ -117,13 +116,3 @@ def test_networks_that_cannot_be_are_refused(build: Any, words: str) -> None:
 def test_inputs_that_cannot_be_are_refused(X: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
         IntegerNetwork.zeros((2, 2, 2), 1).predict(X)
-
-
-def test_idle_neurons_go() -> None:
-    network = drawn_network(np.random.default_rng(1), (3, 4, 2), 3)
-    theta = network.layers[1].theta
-    theta[:, [0, 2]] = 0
-    network = network.with_layer(1, IntegerLayer.of(theta))
-    smaller, X = without_idle(network), np.random.default_rng(2).random((20, 3))
-    assert smaller.notation == "3-2-2"
-    np.testing.assert_array_equal(smaller.output_sums(X), network.output_sums(X))
