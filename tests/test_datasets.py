@@ -376,11 +376,11 @@ def test_real_mnist() -> None:
 # downloads
 
 
-def pins(served: dict[str, bytes] | None = None) -> dict[str, mnist.PinnedFile]:
+def pins(served: dict[str, bytes] | None = None) -> dict[str, remote.PinnedFile]:
     """Pinned checksums of the synthetic files, and of their compressed form where they are
     served."""
     return {
-        name: mnist.PinnedFile(
+        name: remote.PinnedFile(
             hashlib.sha256((served or {}).get(f"/{name}.gz", b"")).hexdigest(),
             hashlib.sha256(content).hexdigest(),
         )
@@ -901,7 +901,7 @@ TEST_ROWS = (
 )
 
 
-def write_adult(directory: Path, comment: bool = True) -> dict[str, adult.PinnedFile]:
+def write_adult(directory: Path, comment: bool = True) -> dict[str, remote.PinnedFile]:
     """Write small files of Adult's kind; return what pins them."""
     directory.mkdir(parents=True, exist_ok=True)
     pinned = {}
@@ -909,7 +909,7 @@ def write_adult(directory: Path, comment: bool = True) -> dict[str, adult.Pinned
         content = ("\n".join(rows) + "\n\n").encode()
         whole = (b"|1x3 Cross validator\n" if comment and name == adult.TEST else b"") + content
         (directory / name).write_bytes(whole)
-        pinned[name] = adult.PinnedFile(
+        pinned[name] = remote.PinnedFile(
             hashlib.sha256(whole).hexdigest(), hashlib.sha256(content).hexdigest()
         )
     return pinned

@@ -42,8 +42,8 @@ def load_digits(n_inputs: int | None = None, note: str = "") -> Dataset:
     if large:
         images = _enlarged(images)
     source = "embedded scikit-learn digits" + (", enlarged to 28 x 28" if large else "") + note
-    train = Part(images[:N_TRAIN], labels[:N_TRAIN], "the training part of digits", _place)
-    test = Part(images[N_TRAIN:], labels[N_TRAIN:], "the test part of digits", _place)
+    train = Part(images[:N_TRAIN], labels[:N_TRAIN], "the training part of digits")
+    test = Part(images[N_TRAIN:], labels[N_TRAIN:], "the test part of digits")
     return assemble("digits (28 x 28)" if large else "digits", source, train, test)
 
 
@@ -52,7 +52,3 @@ def _enlarged(images: FloatArray) -> FloatArray:
     one too."""
     drawn = np.kron(images.reshape(-1, 8, 8), np.ones((1, 3, 3)))
     return np.pad(drawn, ((0, 0), (2, 2), (2, 2))).reshape(-1, LARGE)
-
-
-def _place(row: int, column: int | None) -> str:  # noqa: ARG001
-    return f"digits: image {row}"

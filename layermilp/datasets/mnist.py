@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from layermilp.datasets import idx
@@ -11,12 +10,13 @@ from layermilp.datasets.dataset import Dataset
 from layermilp.datasets.remote import (
     ENVIRONMENT_VARIABLE,
     Download,
+    PinnedFile,
     Remote,
     Report,
     fetch,
     named_directory,
 )
-from layermilp.errors import ChecksumError, DataError
+from layermilp.errors import DataError
 
 N_INPUTS = 784
 
@@ -33,14 +33,6 @@ MNIST = Remote(
         "or use `--data digits`"
     ),
 )
-
-
-@dataclass(frozen=True)
-class PinnedFile:
-    """SHA-256 of the official ``.gz`` file, and of its content whatever it is compressed with."""
-
-    gz_sha256: str
-    content_sha256: str
 
 
 PINNED: Mapping[str, PinnedFile] = {
@@ -87,24 +79,20 @@ def load_mnist(
     Unavailable
         If the files are not at hand and cannot be had.
     ChecksumError
-        If a file holds something other than MNIST.
+        If a file holds something else.
     DataError
-        If a file at hand is damaged or one of the four is missing.
+        If a file at hand is damaged, or one is missing.
     """
-    note = ""
-    directory = find(data_dir)
+    directory, note = find(data_dir), ""
     if directory is None:
-        directory = MNIST.cache()
-        present = idx.locate(directory)
-        wanted = {
-            f"{name}.gz": pinned[name].gz_sha256 for name in idx.FILE_NAMES if name not in present
-        }
-        fetch(MNIST, wanted, directory, download, report)
-        note = " (downloaded now)"
+        present = idx.locate(MNIST.cache())
+        wanted = {f"{name}.gz": pinned[name].sha256 for name in pinned if name not in present}
+        directory, note = fetch(MNIST, wanted, download, report), " (downloaded now)"
     paths = idx.locate(directory)
     arrays = idx.read_four(paths)
     for name, path in paths.items():
-        _verify(path, idx.content_sha256(arrays[name]), pinned[name].content_sha256)
+        hint = "; use `--data DIR` for other data in IDX files"
+        MNIST.verify(path, idx.content_sha256(arrays[name]), pinned[name], hint)
     return idx.to_dataset("mnist", f"MNIST from {directory}{note}", arrays)
 
 
@@ -133,25 +121,12 @@ def require_four(directory: Path) -> Path:
     found = idx.locate(directory)
     missing = [name for name in idx.FILE_NAMES if name not in found]
     if missing:
-        raise DataError(
-            f"{directory} has no file {missing[0]} (nor {missing[0]}.gz)" + _and_others(missing[1:])
-        )
+        first, *others = missing
+        more = f", nor {len(others)} other(s) of MNIST's four: {', '.join(others)}"
+        raise DataError(f"{directory} has no file {first} (nor {first}.gz){more if others else ''}")
     return directory
-
-
-def _verify(path: Path, found: str, expected: str) -> None:
-    if found != expected:
-        raise ChecksumError(
-            f"{path} is not the MNIST file: its content has the SHA-256 {found[:12]}..., expected "
-            f"{expected[:12]}...; "
-            "use `--data DIR` for other data in IDX files"
-        )
 
 
 def _directory_or_subfolder(directory: Path) -> Path:
     subfolder = directory / MNIST.name
     return subfolder if not idx.locate(directory) and idx.locate(subfolder) else directory
-
-
-def _and_others(missing: list[str]) -> str:
-    return f", nor {len(missing)} other(s) of MNIST's four: {', '.join(missing)}" if missing else ""

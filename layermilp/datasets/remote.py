@@ -50,6 +50,15 @@ class Unavailable(DataError):
 
 
 @dataclass(frozen=True)
+class PinnedFile:
+    """SHA-256 of an official file, and of its content: without compression or a comment in its
+    first line, which copies may lack."""
+
+    sha256: str
+    content_sha256: str
+
+
+@dataclass(frozen=True)
 class Remote:
     """A data set in files that can be downloaded.
 
@@ -79,13 +88,24 @@ class Remote:
 
         return Path(pooch.os_cache("layermilp")) / self.name
 
-    def not_at_hand(self) -> str:
-        """Return where it was looked for, in words."""
+    def unavailable(self, why: str) -> Unavailable:
+        """Return the error that it is not at hand and cannot be had either."""
         named = named_directory()
-        places = ([f"{named} ({ENVIRONMENT_VARIABLE})"] if named else []) + [
-            f"the cache {self.cache()}"
-        ]
-        return f"{self.title} is not at hand (looked in {' and '.join(places)})"
+        places = [f"{named} ({ENVIRONMENT_VARIABLE})"] if named else []
+        places.append(f"the cache {self.cache()}")
+        return Unavailable(
+            f"{self.title} is not at hand (looked in {' and '.join(places)}) and {why}; "
+            f"{self.advice}"
+        )
+
+    def verify(self, path: Path, found: str, pinned: PinnedFile, hint: str = "") -> None:
+        """Raise `ChecksumError` unless the SHA-256 of a file's content is what it has to be."""
+        expected = pinned.content_sha256
+        if found != expected:
+            raise ChecksumError(
+                f"{path} is not the file of {self.title}: its content has the SHA-256 "
+                f"{found[:12]}..., expected {expected[:12]}...{hint}"
+            )
 
 
 def named_directory() -> Path | None:
@@ -97,11 +117,10 @@ def named_directory() -> Path | None:
 def fetch(
     remote: Remote,
     files: Mapping[str, str],
-    directory: Path,
     download: Download | None,
-    report: Report | None = None,
-) -> None:
-    """Download files into a directory; each appears there only complete and verified.
+    report: Report | None,
+) -> Path:
+    """Download files into the cache; each appears there only complete and verified.
 
     Parameters
     ----------
@@ -109,12 +128,15 @@ def fetch(
         The data set.
     files : mapping of str to str
         SHA-256 of every file that is wanted, by its name.
-    directory : Path
-        Where they go.
     download : Download or None
         How; None forbids it.
     report : callable, optional
         Is told in one line that a download starts.
+
+    Returns
+    -------
+    Path
+        The directory that has them now.
 
     Raises
     ------
@@ -124,31 +146,31 @@ def fetch(
         If all that could be had is something else.
     """
     if download is None:
-        raise Unavailable(f"{remote.not_at_hand()}, and downloads are not wanted; {remote.advice}")
+        raise remote.unavailable("downloads are not wanted")
     candidates = remote.mirrors if download.mirrors is None else download.mirrors
     mirrors, failures = _reachable(candidates, next(iter(files)), download.deadline)
-    if not mirrors:
-        raise Unavailable(
-            f"{remote.not_at_hand()} and could not be downloaded: {_listed(failures)}; "
-            f"{remote.advice}"
-        )
-    if report is not None:
+    directory = remote.cache()
+    if mirrors and report is not None:
         report(f"downloading {remote.title} ({remote.size}) to {directory}")
     for name, sha256 in files.items():
-        _fetch_file(remote, name, directory, mirrors, failures, sha256, download.timeout)
+        while mirrors:
+            failure = _fetched(remote, mirrors[0], name, sha256, download.timeout)
+            if failure is None:
+                break
+            failures[mirrors.pop(0)] = failure
+    if not mirrors:
+        for failure in failures.values():
+            if isinstance(failure, ChecksumError):
+                raise failure
+        listed = "; ".join(f"{mirror}: {_in_short(error)}" for mirror, error in failures.items())
+        raise remote.unavailable(f"could not be downloaded: {listed or 'there is no mirror'}")
+    return directory
 
 
-def _fetch_file(
-    remote: Remote,
-    name: str,
-    directory: Path,
-    mirrors: list[str],
-    failures: dict[str, Exception],
-    sha256: str,
-    timeout: float,
-) -> None:
-    """Download one file from the first mirror that has it; mirrors that fail are dropped from the
-    list."""
+def _fetched(
+    remote: Remote, mirror: str, name: str, sha256: str, timeout: float
+) -> Exception | None:
+    """Download a file; return why its mirror is to be asked no more, None if it has the file."""
     import pooch
     import requests
 
@@ -157,30 +179,19 @@ def _fetch_file(
     downloader = pooch.HTTPDownloader(
         timeout=timeout, chunk_size=2**16, headers={"Accept-Encoding": "identity"}
     )
-    while mirrors:
-        url = mirrors[0] + name
-        try:
-            with _silent_pooch():
-                pooch.retrieve(url, f"sha256:{sha256}", name, directory, downloader=downloader)
-            return
-        except requests.RequestException as error:  # before OSError, of which it is a kind
-            failures[mirrors.pop(0)] = error
-        except OSError as error:
-            raise Unavailable(
-                f"{remote.title} could not be downloaded: cannot write to {directory} "
-                f"({error.strerror or error}); "
-                f"{remote.advice}"
-            ) from None
-        except ValueError as error:  # pooch: the hash differs
-            failures[mirrors.pop(0)] = ChecksumError(
-                f"{url}: {error} (Nothing was kept; {remote.advice})"
+    try:
+        with _silent_pooch():
+            pooch.retrieve(
+                mirror + name, f"sha256:{sha256}", name, remote.cache(), downloader=downloader
             )
-    for failure in failures.values():
-        if isinstance(failure, ChecksumError):
-            raise failure
-    raise Unavailable(
-        f"{remote.title} could not be downloaded: {_listed(failures)}; {remote.advice}"
-    )
+    except requests.RequestException as error:  # before OSError, of which it is a kind
+        return error
+    except OSError as error:
+        why = f"cannot write to {remote.cache()} ({error.strerror or error})"
+        raise remote.unavailable(f"could not be downloaded: {why}") from None
+    except ValueError as error:  # pooch: the hash differs
+        return ChecksumError(f"{mirror}{name}: {error} (Nothing was kept; {remote.advice})")
+    return None
 
 
 def _reachable(
@@ -192,10 +203,20 @@ def _reachable(
     its own that can be left behind. Mirrors that were not heard of yet stay on the list once
     another one has answered."""
     answers: queue.SimpleQueue[tuple[str, Exception | None]] = queue.SimpleQueue()
+
+    def ask(mirror: str) -> None:
+        import requests
+
+        try:
+            with requests.head(mirror + probed, timeout=deadline, allow_redirects=True) as response:
+                response.raise_for_status()
+            answers.put((mirror, None))
+        # The exceptions of requests are OSErrors, those of bad addresses ValueErrors.
+        except (OSError, ValueError) as error:
+            answers.put((mirror, error))
+
     for mirror in candidates:
-        threading.Thread(
-            target=_probe, args=(mirror + probed, mirror, deadline, answers), daemon=True
-        ).start()
+        threading.Thread(target=ask, args=(mirror,), daemon=True).start()
     failures: dict[str, Exception] = {}
     end = time.monotonic() + deadline
     while len(failures) < len(candidates):
@@ -211,22 +232,6 @@ def _reachable(
     return [], failures
 
 
-def _probe(
-    url: str, mirror: str, timeout: float, answers: queue.SimpleQueue[tuple[str, Exception | None]]
-) -> None:
-    import requests
-
-    try:
-        with requests.head(url, timeout=timeout, allow_redirects=True) as response:
-            response.raise_for_status()
-        answers.put((mirror, None))
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # requests' own exceptions are OSErrors, those of bad addresses ValueErrors
-        answers.put((mirror, error))
-
-
 @contextmanager
 def _silent_pooch() -> Iterator[None]:
     import pooch
@@ -238,13 +243,6 @@ def _silent_pooch() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _listed(failures: Mapping[str, Exception]) -> str:
-    return (
-        "; ".join(f"{mirror}: {_in_short(error)}" for mirror, error in failures.items())
-        or "there is no mirror"
-    )
 
 
 def _in_short(error: Exception) -> str:
@@ -260,7 +258,6 @@ def _in_short(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return "timed out"
     if isinstance(error, requests.ConnectionError):
-        # requests reports a silence within a body as a ConnectionError that names the timeout only
-        # in its text
+        # A silence within a body names the timeout only in its text.
         return "timed out" if "timed out" in str(error).lower() else "no connection"
     return str(error)
