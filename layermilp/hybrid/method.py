@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from layermilp.checks import check_whole
 from layermilp.datasets.dataset import Dataset
 from layermilp.hybrid.options import Rounds
 from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
@@ -77,11 +76,7 @@ class Hybrid(Rounds, SampledMethod):
     )
     optimizer: str = option("adam", "of gradient descent", metavar="NAME", choices=OPTIMIZERS)
     learning_rate: float = option(0.001, "its step", metavar="R", above=0.0)
-
-    def check_together(self) -> None:
-        """Raise `OptionError` where there is nothing to do."""
-        super().check_together()
-        check_whole("rounds", self.rounds, 1)
+    rounds: int = option(2, "turns of gradient descent and solver", metavar="N", least=1)
 
     def check(self, data: Dataset) -> None:
         """Raise an error if there are fewer samples, or there is not enough memory."""

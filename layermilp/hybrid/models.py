@@ -45,9 +45,6 @@ class Trainee(Protocol):
     def predicted(self, X: Any) -> IntArray:
         """Return the output of every sample's predicted class."""
 
-    def targets(self, y: Any) -> FloatArray:
-        """Return what the outputs of a regression are to be, shape ``(m, M)``."""
-
     def loss(self, X: Any, y: Any) -> float:
         """Return the mean of the loss that the epochs reduce."""
 

@@ -12,9 +12,6 @@ from layermilp.solvers.options import SolverChoice
 LARGEST_SEED = 2**32 - 1
 """Largest seed that scikit-learn takes."""
 
-RADIUS = 8.0
-"""Default interval, in root mean squares of the weights of the last layer."""
-
 
 @dataclass(kw_only=True)
 class LastLayer(SolverChoice):
@@ -36,7 +33,7 @@ class LastLayer(SolverChoice):
         least=0,
     )
     radius: float = option(
-        RADIUS,
+        8.0,
         "half interval, in root mean squares of the weights",
         "Half of the interval of every weight of the last layer, in root mean squares of its "
         "weights.",
