@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,45 +18,20 @@ from layermilp.datasets.remote import (
     PinnedFile,
     Remote,
     Report,
-    fetch,
-    named_directory,
 )
 from layermilp.errors import DataError
-
-ADULT = Remote(
-    name="adult",
-    title="Adult",
-    size="6 MB",
-    mirrors=("https://archive.ics.uci.edu/ml/machine-learning-databases/adult/",),
-    advice=(
-        f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has adult.data "
-        "and adult.test"
-    ),
-)
 
 TRAIN, TEST = "adult.data", "adult.test"
 
 COMMENT = b"|"
 """Begins the first line of the official test file, which some copies lack."""
 
-COLUMNS = (
-    "age",
-    "workclass",
-    "fnlwgt",
-    "education",
-    "education-num",
-    "marital-status",
-    "occupation",
-    "relationship",
-    "race",
-    "sex",
-    "capital-gain",
-    "capital-loss",
-    "hours-per-week",
-    "native-country",
-)
-NUMERIC = ("age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week")
+NUMERIC = [0, 2, 4, 10, 11, 12]
+"""Columns of numbers: age, fnlwgt, education-num, capital-gain, capital-loss, hours-per-week."""
 
+CATEGORICAL = [1, 3, 5, 6, 7, 8, 9, 13]
+"""Columns of names: workclass, education, marital-status, occupation, relationship, race, sex,
+native-country. The last column, 14, is the label."""
 
 PINNED: Mapping[str, PinnedFile] = {
     TRAIN: PinnedFile(
@@ -67,6 +43,18 @@ PINNED: Mapping[str, PinnedFile] = {
         "72567b94f5c1a6f8501377dd80f93892c3848ff071cf91ba47e00b0785a28074",
     ),
 }
+
+ADULT = Remote(
+    name="adult",
+    title="Adult",
+    size="6 MB",
+    mirrors=("https://archive.ics.uci.edu/ml/machine-learning-databases/adult/",),
+    advice=(
+        f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has adult.data "
+        "and adult.test"
+    ),
+    files=PINNED,
+)
 
 
 def load_adult(
@@ -89,44 +77,14 @@ def load_adult(
         32,561 training and 16,281 test samples, 108 inputs: numeric first, then the others
         attribute by attribute.
     """
-    directory, note = find(data_dir), ""
-    if directory is None:
-        wanted = {name: pin.sha256 for name, pin in pinned.items()}
-        directory, note = fetch(ADULT, wanted, download, report), " (downloaded now)"
-    train, test = (_read(directory / name, pinned[name]) for name in (TRAIN, TEST))
-    return assemble(
-        "adult",
-        f"Adult from {directory}{note}",
-        _part(train, train, directory / TRAIN),
-        _part(test, train, directory / TEST),
-    )
+    remote = replace(ADULT, files=pinned)
+    source, paths = remote.obtain(data_dir, download, report)
+    train, test = (_read(remote, name, paths[name]) for name in (TRAIN, TEST))
+    parts = (_part(rows, train, paths[name]) for name, rows in ((TRAIN, train), (TEST, test)))
+    return assemble("adult", source, *parts)
 
 
-def find(data_dir: Path | None) -> Path | None:
-    """Return the directory that has both files, or None if they would have to be downloaded.
-
-    Raises `DataError` if `data_dir` is given and lacks one.
-    """
-    if data_dir is not None:
-        found = _with_both(data_dir)
-        if found is None:
-            raise DataError(
-                f"{data_dir} has no files {TRAIN} and {TEST}, nor has its subfolder {ADULT.name}"
-            )
-        return found
-    named = named_directory()
-    return (None if named is None else _with_both(named)) or _with_both(ADULT.cache())
-
-
-def _with_both(directory: Path) -> Path | None:
-    """Return the directory or its subfolder, whichever has both files."""
-    for candidate in (directory, directory / ADULT.name):
-        if all((candidate / name).is_file() for name in (TRAIN, TEST)):
-            return candidate
-    return None
-
-
-def _read(path: Path, pinned: PinnedFile) -> AnyArray:
+def _read(remote: Remote, name: str, path: Path) -> AnyArray:
     """Return the rows of a file whose content is what it has to be, as texts, shape ``(n, 15)``."""
     try:
         content = path.read_bytes()
@@ -134,7 +92,7 @@ def _read(path: Path, pinned: PinnedFile) -> AnyArray:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     if content.startswith(COMMENT):
         content = content.partition(b"\n")[2]
-    ADULT.verify(path, hashlib.sha256(content).hexdigest(), pinned)
+    remote.verify(name, path, hashlib.sha256(content).hexdigest())
     lines = content.decode("ascii").splitlines()
     return np.array([row for row in csv.reader(lines, skipinitialspace=True) if row])
 
@@ -142,12 +100,7 @@ def _read(path: Path, pinned: PinnedFile) -> AnyArray:
 def _part(rows: AnyArray, train: AnyArray, path: Path) -> Part:
     """Return the rows of a file as inputs, shape ``(n, 108)``, in the ranges and with the values
     that those for training have; the labels of the test file end in a full stop."""
-    is_numeric = np.isin([*COLUMNS, "label"], NUMERIC)
-    numbers, learned = (part[:, is_numeric].astype(np.float64) for part in (rows, train))
+    numbers, learned = (part[:, NUMERIC].astype(np.float64) for part in (rows, train))
     scaled = np.clip((numbers - learned.min(axis=0)) / np.ptp(learned, axis=0), 0.0, 1.0)
-    is_value = [
-        rows[:, [i]] == np.unique(train[:, i])
-        for i, name in enumerate(COLUMNS)
-        if name not in NUMERIC
-    ]
+    is_value = [rows[:, [i]] == np.unique(train[:, i]) for i in CATEGORICAL]
     return Part(np.hstack([scaled, *is_value]), np.char.rstrip(rows[:, -1], "."), str(path))

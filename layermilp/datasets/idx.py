@@ -40,13 +40,6 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 2**20
 
 
-def locate(directory: Path) -> dict[str, Path]:
-    """Return those of the four files that are in `directory`, raw or else with ``.gz`` appended, by
-    their raw names."""
-    places = [(name, directory / f"{name}{end}") for name in FILE_NAMES for end in (".gz", "")]
-    return {name: place for name, place in places if place.is_file()}
-
-
 def read_four(paths: Mapping[str, Path]) -> dict[str, ByteArray]:
     """Read the four files and check that they fit together.
 

@@ -114,10 +114,10 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[tuple[str,
     """
     directory = None if data_dir is None else Path(data_dir).expanduser()
     listed = []
-    for remote, find in ((mnist.MNIST, mnist.find), (adult.ADULT, adult.find)):
+    for remote in (mnist.MNIST, adult.ADULT):
         status, where = "not at hand", f"would be downloaded to {remote.cache()}"
         try:
-            found = find(directory)
+            found = remote.find(directory)
         except DataError as error:
             where = str(error)
         else:
@@ -142,7 +142,7 @@ def _load_auto(
 
 def _load_path(path: Path, label_column: str) -> Dataset:
     if path.is_dir():
-        arrays = idx.read_four(idx.locate(mnist.require_four(path)))
+        arrays = idx.read_four(mnist.MNIST.require(path))
         return idx.to_dataset(path.resolve().name, f"IDX files from {path}", arrays)
     _require_table(path, "data", _CHOICES)
     if path.suffix.lower() == ".npz":

@@ -1,8 +1,9 @@
-"""MNIST: where its files are looked for, how they are downloaded, and how they are verified."""
+"""MNIST: what its files are, and how they are verified."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from layermilp.datasets import idx
@@ -13,27 +14,9 @@ from layermilp.datasets.remote import (
     PinnedFile,
     Remote,
     Report,
-    fetch,
-    named_directory,
 )
-from layermilp.errors import DataError
 
 N_INPUTS = 784
-
-MNIST = Remote(
-    name="mnist",
-    title="MNIST",
-    size="11 MB",
-    mirrors=(
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    ),
-    advice=(
-        f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has the files, "
-        "or use `--data digits`"
-    ),
-)
-
 
 PINNED: Mapping[str, PinnedFile] = {
     idx.TRAIN_IMAGES: PinnedFile(
@@ -53,6 +36,22 @@ PINNED: Mapping[str, PinnedFile] = {
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
 }
+
+MNIST = Remote(
+    name="mnist",
+    title="MNIST",
+    size="11 MB",
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    advice=(
+        f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has the files, "
+        "or use `--data digits`"
+    ),
+    files=PINNED,
+    ending=".gz",
+)
 
 
 def load_mnist(
@@ -83,50 +82,10 @@ def load_mnist(
     DataError
         If a file at hand is damaged, or one is missing.
     """
-    directory, note = find(data_dir), ""
-    if directory is None:
-        present = idx.locate(MNIST.cache())
-        wanted = {f"{name}.gz": pinned[name].sha256 for name in pinned if name not in present}
-        directory, note = fetch(MNIST, wanted, download, report), " (downloaded now)"
-    paths = idx.locate(directory)
+    remote = replace(MNIST, files=pinned)
+    source, paths = remote.obtain(data_dir, download, report)
     arrays = idx.read_four(paths)
     for name, path in paths.items():
         hint = "; use `--data DIR` for other data in IDX files"
-        MNIST.verify(path, idx.content_sha256(arrays[name]), pinned[name], hint)
-    return idx.to_dataset("mnist", f"MNIST from {directory}{note}", arrays)
-
-
-def find(data_dir: Path | None) -> Path | None:
-    """Return the directory that has MNIST's four files, or None if they would have to be
-    downloaded.
-
-    Raises `DataError` if `data_dir` is given and lacks one, or if a directory named by the
-    environment has only some."""
-    if data_dir is not None:
-        return require_four(_directory_or_subfolder(data_dir))
-    named = named_directory()
-    if named is not None:
-        directory = _directory_or_subfolder(named)
-        if idx.locate(directory):
-            return require_four(directory)
-    cache = MNIST.cache()
-    # Some of the files in the cache are the beginning of a download, which goes on with the others.
-    return cache if len(idx.locate(cache)) == len(idx.FILE_NAMES) else None
-
-
-def require_four(directory: Path) -> Path:
-    """Return `directory`, or raise `DataError` if it is none or lacks one of the four IDX files."""
-    if not directory.is_dir():
-        raise DataError(f"there is no directory {directory}")
-    found = idx.locate(directory)
-    missing = [name for name in idx.FILE_NAMES if name not in found]
-    if missing:
-        first, *others = missing
-        more = f", nor {len(others)} other(s) of MNIST's four: {', '.join(others)}"
-        raise DataError(f"{directory} has no file {first} (nor {first}.gz){more if others else ''}")
-    return directory
-
-
-def _directory_or_subfolder(directory: Path) -> Path:
-    subfolder = directory / MNIST.name
-    return subfolder if not idx.locate(directory) and idx.locate(subfolder) else directory
+        remote.verify(name, path, idx.content_sha256(arrays[name]), hint)
+    return idx.to_dataset("mnist", source, arrays)

@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,10 @@ class Remote:
         See `Download`.
     advice : str
         What to do where it is not to be had.
+    files : mapping of str to PinnedFile
+        Its files by their names.
+    ending : str
+        Appended to the names on the mirrors; at hand they may lack it.
     """
 
     name: str
@@ -81,12 +85,72 @@ class Remote:
     size: str
     mirrors: tuple[str, ...]
     advice: str
+    files: Mapping[str, PinnedFile]
+    ending: str = ""
 
     def cache(self) -> Path:
         """Return the directory into which it is downloaded; it need not exist."""
         import pooch
 
         return Path(pooch.os_cache("layermilp")) / self.name
+
+    def locate(self, directory: Path) -> dict[str, Path]:
+        """Return those of the files that are in a directory, by their names."""
+        ends = (self.ending, "")  # the latter wins
+        places = [(name, directory / f"{name}{end}") for name in self.files for end in ends]
+        return {name: place for name, place in places if place.is_file()}
+
+    def require(self, directory: Path) -> dict[str, Path]:
+        """Return all files of a directory by their names; raise `DataError` if it lacks one."""
+        if not directory.is_dir():
+            raise DataError(f"there is no directory {directory}")
+        found = self.locate(directory)
+        missing = [name for name in self.files if name not in found]
+        if missing:
+            first, *others = missing
+            packed = f" (nor {first}{self.ending})" if self.ending else ""
+            more = f", nor {len(others)} other(s) of {self.title}'s: {', '.join(others)}"
+            raise DataError(f"{directory} has no file {first}{packed}{more if others else ''}")
+        return found
+
+    def find(self, data_dir: Path | None) -> Path | None:
+        """Return the directory that has the files, or None if they would have to be downloaded.
+
+        Raises `DataError` if `data_dir` is given and lacks one, or if a directory named by the
+        environment has only some."""
+        given = data_dir or named_directory()
+        if given is not None:
+            subfolder = given / self.name
+            is_inside = not self.locate(given) and self.locate(subfolder)
+            directory = subfolder if is_inside else given
+            if data_dir is not None or self.locate(directory):
+                self.require(directory)
+                return directory
+        # Some of the files in the cache are the beginning of a download, which goes on with the
+        # others.
+        cache = self.cache()
+        return cache if len(self.locate(cache)) == len(self.files) else None
+
+    def obtain(
+        self, data_dir: Path | None, download: Download | None, report: Report | None
+    ) -> tuple[str, dict[str, Path]]:
+        """Find the files, or download into the cache what it lacks; return where they are from, in
+        words, and the files by their names."""
+        directory, note = self.find(data_dir), ""
+        if directory is None:
+            directory, note = self.cache(), " (downloaded now)"
+            present = self.locate(directory)
+            fetch(self, [name for name in self.files if name not in present], download, report)
+        return f"{self.title} from {directory}{note}", self.locate(directory)
+
+    def verify(self, name: str, path: Path, found: str, hint: str = "") -> None:
+        """Raise `ChecksumError` unless the SHA-256 of a file's content is what it has to be."""
+        expected = self.files[name].content_sha256
+        if found != expected:
+            raise ChecksumError(
+                f"{path} is not the file of {self.title}: its content has the SHA-256 "
+                f"{found[:12]}..., expected {expected[:12]}...{hint}"
+            )
 
     def unavailable(self, why: str) -> Unavailable:
         """Return the error that it is not at hand and cannot be had either."""
@@ -98,15 +162,6 @@ class Remote:
             f"{self.advice}"
         )
 
-    def verify(self, path: Path, found: str, pinned: PinnedFile, hint: str = "") -> None:
-        """Raise `ChecksumError` unless the SHA-256 of a file's content is what it has to be."""
-        expected = pinned.content_sha256
-        if found != expected:
-            raise ChecksumError(
-                f"{path} is not the file of {self.title}: its content has the SHA-256 "
-                f"{found[:12]}..., expected {expected[:12]}...{hint}"
-            )
-
 
 def named_directory() -> Path | None:
     """Return the directory that the environment names, if it does."""
@@ -115,28 +170,20 @@ def named_directory() -> Path | None:
 
 
 def fetch(
-    remote: Remote,
-    files: Mapping[str, str],
-    download: Download | None,
-    report: Report | None,
-) -> Path:
+    remote: Remote, names: Sequence[str], download: Download | None, report: Report | None
+) -> None:
     """Download files into the cache; each appears there only complete and verified.
 
     Parameters
     ----------
     remote : Remote
         The data set.
-    files : mapping of str to str
-        SHA-256 of every file that is wanted, by its name.
+    names : sequence of str
+        The files that are wanted, at least one.
     download : Download or None
         How; None forbids it.
     report : callable, optional
         Is told in one line that a download starts.
-
-    Returns
-    -------
-    Path
-        The directory that has them now.
 
     Raises
     ------
@@ -148,13 +195,12 @@ def fetch(
     if download is None:
         raise remote.unavailable("downloads are not wanted")
     candidates = remote.mirrors if download.mirrors is None else download.mirrors
-    mirrors, failures = _reachable(candidates, next(iter(files)), download.deadline)
-    directory = remote.cache()
+    mirrors, failures = _reachable(candidates, names[0] + remote.ending, download.deadline)
     if mirrors and report is not None:
-        report(f"downloading {remote.title} ({remote.size}) to {directory}")
-    for name, sha256 in files.items():
+        report(f"downloading {remote.title} ({remote.size}) to {remote.cache()}")
+    for name in names:
         while mirrors:
-            failure = _fetched(remote, mirrors[0], name, sha256, download.timeout)
+            failure = _fetched(remote, mirrors[0], name, download.timeout)
             if failure is None:
                 break
             failures[mirrors.pop(0)] = failure
@@ -164,12 +210,9 @@ def fetch(
                 raise failure
         listed = "; ".join(f"{mirror}: {_in_short(error)}" for mirror, error in failures.items())
         raise remote.unavailable(f"could not be downloaded: {listed or 'there is no mirror'}")
-    return directory
 
 
-def _fetched(
-    remote: Remote, mirror: str, name: str, sha256: str, timeout: float
-) -> Exception | None:
+def _fetched(remote: Remote, mirror: str, name: str, timeout: float) -> Exception | None:
     """Download a file; return why its mirror is to be asked no more, None if it has the file."""
     import pooch
     import requests
@@ -179,18 +222,18 @@ def _fetched(
     downloader = pooch.HTTPDownloader(
         timeout=timeout, chunk_size=2**16, headers={"Accept-Encoding": "identity"}
     )
+    file, cache = f"{name}{remote.ending}", remote.cache()
+    known_hash = f"sha256:{remote.files[name].sha256}"
     try:
         with _silent_pooch():
-            pooch.retrieve(
-                mirror + name, f"sha256:{sha256}", name, remote.cache(), downloader=downloader
-            )
+            pooch.retrieve(mirror + file, known_hash, file, cache, downloader=downloader)
     except requests.RequestException as error:  # before OSError, of which it is a kind
         return error
     except OSError as error:
-        why = f"cannot write to {remote.cache()} ({error.strerror or error})"
+        why = f"cannot write to {cache} ({error.strerror or error})"
         raise remote.unavailable(f"could not be downloaded: {why}") from None
     except ValueError as error:  # pooch: the hash differs
-        return ChecksumError(f"{mirror}{name}: {error} (Nothing was kept; {remote.advice})")
+        return ChecksumError(f"{mirror}{file}: {error} (Nothing was kept; {remote.advice})")
     return None
 
 
