@@ -12,13 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from layermilp.datasets.dataset import AnyArray, Dataset, Part, assemble
-from layermilp.datasets.remote import (
-    ENVIRONMENT_VARIABLE,
-    Download,
-    PinnedFile,
-    Remote,
-    Report,
-)
+from layermilp.datasets.remote import ENVIRONMENT_VARIABLE, Download, PinnedFile, Remote, Report
 from layermilp.errors import DataError
 
 TRAIN, TEST = "adult.data", "adult.test"
@@ -33,17 +27,6 @@ CATEGORICAL = [1, 3, 5, 6, 7, 8, 9, 13]
 """Columns of names: workclass, education, marital-status, occupation, relationship, race, sex,
 native-country. The last column, 14, is the label."""
 
-PINNED: Mapping[str, PinnedFile] = {
-    TRAIN: PinnedFile(
-        "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
-        "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
-    ),
-    TEST: PinnedFile(
-        "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
-        "72567b94f5c1a6f8501377dd80f93892c3848ff071cf91ba47e00b0785a28074",
-    ),
-}
-
 ADULT = Remote(
     name="adult",
     title="Adult",
@@ -53,7 +36,16 @@ ADULT = Remote(
         f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has adult.data "
         "and adult.test"
     ),
-    files=PINNED,
+    files={
+        TRAIN: PinnedFile(
+            "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
+            "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
+        ),
+        TEST: PinnedFile(
+            "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
+            "72567b94f5c1a6f8501377dd80f93892c3848ff071cf91ba47e00b0785a28074",
+        ),
+    },
 )
 
 
@@ -61,7 +53,7 @@ def load_adult(
     data_dir: Path | None,
     download: Download | None,
     report: Report | None = None,
-    pinned: Mapping[str, PinnedFile] = PINNED,
+    pinned: Mapping[str, PinnedFile] = ADULT.files,
 ) -> Dataset:
     """Load Adult from where it is at hand, else download it into the cache.
 

@@ -82,19 +82,8 @@ class Part(NamedTuple):
 
 
 def assemble(name: str, source: str, train: Part, test: Part | None = None) -> Dataset:
-    """Check the parts and make a data set of them.
-
-    Parameters
-    ----------
-    name, source : str
-        As in `Dataset`.
-    train, test : Part
-        The arrays; without `test` the data set has no test part.
-
-    Returns
-    -------
-    Dataset
-        Its classes are the labels of the training part.
+    """Check the parts and make a data set of them, whose classes are the labels of the training
+    part.
 
     Raises
     ------

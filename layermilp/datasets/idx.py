@@ -41,24 +41,11 @@ _CHUNK = 2**20
 
 
 def read_four(paths: Mapping[str, Path]) -> dict[str, ByteArray]:
-    """Read the four files and check that they fit together.
+    """Read the files of the four names and check that they fit together; return the (n, h, w)
+    arrays of images and (n,) arrays of labels by the same names.
 
-    Parameters
-    ----------
-    paths : mapping
-        The file for each of `FILE_NAMES`.
-
-    Returns
-    -------
-    dict
-        The (n, h, w) arrays of images and (n,) arrays of labels, by the same names.
-
-    Raises
-    ------
-    DataError
-        If a file is damaged, or the numbers of images and labels, or the sizes of the images,
-        differ.
-    """
+    Raises `DataError` if a file is damaged, or the numbers of images and labels, or the sizes of
+    the images, differ."""
     arrays = {name: read_idx(paths[name], 3 if "images" in name else 1) for name in FILE_NAMES}
     for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
         n_images, n_labels = len(arrays[images]), len(arrays[labels])
@@ -82,11 +69,6 @@ def read_idx(path: Path, n_dimensions: int) -> ByteArray:
     n_dimensions : int
         The number of dimensions that it must have: 3 for images, 1 for labels.
 
-    Returns
-    -------
-    array of uint8
-        Its values.
-
     Raises
     ------
     DataError
@@ -109,32 +91,25 @@ def content_sha256(array: ByteArray) -> str:
     """Return the SHA-256 of the uncompressed IDX file that holds `array`."""
     # The parser accepts one header for one shape and nothing after the values, so the array tells
     # the whole content.
-    header = bytes([0, 0, _UNSIGNED_BYTES, array.ndim]) + struct.pack(
-        f">{array.ndim}I", *array.shape
-    )
-    digest = hashlib.sha256(header)
+    digest = hashlib.sha256(_magic(array.ndim))
+    digest.update(struct.pack(f">{array.ndim}I", *array.shape))
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
 def to_dataset(name: str, source: str, arrays: Mapping[str, ByteArray]) -> Dataset:
     """Make a data set of the four arrays, with the pixels scaled from 0..255 to [0, 1]."""
-    parts = (
-        Part(
-            arrays[images].reshape(len(arrays[images]), -1) / 255.0,
-            arrays[labels],
-            f"the {kind} part of {name}",
-        )
-        for kind, images, labels in (
-            ("training", TRAIN_IMAGES, TRAIN_LABELS),
-            ("test", TEST_IMAGES, TEST_LABELS),
-        )
-    )
-    return assemble(name, source, *parts)
+    train = Part(arrays[TRAIN_IMAGES] / 255.0, arrays[TRAIN_LABELS], f"the training part of {name}")
+    test = Part(arrays[TEST_IMAGES] / 255.0, arrays[TEST_LABELS], f"the test part of {name}")
+    return assemble(name, source, train, test)
+
+
+def _magic(n_dimensions: int) -> bytes:
+    return bytes([0, 0, _UNSIGNED_BYTES, n_dimensions])
 
 
 def _parse(content: BinaryIO, path: Path, n_dimensions: int) -> ByteArray:
-    magic = bytes([0, 0, _UNSIGNED_BYTES, n_dimensions])
+    magic = _magic(n_dimensions)
     found = content.read(4)
     if found != magic:
         start = f"{found.hex() or 'nothing'} instead of {magic.hex()}{_meaning(found, magic)}"

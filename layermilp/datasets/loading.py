@@ -14,11 +14,6 @@ from layermilp.errors import DataError
 NAMES = ("auto", "mnist", "adult", "digits")
 """What is no path."""
 
-_CHOICES = (
-    "auto, mnist, adult, digits, a .csv or .npz file, or a directory with four IDX files under "
-    "MNIST's names"
-)
-
 
 def load(
     name: str | os.PathLike[str] = "auto",
@@ -69,11 +64,17 @@ def load(
         If what should be MNIST or Adult is something else.
     """
     directory = None if data_dir is None else Path(data_dir).expanduser()
-    if name == "mnist":
+    if name == "auto" and n_inputs not in (None, mnist.N_INPUTS):
+        why = f" (MNIST has {mnist.N_INPUTS} inputs where {n_inputs} are wanted)"
+        return load_digits(n_inputs, why)
+    if name in ("auto", "mnist"):
         _require_inputs("mnist", mnist.N_INPUTS, n_inputs)  # before a download
-        return mnist.load_mnist(directory, download, report)
-    if name == "auto":
-        return _load_auto(n_inputs, directory, download, report)
+        try:
+            return mnist.load_mnist(directory, download, report)
+        except Unavailable as error:  # not ChecksumError and the like: damage at hand must be seen
+            if name == "mnist":
+                raise
+            return load_digits(n_inputs, f" INSTEAD OF MNIST ({error})")
     if name == "digits":
         return load_digits(n_inputs)
     if name == "adult":
@@ -127,24 +128,12 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[tuple[str,
     return [*listed, ("digits", "embedded", "in scikit-learn")]
 
 
-def _load_auto(
-    n_inputs: int | None, data_dir: Path | None, download: Download | None, report: Report | None
-) -> Dataset:
-    if n_inputs not in (None, mnist.N_INPUTS):
-        return load_digits(
-            n_inputs, f" (MNIST has {mnist.N_INPUTS} inputs where {n_inputs} are wanted)"
-        )
-    try:
-        return mnist.load_mnist(data_dir, download, report)
-    except Unavailable as error:  # not ChecksumError and the like: damage at hand must be seen
-        return load_digits(n_inputs, f" INSTEAD OF MNIST ({error})")
-
-
 def _load_path(path: Path, label_column: str) -> Dataset:
     if path.is_dir():
         arrays = idx.read_four(mnist.MNIST.require(path))
         return idx.to_dataset(path.resolve().name, f"IDX files from {path}", arrays)
-    _require_table(path, "data", _CHOICES)
+    files = "a .csv or .npz file, or a directory with four IDX files under MNIST's names"
+    _require_table(path, "data", f"{', '.join(NAMES)}, {files}")
     if path.suffix.lower() == ".npz":
         return tables.load_npz(path)
     return tables.load_csv(path, label_column)

@@ -8,34 +8,9 @@ from pathlib import Path
 
 from layermilp.datasets import idx
 from layermilp.datasets.dataset import Dataset
-from layermilp.datasets.remote import (
-    ENVIRONMENT_VARIABLE,
-    Download,
-    PinnedFile,
-    Remote,
-    Report,
-)
+from layermilp.datasets.remote import ENVIRONMENT_VARIABLE, Download, PinnedFile, Remote, Report
 
 N_INPUTS = 784
-
-PINNED: Mapping[str, PinnedFile] = {
-    idx.TRAIN_IMAGES: PinnedFile(
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    ),
-    idx.TRAIN_LABELS: PinnedFile(
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    ),
-    idx.TEST_IMAGES: PinnedFile(
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    ),
-    idx.TEST_LABELS: PinnedFile(
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    ),
-}
 
 MNIST = Remote(
     name="mnist",
@@ -49,7 +24,24 @@ MNIST = Remote(
         f"set {ENVIRONMENT_VARIABLE} or use `--data-dir DIR` for a directory that has the files, "
         "or use `--data digits`"
     ),
-    files=PINNED,
+    files={
+        idx.TRAIN_IMAGES: PinnedFile(
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        ),
+        idx.TRAIN_LABELS: PinnedFile(
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        ),
+        idx.TEST_IMAGES: PinnedFile(
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        ),
+        idx.TEST_LABELS: PinnedFile(
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+    },
     ending=".gz",
 )
 
@@ -58,7 +50,7 @@ def load_mnist(
     data_dir: Path | None,
     download: Download | None,
     report: Report | None = None,
-    pinned: Mapping[str, PinnedFile] = PINNED,
+    pinned: Mapping[str, PinnedFile] = MNIST.files,
 ) -> Dataset:
     """Load MNIST from where it is at hand, else download it into the cache.
 

@@ -172,26 +172,11 @@ def named_directory() -> Path | None:
 def fetch(
     remote: Remote, names: Sequence[str], download: Download | None, report: Report | None
 ) -> None:
-    """Download files into the cache; each appears there only complete and verified.
+    """Download files, by their names and at least one, into the cache; each appears there only
+    complete and verified.
 
-    Parameters
-    ----------
-    remote : Remote
-        The data set.
-    names : sequence of str
-        The files that are wanted, at least one.
-    download : Download or None
-        How; None forbids it.
-    report : callable, optional
-        Is told in one line that a download starts.
-
-    Raises
-    ------
-    Unavailable
-        If they cannot be had.
-    ChecksumError
-        If all that could be had is something else.
-    """
+    Raises `Unavailable` if they cannot be had, `ChecksumError` if all that could be had is
+    something else."""
     if download is None:
         raise remote.unavailable("downloads are not wanted")
     candidates = remote.mirrors if download.mirrors is None else download.mirrors

@@ -190,12 +190,8 @@ class MarginCount(Rows, Problem):
         sample `t`, `M_r` the largest shortfall within the box, and ``sum_t e_t`` no larger than at
         the start: (7), (15) and (16) of the paper with ``c = 1 - e``. There is a row only where the
         box leaves it open, and a binary only for samples that have one; samples that no point of
-        the box makes right are a constant. Columns are `theta` and the binaries.
-
-        Parameters
-        ----------
-        start : (M (N + 1),) array
-            Weights of the box to start from.
+        the box makes right are a constant. Columns are `theta` and the binaries. It starts at
+        weights of the box, shape ``(M (N + 1),)``.
         """
         low, high = self.interval
         hopeless = np.zeros(self.n_rows, dtype=bool)
@@ -224,17 +220,12 @@ class MarginCount(Rows, Problem):
         )
 
     def nearest(self, right: BoolArray) -> Program:
-        """LP for the weights nearest to the present ones, in the l1 norm, at which some samples are
-        right.
+        """LP for the weights nearest to the present ones, in the l1 norm, at which the samples of a
+        mask of shape ``(m,)`` are right.
 
         Of many weights that make the same samples right a solver returns a vertex, far from what
         gradient descent had learned. Columns are ``theta = start + plus - minus``, as `plus` and
         then `minus`.
-
-        Parameters
-        ----------
-        right : (m,) array of bool
-            The samples.
         """
         rows, p = self.coefficients[np.flatnonzero(right[self.samples])], self.n_unknowns
         least = self.epsilon - rows @ self.start

@@ -17,14 +17,7 @@ from layermilp.algorithms.tolerances import WHOLE_ROOM
 from layermilp.checks import is_number
 from layermilp.errors import DataError, OptionError
 from layermilp.hybrid.formulation import OUTPUTS, LastLayer, MarginCount, margin_count, regression
-from layermilp.program import (
-    FEASIBILITY_TOLERANCE,
-    FloatArray,
-    IntArray,
-    Limits,
-    Result,
-    Status,
-)
+from layermilp.program import FEASIBILITY_TOLERANCE, FloatArray, IntArray, Limits, Result, Status
 from layermilp.solvers import require, solve
 
 GOALS = ("total", "feasible")

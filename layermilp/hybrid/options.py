@@ -9,9 +9,6 @@ from layermilp.hybrid.lastlayer import EPSILON, GOALS
 from layermilp.options import option
 from layermilp.solvers.options import SolverChoice
 
-LARGEST_SEED = 2**32 - 1
-"""Largest seed that scikit-learn takes."""
-
 
 @dataclass(kw_only=True)
 class LastLayer(SolverChoice):
@@ -60,7 +57,7 @@ class LastLayer(SolverChoice):
         "Of the order of samples and the choice of the solver's.",
         "N",
         least=0,
-        most=LARGEST_SEED,
+        most=2**32 - 1,  # as scikit-learn has it
     )
     time_limit: float | None = option(
         None, "limit per program (not repeatable)", metavar="SECONDS", above=0.0

@@ -23,7 +23,6 @@ ACTIVATIONS = {
 }
 """What scikit-learn's hidden neurons do, by its names."""
 
-
 OPTIMIZERS = ("adam", "sgd")
 """Those of its solvers that have epochs."""
 
@@ -74,15 +73,19 @@ class SklearnTrainee:
             self.model.partial_fit(X, y)
 
     def features(self, X: Any) -> FloatArray:
+        try:
+            check_is_fitted(self.model)
+        except ValueError as error:
+            raise NetworkError(
+                f"this {type(self.model).__name__} has no weights yet; fit it first, or call train"
+            ) from error
         activation, values = ACTIVATIONS[self.model.activation], np.asarray(X, dtype=np.float64)
-        self._require_fitted()
         *hidden, _ = zip(self.model.coefs_, self.model.intercepts_, strict=True)
         for weights, offsets in hidden:
             values = activation(values @ weights + offsets)
         return np.asarray(values, dtype=np.float64)
 
     def last_layer(self) -> tuple[FloatArray, FloatArray]:
-        self._require_fitted()
         weights, offsets = self.model.coefs_[-1].T, self.model.intercepts_[-1]
         return weights.astype(np.float64), offsets.astype(np.float64)
 
@@ -163,19 +166,12 @@ class SklearnTrainee:
             raise NetworkError(
                 "only a classifier with the activation 'relu' is a network of ReLU blocks"
             )
-        blocks: list[Block] = []
-        for weights, offsets in zip(self.model.coefs_, self.model.intercepts_, strict=True):
-            theta = np.column_stack([weights.T, offsets])
-            if len(theta) == 1 and len(blocks) == len(self.model.coefs_) - 1:
-                # One output tells two classes apart by its sign.
-                theta = np.concatenate([-theta, theta]) / 2.0
-            blocks.append(Block.dense(theta.shape[1] - 1, len(theta)).with_theta(theta.reshape(-1)))
+        layers = zip(self.model.coefs_, self.model.intercepts_, strict=True)
+        thetas = [np.column_stack([weights.T, offsets]) for weights, offsets in layers]
+        if len(thetas[-1]) == 1:  # one output tells two classes apart by its sign
+            thetas[-1] = np.concatenate([-thetas[-1], thetas[-1]]) / 2.0
+        blocks = [
+            Block.dense(theta.shape[1] - 1, len(theta)).with_theta(theta.reshape(-1))
+            for theta in thetas
+        ]
         return Network(blocks, self.classes, "argmax")
-
-    def _require_fitted(self) -> None:
-        try:
-            check_is_fitted(self.model)
-        except ValueError as error:
-            raise NetworkError(
-                f"this {type(self.model).__name__} has no weights yet; fit it first, or call train"
-            ) from error

@@ -290,20 +290,13 @@ def _solve(
 ) -> tuple[LastLayerFit, bool]:
     """Replace the last layer by what its program finds; go back if the validation samples are worse
     off, and return whether they were."""
-    layer, answers = _last_layer(trainee, data, settings, rng)
-    limits: dict[str, Any] = {
-        "solver": settings.solver,
-        "time_limit": settings.time_limit,
-        "node_limit": settings.node_limit,
-    }
+    layer = _last_layer(trainee, data, settings, rng)
+    for name in ("solver", "time_limit", "node_limit"):
+        layer[name] = getattr(settings, name)
     if trainee.is_classifier:
-        fit = fit_classification(
-            labels=answers, epsilon=settings.epsilon, exact=settings.exact, **layer, **limits
-        )
+        fit = fit_classification(**layer, epsilon=settings.epsilon, exact=settings.exact)
     else:
-        fit = fit_regression(
-            targets=answers, goal=settings.goal, each=settings.each, **layer, **limits
-        )
+        fit = fit_regression(**layer, goal=settings.goal, each=settings.each)
     before = _judged(trainee, data)
     trainee.replace_last_layer(fit.weights, fit.offsets)
     if _judged(trainee, data) > before:
@@ -315,23 +308,25 @@ def _solve(
 
 def _last_layer(
     trainee: Trainee, data: Data, settings: LastLayer, rng: np.random.Generator
-) -> tuple[dict[str, Any], Any]:
-    """Return the last layer as keywords of `fit_classification` and `fit_regression`, with the
-    samples that are chosen, and their labels or targets."""
+) -> dict[str, Any]:
+    """Return what `fit_classification` or `fit_regression` is to be given of the last layer and of
+    the samples that are chosen."""
     features, (weights, offsets) = trainee.features(data.X), trainee.last_layer()
+    answers: Any
     if trainee.is_classifier:
-        answers: Any = trainee.labels(data.y)
+        kind, answers = "labels", trainee.labels(data.y)
         chosen = _chosen(trainee.predicted(data.X) == answers, settings, rng)
     else:
-        answers = np.asarray(data.y, dtype=np.float64)
+        kind, answers = "targets", np.asarray(data.y, dtype=np.float64)
         chosen = rng.permutation(len(features))[: settings.solver_samples]
     return {
         "features": features[chosen],
         "weights": weights,
         "offsets": offsets,
+        kind: answers[chosen],
         "radius": settings.radius * float(np.sqrt(np.mean(weights**2))) or settings.radius,
         "output": trainee.output,
-    }, answers[chosen]
+    }
 
 
 def round_program(trainee: Trainee, data: Data, settings: Rounds, number: int) -> Program:
@@ -354,8 +349,8 @@ def round_program(trainee: Trainee, data: Data, settings: Rounds, number: int) -
         raise OptionError(
             f"round is {number}, but in round {last.round} the validation loss is as low as desired"
         )
-    layer, answers = _last_layer(trainee, data, settings, rng)
-    problem = classification(labels=answers, epsilon=settings.epsilon, **layer)
+    layer = _last_layer(trainee, data, settings, rng)
+    problem = classification(**layer, epsilon=settings.epsilon)
     return problem.program(problem.start)
 
 
