@@ -108,20 +108,10 @@ def assemble(name: str, source: str, train: Part, test: Part | None = None) -> D
 
 
 def from_arrays(X: Any, y: Any, X_test: Any = None, y_test: Any = None) -> Dataset:
-    """Return arrays as a data set.
+    """Return arrays as a data set: training samples ``(n, d)`` and their labels ``(n,)``, whole
+    numbers or text, and the same for the test part where there is one.
 
-    Parameters
-    ----------
-    X, y : (n, d) array, (n,) array
-        Training samples and their labels, whole numbers or text.
-    X_test, y_test : arrays, optional
-        The same for the test part.
-
-    Raises
-    ------
-    DataError
-        As for `assemble`.
-    """
+    Raises `DataError` as `assemble` does."""
     if (X_test is None) != (y_test is None):
         raise DataError("test data need both samples and labels")
     train = Part(np.asarray(X), np.asarray(y), "the training data")

@@ -17,18 +17,8 @@ def load_digits(n_inputs: int | None = None, note: str = "") -> Dataset:
     """Load the digits at their own size of 8 x 8 (64 inputs, or None), or enlarged to MNIST's 28 x
     28 (784 inputs).
 
-    Parameters
-    ----------
-    n_inputs : int, optional
-        64 or 784.
-    note : str
-        What `source` shall say more, such as why these data stand in for others.
-
-    Returns
-    -------
-    Dataset
-        Values in [0, 1]; the images are not shuffled.
-    """
+    Values are in [0, 1]; the images are not shuffled. The note is what `source` shall say more,
+    such as why these data stand in for others."""
     if n_inputs not in (None, SMALL, LARGE):
         raise DataError(
             f"the network wants {n_inputs} inputs, but digits has {SMALL} (or {LARGE}, enlarged "

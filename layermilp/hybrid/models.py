@@ -80,6 +80,5 @@ def adapted(model: Any, y: Any, seed: int, optimizer: Any = None, batch_size: in
         return SklearnTrainee(model, y)
     raise NetworkError(
         f"{type(model).__name__} is no network that the hybrid trainer knows; give an "
-        "MLPClassifier, an MLPRegressor, or a "
-        "PyTorch module whose last layer is nn.Linear"
+        "MLPClassifier, an MLPRegressor, or a PyTorch module whose last layer is nn.Linear"
     )

@@ -57,7 +57,9 @@ class TorchTrainee:
         of_labels = "classes" if self.last.out_features > 1 else "sign"
         self.kind = of_labels if self.is_classifier else "values"
         self.output = "identity"
-        self.optimizer = optimizer or torch.optim.Adam(module.parameters())
+        self.optimizer = optimizer
+        if optimizer is None:
+            self.optimizer = torch.optim.Adam(module.parameters())
         self.generator = torch.Generator().manual_seed(seed)
 
     def epoch(self, X: Any, y: Any) -> None:

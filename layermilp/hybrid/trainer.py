@@ -173,10 +173,10 @@ class Data:
     @classmethod
     def of(cls, X: Any, y: Any, validation: tuple[Any, Any] | None, seed: int) -> Data:
         """Check lengths; set a share aside where no validation samples are given."""
-        for name, inputs, answers in (
-            ("training", X, y),
-            ("validation", *((X, y) if validation is None else validation)),
-        ):
+        given = {"training": (X, y)}
+        if validation is not None:
+            given["validation"] = validation
+        for name, (inputs, answers) in given.items():
             if len(inputs) != len(answers):
                 raise DataError(
                     f"there are {len(inputs)} {name} samples, but {len(answers)} labels or targets"
