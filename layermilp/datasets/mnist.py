@@ -77,7 +77,7 @@ def load_mnist(
     remote = replace(MNIST, files=pinned)
     source, paths = remote.obtain(data_dir, download, report)
     arrays = idx.read_four(paths)
+    hint = "; use `--data DIR` for other data in IDX files"
     for name, path in paths.items():
-        hint = "; use `--data DIR` for other data in IDX files"
         remote.verify(name, path, idx.content_sha256(arrays[name]), hint)
     return idx.to_dataset("mnist", source, arrays)
