@@ -14,6 +14,7 @@ from layermilp.errors import DataError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 AnyArray = NDArray[Any]
 
 Place = Callable[[int, int | None], str]
@@ -70,23 +71,19 @@ class Part(NamedTuple):
     samples: AnyArray
     labels: AnyArray
     title: str
-    place: Place
+    own_place: Place | None = None
+
+    def place(self, row: int, column: int | None) -> str:
+        """Return words for a place: the source's own, or else those of arrays."""
+        if self.own_place is not None:
+            return self.own_place(row, column)
+        what = "the label" if column is None else f"feature {column}"
+        return f"{what} of sample {row} (counted from 0) of {self.title}"
 
 
 def assemble(name: str, source: str, train: Part, test: Part | None = None) -> Dataset:
-    """Check the parts and make a data set of them.
-
-    Parameters
-    ----------
-    name, source : str
-        As in `Dataset`.
-    train, test : Part
-        The arrays; without `test` the data set has no test part.
-
-    Returns
-    -------
-    Dataset
-        The classes are the labels that occur in the training part.
+    """Check the parts and make a data set of them, whose classes are the labels of the training
+    part.
 
     Raises
     ------
@@ -111,42 +108,17 @@ def assemble(name: str, source: str, train: Part, test: Part | None = None) -> D
 
 
 def from_arrays(X: Any, y: Any, X_test: Any = None, y_test: Any = None) -> Dataset:
-    """Return arrays as a data set.
+    """Return arrays as a data set: training samples ``(n, d)`` and their labels ``(n,)``, whole
+    numbers or text, and the same for the test part where there is one.
 
-    Parameters
-    ----------
-    X, y : (n, d) array, (n,) array
-        Training samples and their labels, whole numbers or text.
-    X_test, y_test : arrays, optional
-        The same for the test part.
-
-    Raises
-    ------
-    DataError
-        As for `assemble`.
-    """
+    Raises `DataError` as `assemble` does."""
     if (X_test is None) != (y_test is None):
         raise DataError("test data need both samples and labels")
-    train = Part(np.asarray(X), np.asarray(y), "the training data", _place("training"))
+    train = Part(np.asarray(X), np.asarray(y), "the training data")
     if X_test is None:
         return assemble("arrays", "arrays", train)
-    test = Part(np.asarray(X_test), np.asarray(y_test), "the test data", _place("test"))
+    test = Part(np.asarray(X_test), np.asarray(y_test), "the test data")
     return assemble("arrays", "arrays", train, test)
-
-
-def _place(part: str) -> Place:
-    def place(row: int, column: int | None) -> str:
-        what = "the label" if column is None else f"feature {column}"
-        return f"{what} of {part} sample {row}"
-
-    return place
-
-
-def require_inputs(name: str, present: int, wanted: int | None) -> None:
-    """Raise `DataError` unless the data's number of features is what the network wants (None:
-    anything)."""
-    if wanted is not None and wanted != present:
-        raise DataError(f"the network wants {wanted} inputs, but {name} has {present}")
 
 
 def _checked(part: Part) -> tuple[FloatArray, AnyArray]:
@@ -173,12 +145,12 @@ def _finite_samples(part: Part) -> FloatArray:
         )
     if samples.size == 0:
         raise DataError(f"{part.title} is empty: its array has the shape {samples.shape}")
-    with np.errstate(
-        over="ignore"
-    ):  # a long double too large for float64 becomes inf, which is refused below
+    # A long double too large for float64 becomes inf, which is refused below.
+    with np.errstate(over="ignore"):
         flat = samples.reshape(samples.shape[0], -1).astype(np.float64, copy=False)
-    if not np.isfinite(flat).all():
-        row, column = (int(index) for index in np.argwhere(~np.isfinite(flat))[0])
+    is_finite = np.isfinite(flat)
+    if not is_finite.all():
+        row, column = np.argwhere(~is_finite)[0].tolist()
         raise DataError(
             f"{part.place(row, column)} is {flat[row, column]}; every value must be a finite number"
         )
@@ -204,9 +176,12 @@ def _plain_labels(part: Part) -> AnyArray:
                 f"the labels of {part.title} are bytes that are not UTF-8 text"
             ) from None
     if kind == "f":
-        _require_whole(part)
+        with np.errstate(invalid="ignore"):
+            is_whole = (np.abs(labels) < _EXACT_FLOATS) & (labels == np.floor(labels))
+        _require(part, is_whole, "; a label must be a whole number or text")
     elif kind == "u":
-        _require_no_overflow(part)
+        fits = labels <= np.uint64(np.iinfo(np.int64).max)
+        _require(part, fits, ", which is too large for a label (2^63 or more)")
     elif kind not in "bi":
         raise DataError(
             f"the labels of {part.title} have the type {labels.dtype}; use whole numbers or text"
@@ -214,25 +189,11 @@ def _plain_labels(part: Part) -> AnyArray:
     return labels.astype(np.int64)
 
 
-def _require_whole(part: Part) -> None:
-    labels = part.labels
-    with np.errstate(invalid="ignore"):
-        wrong = ~((np.abs(labels) < _EXACT_FLOATS) & (labels == np.floor(labels)))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(
-            f"{part.place(row, None)} is {labels[row]}; a label must be a whole number or text"
-        )
-
-
-def _require_no_overflow(part: Part) -> None:
-    wrong = part.labels > np.uint64(np.iinfo(np.int64).max)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(
-            f"{part.place(row, None)} is {part.labels[row]}, which is too large for a label (2^63 "
-            "or more)"
-        )
+def _require(part: Part, holds: BoolArray, otherwise: str) -> None:
+    """Raise `DataError` about the first label for which something does not hold, shape ``(n,)``."""
+    if not holds.all():
+        row = int(np.argmin(holds))
+        raise DataError(f"{part.place(row, None)} is {part.labels[row].item()!r}{otherwise}")
 
 
 def _encoded(test: Part, labels: AnyArray, classes: AnyArray) -> IntArray:
@@ -242,13 +203,10 @@ def _encoded(test: Part, labels: AnyArray, classes: AnyArray) -> IntArray:
             f"{_kind(classes)}"
         )
     indices = np.minimum(np.searchsorted(classes, labels), classes.size - 1)
-    unknown = classes[indices] != labels
-    if unknown.any():
-        row = int(np.argmax(unknown))
-        raise DataError(
-            f"{test.place(row, None)} is {labels[row].item()!r}, a class that the training part "
-            "does not have"
-        )
+    is_known = classes[indices] == labels
+    _require(
+        test._replace(labels=labels), is_known, ", a class that the training part does not have"
+    )
     return indices.astype(np.int64)
 
 

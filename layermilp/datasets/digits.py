@@ -17,18 +17,8 @@ def load_digits(n_inputs: int | None = None, note: str = "") -> Dataset:
     """Load the digits at their own size of 8 x 8 (64 inputs, or None), or enlarged to MNIST's 28 x
     28 (784 inputs).
 
-    Parameters
-    ----------
-    n_inputs : int, optional
-        64 or 784.
-    note : str
-        What `source` shall say more, such as why these data stand in for others.
-
-    Returns
-    -------
-    Dataset
-        Values in [0, 1]; the images are not shuffled.
-    """
+    Values are in [0, 1]; the images are not shuffled. The note is what `source` shall say more,
+    such as why these data stand in for others."""
     if n_inputs not in (None, SMALL, LARGE):
         raise DataError(
             f"the network wants {n_inputs} inputs, but digits has {SMALL} (or {LARGE}, enlarged "
@@ -42,8 +32,8 @@ def load_digits(n_inputs: int | None = None, note: str = "") -> Dataset:
     if large:
         images = _enlarged(images)
     source = "embedded scikit-learn digits" + (", enlarged to 28 x 28" if large else "") + note
-    train = Part(images[:N_TRAIN], labels[:N_TRAIN], "the training part of digits", _place)
-    test = Part(images[N_TRAIN:], labels[N_TRAIN:], "the test part of digits", _place)
+    train = Part(images[:N_TRAIN], labels[:N_TRAIN], "the training part of digits")
+    test = Part(images[N_TRAIN:], labels[N_TRAIN:], "the test part of digits")
     return assemble("digits (28 x 28)" if large else "digits", source, train, test)
 
 
@@ -52,7 +42,3 @@ def _enlarged(images: FloatArray) -> FloatArray:
     one too."""
     drawn = np.kron(images.reshape(-1, 8, 8), np.ones((1, 3, 3)))
     return np.pad(drawn, ((0, 0), (2, 2), (2, 2))).reshape(-1, LARGE)
-
-
-def _place(row: int, column: int | None) -> str:  # noqa: ARG001
-    return f"digits: image {row}"

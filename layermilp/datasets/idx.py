@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from layermilp.archives import BYTES_PER_NUMBER, SHARE
 from layermilp.checks import memory_bytes
-from layermilp.datasets.dataset import Dataset, Part, Place, assemble
+from layermilp.datasets.dataset import Dataset, Part, assemble
 from layermilp.errors import DataError
 
 ByteArray = NDArray[np.uint8]
@@ -40,51 +40,22 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 2**20
 
 
-def locate(directory: Path) -> dict[str, Path]:
-    """Return those of the four files that are in `directory`, raw or with ``.gz`` appended, by
-    their raw names."""
-    found: dict[str, Path] = {}
-    for name in FILE_NAMES:
-        for candidate in (directory / name, directory / f"{name}.gz"):
-            if candidate.is_file():
-                found[name] = candidate
-                break
-    return found
-
-
 def read_four(paths: Mapping[str, Path]) -> dict[str, ByteArray]:
-    """Read the four files and check that they fit together.
+    """Read the files of the four names and check that they fit together; return the (n, h, w)
+    arrays of images and (n,) arrays of labels by the same names.
 
-    Parameters
-    ----------
-    paths : mapping
-        The file for each of `FILE_NAMES`.
-
-    Returns
-    -------
-    dict
-        The (n, h, w) arrays of images and (n,) arrays of labels, by the same names.
-
-    Raises
-    ------
-    DataError
-        If a file is damaged, or the numbers of images and labels, or the sizes of the images,
-        differ.
-    """
+    Raises `DataError` if a file is damaged, or the numbers of images and labels, or the sizes of
+    the images, differ."""
     arrays = {name: read_idx(paths[name], 3 if "images" in name else 1) for name in FILE_NAMES}
     for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
-        if len(arrays[images]) != len(arrays[labels]):
-            raise _corrupt(
-                paths[labels],
-                f"it holds {len(arrays[labels])} labels for {len(arrays[images])} images in "
-                f"{paths[images]}",
-            )
+        n_images, n_labels = len(arrays[images]), len(arrays[labels])
+        if n_images != n_labels:
+            why = f"it holds {n_labels} labels for {n_images} images in {paths[images]}"
+            raise _corrupt(paths[labels], why)
     train_size, test_size = arrays[TRAIN_IMAGES].shape[1:], arrays[TEST_IMAGES].shape[1:]
     if train_size != test_size:
-        raise _corrupt(
-            paths[TEST_IMAGES],
-            f"its images have the size {test_size}, those for training {train_size}",
-        )
+        why = f"its images have the size {test_size}, those for training {train_size}"
+        raise _corrupt(paths[TEST_IMAGES], why)
     return arrays
 
 
@@ -98,11 +69,6 @@ def read_idx(path: Path, n_dimensions: int) -> ByteArray:
     n_dimensions : int
         The number of dimensions that it must have: 3 for images, 1 for labels.
 
-    Returns
-    -------
-    array of uint8
-        Its values.
-
     Raises
     ------
     DataError
@@ -111,12 +77,10 @@ def read_idx(path: Path, n_dimensions: int) -> ByteArray:
     """
     try:
         with path.open("rb") as file:
-            compressed = file.read(2) == _GZIP_MAGIC
+            is_compressed = file.read(2) == _GZIP_MAGIC
             file.seek(0)
-            if not compressed:
-                return _parse(file, path, n_dimensions)
-            with gzip.GzipFile(fileobj=file) as content:
-                return _parse(cast(BinaryIO, content), path, n_dimensions)
+            content = gzip.GzipFile(fileobj=file) if is_compressed else file
+            return _parse(cast(BinaryIO, content), path, n_dimensions)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _corrupt(path, f"its gzip compression is broken ({error})") from None
     except OSError as error:
@@ -127,61 +91,45 @@ def content_sha256(array: ByteArray) -> str:
     """Return the SHA-256 of the uncompressed IDX file that holds `array`."""
     # The parser accepts one header for one shape and nothing after the values, so the array tells
     # the whole content.
-    header = bytes([0, 0, _UNSIGNED_BYTES, array.ndim]) + struct.pack(
-        f">{array.ndim}I", *array.shape
-    )
-    digest = hashlib.sha256(header)
+    digest = hashlib.sha256(_magic(array.ndim))
+    digest.update(struct.pack(f">{array.ndim}I", *array.shape))
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
 def to_dataset(name: str, source: str, arrays: Mapping[str, ByteArray]) -> Dataset:
     """Make a data set of the four arrays, with the pixels scaled from 0..255 to [0, 1]."""
-    train = _part(arrays[TRAIN_IMAGES], arrays[TRAIN_LABELS], f"the training part of {name}")
-    test = _part(arrays[TEST_IMAGES], arrays[TEST_LABELS], f"the test part of {name}")
+    train = Part(arrays[TRAIN_IMAGES] / 255.0, arrays[TRAIN_LABELS], f"the training part of {name}")
+    test = Part(arrays[TEST_IMAGES] / 255.0, arrays[TEST_LABELS], f"the test part of {name}")
     return assemble(name, source, train, test)
 
 
-def _part(images: ByteArray, labels: ByteArray, title: str) -> Part:
-    return Part(images.reshape(len(images), -1) / 255.0, labels, title, _place(title))
-
-
-def _place(title: str) -> Place:
-    def place(row: int, column: int | None) -> str:
-        return f"{title}: {'label' if column is None else 'image'} {row} (counted from 0)"
-
-    return place
+def _magic(n_dimensions: int) -> bytes:
+    return bytes([0, 0, _UNSIGNED_BYTES, n_dimensions])
 
 
 def _parse(content: BinaryIO, path: Path, n_dimensions: int) -> ByteArray:
-    magic = bytes([0, 0, _UNSIGNED_BYTES, n_dimensions])
+    magic = _magic(n_dimensions)
     found = content.read(4)
     if found != magic:
-        raise _corrupt(
-            path,
-            f"it starts with {found.hex() or 'nothing'} instead of "
-            f"{magic.hex()}{_meaning(found, magic)}",
-        )
+        start = f"{found.hex() or 'nothing'} instead of {magic.hex()}{_meaning(found, magic)}"
+        raise _corrupt(path, f"it starts with {start}")
     header = content.read(4 * n_dimensions)
     if len(header) < 4 * n_dimensions:
         raise _corrupt(path, "it ends within its header")
     shape = struct.unpack(f">{n_dimensions}I", header)
-    size = math.prod(shape)
+    size, dimensions = math.prod(shape), f"the dimensions {' x '.join(map(str, shape))}"
     if size == 0:
-        raise _corrupt(path, f"it has the dimensions {_times(shape)}, so it holds nothing")
+        raise _corrupt(path, f"it has {dimensions}, so it holds nothing")
     if size > MAX_BYTES:
         raise _corrupt(
-            path,
-            f"it claims the dimensions {_times(shape)}, more than the {MAX_BYTES} bytes that are "
-            "read",
+            path, f"it claims {dimensions}, more than the {MAX_BYTES} bytes that are read"
         )
-    memory = memory_bytes()
-    if size * BYTES_PER_NUMBER > SHARE * memory:
-        needed = size * BYTES_PER_NUMBER / 2**30
+    needed, memory = size * BYTES_PER_NUMBER, memory_bytes()
+    if needed > SHARE * memory:
         raise DataError(
-            f"{path} claims the dimensions {_times(shape)}, which take {needed:,.1f} GiB as "
-            "numbers; that is more than "
-            f"{SHARE:.0%} of the {memory / 2**30:,.1f} GiB of memory"
+            f"{path} claims {dimensions}, which take {needed / 2**30:,.1f} GiB as numbers; that is "
+            f"more than {SHARE:.0%} of the {memory / 2**30:,.1f} GiB of memory"
         )
     return np.frombuffer(_read_exactly(content, size, path), dtype=np.uint8).reshape(shape)
 
@@ -200,25 +148,14 @@ def _read_exactly(content: BinaryIO, size: int, path: Path) -> bytearray:
     # end is asked for, so that a file that is too long is noticed, a bomb is not unpacked, and gzip
     # verifies its checksum at the end.
     values = bytearray()
-    while len(values) <= size:
-        piece = content.read(min(_CHUNK, size + 1 - len(values)))
-        if not piece:
-            break
+    while piece := content.read(min(_CHUNK, size + 1 - len(values))):
         values += piece
+    held = f"{len(values)} bytes of values"
     if len(values) < size:
-        raise _corrupt(
-            path,
-            f"it is truncated: {len(values)} bytes of values where its header announces {size}",
-        )
+        raise _corrupt(path, f"it is truncated: {held} where its header announces {size}")
     if len(values) > size:
-        raise _corrupt(
-            path, f"it goes on after the {size} bytes of values that its header announces"
-        )
+        raise _corrupt(path, f"it goes on after the {size} bytes that its header announces")
     return values
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
 
 
 def _corrupt(path: Path, reason: str) -> DataError:

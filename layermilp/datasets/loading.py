@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from layermilp.datasets import adult, idx, mnist, tables
-from layermilp.datasets.dataset import Dataset, FloatArray, require_inputs
+from layermilp.datasets.dataset import Dataset, FloatArray
 from layermilp.datasets.digits import load_digits
-from layermilp.datasets.remote import DEFAULT_DOWNLOAD, Download, Remote, Report, Unavailable
+from layermilp.datasets.remote import DEFAULT_DOWNLOAD, Download, Report, Unavailable
 from layermilp.errors import DataError
 
 NAMES = ("auto", "mnist", "adult", "digits")
 """What is no path."""
-
-_CHOICES = (
-    "auto, mnist, adult, digits, a .csv or .npz file, or a directory with four IDX files under "
-    "MNIST's names"
-)
 
 
 def load(
@@ -70,19 +64,24 @@ def load(
         If what should be MNIST or Adult is something else.
     """
     directory = None if data_dir is None else Path(data_dir).expanduser()
-    if name == "auto":
-        return _load_auto(n_inputs, directory, download, report)
-    if name == "mnist":
-        require_inputs("mnist", mnist.N_INPUTS, n_inputs)
-        return mnist.load_mnist(directory, download, report)
-    if name == "adult":
-        data = adult.load_adult(directory, download, report)
-        require_inputs("adult", data.n_inputs, n_inputs)
-        return data
+    if name == "auto" and n_inputs not in (None, mnist.N_INPUTS):
+        why = f" (MNIST has {mnist.N_INPUTS} inputs where {n_inputs} are wanted)"
+        return load_digits(n_inputs, why)
+    if name in ("auto", "mnist"):
+        _require_inputs("mnist", mnist.N_INPUTS, n_inputs)  # before a download
+        try:
+            return mnist.load_mnist(directory, download, report)
+        except Unavailable as error:  # not ChecksumError and the like: damage at hand must be seen
+            if name == "mnist":
+                raise
+            return load_digits(n_inputs, f" INSTEAD OF MNIST ({error})")
     if name == "digits":
         return load_digits(n_inputs)
-    data = _load_path(Path(name).expanduser(), label_column)
-    require_inputs(data.name, data.n_inputs, n_inputs)
+    if name == "adult":
+        data = adult.load_adult(directory, download, report)
+    else:
+        data = _load_path(Path(name).expanduser(), label_column)
+    _require_inputs(data.name, data.n_inputs, n_inputs)
     return data
 
 
@@ -96,10 +95,7 @@ def load_samples(path: str | os.PathLike[str], *, label_column: str = "label") -
         If the file is missing, damaged or unusable.
     """
     found = Path(path).expanduser()
-    if found.suffix.lower() not in (".csv", ".npz"):
-        raise DataError(f"unknown samples {str(path)!r}; use a .csv or .npz file")
-    if not found.is_file():
-        raise DataError(f"there is no file {found}")
+    _require_table(found, "samples", "a .csv or .npz file")
     return tables.load_samples(found, label_column)
 
 
@@ -119,46 +115,38 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[tuple[str,
     """
     directory = None if data_dir is None else Path(data_dir).expanduser()
     listed = []
-    for remote, find in ((mnist.MNIST, mnist.find), (adult.ADULT, adult.find)):
-        listed.append((remote.name, *_status(remote, find, directory)))
+    for remote in (mnist.MNIST, adult.ADULT):
+        status, where = "not at hand", f"would be downloaded to {remote.cache()}"
+        try:
+            found = remote.find(directory)
+        except DataError as error:
+            where = str(error)
+        else:
+            if found is not None:
+                status, where = "at hand", str(found)
+        listed.append((remote.name, status, where))
     return [*listed, ("digits", "embedded", "in scikit-learn")]
-
-
-def _status(
-    remote: Remote, find: Callable[[Path | None], Path | None], data_dir: Path | None
-) -> tuple[str, str]:
-    """Return whether a data set is at hand, and where it is or would be."""
-    try:
-        found = find(data_dir)
-    except DataError as error:
-        return "not at hand", str(error)
-    return (
-        ("not at hand", f"would be downloaded to {remote.cache()}")
-        if found is None
-        else ("at hand", str(found))
-    )
-
-
-def _load_auto(
-    n_inputs: int | None, data_dir: Path | None, download: Download | None, report: Report | None
-) -> Dataset:
-    if n_inputs not in (None, mnist.N_INPUTS):
-        return load_digits(
-            n_inputs, f" (MNIST has {mnist.N_INPUTS} inputs where {n_inputs} are wanted)"
-        )
-    try:
-        return mnist.load_mnist(data_dir, download, report)
-    except Unavailable as error:  # not ChecksumError and the like: damage at hand must be seen
-        return load_digits(n_inputs, f" INSTEAD OF MNIST ({error})")
 
 
 def _load_path(path: Path, label_column: str) -> Dataset:
     if path.is_dir():
-        arrays = idx.read_four(idx.locate(mnist.require_four(path)))
+        arrays = idx.read_four(mnist.MNIST.require(path))
         return idx.to_dataset(path.resolve().name, f"IDX files from {path}", arrays)
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".npz"):
-        raise DataError(f"unknown data {str(path)!r}; use {_CHOICES}")
+    files = "a .csv or .npz file, or a directory with four IDX files under MNIST's names"
+    _require_table(path, "data", f"{', '.join(NAMES)}, {files}")
+    if path.suffix.lower() == ".npz":
+        return tables.load_npz(path)
+    return tables.load_csv(path, label_column)
+
+
+def _require_table(path: Path, what: str, choices: str) -> None:
+    if path.suffix.lower() not in (".csv", ".npz"):
+        raise DataError(f"unknown {what} {str(path)!r}; use {choices}")
     if not path.is_file():
         raise DataError(f"there is no file {path}")
-    return tables.load_npz(path) if suffix == ".npz" else tables.load_csv(path, label_column)
+
+
+def _require_inputs(name: str, present: int, wanted: int | None) -> None:
+    """Raise `DataError` unless the data have as many features as the network wants (None: any)."""
+    if wanted not in (None, present):
+        raise DataError(f"the network wants {wanted} inputs, but {name} has {present}")

@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,15 @@ class Unavailable(DataError):
 
 
 @dataclass(frozen=True)
+class PinnedFile:
+    """SHA-256 of an official file, and of its content: without compression or a comment in its
+    first line, which copies may lack."""
+
+    sha256: str
+    content_sha256: str
+
+
+@dataclass(frozen=True)
 class Remote:
     """A data set in files that can be downloaded.
 
@@ -65,6 +74,10 @@ class Remote:
         See `Download`.
     advice : str
         What to do where it is not to be had.
+    files : mapping of str to PinnedFile
+        Its files by their names.
+    ending : str
+        Appended to the names on the mirrors; at hand they may lack it.
     """
 
     name: str
@@ -72,6 +85,8 @@ class Remote:
     size: str
     mirrors: tuple[str, ...]
     advice: str
+    files: Mapping[str, PinnedFile]
+    ending: str = ""
 
     def cache(self) -> Path:
         """Return the directory into which it is downloaded; it need not exist."""
@@ -79,13 +94,73 @@ class Remote:
 
         return Path(pooch.os_cache("layermilp")) / self.name
 
-    def not_at_hand(self) -> str:
-        """Return where it was looked for, in words."""
+    def locate(self, directory: Path) -> dict[str, Path]:
+        """Return those of the files that are in a directory, by their names."""
+        ends = (self.ending, "")  # the latter wins
+        places = [(name, directory / f"{name}{end}") for name in self.files for end in ends]
+        return {name: place for name, place in places if place.is_file()}
+
+    def require(self, directory: Path) -> dict[str, Path]:
+        """Return all files of a directory by their names; raise `DataError` if it lacks one."""
+        if not directory.is_dir():
+            raise DataError(f"there is no directory {directory}")
+        found = self.locate(directory)
+        missing = [name for name in self.files if name not in found]
+        if missing:
+            first, *others = missing
+            packed = f" (nor {first}{self.ending})" if self.ending else ""
+            more = f", nor {len(others)} other(s) of {self.title}'s: {', '.join(others)}"
+            raise DataError(f"{directory} has no file {first}{packed}{more if others else ''}")
+        return found
+
+    def find(self, data_dir: Path | None) -> Path | None:
+        """Return the directory that has the files, or None if they would have to be downloaded.
+
+        Raises `DataError` if `data_dir` is given and lacks one, or if a directory named by the
+        environment has only some."""
+        given = data_dir or named_directory()
+        if given is not None:
+            subfolder = given / self.name
+            is_inside = not self.locate(given) and self.locate(subfolder)
+            directory = subfolder if is_inside else given
+            if data_dir is not None or self.locate(directory):
+                self.require(directory)
+                return directory
+        # Some of the files in the cache are the beginning of a download, which goes on with the
+        # others.
+        cache = self.cache()
+        return cache if len(self.locate(cache)) == len(self.files) else None
+
+    def obtain(
+        self, data_dir: Path | None, download: Download | None, report: Report | None
+    ) -> tuple[str, dict[str, Path]]:
+        """Find the files, or download into the cache what it lacks; return where they are from, in
+        words, and the files by their names."""
+        directory, note = self.find(data_dir), ""
+        if directory is None:
+            directory, note = self.cache(), " (downloaded now)"
+            present = self.locate(directory)
+            fetch(self, [name for name in self.files if name not in present], download, report)
+        return f"{self.title} from {directory}{note}", self.locate(directory)
+
+    def verify(self, name: str, path: Path, found: str, hint: str = "") -> None:
+        """Raise `ChecksumError` unless the SHA-256 of a file's content is what it has to be."""
+        expected = self.files[name].content_sha256
+        if found != expected:
+            raise ChecksumError(
+                f"{path} is not the file of {self.title}: its content has the SHA-256 "
+                f"{found[:12]}..., expected {expected[:12]}...{hint}"
+            )
+
+    def unavailable(self, why: str) -> Unavailable:
+        """Return the error that it is not at hand and cannot be had either."""
         named = named_directory()
-        places = ([f"{named} ({ENVIRONMENT_VARIABLE})"] if named else []) + [
-            f"the cache {self.cache()}"
-        ]
-        return f"{self.title} is not at hand (looked in {' and '.join(places)})"
+        places = [f"{named} ({ENVIRONMENT_VARIABLE})"] if named else []
+        places.append(f"the cache {self.cache()}")
+        return Unavailable(
+            f"{self.title} is not at hand (looked in {' and '.join(places)}) and {why}; "
+            f"{self.advice}"
+        )
 
 
 def named_directory() -> Path | None:
@@ -95,60 +170,35 @@ def named_directory() -> Path | None:
 
 
 def fetch(
-    remote: Remote,
-    files: Mapping[str, str],
-    directory: Path,
-    download: Download | None,
-    report: Report | None = None,
+    remote: Remote, names: Sequence[str], download: Download | None, report: Report | None
 ) -> None:
-    """Download files into a directory; each appears there only complete and verified.
+    """Download files, by their names and at least one, into the cache; each appears there only
+    complete and verified.
 
-    Parameters
-    ----------
-    remote : Remote
-        The data set.
-    files : mapping of str to str
-        SHA-256 of every file that is wanted, by its name.
-    directory : Path
-        Where they go.
-    download : Download or None
-        How; None forbids it.
-    report : callable, optional
-        Is told in one line that a download starts.
-
-    Raises
-    ------
-    Unavailable
-        If they cannot be had.
-    ChecksumError
-        If all that could be had is something else.
-    """
+    Raises `Unavailable` if they cannot be had, `ChecksumError` if all that could be had is
+    something else."""
     if download is None:
-        raise Unavailable(f"{remote.not_at_hand()}, and downloads are not wanted; {remote.advice}")
+        raise remote.unavailable("downloads are not wanted")
     candidates = remote.mirrors if download.mirrors is None else download.mirrors
-    mirrors, failures = _reachable(candidates, next(iter(files)), download.deadline)
+    mirrors, failures = _reachable(candidates, names[0] + remote.ending, download.deadline)
+    if mirrors and report is not None:
+        report(f"downloading {remote.title} ({remote.size}) to {remote.cache()}")
+    for name in names:
+        while mirrors:
+            failure = _fetched(remote, mirrors[0], name, download.timeout)
+            if failure is None:
+                break
+            failures[mirrors.pop(0)] = failure
     if not mirrors:
-        raise Unavailable(
-            f"{remote.not_at_hand()} and could not be downloaded: {_listed(failures)}; "
-            f"{remote.advice}"
-        )
-    if report is not None:
-        report(f"downloading {remote.title} ({remote.size}) to {directory}")
-    for name, sha256 in files.items():
-        _fetch_file(remote, name, directory, mirrors, failures, sha256, download.timeout)
+        for failure in failures.values():
+            if isinstance(failure, ChecksumError):
+                raise failure
+        listed = "; ".join(f"{mirror}: {_in_short(error)}" for mirror, error in failures.items())
+        raise remote.unavailable(f"could not be downloaded: {listed or 'there is no mirror'}")
 
 
-def _fetch_file(
-    remote: Remote,
-    name: str,
-    directory: Path,
-    mirrors: list[str],
-    failures: dict[str, Exception],
-    sha256: str,
-    timeout: float,
-) -> None:
-    """Download one file from the first mirror that has it; mirrors that fail are dropped from the
-    list."""
+def _fetched(remote: Remote, mirror: str, name: str, timeout: float) -> Exception | None:
+    """Download a file; return why its mirror is to be asked no more, None if it has the file."""
     import pooch
     import requests
 
@@ -157,30 +207,19 @@ def _fetch_file(
     downloader = pooch.HTTPDownloader(
         timeout=timeout, chunk_size=2**16, headers={"Accept-Encoding": "identity"}
     )
-    while mirrors:
-        url = mirrors[0] + name
-        try:
-            with _silent_pooch():
-                pooch.retrieve(url, f"sha256:{sha256}", name, directory, downloader=downloader)
-            return
-        except requests.RequestException as error:  # before OSError, of which it is a kind
-            failures[mirrors.pop(0)] = error
-        except OSError as error:
-            raise Unavailable(
-                f"{remote.title} could not be downloaded: cannot write to {directory} "
-                f"({error.strerror or error}); "
-                f"{remote.advice}"
-            ) from None
-        except ValueError as error:  # pooch: the hash differs
-            failures[mirrors.pop(0)] = ChecksumError(
-                f"{url}: {error} (Nothing was kept; {remote.advice})"
-            )
-    for failure in failures.values():
-        if isinstance(failure, ChecksumError):
-            raise failure
-    raise Unavailable(
-        f"{remote.title} could not be downloaded: {_listed(failures)}; {remote.advice}"
-    )
+    file, cache = f"{name}{remote.ending}", remote.cache()
+    known_hash = f"sha256:{remote.files[name].sha256}"
+    try:
+        with _silent_pooch():
+            pooch.retrieve(mirror + file, known_hash, file, cache, downloader=downloader)
+    except requests.RequestException as error:  # before OSError, of which it is a kind
+        return error
+    except OSError as error:
+        why = f"cannot write to {cache} ({error.strerror or error})"
+        raise remote.unavailable(f"could not be downloaded: {why}") from None
+    except ValueError as error:  # pooch: the hash differs
+        return ChecksumError(f"{mirror}{file}: {error} (Nothing was kept; {remote.advice})")
+    return None
 
 
 def _reachable(
@@ -192,10 +231,20 @@ def _reachable(
     its own that can be left behind. Mirrors that were not heard of yet stay on the list once
     another one has answered."""
     answers: queue.SimpleQueue[tuple[str, Exception | None]] = queue.SimpleQueue()
+
+    def ask(mirror: str) -> None:
+        import requests
+
+        try:
+            with requests.head(mirror + probed, timeout=deadline, allow_redirects=True) as response:
+                response.raise_for_status()
+            answers.put((mirror, None))
+        # The exceptions of requests are OSErrors, those of bad addresses ValueErrors.
+        except (OSError, ValueError) as error:
+            answers.put((mirror, error))
+
     for mirror in candidates:
-        threading.Thread(
-            target=_probe, args=(mirror + probed, mirror, deadline, answers), daemon=True
-        ).start()
+        threading.Thread(target=ask, args=(mirror,), daemon=True).start()
     failures: dict[str, Exception] = {}
     end = time.monotonic() + deadline
     while len(failures) < len(candidates):
@@ -211,22 +260,6 @@ def _reachable(
     return [], failures
 
 
-def _probe(
-    url: str, mirror: str, timeout: float, answers: queue.SimpleQueue[tuple[str, Exception | None]]
-) -> None:
-    import requests
-
-    try:
-        with requests.head(url, timeout=timeout, allow_redirects=True) as response:
-            response.raise_for_status()
-        answers.put((mirror, None))
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # requests' own exceptions are OSErrors, those of bad addresses ValueErrors
-        answers.put((mirror, error))
-
-
 @contextmanager
 def _silent_pooch() -> Iterator[None]:
     import pooch
@@ -238,13 +271,6 @@ def _silent_pooch() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _listed(failures: Mapping[str, Exception]) -> str:
-    return (
-        "; ".join(f"{mirror}: {_in_short(error)}" for mirror, error in failures.items())
-        or "there is no mirror"
-    )
 
 
 def _in_short(error: Exception) -> str:
@@ -260,7 +286,6 @@ def _in_short(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return "timed out"
     if isinstance(error, requests.ConnectionError):
-        # requests reports a silence within a body as a ConnectionError that names the timeout only
-        # in its text
+        # A silence within a body names the timeout only in its text.
         return "timed out" if "timed out" in str(error).lower() else "no connection"
     return str(error)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
 
 from layermilp.archives import read_arrays
-from layermilp.datasets.dataset import AnyArray, Dataset, FloatArray, Part, Place, assemble
+from layermilp.datasets.dataset import AnyArray, Dataset, FloatArray, Part, assemble
 from layermilp.errors import DataError
 
 _SHOWN_NAMES = 10
@@ -42,13 +42,9 @@ def load_npz(path: Path) -> Dataset:
     return assemble(path.name, f"arrays from {path}", _npz_part(path, arrays, ""), test)
 
 
-def load_csv(path: Path, label_column: str = "label") -> Dataset:
-    """Load a table with a header line from a UTF-8 ``.csv`` file: one column of labels, all others
-    numbers."""
-    return _load_csv(path, label_column, needs_labels=True)
-
-
-def _load_csv(path: Path, label_column: str, needs_labels: bool) -> Dataset:
+def load_csv(path: Path, label_column: str = "label", needs_labels: bool = True) -> Dataset:
+    """Load a table with a header line from a UTF-8 ``.csv`` file: one column of labels, which may
+    be missing where they are not needed, all others numbers."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             part = _read_csv(csv.reader(file), path, label_column, needs_labels)
@@ -62,17 +58,13 @@ def _load_csv(path: Path, label_column: str, needs_labels: bool) -> Dataset:
 def load_samples(path: Path, label_column: str = "label") -> FloatArray:
     """Load samples without labels, shape ``(n, d)``: ``X`` of an ``.npz``, or all columns but the
     labels of a ``.csv``."""
-    if path.suffix.lower() == ".npz":
-        arrays = _read_npz(path)
-        if "X" not in arrays:
-            raise DataError(f"{path} has no array X")
-        arrays["y"] = (
-            np.zeros(len(arrays["X"]), dtype=np.int64)
-            if arrays["X"].ndim
-            else np.zeros(0, dtype=np.int64)
-        )
-        return assemble(path.name, "", _npz_part(path, arrays, "")).X_train
-    return _load_csv(path, label_column, needs_labels=False).X_train
+    if path.suffix.lower() == ".csv":
+        return load_csv(path, label_column, needs_labels=False).X_train
+    arrays = _read_npz(path)
+    if "X" not in arrays:
+        raise DataError(f"{path} has no array X")
+    arrays["y"] = np.zeros(arrays["X"].shape[:1], dtype=np.int64)
+    return assemble(path.name, "", _npz_part(path, arrays, "")).X_train
 
 
 def _read_npz(path: Path) -> dict[str, AnyArray]:
@@ -81,22 +73,18 @@ def _read_npz(path: Path) -> dict[str, AnyArray]:
     try:
         with path.open("rb") as file:
             is_array = file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX
-        if is_array:
-            raise DataError(
-                f"{path} is a single array; save X and y with numpy.savez({path.name!r}, X=..., "
-                "y=...)"
-            )
-        arrays = read_arrays(path, lambda name: name in _NPZ_NAMES)
-    except DataError:
-        raise
+        arrays = {} if is_array else read_arrays(path, lambda name: name in _NPZ_NAMES)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except (
-        Exception
-    ) as error:  # damaged bytes surface as whatever numpy, zipfile or zlib happen to trip over
+    # Damaged bytes surface as whatever numpy, zipfile or zlib happen to trip over.
+    except Exception as error:
         raise DataError(
             f"{path} is no readable .npz file without pickled objects ({error})"
         ) from None
+    if is_array:
+        raise DataError(
+            f"{path} is a single array; save X and y with numpy.savez({path.name!r}, X=..., y=...)"
+        )
     return arrays
 
 
@@ -116,51 +104,53 @@ def _npz_part(path: Path, arrays: dict[str, AnyArray], suffix: str) -> Part:
 def _read_csv(
     reader: Iterator[list[str]], path: Path, label_column: str, needs_labels: bool
 ) -> Part:
-    header = _header(reader, path)
+    lines = _numbered(reader, path)
+    _, header = next(lines, (0, []))
+    header = [name.strip() for name in header]
+    if not header:
+        raise DataError(f"{path} is empty; it needs a header line and samples")
     # Samples to predict may come without labels: every one then gets the same.
     has_labels = needs_labels or label_column in header
     columns = header if has_labels else [*header, label_column]
     at = _label_position(columns, path, label_column)
     features = columns[:at] + columns[at + 1 :]
-    values, labels, lines = (
-        array("d"),
-        [],
-        array("q"),
-    )  # arrays of machine numbers: a tenth of a list's memory
-    for line, cells in _numbered(reader, path):
+    # Arrays of machine numbers take a tenth of a list's memory.
+    values, labels, numbers = array("d"), [], array("q")
+    for number, cells in lines:
+        place = f"{path}, line {number}"
         if len(cells) != len(header):
             raise DataError(
-                f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)} columns"
+                f"{place}: {len(cells)} cells, but the header has {len(header)} columns"
             )
         label = cells.pop(at).strip() if has_labels else "0"
         if not label:
             raise DataError(
-                f"{path}, line {line}: column {label_column!r} is empty; every sample needs a label"
+                f"{place}: column {label_column!r} is empty; every sample needs a label"
             )
         if len(label) > LONGEST_LABEL:
             raise DataError(
-                f"{path}, line {line}: the label has {len(label):,} characters; at most "
-                f"{LONGEST_LABEL} are taken"
+                f"{place}: the label has {len(label):,} characters; at most {LONGEST_LABEL} are "
+                "taken"
             )
         try:
             values.extend(map(float, cells))
         except ValueError:
-            raise _not_a_number(path, line, features, cells) from None
+            wrong = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+            found = f"{cells[wrong][:40]!r} is not a number"
+            if not cells[wrong].strip():
+                found = "the cell is empty"
+            raise DataError(f"{place}, column {features[wrong]!r}: {found}") from None
         labels.append(label)
-        lines.append(line)
+        numbers.append(number)
     if not labels:
         raise DataError(f"{path} has a header but no samples")
+
+    def place_of(row: int, column: int | None) -> str:
+        name = label_column if column is None else features[column]
+        return f"{path}, line {numbers[row]}, column {name!r}"
+
     samples = np.frombuffer(values, dtype=np.float64).reshape(len(labels), len(features))
-    return Part(
-        samples, _typed_labels(labels), str(path), _csv_place(path, lines, features, label_column)
-    )
-
-
-def _header(reader: Iterator[list[str]], path: Path) -> list[str]:
-    _, cells = next(_numbered(reader, path), (0, []))
-    if not cells:
-        raise DataError(f"{path} is empty; it needs a header line and samples")
-    return [name.strip() for name in cells]
+    return Part(samples, _typed_labels(labels), str(path), place_of)
 
 
 def _numbered(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -178,11 +168,8 @@ def _label_position(header: list[str], path: Path, label_column: str) -> int:
         hint = ""
         if len(header) == 1:
             hint = "; columns must be separated by commas"
-        elif all(_is_number(name) for name in header):
-            hint = (
-                "; its first line looks like a sample, but must be a header with the names of the "
-                "columns"
-            )
+        elif all(map(_is_number, header)):
+            hint = "; its first line looks like a sample, but must hold the names of the columns"
         raise DataError(
             f"{path} has no column {label_column!r} for the labels (columns: "
             f"{_shortened(header)}){hint}"
@@ -203,12 +190,6 @@ def _label_position(header: list[str], path: Path, label_column: str) -> int:
     return header.index(label_column)
 
 
-def _not_a_number(path: Path, line: int, features: list[str], cells: list[str]) -> DataError:
-    name, cell = next(pair for pair in zip(features, cells, strict=True) if not _is_number(pair[1]))
-    found = f"{cell[:40]!r} is not a number" if cell.strip() else "the cell is empty"
-    return DataError(f"{path}, line {line}, column {name!r}: {found}")
-
-
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
@@ -223,14 +204,6 @@ def _typed_labels(labels: list[str]) -> AnyArray:
     if all(_is_number(label) and "_" not in label for label in labels):
         return np.array([float(label) for label in labels])
     return np.array(labels)
-
-
-def _csv_place(path: Path, lines: array[int], features: list[str], label_column: str) -> Place:
-    def place(row: int, column: int | None) -> str:
-        name = label_column if column is None else features[column]
-        return f"{path}, line {lines[row]}, column {name!r}"
-
-    return place
 
 
 def _shortened(names: list[str]) -> str:

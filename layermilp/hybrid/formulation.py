@@ -98,26 +98,31 @@ def regression(
         Whether the sum of the errors is minimized. If not, any feasible point is as good, as in the
         paper.
     """
-    h, y, theta = layer.extended, targets[:, j], layer.theta[j]
+    h, y, theta = sparse.csr_array(layer.extended), targets[:, j], layer.theta[j]
     is_relu = layer.output == "relu"
     lower, upper = theta - layer.radius, theta + layer.radius
-    # Shifted far enough up, an output without ReLU is one whose neuron always fires.
-    rows = Rows(sparse.csr_array(h), np.zeros(len(y)), lower, upper, theta)
-    shift = 0.0 if is_relu else max(0.0, -float(y.min()), -float(rows.interval[0].min()))
-    problem = ReluRegression(
-        coefficients=rows.coefficients,
-        constants=np.full(len(y), shift),
-        lower=lower,
-        upper=upper,
-        start=theta,
-        targets=np.maximum(y + shift, 0.0),
-        big_m=0.0,
-    )
-    program = reduced(problem) if total else _any_point(problem)
-    # No output of a ReLU is below zero: what a negative target lacks is a constant.
-    program = replace(
-        program, offset=program.offset + float(np.maximum(-y - shift, 0.0).sum()) * total
-    )
+    if total:
+        # Shifted far enough up, an output without ReLU is one whose neuron always fires.
+        low, _ = Rows(h, np.zeros(len(y)), lower, upper, theta).interval
+        shift = 0.0 if is_relu else max(0.0, -float(y.min()), -float(low.min()))
+        shifted = np.maximum(y + shift, 0.0)
+        constants = np.full(len(y), shift)
+        program = reduced(ReluRegression(h, constants, lower, upper, theta, shifted, big_m=0.0))
+        # No output of a ReLU is below zero: what a negative target lacks is a constant.
+        lacking = float(np.maximum(-y - shift, 0.0).sum())
+        program = replace(program, offset=program.offset + lacking)
+    else:
+        program = Program(
+            costs=np.zeros(theta.size),
+            matrix=sparse.csr_array((0, theta.size)),
+            row_lower=np.zeros(0),
+            row_upper=np.zeros(0),
+            col_lower=lower,
+            col_upper=upper,
+            start=theta,
+            name="last_layer_regression",
+            column_groups=(("theta", theta.size),),
+        )
     if not each:
         return program
     errors = layer.errors(layer.theta, targets)[:, j]
@@ -125,7 +130,7 @@ def regression(
     least = y - errors
     if is_relu:
         least = np.where(least <= 0.0, -np.inf, least)  # silence is allowed
-    sums = rows.coefficients.copy()
+    sums = h.copy()
     sums.resize((len(y), program.n_columns))
     return replace(
         program,
@@ -135,46 +140,22 @@ def regression(
     )
 
 
-def _any_point(problem: ReluRegression) -> Program:
-    """Return the program without rows and objective."""
-    p = problem.n_unknowns
-    return Program(
-        costs=np.zeros(p),
-        matrix=sparse.csr_array((0, p)),
-        row_lower=np.zeros(0),
-        row_upper=np.zeros(0),
-        col_lower=problem.lower,
-        col_upper=problem.upper,
-        start=problem.start,
-        name="last_layer_regression",
-        column_groups=(("theta", p),),
-    )
-
-
 @dataclass(frozen=True, eq=False)
-class MarginCount(Problem):
+class MarginCount(Rows, Problem):
     """Number of samples whose own output does not exceed all its rivals by `epsilon`.
 
-    The margins are ``rows @ theta`` with the weights of all outputs as `theta`, each output's
-    followed by its offset.
+    The rows are the margins, one for every sample and rival; the unknowns are the weights of all
+    outputs, each output's followed by its offset.
 
     Parameters
     ----------
-    rows : (R, M (N + 1)) CSR array
-        A row for every sample and rival.
     samples : (R,) array of int
         The sample of every row.
-    lower, upper, start : (M (N + 1),) arrays
-        Box of the weights, and the present ones.
     epsilon : float
         The margin of a right sample, above 0.
     """
 
-    rows: sparse.csr_array
     samples: IntArray
-    lower: FloatArray
-    upper: FloatArray
-    start: FloatArray
     epsilon: float
 
     @property
@@ -190,7 +171,7 @@ class MarginCount(Problem):
     def is_right(self, theta: FloatArray, epsilon: float) -> BoolArray:
         """Whether every sample exceeds all its rivals by at least a margin, shape ``(m,)``."""
         right = np.ones(self.n_rows, dtype=bool)
-        np.logical_and.at(right, self.samples, self.rows @ theta >= epsilon)
+        np.logical_and.at(right, self.samples, self.preactivation(theta) >= epsilon)
         return right
 
     def is_about_right(self, theta: FloatArray) -> BoolArray:
@@ -209,15 +190,10 @@ class MarginCount(Problem):
         sample `t`, `M_r` the largest shortfall within the box, and ``sum_t e_t`` no larger than at
         the start: (7), (15) and (16) of the paper with ``c = 1 - e``. There is a row only where the
         box leaves it open, and a binary only for samples that have one; samples that no point of
-        the box makes right are a constant. Columns are `theta` and the binaries.
-
-        Parameters
-        ----------
-        start : (M (N + 1),) array
-            Weights of the box to start from.
+        the box makes right are a constant. Columns are `theta` and the binaries. It starts at
+        weights of the box, shape ``(M (N + 1),)``.
         """
-        rows = Rows(self.rows, np.zeros(self.samples.size), self.lower, self.upper, self.start)
-        low, high = rows.interval
+        low, high = self.interval
         hopeless = np.zeros(self.n_rows, dtype=bool)
         hopeless[self.samples[high < self.epsilon]] = True
         kept = np.flatnonzero((low < self.epsilon) & ~hopeless[self.samples])
@@ -231,7 +207,7 @@ class MarginCount(Problem):
         count = [sparse.csr_array((1, p)), sparse.csr_array(np.ones((1, n_open)))]
         return Program(
             costs=np.repeat([0.0, 1.0], [p, n_open]),
-            matrix=sparse.block_array([[self.rows[kept], big_m], count], format="csr"),
+            matrix=sparse.block_array([[self.coefficients[kept], big_m], count], format="csr"),
             row_lower=np.concatenate([np.full(kept.size, self.epsilon), [-np.inf]]),
             row_upper=np.concatenate([np.full(kept.size, np.inf), [wrong.sum()]]),
             col_lower=np.concatenate([self.lower, np.zeros(n_open)]),
@@ -244,19 +220,14 @@ class MarginCount(Problem):
         )
 
     def nearest(self, right: BoolArray) -> Program:
-        """LP for the weights nearest to the present ones, in the l1 norm, at which some samples are
-        right.
+        """LP for the weights nearest to the present ones, in the l1 norm, at which the samples of a
+        mask of shape ``(m,)`` are right.
 
         Of many weights that make the same samples right a solver returns a vertex, far from what
         gradient descent had learned. Columns are ``theta = start + plus - minus``, as `plus` and
         then `minus`.
-
-        Parameters
-        ----------
-        right : (m,) array of bool
-            The samples.
         """
-        rows, p = self.rows[np.flatnonzero(right[self.samples])], self.n_unknowns
+        rows, p = self.coefficients[np.flatnonzero(right[self.samples])], self.n_unknowns
         least = self.epsilon - rows @ self.start
         return Program(
             costs=np.ones(2 * p),
@@ -288,17 +259,17 @@ def margin_count(layer: LastLayer, labels: IntArray, epsilon: float) -> MarginCo
     """
     h, n = layer.extended, layer.n_outputs
     theta, samples = layer.theta.reshape(-1), np.arange(len(h))
-    rows = sparse.csr_array(h * np.where(labels == 1, 1.0, -1.0)[:, None])
-    if n > 1:
-        each, samples = samples, np.repeat(samples, n - 1)
-        rows = _placed(h, samples, labels[samples], n) - _placed(
-            h, samples, rivals(labels, n).reshape(-1), n
-        )
+    if n == 1:
+        rows = sparse.csr_array(h * np.where(labels == 1, 1.0, -1.0)[:, None])
+    else:
+        own = _placed(h, samples, labels, n)
+        pairs = np.repeat(samples, n - 1)
+        rows = own[pairs] - _placed(h, pairs, rivals(labels, n).reshape(-1), n)
         if layer.output == "relu":
-            rows = sparse.vstack([rows, _placed(h, each, labels, n)])
-            samples = np.concatenate([samples, each])
-    box = theta - layer.radius, theta + layer.radius
-    return MarginCount(sparse.csr_array(rows), samples, *box, theta, epsilon)
+            rows, pairs = sparse.vstack([rows, own]), np.concatenate([pairs, samples])
+        samples = pairs
+    constants, box = np.zeros(samples.size), (theta - layer.radius, theta + layer.radius)
+    return MarginCount(sparse.csr_array(rows), constants, *box, theta, samples, epsilon)
 
 
 def _placed(
@@ -306,9 +277,9 @@ def _placed(
 ) -> sparse.csr_array:
     """Return a row for every pair of sample and output: the sample's features in the columns of the
     output."""
-    count, p = samples.size, h.shape[1]
+    p = h.shape[1]
     columns = outputs[:, None] * p + np.arange(p)
-    ends = np.arange(count + 1) * p
+    ends = np.arange(samples.size + 1) * p
     return sparse.csr_array(
-        (h[samples].reshape(-1), columns.reshape(-1), ends), shape=(count, n_outputs * p)
+        (h[samples].reshape(-1), columns.reshape(-1), ends), shape=(samples.size, n_outputs * p)
     )

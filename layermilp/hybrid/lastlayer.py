@@ -16,22 +16,8 @@ from layermilp.algorithms.search import Search, Stop
 from layermilp.algorithms.tolerances import WHOLE_ROOM
 from layermilp.checks import is_number
 from layermilp.errors import DataError, OptionError
-from layermilp.hybrid.formulation import (
-    OUTPUTS,
-    LastLayer,
-    MarginCount,
-    margin_count,
-    regression,
-)
-from layermilp.program import (
-    FEASIBILITY_TOLERANCE,
-    FloatArray,
-    IntArray,
-    Limits,
-    Program,
-    Result,
-    Status,
-)
+from layermilp.hybrid.formulation import OUTPUTS, LastLayer, MarginCount, margin_count, regression
+from layermilp.program import FEASIBILITY_TOLERANCE, FloatArray, IntArray, Limits, Result, Status
 from layermilp.solvers import require, solve
 
 GOALS = ("total", "feasible")
@@ -131,18 +117,11 @@ def fit_classification(  # noqa: PLR0913 - the documented contract
     OptionError
         If an option is unknown or out of its range.
     """
-    layer = _layer(features, weights, offsets, radius, output)
-    y = _labels(labels, layer)
-    if layer.n_outputs == 1 and output == "relu":
-        raise OptionError(
-            "output is 'relu', but a single output tells two classes apart by its sign; choose "
-            "'identity'"
-        )
-    if not is_number(epsilon) or not epsilon > 0.0:
-        raise OptionError(f"epsilon is {epsilon!r}; it must be a number above 0")
-    require(solver)
     began = time.perf_counter()
-    problem = margin_count(layer, y, float(epsilon))
+    problem = classification(
+        features, weights, offsets, labels, radius=radius, epsilon=epsilon, output=output
+    )
+    require(solver)
     limits = Limits(time_limit=time_limit, node_limit=node_limit, gap=0.0)
     # The time limit is that of every program.
     search = Search(problem, SolveOptions(solver=solver, limits=limits), Budget.of(None))
@@ -152,25 +131,29 @@ def fit_classification(  # noqa: PLR0913 - the documented contract
         _learn(search, search.solve(problem.program(search.theta)))
     _move_nearer(search)
     fit = search.fit()
-    theta = fit.parameters.reshape(layer.theta.shape)
-    return _fit(theta, fit.objective, fit.start_objective, fit.bound, fit.status, began)
+    found = _split(fit.parameters.reshape(np.size(offsets), -1))
+    seconds = time.perf_counter() - began
+    return LastLayerFit(*found, fit.objective, fit.start_objective, fit.bound, fit.status, seconds)
 
 
-def classification_program(
+def classification(
     features: ArrayLike,
     weights: ArrayLike,
     offsets: ArrayLike,
     labels: ArrayLike,
     *,
     radius: float,
-    epsilon: float = EPSILON,
-    output: str = "identity",
-) -> Program:
-    """Return the mixed-integer program of `fit_classification`, with the present weights as its
-    start."""
+    epsilon: float,
+    output: str,
+) -> MarginCount:
+    """Return the problem of `fit_classification`; parameters and errors are as there."""
     layer = _layer(features, weights, offsets, radius, output)
-    problem = margin_count(layer, _labels(labels, layer), float(epsilon))
-    return problem.program(problem.start)
+    if layer.n_outputs == 1 and output == "relu":
+        raise OptionError(
+            "output is 'relu', but a single output tells two classes apart by its sign; choose "
+            "'identity'"
+        )
+    return margin_count(layer, _labels(labels, layer), _positive("epsilon", epsilon))
 
 
 def _descend(search: Search[MarginCount]) -> None:
@@ -253,6 +236,7 @@ def fit_regression(  # noqa: PLR0913 - the documented contract
     OptionError
         If an option is unknown or out of its range.
     """
+    began = time.perf_counter()
     layer = _layer(features, weights, offsets, radius, output)
     y = _targets(targets, layer)
     if goal not in GOALS:
@@ -262,9 +246,9 @@ def fit_regression(  # noqa: PLR0913 - the documented contract
             "goal 'feasible' without each asks for nothing; choose goal 'total' or each=True"
         )
     require(solver)
-    began = time.perf_counter()
     limits = Limits(time_limit=time_limit, node_limit=node_limit)
     before = layer.errors(layer.theta, y)
+    slack = FEASIBILITY_TOLERANCE * np.maximum(1.0, np.abs(y) + before)
     theta, bound, statuses = layer.theta.copy(), 0.0, []
     for j in range(layer.n_outputs):
         result = solve(regression(layer, y, j, each=each, total=goal == "total"), solver, limits)
@@ -273,39 +257,24 @@ def fit_regression(  # noqa: PLR0913 - the documented contract
         if result.x is None:
             continue
         candidate = theta.copy()
-        candidate[j] = result.x[: theta.shape[1]]
-        candidate = _within(candidate, layer)
-        after = layer.errors(candidate, y)[:, j]
-        slack = FEASIBILITY_TOLERANCE * np.maximum(1.0, np.abs(y[:, j]) + before[:, j])
-        if after.sum() > before[:, j].sum() + slack.sum() or (
-            each and np.any(after > before[:, j] + slack)
-        ):
+        found = result.x[: theta.shape[1]]
+        candidate[j] = np.clip(found, layer.theta[j] - layer.radius, layer.theta[j] + layer.radius)
+        now, after, room = before[:, j], layer.errors(candidate, y)[:, j], slack[:, j]
+        if after.sum() > now.sum() + room.sum() or (each and np.any(after > now + room)):
             statuses[-1] = Status.ERROR
-        elif after.sum() < before[:, j].sum():
+        elif after.sum() < now.sum():
             theta = candidate
     total = float(layer.errors(theta, y).sum())
     status = next((status for status in statuses if not status.is_optimal), statuses[0])
-    return _fit(theta, total, float(before.sum()), min(bound, total), status, began)
-
-
-def _fit(
-    theta: FloatArray,
-    objective: float,
-    start_objective: float,
-    bound: float,
-    status: Status,
-    began: float,
-) -> LastLayerFit:
     seconds = time.perf_counter() - began
     return LastLayerFit(
-        theta[:, :-1].copy(),
-        theta[:, -1].copy(),
-        objective,
-        start_objective,
-        bound,
-        status,
-        seconds,
+        *_split(theta), total, float(before.sum()), min(bound, total), status, seconds
     )
+
+
+def _split(theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return weights and offsets as arrays of their own, shapes ``(M, N)`` and ``(M,)``."""
+    return theta[:, :-1].copy(), theta[:, -1].copy()
 
 
 def _status(result: Result) -> Status:
@@ -315,22 +284,12 @@ def _status(result: Result) -> Status:
     return Status.ERROR if result.x is None else result.status
 
 
-def _within(theta: FloatArray, layer: LastLayer) -> FloatArray:
-    return np.clip(theta, layer.theta - layer.radius, layer.theta + layer.radius)
-
-
 def _layer(
     features: ArrayLike, weights: ArrayLike, offsets: ArrayLike, radius: float, output: str
 ) -> LastLayer:
     h, w, b = (np.asarray(array, dtype=np.float64) for array in (features, weights, offsets))
-    if (
-        h.ndim != 2
-        or w.ndim != 2
-        or b.ndim != 1
-        or not len(h)
-        or w.shape != (b.size, h.shape[1])
-        or not w.size
-    ):
+    fits = h.ndim == w.ndim == 2 and w.shape == (*b.shape, *h.shape[1:])
+    if not fits or not h.size or not w.size:
         raise DataError(
             f"features {h.shape}, weights {w.shape} and offsets {b.shape} do not fit; they must "
             "be (m, N), (M, N) and (M,)"
@@ -338,25 +297,22 @@ def _layer(
     for name, array in (("features", h), ("weights", w), ("offsets", b)):
         if not np.all(np.isfinite(array)):
             raise DataError(f"{name} hold NaN or infinite values")
-    if not is_number(radius) or not 0.0 < radius < np.inf:
-        raise OptionError(f"radius is {radius!r}; it must be a number above 0")
     if output not in OUTPUTS:
         raise OptionError(f"output {output!r} is unknown; choose {', '.join(OUTPUTS)}")
-    return LastLayer(h, w, b, float(radius), output)
+    return LastLayer(h, w, b, _positive("radius", radius), output)
+
+
+def _positive(name: str, value: float) -> float:
+    if not is_number(value) or not value > 0.0:
+        raise OptionError(f"{name} is {value!r}; it must be a number above 0")
+    return float(value)
 
 
 def _labels(labels: ArrayLike, layer: LastLayer) -> IntArray:
     y = np.asarray(labels)
-    most = max(layer.n_outputs, 2)
-    if (
-        y.shape != (len(layer.features),)
-        or y.dtype.kind not in "iub"
-        or np.any((y < 0) | (y >= most))
-    ):
-        raise DataError(
-            f"labels must be {len(layer.features)} whole numbers from 0 to {most - 1}, one for "
-            "every sample"
-        )
+    m, most = len(layer.features), max(layer.n_outputs, 2) - 1
+    if y.shape != (m,) or y.dtype.kind not in "iub" or np.any((y < 0) | (y > most)):
+        raise DataError(f"labels must be {m} whole numbers from 0 to {most}, one for every sample")
     return y.astype(np.int64)
 
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from layermilp.checks import check_whole
 from layermilp.datasets.dataset import Dataset
 from layermilp.hybrid.options import Rounds
 from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
@@ -25,19 +24,8 @@ from layermilp.parallel import Workers
 
 @dataclass(frozen=True, eq=False)
 class Staged(State):
-    """A network after a stage.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    stages : tuple of Record
-        The stages so far.
-    arrays : mapping of str to array
-        What gradient descent has to know.
-    rng : dict
-        State of the generator that chooses samples.
-    """
+    """A network after a stage, the stages so far, what gradient descent has to know, and the state
+    of the generator that chooses samples."""
 
     network: Network
     stages: tuple[Record, ...]
@@ -77,11 +65,7 @@ class Hybrid(Rounds, SampledMethod):
     )
     optimizer: str = option("adam", "of gradient descent", metavar="NAME", choices=OPTIMIZERS)
     learning_rate: float = option(0.001, "its step", metavar="R", above=0.0)
-
-    def check_together(self) -> None:
-        """Raise `OptionError` where there is nothing to do."""
-        super().check_together()
-        check_whole("rounds", self.rounds, 1)
+    rounds: int = option(2, "turns of gradient descent and solver", metavar="N", least=1)
 
     def check(self, data: Dataset) -> None:
         """Raise an error if there are fewer samples, or there is not enough memory."""
@@ -89,8 +73,8 @@ class Hybrid(Rounds, SampledMethod):
         sizes = [data.n_inputs, *self.hidden, data.n_classes]
         check_size(len(sizes) - 1, n_weights(sizes))
 
-    def trainee(self, data: Dataset) -> SklearnTrainee:
-        """Return the network, not trained yet."""
+    def trainee(self, data: Dataset, kept: Arrays | None = None) -> SklearnTrainee:
+        """Return the network, not trained yet, or where a checkpoint has kept it."""
         model = MLPClassifier(
             self.hidden,
             solver=self.optimizer,
@@ -98,20 +82,24 @@ class Hybrid(Rounds, SampledMethod):
             batch_size=self.batch_size,
             random_state=self.seed,
         )
-        return SklearnTrainee(model, data.classes[data.y_train])
+        trainee = SklearnTrainee(model, data.classes[data.y_train])
+        if kept is not None:
+            trainee.resume(kept, data.X_train, data.classes[data.y_train])
+        return trainee
 
     def training(
         self, data: Dataset, workers: Workers, listener: Listener, begin: Staged | None = None
     ) -> Iterator[Staged]:
         """Train by turns; yield every stage."""
-        trainee, rng = self.trainee(data), np.random.default_rng(self.seed)
-        X, y = data.X_train, data.classes[data.y_train]
-        stages = () if begin is None else begin.stages
+        split = Data.of(data.X_train, data.classes[data.y_train], None, self.seed)
+        rng = np.random.default_rng(self.seed)
+        stages: tuple[Record, ...] = ()
+        kept: Arrays | None = None
         if begin is not None:
-            trainee.resume(begin.arrays, X, y)
-            rng.bit_generator.state = begin.rng
+            stages, kept, rng.bit_generator.state = begin.stages, begin.arrays, begin.rng
+        trainee = self.trainee(data, kept)
         listener.show(self._shown(len(stages)), 0.0)
-        for record in training(trainee, Data.of(X, y, None, self.seed), self, rng, stages):
+        for record in training(trainee, split, self, rng, stages):
             stages = (*stages, record)
             listener.note(_line(record))
             listener.show(self._shown(len(stages)), len(stages) / max(len(STAGES) * self.rounds, 1))
@@ -119,11 +107,9 @@ class Hybrid(Rounds, SampledMethod):
 
     def restored(self, content: Mapping[str, Any], arrays: Arrays, data: Dataset) -> Staged:
         """Return the state of which a checkpoint holds the content."""
-        mine = self.prepared(data)
-        trainee = self.trainee(mine)
-        trainee.resume(arrays, mine.X_train, mine.classes[mine.y_train])
+        network = self.trainee(self.prepared(data), arrays).network()
         records = tuple(Record(**record) for record in content["records"])
-        return Staged(trainee.network(), records, arrays, content["rng"])
+        return Staged(network, records, arrays, content["rng"])
 
     def results(
         self, model: Model | None, states: Sequence[State], data: Dataset
@@ -131,11 +117,10 @@ class Hybrid(Rounds, SampledMethod):
         """Return accuracies and what was done."""
         assert model is not None  # every stage has a network
         found = accuracies(model, data)
-        seen = accuracies(model, self.seen(data, len(states)))
         records = [record for state in states for record in state.records]
         return {
             "samples": self.n_samples(data),
-            "seen_accuracy": seen["train"],
+            "seen_accuracy": accuracies(model, self.seen(data, len(states)))["train"],
             "train_accuracy": found["train"],
             "test_accuracy": found["test"],
             "validation_loss": records[-1].validation_loss,

@@ -45,9 +45,6 @@ class Trainee(Protocol):
     def predicted(self, X: Any) -> IntArray:
         """Return the output of every sample's predicted class."""
 
-    def targets(self, y: Any) -> FloatArray:
-        """Return what the outputs of a regression are to be, shape ``(m, M)``."""
-
     def loss(self, X: Any, y: Any) -> float:
         """Return the mean of the loss that the epochs reduce."""
 
@@ -83,6 +80,5 @@ def adapted(model: Any, y: Any, seed: int, optimizer: Any = None, batch_size: in
         return SklearnTrainee(model, y)
     raise NetworkError(
         f"{type(model).__name__} is no network that the hybrid trainer knows; give an "
-        "MLPClassifier, an MLPRegressor, or a "
-        "PyTorch module whose last layer is nn.Linear"
+        "MLPClassifier, an MLPRegressor, or a PyTorch module whose last layer is nn.Linear"
     )

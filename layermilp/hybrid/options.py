@@ -9,12 +9,6 @@ from layermilp.hybrid.lastlayer import EPSILON, GOALS
 from layermilp.options import option
 from layermilp.solvers.options import SolverChoice
 
-LARGEST_SEED = 2**32 - 1
-"""Largest seed that scikit-learn takes."""
-
-RADIUS = 8.0
-"""Default interval, in root mean squares of the weights of the last layer."""
-
 
 @dataclass(kw_only=True)
 class LastLayer(SolverChoice):
@@ -36,7 +30,7 @@ class LastLayer(SolverChoice):
         least=0,
     )
     radius: float = option(
-        RADIUS,
+        8.0,
         "half interval, in root mean squares of the weights",
         "Half of the interval of every weight of the last layer, in root mean squares of its "
         "weights.",
@@ -63,7 +57,7 @@ class LastLayer(SolverChoice):
         "Of the order of samples and the choice of the solver's.",
         "N",
         least=0,
-        most=LARGEST_SEED,
+        most=2**32 - 1,  # as scikit-learn has it
     )
     time_limit: float | None = option(
         None, "limit per program (not repeatable)", metavar="SECONDS", above=0.0

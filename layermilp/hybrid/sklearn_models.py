@@ -23,7 +23,6 @@ ACTIVATIONS = {
 }
 """What scikit-learn's hidden neurons do, by its names."""
 
-
 OPTIMIZERS = ("adam", "sgd")
 """Those of its solvers that have epochs."""
 
@@ -63,12 +62,9 @@ class SklearnTrainee:
             raise NetworkError(
                 f"labels have shape {np.shape(y)}; the hybrid trainer takes one label per sample"
             )
-        self.classes = self._classes(y)
-
-    def _classes(self, y: Any) -> Any:
-        if not self.is_classifier:
-            return None
-        return np.asarray(getattr(self.model, "classes_", np.unique(y)))
+        self.classes: Any = None
+        if self.is_classifier:
+            self.classes = np.asarray(getattr(model, "classes_", np.unique(y)))
 
     def epoch(self, X: Any, y: Any) -> None:
         if self.is_classifier:
@@ -77,19 +73,21 @@ class SklearnTrainee:
             self.model.partial_fit(X, y)
 
     def features(self, X: Any) -> FloatArray:
+        try:
+            check_is_fitted(self.model)
+        except ValueError as error:
+            raise NetworkError(
+                f"this {type(self.model).__name__} has no weights yet; fit it first, or call train"
+            ) from error
         activation, values = ACTIVATIONS[self.model.activation], np.asarray(X, dtype=np.float64)
-        self._require_fitted()
-        for weights, offsets in zip(
-            self.model.coefs_[:-1], self.model.intercepts_[:-1], strict=True
-        ):
+        *hidden, _ = zip(self.model.coefs_, self.model.intercepts_, strict=True)
+        for weights, offsets in hidden:
             values = activation(values @ weights + offsets)
         return np.asarray(values, dtype=np.float64)
 
     def last_layer(self) -> tuple[FloatArray, FloatArray]:
-        self._require_fitted()
-        return self.model.coefs_[-1].T.astype(np.float64), self.model.intercepts_[-1].astype(
-            np.float64
-        )
+        weights, offsets = self.model.coefs_[-1].T, self.model.intercepts_[-1]
+        return weights.astype(np.float64), offsets.astype(np.float64)
 
     def replace_last_layer(self, weights: FloatArray, offsets: FloatArray) -> None:
         # In place: the optimizer of the model holds these very arrays.
@@ -106,54 +104,54 @@ class SklearnTrainee:
     def predicted(self, X: Any) -> IntArray:
         return self.labels(self.model.predict(X))
 
-    def targets(self, y: Any) -> FloatArray:
-        values = np.asarray(y, dtype=np.float64)
-        return values[:, None] if values.ndim == 1 else values
-
     def loss(self, X: Any, y: Any) -> float:
         if self.is_classifier:
             return float(log_loss(y, self.model.predict_proba(X), labels=self.classes))
         return float(mean_squared_error(y, self.model.predict(X)))
 
+    @property
+    def _weights(self) -> list[FloatArray]:
+        """The weights of every layer, then the offsets of every layer, as the model holds them."""
+        return [*self.model.coefs_, *self.model.intercepts_]
+
     def state(self) -> Any:
         if not hasattr(self.model, "coefs_"):
             return None
-        return [array.copy() for array in (*self.model.coefs_, *self.model.intercepts_)]
+        return [array.copy() for array in self._weights]
 
     def restore(self, state: Any) -> None:
         if state is not None:
-            for array, values in zip(
-                (*self.model.coefs_, *self.model.intercepts_), state, strict=True
-            ):
+            for array, values in zip(self._weights, state, strict=True):
                 array[...] = values
 
     def progress(self) -> dict[str, Any]:
         """Return the arrays that decide how descent goes on: weights, offsets, and what the
         optimizer remembers."""
-        weights = (*self.model.coefs_, *self.model.intercepts_)
-        found = {f"weights_{i}": array.copy() for i, array in enumerate(weights)}
-        for name, value in _remembered(self.model):
-            if isinstance(value, list):
-                found |= {f"{name}_{i}": np.array(array) for i, array in enumerate(value)}
-            else:
-                found[name] = np.array(value)
-        return found
+        arrays, numbers = self._remembered()
+        return {name: np.array(value) for name, value in (arrays | numbers).items()}
 
-    def resume(self, arrays: Mapping[str, Any], X: Any, y: Any) -> None:
+    def resume(self, kept: Mapping[str, Any], X: Any, y: Any) -> None:
         """Go on where `progress` was asked for, with samples of the same kind."""
         self.epoch(X[: self.model.batch_size], y[: self.model.batch_size])
-        weights = (*self.model.coefs_, *self.model.intercepts_)
-        for i, array in enumerate(weights):
-            array[...] = arrays[f"weights_{i}"]
-        for name, value in _remembered(self.model):
-            if isinstance(value, list):
-                again: Any = [
-                    np.array(arrays[f"{name}_{i}"]).reshape(np.shape(array))
-                    for i, array in enumerate(value)
-                ]
-            else:
-                again = type(value)(arrays[name])
-            setattr(self.model._optimizer, name, again)
+        arrays, numbers = self._remembered()
+        for name, array in arrays.items():
+            array[...] = kept[name]
+        for name, number in numbers.items():
+            setattr(self.model._optimizer, name, type(number)(kept[name]))
+
+    def _remembered(self) -> tuple[dict[str, FloatArray], dict[str, float]]:
+        """Return by name what decides how descent goes on: the weights, and the moments or
+        velocities that the optimizer has for each of them; and its numbers."""
+        values = vars(self.model._optimizer).items()
+        lists = {"weights": self._weights}
+        lists |= {name: value for name, value in values if isinstance(value, list)}
+        arrays = {f"{name}_{i}": each for name in lists for i, each in enumerate(lists[name])}
+        numbers = {
+            name: value
+            for name, value in values
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
+        return arrays, numbers
 
     def network(self) -> Network:
         """Return the network of a classifier of ReLUs, which reads the class from the largest
@@ -168,30 +166,12 @@ class SklearnTrainee:
             raise NetworkError(
                 "only a classifier with the activation 'relu' is a network of ReLU blocks"
             )
-        blocks: list[Block] = []
-        for weights, offsets in zip(self.model.coefs_, self.model.intercepts_, strict=True):
-            theta = np.column_stack([weights.T, offsets])
-            if len(theta) == 1 and len(blocks) == len(self.model.coefs_) - 1:
-                theta = (
-                    np.concatenate([-theta, theta]) / 2.0
-                )  # one output tells two classes apart by its sign
-            blocks.append(Block.dense(theta.shape[1] - 1, len(theta)).with_theta(theta.reshape(-1)))
+        layers = zip(self.model.coefs_, self.model.intercepts_, strict=True)
+        thetas = [np.column_stack([weights.T, offsets]) for weights, offsets in layers]
+        if len(thetas[-1]) == 1:  # one output tells two classes apart by its sign
+            thetas[-1] = np.concatenate([-thetas[-1], thetas[-1]]) / 2.0
+        blocks = [
+            Block.dense(theta.shape[1] - 1, len(theta)).with_theta(theta.reshape(-1))
+            for theta in thetas
+        ]
         return Network(blocks, self.classes, "argmax")
-
-    def _require_fitted(self) -> None:
-        try:
-            check_is_fitted(self.model)
-        except ValueError as error:
-            raise NetworkError(
-                f"this {type(self.model).__name__} has no weights yet; fit it first, or call train"
-            ) from error
-
-
-def _remembered(model: MLPClassifier | MLPRegressor) -> list[tuple[str, Any]]:
-    """Return what the optimizer of a model remembers from step to step, by name: moments or
-    velocities of every array of weights, and numbers."""
-    return [
-        (name, value)
-        for name, value in vars(model._optimizer).items()
-        if isinstance(value, (list, float, int)) and not isinstance(value, bool)
-    ]

@@ -54,17 +54,12 @@ class TorchTrainee:
             raise NetworkError("the last nn.Linear has no bias; build it with bias=True")
         values = np.asarray(y)
         self.is_classifier = values.dtype.kind in "iub" and values.ndim == 1
-        self.kind = (
-            "values"
-            if not self.is_classifier
-            else "classes"
-            if self.last.out_features > 1
-            else "sign"
-        )
+        of_labels = "classes" if self.last.out_features > 1 else "sign"
+        self.kind = of_labels if self.is_classifier else "values"
         self.output = "identity"
-        self.optimizer = (
-            optimizer if optimizer is not None else torch.optim.Adam(module.parameters())
-        )
+        self.optimizer = optimizer
+        if optimizer is None:
+            self.optimizer = torch.optim.Adam(module.parameters())
         self.generator = torch.Generator().manual_seed(seed)
 
     def epoch(self, X: Any, y: Any) -> None:
@@ -104,11 +99,9 @@ class TorchTrainee:
         return np.asarray(given.double().cpu().numpy())
 
     def last_layer(self) -> tuple[FloatArray, FloatArray]:
-        weight, bias = (
-            part.detach().double().cpu().numpy().copy()
-            for part in (self.last.weight, self.last.bias)
-        )
-        return weight, bias
+        parts = (self.last.weight, self.last.bias)
+        weights, offsets = (part.detach().double().cpu().numpy().copy() for part in parts)
+        return weights, offsets
 
     def replace_last_layer(self, weights: FloatArray, offsets: FloatArray) -> None:
         with torch.no_grad():
@@ -129,10 +122,6 @@ class TorchTrainee:
         chosen = outputs.argmax(dim=1) if self.kind == "classes" else (outputs[:, 0] > 0.0)
         return np.asarray(chosen.cpu().numpy()).astype(np.int64)
 
-    def targets(self, y: Any) -> FloatArray:
-        values = np.asarray(y, dtype=np.float64)
-        return values[:, None] if values.ndim == 1 else values
-
     def loss(self, X: Any, y: Any) -> float:
         return float(LOSSES[self.kind](self._shaped(self._forward(X)), self._answers(y)))
 
@@ -150,20 +139,14 @@ class TorchTrainee:
     def _answers(self, y: Any) -> torch.Tensor:
         if self.kind == "classes":
             return torch.as_tensor(self.labels(y), device=self.last.weight.device)
-        values = self.labels(y)[:, None] if self.kind == "sign" else self.targets(y)
-        return torch.as_tensor(values).to(self.last.weight)
+        values = self.labels(y) if self.kind == "sign" else np.asarray(y, dtype=np.float64)
+        return self._shaped(torch.as_tensor(values).to(self.last.weight))
 
-    def _shaped(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return the outputs with a column for every one."""
-        return outputs[:, None] if outputs.ndim == 1 else outputs
+    def _shaped(self, values: torch.Tensor) -> torch.Tensor:
+        """Return outputs or answers with a column for every output."""
+        return values[:, None] if values.ndim == 1 else values
 
     def _forward(self, X: Any) -> torch.Tensor:
-        inputs = self._inputs(X)
         self.module.eval()
         with torch.no_grad():
-            return torch.cat(
-                [
-                    self.module(inputs[begin : begin + CHUNK])
-                    for begin in range(0, len(inputs), CHUNK)
-                ]
-            )
+            return torch.cat([self.module(part) for part in self._inputs(X).split(CHUNK)])

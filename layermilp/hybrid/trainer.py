@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,14 @@ import numpy as np
 from layermilp.errors import DataError, OptionError, SolverError
 from layermilp.hybrid.lastlayer import (
     LastLayerFit,
-    classification_program,
+    classification,
     fit_classification,
     fit_regression,
 )
 from layermilp.hybrid.models import Trainee, adapted
 from layermilp.hybrid.options import Call, FineTuning, LastLayer, Rounds
 from layermilp.options import with_options
-from layermilp.program import FloatArray, IntArray, Program, Status
+from layermilp.program import IntArray, Program, Status
 
 STAGES = ("gradient", "solver")
 """The stages of a turn."""
@@ -83,18 +84,24 @@ class Trained:
     ----------
     history : tuple of Record
         Every stage.
-    validation_loss : float
-        At the end.
-    epochs : int
-        Epochs of gradient descent in all.
-    undone : int
-        Rounds of the solver that were given up.
     """
 
     history: tuple[Record, ...]
-    validation_loss: float
-    epochs: int
-    undone: int
+
+    @property
+    def validation_loss(self) -> float:
+        """At the end; NaN without stages."""
+        return self.history[-1].validation_loss if self.history else math.nan
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of gradient descent in all."""
+        return sum(record.epochs for record in self.history)
+
+    @property
+    def undone(self) -> int:
+        """Rounds of the solver that were given up."""
+        return sum(record.undone for record in self.history)
 
 
 @with_options(Call)
@@ -125,13 +132,7 @@ def train(model: Any, X: Any, y: Any, options: Call) -> Trained:
     """
     data = Data.of(X, y, options.validation, options.seed)
     trainee = adapted(model, y, options.seed, options.optimizer, options.batch_size)
-    history = tuple(training(trainee, data, options))
-    return Trained(
-        history,
-        history[-1].validation_loss if history else math.nan,
-        sum(record.epochs for record in history),
-        sum(record.undone for record in history),
-    )
+    return Trained(tuple(training(trainee, data, options)))
 
 
 @with_options(FineTuning)
@@ -157,7 +158,7 @@ def finetune_last_layer(model: Any, X: Any, y: Any, options: FineTuning) -> Last
     if validation is None:
         validation = (_part(X, slice(0)), _part(y, slice(0)))
     data = Data.of(X, y, validation, options.seed)
-    return _solved(trainee, data, options, np.random.default_rng(options.seed))[0]
+    return _solve(trainee, data, options, np.random.default_rng(options.seed))[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,10 +173,10 @@ class Data:
     @classmethod
     def of(cls, X: Any, y: Any, validation: tuple[Any, Any] | None, seed: int) -> Data:
         """Check lengths; set a share aside where no validation samples are given."""
-        pairs = (("training", X, y),) + (
-            (("validation", *validation),) if validation is not None else ()
-        )
-        for name, inputs, answers in pairs:
+        given = {"training": (X, y)}
+        if validation is not None:
+            given["validation"] = validation
+        for name, (inputs, answers) in given.items():
             if len(inputs) != len(answers):
                 raise DataError(
                     f"there are {len(inputs)} {name} samples, but {len(answers)} labels or targets"
@@ -225,10 +226,8 @@ def training(
     rng = np.random.default_rng(settings.seed) if rng is None else rng
     records = list(before)
     for number in range(len(STAGES) * settings.rounds):
-        turn, stage = divmod(number, len(STAGES))
         if number == len(records):
-            work = _descended if STAGES[stage] == "gradient" else _replaced
-            records.append(work(trainee, data, settings, turn + 1, rng))
+            records.append(_stage(trainee, data, settings, number, rng))
             yield records[-1]
         if records[number].validation_loss <= settings.desired_loss:
             return
@@ -239,24 +238,39 @@ def training(
         )
 
 
-def _replaced(
-    trainee: Trainee, data: Data, settings: Rounds, turn: int, rng: np.random.Generator
+def _stage(
+    trainee: Trainee, data: Data, settings: Rounds, number: int, rng: np.random.Generator
 ) -> Record:
-    """Replace the last layer by what its program finds."""
+    """Work through a stage, counted from 0 over all turns."""
     began = time.perf_counter()
-    fit, undone = _solved(trainee, data, settings, rng)
-    return _record(trainee, data, turn, "solver", 0, began, fit, undone)
+    turn, stage = divmod(number, len(STAGES))
+    epochs, fit, undone = 0, None, False
+    if STAGES[stage] == "gradient":
+        epochs = _descend(trainee, data, settings)
+    else:
+        fit, undone = _solve(trainee, data, settings, rng)
+    seconds = time.perf_counter() - began
+    accuracy = None
+    if trainee.is_classifier:
+        accuracy = float(np.mean(trainee.predicted(data.X_judge) == trainee.labels(data.y_judge)))
+    return Record(
+        round=turn + 1,
+        kind=STAGES[stage],
+        epochs=epochs,
+        validation_loss=_judged(trainee, data),
+        validation_accuracy=accuracy,
+        undone=undone,
+        start_objective=fit.start_objective if fit else None,
+        objective=fit.objective if fit else None,
+        status=fit.status.value if fit else None,
+        seconds=seconds,
+    )
 
 
-def _descended(
-    trainee: Trainee,
-    data: Data,
-    settings: Rounds,
-    turn: int,
-    rng: np.random.Generator,  # noqa: ARG001
-) -> Record:
-    """Descend until the validation loss stalls; go back to where it was least."""
-    began, done, stalled = time.perf_counter(), 0, 0
+def _descend(trainee: Trainee, data: Data, settings: Rounds) -> int:
+    """Descend until the validation loss stalls, go back to where it was least; return the number of
+    epochs."""
+    done, stalled = 0, 0
     least, best = math.inf, trainee.state()
     while done < settings.epochs and stalled < settings.patience:
         trainee.epoch(data.X, data.y)
@@ -268,50 +282,49 @@ def _descended(
             stalled += 1
     if stalled:
         trainee.restore(best)
-    return _record(trainee, data, turn, "gradient", done, began)
+    return done
 
 
-def _solved(
+def _solve(
     trainee: Trainee, data: Data, settings: LastLayer, rng: np.random.Generator
 ) -> tuple[LastLayerFit, bool]:
     """Replace the last layer by what its program finds; go back if the validation samples are worse
-    off."""
-    (features, weights, offsets, answers), common = _last_layer(trainee, data, settings, rng)
-    common |= {
-        "solver": settings.solver,
-        "time_limit": settings.time_limit,
-        "node_limit": settings.node_limit,
-    }
+    off, and return whether they were."""
+    layer = _last_layer(trainee, data, settings, rng)
+    for name in ("solver", "time_limit", "node_limit"):
+        layer[name] = getattr(settings, name)
     if trainee.is_classifier:
-        goal: dict[str, Any] = {"epsilon": settings.epsilon, "exact": settings.exact}
-        fit = fit_classification(features, weights, offsets, answers, **goal, **common)
+        fit = fit_classification(**layer, epsilon=settings.epsilon, exact=settings.exact)
     else:
-        fit = fit_regression(
-            features, weights, offsets, answers, goal=settings.goal, each=settings.each, **common
-        )
+        fit = fit_regression(**layer, goal=settings.goal, each=settings.each)
     before = _judged(trainee, data)
     trainee.replace_last_layer(fit.weights, fit.offsets)
     if _judged(trainee, data) > before:
-        trainee.replace_last_layer(weights, offsets)
-        return replace(fit, weights=weights, offsets=offsets), True
+        present = {name: layer[name] for name in ("weights", "offsets")}
+        trainee.replace_last_layer(**present)
+        return replace(fit, **present), True
     return fit, False
 
 
 def _last_layer(
     trainee: Trainee, data: Data, settings: LastLayer, rng: np.random.Generator
-) -> tuple[tuple[Any, FloatArray, FloatArray, Any], dict[str, Any]]:
-    """Return features, weights, offsets, and labels or targets, of the samples that are chosen;
-    then radius and output."""
+) -> dict[str, Any]:
+    """Return what `fit_classification` or `fit_regression` is to be given of the last layer and of
+    the samples that are chosen."""
     features, (weights, offsets) = trainee.features(data.X), trainee.last_layer()
-    radius = settings.radius * float(np.sqrt(np.mean(np.square(weights)))) or settings.radius
+    answers: Any
     if trainee.is_classifier:
-        answers: Any = trainee.labels(data.y)
+        kind, answers = "labels", trainee.labels(data.y)
         chosen = _chosen(trainee.predicted(data.X) == answers, settings, rng)
     else:
-        answers = trainee.targets(data.y)
+        kind, answers = "targets", np.asarray(data.y, dtype=np.float64)
         chosen = rng.permutation(len(features))[: settings.solver_samples]
-    return (features[chosen], weights, offsets, answers[chosen]), {
-        "radius": radius,
+    return {
+        "features": features[chosen],
+        "weights": weights,
+        "offsets": offsets,
+        kind: answers[chosen],
+        "radius": settings.radius * float(np.sqrt(np.mean(weights**2))) or settings.radius,
         "output": trainee.output,
     }
 
@@ -331,18 +344,14 @@ def round_program(trainee: Trainee, data: Data, settings: Rounds, number: int) -
     if not 1 <= number <= settings.rounds:
         raise OptionError(f"round is {number}; it must be from 1 to {settings.rounds}")
     rng = np.random.default_rng(settings.seed)
-    for turn in range(1, number + 1):
-        descended = _descended(trainee, data, settings, turn, rng)
-        is_done = descended.validation_loss <= settings.desired_loss
-        if turn < number and not is_done:
-            _solved(trainee, data, settings, rng)
-            is_done = _judged(trainee, data) <= settings.desired_loss
-        if is_done:
-            raise OptionError(
-                f"round is {number}, but in round {turn} the validation loss is as low as desired"
-            )
-    layer, common = _last_layer(trainee, data, settings, rng)
-    return classification_program(*layer, epsilon=settings.epsilon, **common)
+    *_, last = islice(training(trainee, data, settings, rng), len(STAGES) * number - 1)
+    if last.validation_loss <= settings.desired_loss:
+        raise OptionError(
+            f"round is {number}, but in round {last.round} the validation loss is as low as desired"
+        )
+    layer = _last_layer(trainee, data, settings, rng)
+    problem = classification(**layer, epsilon=settings.epsilon)
+    return problem.program(problem.start)
 
 
 def _chosen(is_right: Any, settings: LastLayer, rng: np.random.Generator) -> IntArray:
@@ -356,31 +365,3 @@ def _chosen(is_right: Any, settings: LastLayer, rng: np.random.Generator) -> Int
 def _judged(trainee: Trainee, data: Data) -> float:
     """Return the validation loss, 0 without validation samples."""
     return trainee.loss(data.X_judge, data.y_judge) if len(data.X_judge) else 0.0
-
-
-def _record(
-    trainee: Trainee,
-    data: Data,
-    turn: int,
-    kind: str,
-    epochs: int,
-    began: float,
-    fit: LastLayerFit | None = None,
-    undone: bool = False,
-) -> Record:
-    seconds = time.perf_counter() - began
-    accuracy = None
-    if trainee.is_classifier:
-        accuracy = float(np.mean(trainee.predicted(data.X_judge) == trainee.labels(data.y_judge)))
-    return Record(
-        round=turn,
-        kind=kind,
-        epochs=epochs,
-        validation_loss=_judged(trainee, data),
-        validation_accuracy=accuracy,
-        undone=undone,
-        start_objective=fit.start_objective if fit else None,
-        objective=fit.objective if fit else None,
-        status=fit.status.value if fit else None,
-        seconds=seconds,
-    )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from layermilp.datasets import Download, idx, mnist
+from layermilp.datasets import Download, idx, remote
 
 REFUSING = "http://127.0.0.1:9/"  # the discard port, where nothing listens
 NO_NETWORK = Download(mirrors=(REFUSING,), deadline=5.0)
@@ -47,11 +47,11 @@ def write_idx(directory: Path, compress: bool = False, **replaced: bytes) -> Pat
     return directory
 
 
-def pins(served: dict[str, bytes] | None = None) -> dict[str, mnist.PinnedFile]:
+def pins(served: dict[str, bytes] | None = None) -> dict[str, remote.PinnedFile]:
     """Pinned checksums of the synthetic files, and of their compressed form where they are
     served."""
     return {
-        name: mnist.PinnedFile(
+        name: remote.PinnedFile(
             hashlib.sha256((served or {}).get(f"/{name}.gz", b"")).hexdigest(),
             hashlib.sha256(content).hexdigest(),
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from layermilp.datasets import catalogue, load, mnist
+from layermilp.datasets import catalogue, load, remote
 from layermilp.errors import DataError
 from tests.datasets.sources import NO_NETWORK, REFUSING, SAMPLES, Y, write_idx, write_npz
 
@@ -26,7 +26,7 @@ def test_auto_for_another_number_of_inputs_never_asks_the_network(
     def refuse(*_: object) -> None:
         raise AssertionError("no download was wanted")
 
-    monkeypatch.setattr(mnist, "fetch", refuse)
+    monkeypatch.setattr(remote, "fetch", refuse)
     data = load("auto", n_inputs=64)
     assert data.name == "digits" and "MNIST has 784 inputs" in data.source
     with pytest.raises(DataError, match="wants 10 inputs, but digits has 64"):

@@ -71,7 +71,7 @@ def counted(rng: Random) -> tuple[last_layer.MarginCount, Array]:
         found = replace(found, output="identity")
     count = last_layer.margin_count(found, rng.integers(0, 2, len(found.features)), 1.0)
     points = vertices(
-        np.vstack([count.rows.toarray(), np.eye(count.start.size)]),
+        np.vstack([count.coefficients.toarray(), np.eye(count.start.size)]),
         np.concatenate([np.ones(count.samples.size), count.start]),
         count.lower,
         count.upper,

@@ -18,7 +18,7 @@ def test_margins_are_differences_of_outputs() -> None:
     own = outputs[np.arange(len(labels)), labels]
     least = np.array(
         [
-            (found.rows @ layer.theta.reshape(-1))[found.samples == t].min()
+            (found.coefficients @ layer.theta.reshape(-1))[found.samples == t].min()
             for t in range(len(labels))
         ]
     )
