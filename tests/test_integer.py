@@ -25,14 +25,13 @@ from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError, ModelFileError, NetworkError, OptionError
 from layermilp.integer import prove
 from layermilp.integer.bagging import output_codes, voting
-from layermilp.integer.batches import around, average
+from layermilp.integer.batches import average
 from layermilp.integer.formulation import SignNetwork, plain, thetas
 from layermilp.integer.gradient import straight_through
 from layermilp.integer.losses import OBJECTIVES, MaxCorrect, MinHinge, Objective
-from layermilp.integer.neighbourhood import Box, Goal, NeuronTask, Samples, applied
+from layermilp.integer.neighbourhood import Box, Goal, NeuronTask, Samples
 from layermilp.integer.prove import climbed, least_loss
 from layermilp.integer.search import Search
-from layermilp.integer.trainer import conflicts
 from layermilp.integer.violations import Violations, violations
 from layermilp.networks.integer import (
     GRID,
@@ -216,8 +215,8 @@ def test_no_network_is_below_the_least_loss(seed: int, name: str, n_outputs: int
     rng = np.random.default_rng(seed)
     objective = OBJECTIVES[name](1, 7, n_outputs)
     samples = Samples(rng.integers(0, 2, (7, 1)).astype(float), rng.integers(0, n_outputs, 7))
-    counts = conflicts(replace(samples, labels=np.append(samples.labels[:-1], n_outputs - 1)))
     samples = replace(samples, labels=np.append(samples.labels[:-1], n_outputs - 1))
+    counts = samples.conflicts()
     least = 0.0
     for value in np.unique(samples.inputs):
         labels = samples.labels[samples.inputs[:, 0] == value]
@@ -284,12 +283,12 @@ def test_a_neighbourhood_is_solved_to_its_optimum(
     if name == "max-correct" and i == len(network.layers) - 1 and sizes[-1] == 2:
         assume(price == 0.0)  # the mirrored output has its own small loss there
     task = NeuronTask(network, samples, goal, Box.of(network), i, j, SolveOptions(solver="highs"))
-    answer = task.solve()
-    found = _loss(applied(network, answer, goal.objective), samples, goal)
+    better = task.applied(network, task.solve().theta)
+    found = _loss(better, samples, goal)
     least = np.inf
     for theta in itertools.product((-1, 0, 1), repeat=network.layers[i].n_inputs + 1):
         try:
-            other = applied(network, replace(answer, theta=np.array(theta)), goal.objective)
+            other = task.applied(network, np.array(theta))
         except NetworkError:
             continue  # its mirror image lies outside the bounds
         least = min(least, _loss(other, samples, goal))
@@ -417,19 +416,6 @@ def test_steps_of_single_weights_end_where_none_helps(seed: int, bound: int) -> 
             assert v @ np.where(inputs @ other >= 0.0, 1.0, -1.0) <= reached + 1e-6
 
 
-def test_switches_leave_the_fewest_neurons() -> None:
-    samples = Samples(rounded(np.array([[0.0], [1.0]]), 1), np.array([0, 1]))
-    objective = OBJECTIVES["sat-margin"](1, 4, 2)
-    problem = SignNetwork(
-        samples.inputs, samples.labels, (1, 4, 2), 1, objective, (1.0 / GRID, 1.0), switches=0.01
-    )
-    found = solve(plain(problem), "highs")
-    assert found.x is not None
-    network = IntegerNetwork([IntegerLayer.of(theta) for theta in thetas(problem, found.x)], 1)
-    # The margin needs a sum of 2 or -2: one neuron and the bias have only one of them.
-    assert found.objective == pytest.approx(0.02) and without_idle(network).n_hidden == 2
-
-
 def test_idle_neurons_go() -> None:
     network = _network(np.random.default_rng(1), (3, 4, 2), 3)
     theta = network.layers[1].theta
@@ -552,7 +538,7 @@ def test_the_fewest_neurons_are_found_and_proven() -> None:
 
 def test_batches_are_averaged_within_shrinking_bounds() -> None:
     network = _network(np.random.default_rng(0), (3, 2, 2), 7)
-    box = around(network, 2)
+    box = Box.of(network, 2)
     for layer, lower, upper in zip(network.layers, box.lower, box.upper, strict=True):
         np.testing.assert_array_equal(lower, np.maximum(layer.theta - 2, -7))
         np.testing.assert_array_equal(upper, np.minimum(layer.theta + 2, 7))

@@ -26,8 +26,6 @@ def straight_through(
     sizes: tuple[int, ...],
     bound: int,
     seed: int,
-    steps: int = STEPS,
-    rate: float = RATE,
 ) -> IntegerNetwork:
     """Train by Adam on the squared hinge (18) of all samples; return the most accurate of the
     rounded networks.
@@ -44,8 +42,6 @@ def straight_through(
         `P`.
     seed : int
         Of the initial weights.
-    steps, rate : int, float
-        How long, and the learning rate.
     """
     rng = np.random.default_rng(seed)
     thetas = [
@@ -55,13 +51,13 @@ def straight_through(
     moments = [(np.zeros_like(theta), np.zeros_like(theta)) for theta in thetas]
     signs = np.where(np.arange(sizes[-1]) == labels[:, None], 1.0, -1.0)
     best, best_score = _network(thetas, bound), (-1.0, -np.inf)
-    for step in range(1, steps + 1):
+    for step in range(1, STEPS + 1):
         rounded = [np.rint(theta * bound) / bound for theta in thetas]
         gradients = _gradients(rounded, inputs, signs)
         for theta, gradient, (first, second) in zip(thetas, gradients, moments, strict=True):
             first += 0.1 * (gradient - first)
             second += 0.001 * (gradient**2 - second)
-            theta -= rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+            theta -= RATE * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
             np.clip(theta, -1.0, 1.0, out=theta)
         if step % CHECKED == 0 or step == 1:
             network = _network(thetas, bound)

@@ -46,7 +46,7 @@ first: newest ones swing."""
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class _Group:
     """A proof: ``sum_i weights_i y_i a_i`` of one output is at most `most`, whatever the network,
     for samples `rows`."""
 
@@ -55,24 +55,8 @@ class Group:
     most: int
 
 
-class Prover:
-    """Looks for groups of one output.
-
-    Parameters
-    ----------
-    samples : Samples
-        The samples.
-    output : int
-        The output.
-    objective : Objective
-        What the output is to reach, with `P` and the number of hidden neurons.
-    options : SolveOptions
-        Solver and limits of the programs.
-    budget : Budget
-        When the search ends.
-    seed : int
-        Of the neurons that steps begin from.
-    """
+class _Prover:
+    """Looks for groups of one output; parameters as of `least_loss`."""
 
     def __init__(
         self,
@@ -92,14 +76,14 @@ class Prover:
         self.rng = np.random.default_rng(seed)
         self.votes = np.ones((1, len(self.y)))
 
-    def groups(self) -> Iterator[Group]:
+    def groups(self) -> Iterator[_Group]:
         """Yield groups without common samples, until none is found."""
         rest = np.arange(len(self.y))
         while rest.size and (group := self._group(rest)) is not None:
             yield group
             rest = np.setdiff1d(rest, group.rows)
 
-    def _group(self, rest: IntArray) -> Group | None:
+    def _group(self, rest: IntArray) -> _Group | None:
         """Return a group among some samples: weights by the program of known neurons, until no
         violated neuron is left."""
         y, targets, center = self.y[rest], self.targets[rest], np.zeros(rest.size)
@@ -117,12 +101,12 @@ class Prover:
                 continue
             whole = np.rint(u * (WHOLE / u.max())).astype(np.int64)
             rows, weights = rest[whole > 0], whole[whole > 0]
-            v: FloatArray = np.asarray(weights * self.y[rows], dtype=np.float64)
+            v: FloatArray = np.asarray(weights * self.y[rows])
             if any(self._climb(rows, v, 0.5) for _ in range(TRIES)):
                 continue
-            group, found = self._proven(rows, weights)
-            if weights @ self.targets[rows] > group.most:
-                return group
+            most, found = self._proven(rows, v)
+            if weights @ self.targets[rows] > most:
+                return _Group(rows, weights, most)
             if abs(found[rows] @ v) <= np.abs(self.votes[:, rows] @ v).max():
                 return None  # the limit of the program leaves it open
             self.votes = np.vstack([self.votes, found])
@@ -132,21 +116,16 @@ class Prover:
         """Look for neurons whose weighted votes add up to more than those of the known ones; say
         whether there are any."""
         inputs, known = self.inputs[rows], np.abs(self.votes[:, rows] @ v).max()
-        starts = self.rng.integers(
-            -self.bound, self.bound, size=(CLIMBS, inputs.shape[1]), endpoint=True
-        )
-        thetas = [
-            climbed(inputs, v, start.astype(np.float64), float(self.bound)) for start in starts
-        ]
+        size, p = (CLIMBS, inputs.shape[1]), self.bound
+        starts = self.rng.integers(-p, p, size, endpoint=True).astype(np.float64)
+        thetas = [climbed(inputs, v, start, float(p)) for start in starts]
         votes = np.where(self.inputs @ np.transpose(thetas) >= 0.0, 1.0, -1.0).T
         new = votes[np.abs(votes[:, rows] @ v) > known + least]
         self.votes = np.vstack([self.votes, np.unique(new, axis=0)])
         return len(new) > 0
 
-    def _proven(self, rows: IntArray, weights: IntArray) -> tuple[Group, FloatArray]:
-        """Return the group with its proven bound, and the votes of the best neuron that was
-        found."""
-        v: FloatArray = np.asarray(weights * self.y[rows], dtype=np.float64)
+    def _proven(self, rows: IntArray, v: FloatArray) -> tuple[int, FloatArray]:
+        """Return the proven `most` of a group, and the votes of the best neuron that was found."""
         limits = self.budget.limits(replace(self.options.limits, node_limit=NODES))
         options = replace(self.options, limits=limits)
         both = [
@@ -154,7 +133,7 @@ class Prover:
         ]
         votes = [np.where(self.inputs @ theta >= 0.0, 1.0, -1.0) for theta, _ in both]
         most = self.weight * max(most for _, most in both) + self.bound * abs(int(v.sum()))
-        return Group(rows, weights, most), max(votes, key=lambda own: float(abs(own[rows] @ v)))
+        return most, max(votes, key=lambda own: float(abs(own[rows] @ v)))
 
 
 def strongest(
@@ -220,6 +199,37 @@ def climbed(inputs: FloatArray, v: FloatArray, theta: FloatArray, bound: float) 
         sums, reached = inputs @ theta, values[best]
 
 
+def needed(samples: Samples, bound: int, accuracy: float, options: SolveOptions) -> int:
+    """Return a number of neurons that every network of one hidden layer needs to exceed an accuracy
+    on the samples: 0, 1 or 2.
+
+    Without neurons all samples have one class. A network of one neuron has two answers, one where
+    the neuron fires and one where it does not; with two classes its errors are those of the neuron,
+    for which class it may fire. If their proven lower bound is too large, there must be two.
+
+    Parameters
+    ----------
+    samples : Samples
+        The samples.
+    bound : int
+        `P`.
+    accuracy : float
+        What is to be exceeded.
+    options : SolveOptions
+        Solver and limits of the two programs. At a limit the number may be smaller than needed.
+    """
+    m = len(samples.labels)
+    if np.bincount(samples.labels).max() > accuracy * m:
+        return 0
+    if samples.labels.max() > 1:
+        return 1
+    votes = np.where(samples.labels == 1, 1.0, -1.0)
+    # Right ones less errors, of a neuron that fires for the second class or for the first.
+    most = max(strongest(samples.inputs, sign * votes, bound, options)[1] for sign in (1.0, -1.0))
+    errors = (m - most) / 2.0
+    return 2 if m - errors <= accuracy * m else 1
+
+
 def least_loss(
     samples: Samples, objective: Objective, options: SolveOptions, budget: Budget, seed: int
 ) -> float:
@@ -247,7 +257,7 @@ def least_loss(
             objective.least_loss_of_group(
                 group.weights, group.most, samples.labels[group.rows] == output
             )
-            for group in Prover(samples, output, objective, options, budget, seed).groups()
+            for group in _Prover(samples, output, objective, options, budget, seed).groups()
         )
         for output in outputs
     ]

@@ -15,7 +15,6 @@ RATE = 0.03
 DECAYS = (0.9, 0.999)
 """Of the averages of the gradient and of its square."""
 
-
 EVERY = 20
 """Steps between looks at the clock and at what is learned."""
 
@@ -46,10 +45,7 @@ def trained(
     """
     drawn = [random_layers(problem.inputs, problem.sizes, rng) for _ in range(starts)]
     theta = [np.stack(layers) for layers in zip(*drawn, strict=True)]
-    means, squares = (
-        [np.zeros_like(layer) for layer in theta],
-        [np.zeros_like(layer) for layer in theta],
-    )
+    means, squares = ([np.zeros_like(layer) for layer in theta] for _ in range(2))
     targets = np.eye(problem.n_outputs)[problem.labels]
     for step in range(1, steps + 1):
         gradients, values = _gradients(theta, problem.inputs, targets)

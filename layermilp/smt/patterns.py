@@ -53,10 +53,11 @@ def descent(
     before = np.inf
     for _ in range(ROUNDS):
         hidden, last = _balanced(hidden, last)
-        better = _hidden(inputs, labels, hidden, last, limits)
-        if better is None:
+        found = solve(_program(inputs, labels, hidden, last), "highs", limits)
+        if found.x is None:
             return
-        hidden, last = better
+        theta, biases = found.x[: hidden.size], found.x[hidden.size : hidden.size + len(last)]
+        hidden, last = theta.reshape(hidden.shape), np.column_stack([last[:, :-1], biases])
         yield hidden, last
         loss = _loss(inputs, labels, hidden, last)
         if loss <= 0.0 or loss > (1.0 - PROGRESS) * before:
@@ -65,12 +66,9 @@ def descent(
 
 
 def _loss(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray) -> float:
-    values = np.maximum(inputs @ hidden.T, 0.0) @ last[:, :-1].T + last[:, -1]
-    return (
-        float(np.maximum(1.0 - leads(values, labels), 0.0).sum())
-        if leads(values, labels).min() <= 0.0
-        else 0.0
-    )
+    """Return what the leads lack to 1, or 0 if all are above zero."""
+    lead = leads(np.maximum(inputs @ hidden.T, 0.0) @ last[:, :-1].T + last[:, -1], labels)
+    return float(np.maximum(1.0 - lead, 0.0).sum()) if lead.min() <= 0.0 else 0.0
 
 
 def _balanced(hidden: FloatArray, last: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -81,23 +79,9 @@ def _balanced(hidden: FloatArray, last: FloatArray) -> tuple[FloatArray, FloatAr
     return hidden * factor[:, None], np.column_stack([last[:, :-1] / factor, last[:, -1]])
 
 
-def _hidden(
-    inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray, limits: Limits
-) -> tuple[FloatArray, FloatArray] | None:
-    """Solve for the hidden layer and the last layer's biases, the last layer's other weights
-    fixed."""
-    program = _program(inputs, labels, hidden, last)
-    found = solve(program, "highs", limits)
-    if found.x is None:
-        return None
-    n, p = hidden.shape
-    theta, biases = found.x[: n * p].reshape(n, p), found.x[n * p : n * p + len(last)]
-    return theta, np.column_stack([last[:, :-1], biases])
-
-
 def _program(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray) -> Program:
-    """Return the linear program: columns are hidden weights, last biases, bounds of relu(a), and
-    what the leads lack."""
+    """Return the linear program of hidden layer and last biases, the other weights fixed: columns
+    are these, bounds of relu(a), and what the leads lack."""
     m, (n, p), k = len(inputs), hidden.shape, len(last)
     sample, other = np.nonzero(np.arange(k) != labels[:, None])
     coefficients = last[labels[sample], :-1] - last[other, :-1]
@@ -116,20 +100,12 @@ def _program(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: Flo
     needed = np.unique(sample[row] * n + neuron)
     places = np.arange(needed.size)
     select = sparse.csr_array((np.ones(needed.size), (places, needed)), shape=(needed.size, m * n))
+    columns = (needed % n)[:, None] * p + np.arange(p)
     of_weights = sparse.csr_array(
-        (
-            -inputs[needed // n].ravel(),
-            (np.repeat(places, p), ((needed % n)[:, None] * p + np.arange(p)).ravel()),
-        ),
+        (-inputs[needed // n].ravel(), (np.repeat(places, p), columns.ravel())),
         shape=(needed.size, n * p),
     )
-    bounding = [
-        of_weights,
-        sparse.csr_array((needed.size, k)),
-        select,
-        sparse.csr_array((needed.size, r)),
-    ]
-    blocks = [[sparse.csr_array(block) for block in leading], bounding]
+    blocks = [[sparse.csr_array(block) for block in leading], [of_weights, None, select, None]]
     lower = np.concatenate([np.full(n * p + k, -BOX), np.zeros(m * n + r)])
     upper = np.concatenate([np.full(n * p + k, BOX), np.full(m * n + r, np.inf)])
     return Program(

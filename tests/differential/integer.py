@@ -62,29 +62,23 @@ def neighbourhood(rng: Random) -> Case:
 
 
 def whole_network(rng: Random) -> Case:
-    """A network with one hidden neuron as one program, with or without its switch."""
+    """A network with one hidden neuron as one program."""
     sizes = int(rng.integers(1, 3)), 1, 2
     given = samples(rng, int(rng.integers(1, 5)), sizes[0], 2)
     objective = OBJECTIVES[str(rng.choice(list(OBJECTIVES)))](1, 1, 2)
-    price = float(rng.choice([0.0, 0.5]))
-    problem = SignNetwork(
-        given.inputs, given.labels, sizes, 1, objective, (1.0 / GRID, 1.0), switches=price
-    )
+    problem = SignNetwork(given.inputs, given.labels, sizes, 1, objective, (1.0 / GRID, 1.0))
     extended = np.column_stack([given.inputs, np.ones(len(given.inputs))])
-    # What the samples look like to the outputs, with the price of each: that of a neuron without
-    # weights is nothing if no output takes it.
-    seen = {}
+    seen = {}  # what the samples look like to the outputs
     for theta in every(-np.ones(sizes[0] + 1), np.ones(sizes[0] + 1)):
         signs = np.where(extended @ theta >= 0.0, 1.0, -1.0)
-        seen[signs.tobytes(), bool(theta.any())] = signs
+        seen[signs.tobytes()] = signs
     least = np.inf
-    for (_, has_weights), signs in seen.items():
+    for signs in seen.values():
         for theta in every(-np.ones(4), np.ones(4)).reshape(-1, 2, 2):
             sums = np.column_stack([signs, np.ones(signs.size)]) @ theta.T
             if isinstance(objective, MaxCorrect) and np.any((sums >= 0.0).sum(axis=1) != 1):
                 continue  # the program forbids it
-            loss = float(objective.losses(sums, given.labels).sum())
-            least = min(least, loss + price * (has_weights or theta[:, 0].any()))
+            least = min(least, float(objective.losses(sums, given.labels).sum()))
     return Case(plain(problem), least)
 
 
