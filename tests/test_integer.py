@@ -238,8 +238,7 @@ def test_the_violations_program_is_solved_to_its_optimum(seed: int, soft: bool) 
     problem = Violations(
         matrix=rng.integers(-4, 5, (m, p)) / 4.0,
         least=rng.choice([0.0, 0.25, 1.0, -np.inf, 20.0], m),
-        groups=np.sort(rng.integers(0, 4, m)),
-        prices=rng.integers(1, 4, 4).astype(float),
+        prices=rng.integers(1, 4, m).astype(float),
         lower=np.full(p, -float(bound)),
         upper=np.full(p, float(bound)),
         start=rng.integers(-bound, bound + 1, p).astype(float),
@@ -516,7 +515,8 @@ def test_straight_through_learns_what_is_separable() -> None:
     rng = np.random.default_rng(0)
     y = np.arange(40) % 2
     X = rounded(np.column_stack([0.4 * rng.random(40) + 0.6 * y, rng.random(40)]), 2)
-    assert straight_through(X, y, (2, 16, 2), 7, seed=0).accuracy(X, y) == 1.0
+    network = IntegerNetwork.zeros((2, 16, 2), 7)
+    assert straight_through(Samples(X, y), network, seed=0).accuracy(X, y) == 1.0
 
 
 def test_deep_networks_and_more_classes_are_trained() -> None:

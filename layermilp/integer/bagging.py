@@ -14,8 +14,8 @@ import numpy as np
 
 from layermilp.algorithms.options import SolveOptions
 from layermilp.integer.neighbourhood import Samples, Solved, solved
-from layermilp.integer.violations import neuron
-from layermilp.networks.integer import GRID, IntegerLayer, IntegerNetwork
+from layermilp.integer.violations import free_neuron
+from layermilp.networks.integer import IntegerLayer, IntegerNetwork
 from layermilp.program import IntArray
 
 
@@ -31,10 +31,8 @@ class VoterTask:
 
     def solve(self) -> Solved:
         """Return the neuron."""
-        ends = np.full(self.samples.inputs.shape[1] + 1, float(self.bound))
         effects = self.code[self.samples.labels].astype(np.float64)
-        problem = neuron(self.samples.inputs, effects, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
-        return solved(problem, self.options)
+        return solved(free_neuron(self.samples.inputs, effects, self.bound), self.options)
 
 
 def output_codes(count: int, n_outputs: int, rng: np.random.Generator) -> IntArray:
@@ -57,12 +55,10 @@ def voting(
     majority class wins.
 
     Every other hidden neuron passes one of them on, in turns. Output weights are `P` and ``-P`` by
-    the codes.
+    the codes. Sizes, bound and classes are those of the given network.
 
     Parameters
     ----------
-    network : IntegerNetwork
-        Its sizes, bound and classes.
     thetas : sequence of (d + 1,) arrays
         The neurons, no more than a hidden layer has.
     codes : (n, n_outputs) array of -1 and 1

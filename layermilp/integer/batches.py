@@ -58,23 +58,18 @@ def epochs(
     count: int,
     seed: int,
 ) -> Iterator[IntegerNetwork]:
-    """Train epoch by epoch, from a network that is common to all batches; yield the averages.
+    """Train so many epochs, from a network that is common to all batches; yield the averages.
+
+    Without a common start, averages would mix neurons that mean different things. The interval of
+    the last epoch is one to either side of the average.
 
     Parameters
     ----------
     search : Search
         Goal, options of every program, workers that take the batches, and the time for all of them.
         It counts the programs and nodes.
-    network : IntegerNetwork
-        The start; without a common one, averages would mix neurons that mean different things.
-    batches : list of Samples
-        The batches.
     validation : Samples
         What the networks are weighed by.
-    count : int
-        Number of epochs. The interval of the last one is one to either side of the average.
-    seed : int
-        Of all that is random.
     """
     for epoch in range(count):
         box = Box.of(network, max(1, min(network.bound, count) - epoch))

@@ -84,9 +84,8 @@ def whole_program(X: ArrayLike, y: ArrayLike, settings: Whole) -> Program:
     objective = OBJECTIVES[settings.objective](settings.bound, sizes[-2], classes.size)
     # Sums of the first layer are multiples of the inputs' grid, all others whole.
     steps = (1.0 / GRID, *(1.0 for _ in sizes[2:]))
-    return plain(
-        SignNetwork(samples.inputs, samples.labels, sizes, settings.bound, objective, steps)
-    )
+    inputs, labels = samples.inputs, samples.labels
+    return plain(SignNetwork(inputs, labels, sizes, settings.bound, objective, steps))
 
 
 def plain(problem: SignNetwork) -> Program:

@@ -54,13 +54,8 @@ class Objective(ABC):
 
     @abstractmethod
     def least_loss(self, counts: IntArray) -> float:
-        """Return a lower bound of the loss of samples that no network tells apart.
-
-        Parameters
-        ----------
-        counts : (G, n_outputs) array of int
-            For every group of equal samples how many have each label.
-        """
+        """Return a lower bound of the loss of samples that no network tells apart; `counts`, shape
+        ``(G, n_outputs)``, says for every group of equal samples how many have each label."""
 
     @abstractmethod
     def targets(self, own: BoolArray) -> FloatArray:
@@ -75,18 +70,9 @@ class Objective(ABC):
         """Return a lower bound of the loss of samples by one output, of which ``sum_i weights_i a_i
         y_i`` is at most `most`.
 
-        Where it is not another one, a sample's loss is one below its target. Such a sample takes
-        from the sum at most its way down from the target to the least ``a y``.
-
-        Parameters
-        ----------
-        weights : (g,) array of int
-            Positive.
-        most : int
-            See above.
-        own : (g,) array of bool
-            Whether the output is the label's.
-        """
+        Weights, shape ``(g,)``, are positive whole numbers; `own`, ``(g,)``: whether the output is
+        the label's. Unless an objective has it otherwise, a sample below its target loses one, and
+        takes from the sum at most its way down from the target to the least ``a y``."""
         targets = self.targets(own)
         missing = float(weights @ targets) - most
         if missing <= WHOLE_ROOM:

@@ -23,17 +23,8 @@ NUMBERS = tuple(field.name for field in fields(Trained) if field.name not in ("n
 
 @dataclass(frozen=True, eq=False)
 class Searched(State):
-    """Where a search is.
-
-    Parameters
-    ----------
-    trained : Trained
-        The best network, and what is known of it.
-    answers : tuple
-        Answers of all programs so far, see `Journal`.
-    can_be_judged : bool
-        Whether the network that the search starts from is complete.
-    """
+    """Where a search is: the best network with what is known of it, and the answers of all programs
+    so far, see `Journal`. It can be judged when the network that it starts from is complete."""
 
     trained: Trained
     answers: tuple[Any, ...]

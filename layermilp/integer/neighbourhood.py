@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from layermilp.algorithms.options import SolveOptions
 from layermilp.errors import DataError
-from layermilp.integer.losses import MaxCorrect, MinHinge, Objective, SatMargin
+from layermilp.integer.losses import MaxCorrect, MinHinge, Objective
 from layermilp.integer.violations import Violations, added, neuron, violations
 from layermilp.networks.integer import GRID, IntegerNetwork, correct, rounded
 from layermilp.program import FloatArray, IntArray, Status
@@ -46,17 +46,7 @@ class Box:
 @dataclass(frozen=True)
 class Goal:
     """What a search minimizes: an objective, and the smooth one at a small price, so that equals
-    are told apart.
-
-    Parameters
-    ----------
-    objective : Objective
-        The first.
-    smooth : MinHinge
-        The second.
-    price : float
-        Factor of the second.
-    """
+    are told apart."""
 
     objective: Objective
     smooth: MinHinge
@@ -155,6 +145,7 @@ class NeuronTask:
         return network.with_layer(i, layer)
 
     def _hidden(self) -> Violations:
+        """Build that of a hidden neuron, from the losses with it firing and not."""
         network, i, j, labels = self.network, self.layer, self.neuron, self.samples.labels
         inputs = network.activations_of_rounded(self.samples.inputs)[i]
         signs = np.where(network.sums(i, inputs) >= 0.0, 1.0, -1.0)
@@ -170,12 +161,12 @@ class NeuronTask:
         it."""
         network, j, goal, labels = self.network, self.neuron, self.goal, self.samples.labels
         inputs = network.activations_of_rounded(self.samples.inputs)[self.layer]
-        y = np.where(labels == j, 1.0, -1.0)
-        prices, least = np.ones(len(y)), np.full(len(y), -np.inf)
-        if isinstance(goal.objective, SatMargin):
-            least[:] = goal.objective.least
-        elif isinstance(goal.objective, MaxCorrect):
-            least = np.where(y > 0.0, 0.0, 1.0)
+        own = labels == j
+        y = np.where(own, 1.0, -1.0)
+        is_smooth = isinstance(goal.objective, MinHinge)
+        least = np.full(len(y), -np.inf) if is_smooth else goal.objective.targets(own)
+        prices = np.ones(len(y))
+        if goal.objective.is_shared:
             prices = _depends(network.sums(self.layer, inputs), labels, j)
         rows, place = np.unique(
             np.column_stack([inputs * y[:, None], y, least]), axis=0, return_inverse=True
@@ -186,11 +177,10 @@ class NeuronTask:
         return Violations(
             matrix=rows[:, :-1],
             least=np.where(prices > 0.0, rows[:, -1], -np.inf),
-            groups=np.arange(len(rows)),
             prices=prices,
             slopes=slopes,
             intercepts=intercepts,
-            weights=counts * (1.0 if isinstance(goal.objective, MinHinge) else goal.price),
+            weights=counts * (1.0 if is_smooth else goal.price),
             **self._ends(),
         )
 

@@ -19,9 +19,8 @@ from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tolerances import NEW_NEURON, WHOLE_ROOM
 from layermilp.integer.losses import Objective
 from layermilp.integer.neighbourhood import Samples
-from layermilp.integer.violations import neuron, violations
+from layermilp.integer.violations import free_neuron, violations
 from layermilp.integer.vote_dual import vote_dual
-from layermilp.networks.integer import GRID
 from layermilp.program import FloatArray, IntArray
 from layermilp.solvers import fitting, solve
 
@@ -153,9 +152,8 @@ def strongest(
     options : SolveOptions
         Solver and limits of the program. At a limit the number is not the smallest that there is.
     """
-    ends = np.full(inputs.shape[1] + 1, float(bound))
-    problem = neuron(inputs, v, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
-    theta, total = np.zeros(ends.size, dtype=np.int64), round(problem.prices.sum())
+    problem = free_neuron(inputs, v, bound)
+    theta, total = np.zeros(problem.n_unknowns, dtype=np.int64), round(problem.prices.sum())
     used = problem.nonzero_columns
     if not used.size:
         return theta, total
@@ -179,9 +177,7 @@ def climbed(inputs: FloatArray, v: FloatArray, theta: FloatArray, bound: float) 
     v : (m,) array
         Weights of the votes.
     theta : (p,) array
-        Where to begin: whole numbers from ``-bound`` to ``bound``.
-    bound : float
-        `P`.
+        Where to begin: whole numbers from ``-bound`` to ``bound``, which is `P`.
     """
     steps = np.concatenate([np.full(theta.size, step) for step in (-1.0, 1.0, -bound, bound)])
     places = np.tile(np.arange(theta.size), 4)
@@ -207,16 +203,8 @@ def needed(samples: Samples, bound: int, accuracy: float, options: SolveOptions)
     the neuron fires and one where it does not; with two classes its errors are those of the neuron,
     for which class it may fire. If their proven lower bound is too large, there must be two.
 
-    Parameters
-    ----------
-    samples : Samples
-        The samples.
-    bound : int
-        `P`.
-    accuracy : float
-        What is to be exceeded.
-    options : SolveOptions
-        Solver and limits of the two programs. At a limit the number may be smaller than needed.
+    There are two programs, with weights up to `bound`; where they end at a limit, the number may be
+    less than is needed.
     """
     m = len(samples.labels)
     if np.bincount(samples.labels).max() > accuracy * m:
@@ -236,31 +224,19 @@ def least_loss(
     """Return a proven lower bound of the loss of every network of one hidden layer on the samples,
     and of every part of one.
 
-    Parameters
-    ----------
-    samples : Samples
-        The samples.
-    objective : Objective
-        The losses, with `P` and the number of hidden neurons.
-    options : SolveOptions
-        Solver and limits of the programs.
-    budget : Budget
-        When the search ends; what was proven until then counts.
-    seed : int
-        Of the neurons that steps begin from.
+    The objective also says `P` and the number of hidden neurons; options are those of the programs,
+    and the seed is that of the neurons that steps begin from. What was proven at the end of the
+    budget counts.
     """
     n_outputs = objective.n_outputs
+    losses = []
     # Of two outputs one mirrors the other where each has a loss of its own.
-    outputs = range(n_outputs if n_outputs > 2 or objective.is_shared else 1)
-    losses = [
-        sum(
-            objective.least_loss_of_group(
-                group.weights, group.most, samples.labels[group.rows] == output
-            )
-            for group in _Prover(samples, output, objective, options, budget, seed).groups()
+    for output in range(n_outputs if n_outputs > 2 or objective.is_shared else 1):
+        own = samples.labels == output
+        groups = _Prover(samples, output, objective, options, budget, seed).groups()
+        losses.append(
+            sum(objective.least_loss_of_group(g.weights, g.most, own[g.rows]) for g in groups)
         )
-        for output in outputs
-    ]
     if objective.is_shared:
         return float(max(losses))
     return float(sum(losses) * n_outputs / len(losses))

@@ -51,6 +51,7 @@ class Found:
     nodes: int = 0
 
 
+@dataclass(eq=False)
 class Search:
     """Improves a network on some samples.
 
@@ -74,20 +75,17 @@ class Search:
         Of the order of the neighbourhoods and of the solvers.
     """
 
-    def __init__(
-        self,
-        samples: Samples,
-        goal: Goal,
-        box: Box,
-        options: SolveOptions,
-        workers: Workers | JournaledWorkers,
-        stop_accuracy: float,
-        budget: Budget,
-        seed: int,
-    ) -> None:
-        self.samples, self.goal, self.box, self.options = samples, goal, box, options
-        self.workers, self.stop_accuracy, self.budget = workers, stop_accuracy, budget
-        self.rng = np.random.default_rng(seed)
+    samples: Samples
+    goal: Goal
+    box: Box
+    options: SolveOptions
+    workers: Workers | JournaledWorkers
+    stop_accuracy: float
+    budget: Budget
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
         self.programs = self.nodes = self.failed = 0
 
     def sums(self, network: IntegerNetwork) -> FloatArray:
@@ -106,15 +104,7 @@ class Search:
 
     def vote(self, network: IntegerNetwork, parts: Sequence[Samples]) -> Iterator[Found]:
         """Yield a first network, the vote of neurons that learn one part each, from its first
-        neuron on.
-
-        Parameters
-        ----------
-        network : IntegerNetwork
-            Its sizes, bound and classes.
-        parts : sequence of Samples
-            One for every neuron of the smallest hidden layer.
-        """
+        neuron on; there is a part for every neuron of the smallest hidden layer."""
         codes = output_codes(len(parts), network.n_outputs, self.rng)
         tasks = [
             VoterTask(part, code, network.bound, self._options(len(parts)))
@@ -127,13 +117,8 @@ class Search:
             yield self.found(voting(network, thetas, codes, majority))
 
     def improve(self, network: IntegerNetwork, most: int | None = None) -> Iterator[Found]:
-        """Improve all neurons in random order, in rounds, until a round finds nothing.
-
-        Parameters
-        ----------
-        most : int, optional
-            Neighbourhoods after which it ends.
-        """
+        """Improve all neurons in random order, in rounds, until a round finds nothing; or only so
+        many neighbourhoods, in one round."""
         neurons = [(i, j) for i, layer in enumerate(network.layers) for j in range(layer.n_outputs)]
         if network.n_outputs == 2:
             neurons.pop()  # the second output mirrors the first

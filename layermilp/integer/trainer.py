@@ -254,11 +254,11 @@ class _Run:
     def __post_init__(self) -> None:
         settings = self.settings
         self.journal = self.workers.journal
-        self.sizes = (self.samples.inputs.shape[1], *settings.hidden, self.classes.size)
-        shape = settings.bound, self.sizes[-2], self.sizes[-1]
+        sizes = (self.samples.inputs.shape[1], *settings.hidden, self.classes.size)
+        shape = settings.bound, sizes[-2], sizes[-1]
         self.objective = OBJECTIVES[settings.objective](*shape)
         price = 0.0 if isinstance(self.objective, MinHinge) else PRICE
-        self.zeros = IntegerNetwork.zeros(self.sizes, settings.bound, self.classes)
+        self.zeros = IntegerNetwork.zeros(sizes, settings.bound, self.classes)
         self.search = Search(
             self.samples,
             Goal(self.objective, MinHinge(*shape), price),
@@ -277,10 +277,7 @@ class _Run:
         samples."""
         settings, network = self.settings, self.zeros
         if settings.start == "gradient":
-            started = straight_through(
-                samples.inputs, samples.labels, self.sizes, settings.bound, settings.seed
-            )
-            network = IntegerNetwork(started.layers, settings.bound, self.classes)
+            network = straight_through(samples, network, settings.seed)
         self.first = self.search.found(network)
         return self.first
 

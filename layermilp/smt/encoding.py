@@ -48,15 +48,9 @@ class Encoding:
 
 
 def plain(problem: Problem) -> Encoding:
-    """Every weight and bias a real unknown, within the bound where there is one.
-
-    Raises
-    ------
-    ValueError
-        If the weights are to lie on a grid, which is not in this formula.
-    """
-    if problem.domain.grid is not None:
-        raise ValueError("the plain formula has no grid")
+    """Every weight and bias a real unknown, within the bound where there is one; a grid is not in
+    this formula."""
+    assert problem.domain.grid is None
     weights = _unknowns(problem)
     bounds: list[Term] = []
     if problem.domain.bound is not None:

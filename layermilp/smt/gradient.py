@@ -22,26 +22,11 @@ EVERY = 20
 def trained(
     problem: Problem, starts: int, steps: int, rng: np.random.Generator, budget: Budget
 ) -> list[Weights]:
-    """Train networks side by side by Adam on the cross entropy of all samples, until one has
-    learned all of them.
+    """Train so many networks side by side by Adam on the cross entropy of all samples, until one
+    has learned all of them, at most so many steps.
 
-    Parameters
-    ----------
-    problem : Problem
-        The problem; the networks are for its standardized `inputs`.
-    starts : int
-        Networks.
-    steps : int
-        Most steps of Adam.
-    rng : numpy.random.Generator
-        Source of the initial weights.
-    budget : Budget
-        When to end at the latest.
-
-    Returns
-    -------
-    list of tuple of (n, d + 1) arrays
-        Extended weights of each network, that with the largest least lead first.
+    The networks are for the problem's standardized `inputs`; that with the largest least lead comes
+    first.
     """
     drawn = [random_layers(problem.inputs, problem.sizes, rng) for _ in range(starts)]
     theta = [np.stack(layers) for layers in zip(*drawn, strict=True)]

@@ -103,14 +103,8 @@ class SMT(Portfolio, SampledMethod):
             yield Tried(before)
             return
         told = 0 if before is None else len(before.stages)
-        for outcome in training(
-            self._network(data),
-            X,
-            y,
-            self,
-            watch=lambda stage: listener.show(f"stage {stage}"),
-            before=before,
-        ):
+        network = self._network(data)
+        for outcome in training(network, X, y, self, watch=listener.show, before=before):
             for stage in outcome.stages[told:]:
                 listener.detail(f"{stage.name}: {stage.said}, {stage.seconds:.1f} s")
             told = len(outcome.stages)

@@ -30,7 +30,10 @@ ROUNDS = 40
 def descent(
     features: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray, limits: Limits
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Yield better and better last two layers.
+    """Yield better and better last two layers, one round after the other.
+
+    The descent ends when all leads are above zero, or when the loss, the sum of what the leads lack
+    to 1, hardly falls.
 
     Parameters
     ----------
@@ -42,12 +45,6 @@ def descent(
         Extended weights to begin with.
     limits : Limits
         Limits of each program.
-
-    Yields
-    ------
-    (n, d + 1) array, (n_outputs, n + 1) array
-        Layers after each round. The descent ends when all leads are above zero, or when the loss,
-        the sum of what the leads lack to 1, hardly falls.
     """
     inputs = np.column_stack([features, np.ones(len(features))])
     before = np.inf

@@ -168,14 +168,12 @@ class Problem:
         """Return the weights, fitted to the domain, if they are a model: in floating point, and
         then exactly."""
         fitted = self.domain.fitted(weights)
-        if not self.domain.contains(fitted) or not self.holds_in_floats(fitted):
+        if not self.domain.contains(fitted):
+            return None
+        if not np.all(leads(outputs(fitted, self.X, self.domain.dtype), self.labels) > 0.0):
             return None
         lead = least_lead(fitted, self.X, self.labels)
         return Model(fitted, lead) if lead > 0 else None
-
-    def holds_in_floats(self, weights: Weights) -> bool:
-        """Whether the label's output is above all others in floating point."""
-        return bool(np.all(leads(outputs(weights, self.X, self.domain.dtype), self.labels) > 0.0))
 
 
 def outputs(weights: Weights, X: FloatArray, dtype: str = "float64") -> FloatArray:

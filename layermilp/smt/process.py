@@ -34,18 +34,8 @@ def is_available() -> bool:
 
 
 def ask(problem: Problem, kind: str, seed: int, seconds: float | None) -> Reply:
-    """Ask Z3 whether a formula is satisfiable.
-
-    Parameters
-    ----------
-    problem : Problem
-        What is asked.
-    kind : {"plain", "reduced", "grid"}
-        Which formula, see `layermilp.smt.encoding`.
-    seed : int
-        Seed of Z3.
-    seconds : float, optional
-        When the process is killed; building the formula counts.
+    """Ask Z3 whether a formula, by its name in `layermilp.smt.encoding.ENCODINGS`, is satisfiable.
+    After so many seconds, in which the formula is built as well, the process is killed.
 
     Raises
     ------

@@ -127,19 +127,13 @@ def training(
     y: ArrayLike,
     options: Portfolio,
     dtype: str = "float64",
-    watch: Callable[[str], None] = lambda stage: None,
+    watch: Callable[[str], None] = lambda text: None,
     before: Outcome | None = None,
 ) -> Iterator[Outcome]:
     """Go through the stages until one answers; yield what is known after each, the outcome at last.
 
-    Parameters
-    ----------
-    network, X, y, options, dtype
-        As in `run`.
-    watch : callable
-        Is told the name of every stage that begins.
-    before : Outcome, optional
-        What was known before; its stages are not tried again.
+    `watch` is told of every stage that begins; the stages of an outcome of `before` are not tried
+    again. The other arguments are as in `run`.
     """
     problem = _problem(network, X, y, options.domain(dtype))
     budget = Budget.of(options.time_limit, 0.0 if before is None else before.seconds)
@@ -162,7 +156,7 @@ def training(
     for name in ["samples", *chosen][len(tried) :]:
         if budget.is_over:
             break
-        watch(name)
+        watch(f"stage {name}")
         began = time.perf_counter()
         # How linear algebra rounds may depend on its threads, and what is found on that.
         with threadpool_limits(1):

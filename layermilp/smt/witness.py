@@ -48,14 +48,8 @@ def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Model | None
     have a linear program of the largest margin; on a grid rounding may destroy both, and a
     mixed-integer program is tried as well.
 
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    lower : tuple of (n, d + 1) arrays
-        All layers but the last, for the samples as they are.
-    limits : Limits
-        Limits of each program.
+    The lower layers are all but the last, for the samples as they are; limits are those of each
+    program.
     """
     lower = problem.domain.fitted(lower) if lower else lower
     features = activations(lower, problem.X, problem.domain.dtype).astype(np.float64)
@@ -94,24 +88,10 @@ def _interpolation(features: FloatArray, labels: IntArray, n_outputs: int) -> Fl
 def widest_margin(
     features: FloatArray, labels: IntArray, n_outputs: int, limits: Limits
 ) -> FloatArray | None:
-    """Weights in [-1, 1] of the largest least lead of the label's output; None if no lead is above
-    zero.
+    """Weights in [-1, 1], shape ``(n_outputs, n)``, of the largest least lead of the label's output
+    for features of shape ``(m, n)``; None if no lead is above zero.
 
-    Parameters
-    ----------
-    features : (m, n) array
-        Inputs of the layer.
-    labels : (m,) array of int
-        Labels.
-    n_outputs : int
-        Number of outputs.
-    limits : Limits
-        Limits of the program.
-
-    Returns
-    -------
-    (n_outputs, n) array or None
-        The weights; those of output 0 are zero, since only differences count.
+    Those of output 0 are zero, since only differences count.
     """
     rows = _differences(features, labels, n_outputs, 1)
     found = _widest(rows, 1, -1.0, limits, is_whole=False)
