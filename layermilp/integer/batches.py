@@ -44,10 +44,8 @@ class BatchTask:
         with Workers(1) as alone:
             own = self.samples, self.goal, self.box, self.options
             search = Search(*own, alone, 1.0, budget, self.seed)
-            found = search.found(self.network)
-            for better in search.improve(self.network, NEIGHBOURHOODS):
-                found = better
-        return found
+            better = search.improve(self.network, NEIGHBOURHOODS)
+            return [search.found(self.network), *better][-1]
 
 
 def epochs(

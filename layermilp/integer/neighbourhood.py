@@ -124,6 +124,11 @@ class NeuronTask:
         """Return better weights; without any the neuron stays."""
         return solved(self.problem(), self.options)
 
+    @property
+    def _is_one_of_two(self) -> bool:
+        """Whether it is one of two outputs, of which the other follows."""
+        return self.layer == len(self.network.layers) - 1 and self.network.n_outputs == 2
+
     def problem(self) -> Violations:
         """Return the problem of the neuron."""
         return self._output() if self.layer == len(self.network.layers) - 1 else self._hidden()
@@ -137,7 +142,7 @@ class NeuronTask:
         below zero where the first is not: ``-a - 1``."""
         i, j = self.layer, self.neuron
         layer = network.layers[i].with_neuron(j, theta)
-        if i == len(network.layers) - 1 and network.n_outputs == 2:
+        if self._is_one_of_two:
             mirrored = -theta
             if isinstance(self.goal.objective, MaxCorrect):
                 mirrored[-1] -= 1
@@ -188,11 +193,7 @@ class NeuronTask:
         """Return the box of the neuron, and its weights in it, by the names of `Violations`."""
         i, j, network = self.layer, self.neuron, self.network
         lower, upper = (ends[i][j].astype(np.float64) for ends in (self.box.lower, self.box.upper))
-        if (
-            i == len(network.layers) - 1
-            and network.n_outputs == 2
-            and isinstance(self.goal.objective, MaxCorrect)
-        ):
+        if self._is_one_of_two and isinstance(self.goal.objective, MaxCorrect):
             upper[-1] = min(upper[-1], network.bound - 1)  # the other output has the bias -b - 1
         return {
             "lower": lower,

@@ -92,7 +92,7 @@ class _Prover:
             program = vote_dual(self.votes[:, rest], y, targets, self.weight, self.bound)
             solver = fitting(program, self.options.solver)
             result = solve(program, solver, self.budget.limits(self.options.limits))
-            if result.x is None or result.objective is None or result.objective > -NEW_NEURON:
+            if result.x is None or result.objective > -NEW_NEURON:
                 return None
             u = result.x[: rest.size]
             center += PACE * (u - center)

@@ -137,11 +137,7 @@ def train(X: ArrayLike, y: ArrayLike, options: Call) -> Trained:
 
 
 def training(
-    X: ArrayLike,
-    y: ArrayLike,
-    settings: Whole,
-    workers: Workers,
-    journal: Journal | None = None,
+    X: ArrayLike, y: ArrayLike, settings: Whole, workers: Workers, journal: Journal | None = None
 ) -> Iterator[Trained]:
     """Yield the network so far: the start, and what every round of programs makes of it.
 

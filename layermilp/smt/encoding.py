@@ -35,7 +35,7 @@ class Encoding:
     Parameters
     ----------
     formula : pysmt FNode
-        The formula.
+        That there are weights with which every sample is right.
     weights : tuple of (n, d + 1) arrays of pysmt FNode
         Extended weights of every layer as terms, whose values in a model are the network's.
     logic : str or None
