@@ -17,8 +17,8 @@ from layermilp.files import empty_directory, write_atomically
 from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.hybrid.method import Hybrid
 from layermilp.hybrid.trainer import Data, round_program
+from layermilp.integer.formulation import whole_program
 from layermilp.integer.method import Integer
-from layermilp.integer.whole import whole_program
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.method import Layerwise, labelled
 from layermilp.layerwise.programs import Selection, SweepProgram, sweep_programs

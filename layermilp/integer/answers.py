@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from layermilp.integer.bagging import Voter
-from layermilp.integer.neighbourhood import Improved
+from layermilp.integer.neighbourhood import Solved
 from layermilp.integer.search import Found
 from layermilp.networks.integer import IntegerLayer, IntegerNetwork
 from layermilp.program import IntArray
 
-FOUND = ("loss", "accuracy", "programs", "nodes")
+NUMBERS = tuple(field.name for field in fields(Found) if field.name != "network")
 """Fields of `Found` that are numbers."""
 
 
@@ -53,10 +53,8 @@ def unpacked(
     answers: list[Any] = []
     for entry in content["answers"]:
         match entry:
-            case {"voter": known}:
-                answers.append(Voter(next(thetas), *known))
-            case {"improved": [layer, neuron, *known]}:
-                answers.append(Improved(layer, neuron, next(thetas), *known))
+            case {"solved": known}:
+                answers.append(Solved(next(thetas), *known))
             case {"found": known, "layers": layers}:
                 answers.append(Found(network(layers), **known))
             case {"value": value}:
@@ -69,14 +67,11 @@ def unpacked(
 def _entry(answer: Any) -> tuple[dict[str, Any], list[IntArray]]:
     """Return an answer as a value for JSON, and its weights."""
     match answer:
-        case Voter():
-            return {"voter": [answer.nodes, answer.error]}, [answer.theta]
-        case Improved():
-            known = [answer.layer, answer.neuron, answer.nodes, answer.error]
-            return {"improved": known}, [answer.theta]
+        case Solved():
+            return {"solved": [answer.nodes, answer.error]}, [answer.theta]
         case Found():
             thetas = [layer.theta for layer in answer.network.layers]
-            numbers = {name: getattr(answer, name) for name in FOUND}
+            numbers = {name: getattr(answer, name) for name in NUMBERS}
             return {"found": numbers, "layers": len(thetas)}, thetas
         case _:
             return {"value": answer}, []

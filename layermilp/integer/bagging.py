@@ -13,48 +13,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from layermilp.algorithms.options import SolveOptions
-from layermilp.integer.neighbourhood import Samples, solved
-from layermilp.integer.violations import neuron
-from layermilp.networks.integer import GRID, IntegerLayer, IntegerNetwork
+from layermilp.integer.neighbourhood import Samples, Solved, solved
+from layermilp.integer.violations import free_neuron
+from layermilp.networks.integer import IntegerLayer, IntegerNetwork
 from layermilp.program import IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Voter:
-    """Weights and bias of a neuron, the nodes it took, and why the solver failed."""
-
-    theta: IntArray
-    nodes: int
-    error: str = ""
-
-
-@dataclass(frozen=True, eq=False)
 class VoterTask:
-    """The program of one neuron, ready for a worker: as few errors as possible on its samples.
-
-    Parameters
-    ----------
-    samples : Samples
-        The samples.
-    code : (n_outputs,) array of -1 and 1
-        For which classes the neuron is to fire.
-    bound : int
-        `P`.
-    options : SolveOptions
-        Solver and limits of the program.
-    """
+    """The program of one neuron, ready for a worker: as few errors as possible on its samples,
+    where the code, -1 or 1 for every output, says for which classes it is to fire."""
 
     samples: Samples
     code: IntArray
     bound: int
     options: SolveOptions
 
-    def solve(self) -> Voter:
+    def solve(self) -> Solved:
         """Return the neuron."""
-        ends = np.full(self.samples.inputs.shape[1] + 1, float(self.bound))
         effects = self.code[self.samples.labels].astype(np.float64)
-        problem = neuron(self.samples.inputs, effects, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
-        return Voter(*solved(problem, self.options))
+        return solved(free_neuron(self.samples.inputs, effects, self.bound), self.options)
 
 
 def output_codes(count: int, n_outputs: int, rng: np.random.Generator) -> IntArray:
@@ -77,12 +55,10 @@ def voting(
     majority class wins.
 
     Every other hidden neuron passes one of them on, in turns. Output weights are `P` and ``-P`` by
-    the codes.
+    the codes. Sizes, bound and classes are those of the given network.
 
     Parameters
     ----------
-    network : IntegerNetwork
-        Its sizes, bound and classes.
     thetas : sequence of (d + 1,) arrays
         The neurons, no more than a hidden layer has.
     codes : (n, n_outputs) array of -1 and 1
@@ -99,11 +75,8 @@ def voting(
         passing[np.arange(size), np.arange(size) % count] = bound
         layers.append(passing)
     last = np.zeros((sizes[-1], sizes[-2] + 1), dtype=np.int64)
-    voters = np.arange(sizes[-2])
-    if len(sizes) == 3:
-        voters = voters[:count]
+    voters = np.arange(count if len(sizes) == 3 else sizes[-2])
     last[:, voters] = bound * codes[voters % count].T
     last[:, -1] = np.where(np.arange(sizes[-1]) == majority, 0, -1)
-    return IntegerNetwork(
-        [IntegerLayer.of(theta) for theta in (*layers, last)], bound, network.classes
-    )
+    layers.append(last)
+    return IntegerNetwork(map(IntegerLayer.of, layers), bound, network.classes)

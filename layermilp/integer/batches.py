@@ -19,7 +19,7 @@ from layermilp.algorithms.budget import Budget
 from layermilp.algorithms.options import SolveOptions
 from layermilp.integer.neighbourhood import Box, Goal, Samples
 from layermilp.integer.search import Found, Search
-from layermilp.networks.integer import IntegerLayer, IntegerNetwork, correct
+from layermilp.networks.integer import IntegerLayer, IntegerNetwork
 from layermilp.parallel import Workers
 from layermilp.program import IntArray
 
@@ -42,31 +42,10 @@ class BatchTask:
         """Improve the network on the batch."""
         budget = Budget.of(self.options.limits.time_limit)
         with Workers(1) as alone:
-            search = Search(
-                self.samples,
-                self.goal,
-                self.box,
-                self.options,
-                alone,
-                1.0,
-                budget,
-                self.seed,
-            )
-            found = search.found(self.network)
-            for better in search.improve(self.network, NEIGHBOURHOODS):
-                found = better
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class Epoch:
-    """The average after an epoch: its network and validation accuracy, and the programs and nodes
-    of the epoch."""
-
-    network: IntegerNetwork
-    validation_accuracy: float
-    programs: int
-    nodes: int
+            own = self.samples, self.goal, self.box, self.options
+            search = Search(*own, alone, 1.0, budget, self.seed)
+            better = search.improve(self.network, NEIGHBOURHOODS)
+            return [search.found(self.network), *better][-1]
 
 
 def epochs(
@@ -76,26 +55,22 @@ def epochs(
     validation: Samples,
     count: int,
     seed: int,
-) -> Iterator[Epoch]:
-    """Train epoch by epoch, from a network that is common to all batches.
+) -> Iterator[IntegerNetwork]:
+    """Train so many epochs, from a network that is common to all batches; yield the averages.
+
+    Without a common start, averages would mix neurons that mean different things. The interval of
+    the last epoch is one to either side of the average.
 
     Parameters
     ----------
     search : Search
         Goal, options of every program, workers that take the batches, and the time for all of them.
-    network : IntegerNetwork
-        The start; without a common one, averages would mix neurons that mean different things.
-    batches : list of Samples
-        The batches.
+        It counts the programs and nodes.
     validation : Samples
         What the networks are weighed by.
-    count : int
-        Number of epochs. The interval of the last one is one to either side of the average.
-    seed : int
-        Of all that is random.
     """
     for epoch in range(count):
-        box = around(network, max(1, min(network.bound, count) - epoch))
+        box = Box.of(network, max(1, min(network.bound, count) - epoch))
         seeds = np.random.SeedSequence((seed, epoch)).generate_state(len(batches))
         limits = search.budget.limits(search.options.limits, len(batches), search.workers.n_jobs)
         options = replace(search.options, limits=limits)
@@ -103,45 +78,20 @@ def epochs(
             BatchTask(network, batch, search.goal, box, options, int(own >> 1))
             for batch, own in zip(batches, seeds, strict=True)
         ]
-        found: list[Found] = list(search.workers.map(methodcaller("solve"), tasks))
-        weights = [accuracy(each.network, validation) for each in found]
-        network = average([each.network for each in found], weights)
-        yield Epoch(
-            network,
-            accuracy(network, validation),
-            sum(each.programs for each in found),
-            sum(each.nodes for each in found),
-        )
-
-
-def around(network: IntegerNetwork, radius: int) -> Box:
-    """Return the bounds that far around the weights, within those of the network."""
-    p = network.bound
-    return Box(
-        tuple(np.maximum(layer.theta - radius, -p) for layer in network.layers),
-        tuple(np.minimum(layer.theta + radius, p) for layer in network.layers),
-    )
+        found: list[Found] = list(search.workers.map(methodcaller("solve"), tasks, None))
+        search.programs += sum(each.programs for each in found)
+        search.nodes += sum(each.nodes for each in found)
+        networks = [each.network for each in found]
+        network = average(networks, [validation.accuracy(each) for each in networks])
+        yield network
 
 
 def average(networks: list[IntegerNetwork], weights: list[float]) -> IntegerNetwork:
     """Return the weighted mean of networks, rounded; plain if all weights are zero."""
     shares = np.asarray(weights) if any(weights) else np.ones(len(networks))
-    layers = [
-        IntegerLayer.of(
-            np.rint(
-                np.average(
-                    [network.layers[i].theta for network in networks], axis=0, weights=shares
-                )
-            )
-        )
-        for i in range(len(networks[0].layers))
-    ]
-    return IntegerNetwork(layers, networks[0].bound, networks[0].classes)
-
-
-def accuracy(network: IntegerNetwork, samples: Samples) -> float:
-    """Return the accuracy on samples; ties count as errors."""
-    return float(correct(network.output_sums_of_rounded(samples.inputs), samples.labels).mean())
+    thetas = zip(*([layer.theta for layer in network.layers] for network in networks), strict=True)
+    layers = [np.rint(np.average(same, axis=0, weights=shares)) for same in thetas]
+    return IntegerNetwork(map(IntegerLayer.of, layers), networks[0].bound, networks[0].classes)
 
 
 def validated(samples: Samples, share: float, seed: int) -> tuple[Samples, Samples]:

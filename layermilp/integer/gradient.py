@@ -10,8 +10,9 @@ import itertools
 
 import numpy as np
 
+from layermilp.integer.neighbourhood import Samples
 from layermilp.networks.integer import IntegerLayer, IntegerNetwork, correct
-from layermilp.program import FloatArray, IntArray
+from layermilp.program import FloatArray
 
 STEPS, RATE = 2000, 0.03
 """Steps on all samples, and the learning rate of Adam."""
@@ -20,33 +21,11 @@ CHECKED = 20
 """Steps between looks at the rounded network."""
 
 
-def straight_through(
-    inputs: FloatArray,
-    labels: IntArray,
-    sizes: tuple[int, ...],
-    bound: int,
-    seed: int,
-    steps: int = STEPS,
-    rate: float = RATE,
-) -> IntegerNetwork:
-    """Train by Adam on the squared hinge (18) of all samples; return the most accurate of the
-    rounded networks.
-
-    Parameters
-    ----------
-    inputs : (m, d) array
-        Samples, rounded as networks round them.
-    labels : (m,) array of int
-        The output that is each sample's own.
-    sizes : tuple of int
-        Inputs, hidden layers, outputs.
-    bound : int
-        `P`.
-    seed : int
-        Of the initial weights.
-    steps, rate : int, float
-        How long, and the learning rate.
-    """
+def straight_through(samples: Samples, network: IntegerNetwork, seed: int) -> IntegerNetwork:
+    """Train by Adam on the squared hinge (18) of all samples, from initial weights by the seed;
+    return the most accurate of the rounded networks, of sizes, bound and classes of the given
+    one."""
+    inputs, labels, sizes, bound = samples.inputs, samples.labels, network.sizes, network.bound
     rng = np.random.default_rng(seed)
     thetas = [
         rng.uniform(-1.0, 1.0, (n, d + 1)) * min(1.0, 3.0 / np.sqrt(d))
@@ -54,27 +33,24 @@ def straight_through(
     ]
     moments = [(np.zeros_like(theta), np.zeros_like(theta)) for theta in thetas]
     signs = np.where(np.arange(sizes[-1]) == labels[:, None], 1.0, -1.0)
-    best, best_score = _network(thetas, bound), (-1.0, -np.inf)
-    for step in range(1, steps + 1):
+    best, best_score = network, (-1.0, -np.inf)
+    for step in range(1, STEPS + 1):
         rounded = [np.rint(theta * bound) / bound for theta in thetas]
         gradients = _gradients(rounded, inputs, signs)
         for theta, gradient, (first, second) in zip(thetas, gradients, moments, strict=True):
             first += 0.1 * (gradient - first)
             second += 0.001 * (gradient**2 - second)
-            theta -= rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+            theta -= RATE * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
             np.clip(theta, -1.0, 1.0, out=theta)
         if step % CHECKED == 0 or step == 1:
-            network = _network(thetas, bound)
+            layers = [IntegerLayer.of(np.rint(theta * bound)) for theta in thetas]
+            network = IntegerNetwork(layers, bound, network.classes)
             sums = network.output_sums_of_rounded(inputs)
             loss = np.maximum(0.0, 0.5 - signs * sums * network.scale)
             score = float(correct(sums, labels).mean()), -float((loss**2).sum())
             if score > best_score:
                 best, best_score = network, score
     return best
-
-
-def _network(thetas: list[FloatArray], bound: int) -> IntegerNetwork:
-    return IntegerNetwork([IntegerLayer.of(np.rint(theta * bound)) for theta in thetas], bound)
 
 
 def _gradients(thetas: list[FloatArray], inputs: FloatArray, signs: FloatArray) -> list[FloatArray]:

@@ -42,35 +42,21 @@ class Journal:
         return self._read > self._before
 
     @property
-    def is_read(self) -> bool:
-        """Whether no answer of before is left."""
-        return self._read >= len(self.answers)
+    def n_left(self) -> int:
+        """Number of answers of before that are still to be read."""
+        return len(self.answers) - self._read
 
     def once(self, ask: Callable[[], Answer]) -> Answer:
         """Return the next answer of before, or else ask."""
-        if self.is_read:
+        if not self.n_left:
             self.answers.append(ask())
-        self._read += 1
-        found: Answer = self.answers[self._read - 1]
+        found: Answer = self.read()
         return found
 
-    def map(
-        self,
-        workers: Workers,
-        function: Callable[[Task], Answer],
-        tasks: Sequence[Task],
-        seconds: float | None = None,
-    ) -> Iterator[Answer]:
-        """Yield the answers of tasks, as `Workers.map` does, those of before first."""
-        known = min(len(tasks), len(self.answers) - self._read)
-        for answer in self.answers[self._read : self._read + known]:
-            self._read += 1
-            yield answer
-        if known < len(tasks):
-            for answer in workers.map(function, tasks[known:], seconds):
-                self.answers.append(answer)
-                self._read += 1
-                yield answer
+    def read(self) -> Any:
+        """Return the next answer, which is there."""
+        self._read += 1
+        return self.answers[self._read - 1]
 
     def budget(self, seconds: float | None) -> Budget:
         """Return the time of the whole search; none of it is over before the journal is read."""
@@ -87,7 +73,7 @@ class _Budget(Budget):
     @property
     def is_over(self) -> bool:
         """Whether nothing is left."""
-        return self.journal.is_read and super().is_over
+        return not self.journal.n_left and super().is_over
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +89,12 @@ class JournaledWorkers:
         return self.workers.n_jobs
 
     def map(
-        self,
-        function: Callable[[Task], Answer],
-        tasks: Sequence[Task],
-        seconds: float | None = None,
+        self, function: Callable[[Task], Answer], tasks: Sequence[Task], seconds: float | None
     ) -> Iterator[Answer]:
-        """Yield the answers of tasks in their order."""
-        return self.journal.map(self.workers, function, tasks, seconds)
+        """Yield the answers of tasks, as `Workers.map` does, those of before first."""
+        known = min(len(tasks), self.journal.n_left)
+        for _ in range(known):
+            yield self.journal.read()
+        for answer in self.workers.map(function, tasks[known:], seconds):
+            self.journal.answers.append(answer)
+            yield self.journal.read()

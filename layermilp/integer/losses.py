@@ -54,13 +54,8 @@ class Objective(ABC):
 
     @abstractmethod
     def least_loss(self, counts: IntArray) -> float:
-        """Return a lower bound of the loss of samples that no network tells apart.
-
-        Parameters
-        ----------
-        counts : (G, n_outputs) array of int
-            For every group of equal samples how many have each label.
-        """
+        """Return a lower bound of the loss of samples that no network tells apart; `counts`, shape
+        ``(G, n_outputs)``, says for every group of equal samples how many have each label."""
 
     @abstractmethod
     def targets(self, own: BoolArray) -> FloatArray:
@@ -68,34 +63,22 @@ class Objective(ABC):
         whether it is the label's."""
 
     @abstractmethod
+    def reported(self, loss: float, n_samples: int) -> float:
+        """Return the paper's objective for a loss summed over samples."""
+
     def least_loss_of_group(self, weights: IntArray, most: int, own: BoolArray) -> float:
         """Return a lower bound of the loss of samples by one output, of which ``sum_i weights_i a_i
         y_i`` is at most `most`.
 
-        Parameters
-        ----------
-        weights : (g,) array of int
-            Positive.
-        most : int
-            See above.
-        own : (g,) array of bool
-            Whether the output is the label's.
-        """
-
-    @abstractmethod
-    def reported(self, loss: float, n_samples: int) -> float:
-        """Return the paper's objective for a loss summed over samples."""
-
-    def _least_misses(self, weights: IntArray, most: int, own: BoolArray) -> int:
-        """Return how many of the samples do not reach their targets: each costs the sum its way
-        down from the target."""
-        missing = float(weights @ self.targets(own)) - most
-        worst = weights * (self.targets(own) + self.bound * (self.n_last + 1))
-        return (
-            int(np.searchsorted(np.cumsum(np.sort(worst)[::-1]), missing - WHOLE_ROOM)) + 1
-            if missing > WHOLE_ROOM
-            else 0
-        )
+        Weights, shape ``(g,)``, are positive whole numbers; `own`, ``(g,)``: whether the output is
+        the label's. Unless an objective has it otherwise, a sample below its target loses one, and
+        takes from the sum at most its way down from the target to the least ``a y``."""
+        targets = self.targets(own)
+        missing = float(weights @ targets) - most
+        if missing <= WHOLE_ROOM:
+            return 0.0
+        ways = np.sort(weights * (targets + self.bound * (self.n_last + 1)))[::-1]
+        return float(np.searchsorted(np.cumsum(ways), missing - WHOLE_ROOM)) + 1.0
 
     def signed(self, sums: FloatArray, labels: IntArray) -> FloatArray:
         """Return ``a y``, shape ``(m, n_outputs)``, where `y` is +1 for the own output, else -1."""
@@ -127,10 +110,6 @@ class MaxCorrect(Objective):
         """Return 0 for the own output, 1 for others: ``a`` is a whole number below zero."""
         return np.where(own, 0.0, 1.0)
 
-    def least_loss_of_group(self, weights: IntArray, most: int, own: BoolArray) -> float:
-        """Return the number of samples that do not reach their targets."""
-        return float(self._least_misses(weights, most, own))
-
     def reported(self, loss: float, n_samples: int) -> float:
         """Return (13)."""
         return n_samples - loss
@@ -159,10 +138,6 @@ class SatMargin(Objective):
     def targets(self, own: BoolArray) -> FloatArray:
         """Return `least`."""
         return np.full(own.size, float(self.least))
-
-    def least_loss_of_group(self, weights: IntArray, most: int, own: BoolArray) -> float:
-        """Return the number of samples that do not reach their targets."""
-        return float(self._least_misses(weights, most, own))
 
     def reported(self, loss: float, n_samples: int) -> float:
         """Return (20)."""
@@ -217,13 +192,11 @@ class MinHinge(Objective):
         slopes of `s` over weights."""
         slopes, _ = self.pieces
         at = np.append(self.breaks, -self.breaks[0]) / self.scale
-        losses = self._loss(at * self.scale)
         prices = np.unique(-slopes[:, None] / weights)
         prices = prices[prices * weights.max() <= -slopes.min() * (1.0 + 1e-12)]
-        least = (losses + prices[:, None, None] * weights[:, None] * at).min(axis=2).sum(
-            axis=1
-        ) - prices * most
-        return max(0.0, float(least.max(initial=0.0)))
+        sums = self._loss(at * self.scale) + prices[:, None, None] * weights[:, None] * at
+        least = sums.min(axis=2).sum(axis=1) - prices * most
+        return float(least.max(initial=0.0))
 
     def reported(self, loss: float, n_samples: int) -> float:
         """Return (19)."""

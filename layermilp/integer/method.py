@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 from layermilp.datasets.dataset import Dataset
@@ -11,47 +11,20 @@ from layermilp.integer.answers import packed, unpacked
 from layermilp.integer.journal import Journal
 from layermilp.integer.options import Whole
 from layermilp.integer.trainer import Record, Trained, training
-from layermilp.method import (
-    Listener,
-    SampledMethod,
-    State,
-    accuracies,
-    majority,
-)
+from layermilp.method import Listener, SampledMethod, State, accuracies, majority
 from layermilp.networks.files import Arrays
 from layermilp.networks.integer import IntegerNetwork
 from layermilp.networks.load import Model
 from layermilp.parallel import Workers
 
-NUMBERS = (
-    "objective",
-    "bound",
-    "loss",
-    "accuracy",
-    "start_objective",
-    "start_accuracy",
-    "programs",
-    "nodes",
-    "seconds",
-    "least_neurons",
-    "share",
-)
+NUMBERS = tuple(field.name for field in fields(Trained) if field.name not in ("network", "history"))
 """Fields of `Trained` that are numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Searched(State):
-    """Where a search is.
-
-    Parameters
-    ----------
-    trained : Trained
-        The best network, and what is known of it.
-    answers : tuple
-        Answers of all programs so far, see `Journal`.
-    can_be_judged : bool
-        Whether the network that the search starts from is complete.
-    """
+    """Where a search is: the best network with what is known of it, and the answers of all programs
+    so far, see `Journal`. It can be judged when the network that it starts from is complete."""
 
     trained: Trained
     answers: tuple[Any, ...]
@@ -128,14 +101,14 @@ class Integer(Whole, SampledMethod):
         return Searched(trained, tuple(answers))
 
     def results(
-        self, model: Model | None, states: Sequence[State], data: Dataset
+        self, model: Model | None, states: Sequence[Searched], data: Dataset
     ) -> dict[str, Any]:
         """Return accuracies on the samples used and on the test part, and of a single network its
         objective and what is proven of it."""
         assert model is not None  # the start is one
         mine = self.seen(data, len(states))
         found = accuracies(model, mine)
-        trained = [_trained(state) for state in states]
+        trained = [state.trained for state in states]
         best = trained[0]
         return {
             "samples": self.n_samples(data),
@@ -160,11 +133,9 @@ class Integer(Whole, SampledMethod):
         """Return the lines that are printed at the end."""
         test = "none"
         if summary["test_accuracy"] is not None:
-            test = f"{summary['test_accuracy']:.4f} (majority class "
-            test += f"{summary['test_majority']:.4f})"
-        proof = f"bound {summary['objective_bound']:g}"
-        if summary["proven_optimal"]:
-            proof = "the optimum"
+            test = "{test_accuracy:.4f} (majority class {test_majority:.4f})".format(**summary)
+        is_optimal = summary["proven_optimal"]
+        proof = "the optimum" if is_optimal else f"bound {summary['objective_bound']:g}"
         lines = [
             f"net             {summary['net']} on {summary['samples']:,} samples of "
             f"{summary['data']}, weights from -{self.bound} to {self.bound} in "
@@ -181,8 +152,3 @@ class Integer(Whole, SampledMethod):
             proof = "the fewest" if count == least else f"at least {least} are needed"
             lines.insert(3, f"neurons         {count} ({proof})")
         return lines
-
-
-def _trained(state: State) -> Trained:
-    assert isinstance(state, Searched)
-    return state.trained

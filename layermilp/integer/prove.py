@@ -19,9 +19,8 @@ from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tolerances import NEW_NEURON, WHOLE_ROOM
 from layermilp.integer.losses import Objective
 from layermilp.integer.neighbourhood import Samples
-from layermilp.integer.violations import neuron, violations
+from layermilp.integer.violations import free_neuron, violations
 from layermilp.integer.vote_dual import vote_dual
-from layermilp.networks.integer import GRID
 from layermilp.program import FloatArray, IntArray
 from layermilp.solvers import fitting, solve
 
@@ -46,7 +45,7 @@ first: newest ones swing."""
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class _Group:
     """A proof: ``sum_i weights_i y_i a_i`` of one output is at most `most`, whatever the network,
     for samples `rows`."""
 
@@ -55,24 +54,8 @@ class Group:
     most: int
 
 
-class Prover:
-    """Looks for groups of one output.
-
-    Parameters
-    ----------
-    samples : Samples
-        The samples.
-    output : int
-        The output.
-    objective : Objective
-        What the output is to reach, with `P` and the number of hidden neurons.
-    options : SolveOptions
-        Solver and limits of the programs.
-    budget : Budget
-        When the search ends.
-    seed : int
-        Of the neurons that steps begin from.
-    """
+class _Prover:
+    """Looks for groups of one output; parameters as of `least_loss`."""
 
     def __init__(
         self,
@@ -92,14 +75,14 @@ class Prover:
         self.rng = np.random.default_rng(seed)
         self.votes = np.ones((1, len(self.y)))
 
-    def groups(self) -> Iterator[Group]:
+    def groups(self) -> Iterator[_Group]:
         """Yield groups without common samples, until none is found."""
         rest = np.arange(len(self.y))
         while rest.size and (group := self._group(rest)) is not None:
             yield group
             rest = np.setdiff1d(rest, group.rows)
 
-    def _group(self, rest: IntArray) -> Group | None:
+    def _group(self, rest: IntArray) -> _Group | None:
         """Return a group among some samples: weights by the program of known neurons, until no
         violated neuron is left."""
         y, targets, center = self.y[rest], self.targets[rest], np.zeros(rest.size)
@@ -109,7 +92,7 @@ class Prover:
             program = vote_dual(self.votes[:, rest], y, targets, self.weight, self.bound)
             solver = fitting(program, self.options.solver)
             result = solve(program, solver, self.budget.limits(self.options.limits))
-            if result.x is None or result.objective is None or result.objective > -NEW_NEURON:
+            if result.x is None or result.objective > -NEW_NEURON:
                 return None
             u = result.x[: rest.size]
             center += PACE * (u - center)
@@ -117,12 +100,12 @@ class Prover:
                 continue
             whole = np.rint(u * (WHOLE / u.max())).astype(np.int64)
             rows, weights = rest[whole > 0], whole[whole > 0]
-            v: FloatArray = np.asarray(weights * self.y[rows], dtype=np.float64)
+            v: FloatArray = np.asarray(weights * self.y[rows])
             if any(self._climb(rows, v, 0.5) for _ in range(TRIES)):
                 continue
-            group, found = self._proven(rows, weights)
-            if weights @ self.targets[rows] > group.most:
-                return group
+            most, found = self._proven(rows, v)
+            if weights @ self.targets[rows] > most:
+                return _Group(rows, weights, most)
             if abs(found[rows] @ v) <= np.abs(self.votes[:, rows] @ v).max():
                 return None  # the limit of the program leaves it open
             self.votes = np.vstack([self.votes, found])
@@ -132,21 +115,16 @@ class Prover:
         """Look for neurons whose weighted votes add up to more than those of the known ones; say
         whether there are any."""
         inputs, known = self.inputs[rows], np.abs(self.votes[:, rows] @ v).max()
-        starts = self.rng.integers(
-            -self.bound, self.bound, size=(CLIMBS, inputs.shape[1]), endpoint=True
-        )
-        thetas = [
-            climbed(inputs, v, start.astype(np.float64), float(self.bound)) for start in starts
-        ]
+        size, p = (CLIMBS, inputs.shape[1]), self.bound
+        starts = self.rng.integers(-p, p, size, endpoint=True).astype(np.float64)
+        thetas = [climbed(inputs, v, start, float(p)) for start in starts]
         votes = np.where(self.inputs @ np.transpose(thetas) >= 0.0, 1.0, -1.0).T
         new = votes[np.abs(votes[:, rows] @ v) > known + least]
         self.votes = np.vstack([self.votes, np.unique(new, axis=0)])
         return len(new) > 0
 
-    def _proven(self, rows: IntArray, weights: IntArray) -> tuple[Group, FloatArray]:
-        """Return the group with its proven bound, and the votes of the best neuron that was
-        found."""
-        v: FloatArray = np.asarray(weights * self.y[rows], dtype=np.float64)
+    def _proven(self, rows: IntArray, v: FloatArray) -> tuple[int, FloatArray]:
+        """Return the proven `most` of a group, and the votes of the best neuron that was found."""
         limits = self.budget.limits(replace(self.options.limits, node_limit=NODES))
         options = replace(self.options, limits=limits)
         both = [
@@ -154,7 +132,7 @@ class Prover:
         ]
         votes = [np.where(self.inputs @ theta >= 0.0, 1.0, -1.0) for theta, _ in both]
         most = self.weight * max(most for _, most in both) + self.bound * abs(int(v.sum()))
-        return Group(rows, weights, most), max(votes, key=lambda own: float(abs(own[rows] @ v)))
+        return most, max(votes, key=lambda own: float(abs(own[rows] @ v)))
 
 
 def strongest(
@@ -174,9 +152,8 @@ def strongest(
     options : SolveOptions
         Solver and limits of the program. At a limit the number is not the smallest that there is.
     """
-    ends = np.full(inputs.shape[1] + 1, float(bound))
-    problem = neuron(inputs, v, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
-    theta, total = np.zeros(ends.size, dtype=np.int64), round(problem.prices.sum())
+    problem = free_neuron(inputs, v, bound)
+    theta, total = np.zeros(problem.n_unknowns, dtype=np.int64), round(problem.prices.sum())
     used = problem.nonzero_columns
     if not used.size:
         return theta, total
@@ -200,9 +177,7 @@ def climbed(inputs: FloatArray, v: FloatArray, theta: FloatArray, bound: float) 
     v : (m,) array
         Weights of the votes.
     theta : (p,) array
-        Where to begin: whole numbers from ``-bound`` to ``bound``.
-    bound : float
-        `P`.
+        Where to begin: whole numbers from ``-bound`` to ``bound``, which is `P`.
     """
     steps = np.concatenate([np.full(theta.size, step) for step in (-1.0, 1.0, -bound, bound)])
     places = np.tile(np.arange(theta.size), 4)
@@ -220,37 +195,48 @@ def climbed(inputs: FloatArray, v: FloatArray, theta: FloatArray, bound: float) 
         sums, reached = inputs @ theta, values[best]
 
 
+def needed(samples: Samples, bound: int, accuracy: float, options: SolveOptions) -> int:
+    """Return a number of neurons that every network of one hidden layer needs to exceed an accuracy
+    on the samples: 0, 1 or 2.
+
+    Without neurons all samples have one class. A network of one neuron has two answers, one where
+    the neuron fires and one where it does not; with two classes its errors are those of the neuron,
+    for which class it may fire. If their proven lower bound is too large, there must be two.
+
+    There are two programs, with weights up to `bound`; where they end at a limit, the number may be
+    less than is needed.
+    """
+    m = len(samples.labels)
+    if np.bincount(samples.labels).max() > accuracy * m:
+        return 0
+    if samples.labels.max() > 1:
+        return 1
+    votes = np.where(samples.labels == 1, 1.0, -1.0)
+    # Right ones less errors, of a neuron that fires for the second class or for the first.
+    most = max(strongest(samples.inputs, sign * votes, bound, options)[1] for sign in (1.0, -1.0))
+    errors = (m - most) / 2.0
+    return 2 if m - errors <= accuracy * m else 1
+
+
 def least_loss(
     samples: Samples, objective: Objective, options: SolveOptions, budget: Budget, seed: int
 ) -> float:
     """Return a proven lower bound of the loss of every network of one hidden layer on the samples,
     and of every part of one.
 
-    Parameters
-    ----------
-    samples : Samples
-        The samples.
-    objective : Objective
-        The losses, with `P` and the number of hidden neurons.
-    options : SolveOptions
-        Solver and limits of the programs.
-    budget : Budget
-        When the search ends; what was proven until then counts.
-    seed : int
-        Of the neurons that steps begin from.
+    The objective also says `P` and the number of hidden neurons; options are those of the programs,
+    and the seed is that of the neurons that steps begin from. What was proven at the end of the
+    budget counts.
     """
     n_outputs = objective.n_outputs
+    losses = []
     # Of two outputs one mirrors the other where each has a loss of its own.
-    outputs = range(n_outputs if n_outputs > 2 or objective.is_shared else 1)
-    losses = [
-        sum(
-            objective.least_loss_of_group(
-                group.weights, group.most, samples.labels[group.rows] == output
-            )
-            for group in Prover(samples, output, objective, options, budget, seed).groups()
+    for output in range(n_outputs if n_outputs > 2 or objective.is_shared else 1):
+        own = samples.labels == output
+        groups = _Prover(samples, output, objective, options, budget, seed).groups()
+        losses.append(
+            sum(objective.least_loss_of_group(g.weights, g.most, own[g.rows]) for g in groups)
         )
-        for output in outputs
-    ]
     if objective.is_shared:
         return float(max(losses))
     return float(sum(losses) * n_outputs / len(losses))

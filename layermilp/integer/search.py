@@ -17,12 +17,12 @@ from layermilp.algorithms.budget import Budget
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tolerances import ROUNDING
 from layermilp.errors import SolverError
-from layermilp.integer.bagging import Voter, VoterTask, output_codes, voting
+from layermilp.integer.bagging import VoterTask, output_codes, voting
 from layermilp.integer.journal import JournaledWorkers
-from layermilp.integer.neighbourhood import Box, Goal, Improved, NeuronTask, Samples, applied
+from layermilp.integer.neighbourhood import Box, Goal, NeuronTask, Samples, Solved
 from layermilp.networks.integer import IntegerNetwork, correct
 from layermilp.parallel import Workers
-from layermilp.program import FloatArray
+from layermilp.program import FloatArray, IntArray
 
 AT_ONCE = 2
 """Neighbourhoods that are solved for the same network."""
@@ -51,6 +51,7 @@ class Found:
     nodes: int = 0
 
 
+@dataclass(eq=False)
 class Search:
     """Improves a network on some samples.
 
@@ -74,20 +75,17 @@ class Search:
         Of the order of the neighbourhoods and of the solvers.
     """
 
-    def __init__(
-        self,
-        samples: Samples,
-        goal: Goal,
-        box: Box,
-        options: SolveOptions,
-        workers: Workers | JournaledWorkers,
-        stop_accuracy: float,
-        budget: Budget,
-        seed: int,
-    ) -> None:
-        self.samples, self.goal, self.box, self.options = samples, goal, box, options
-        self.workers, self.stop_accuracy, self.budget = workers, stop_accuracy, budget
-        self.rng = np.random.default_rng(seed)
+    samples: Samples
+    goal: Goal
+    box: Box
+    options: SolveOptions
+    workers: Workers | JournaledWorkers
+    stop_accuracy: float
+    budget: Budget
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
         self.programs = self.nodes = self.failed = 0
 
     def sums(self, network: IntegerNetwork) -> FloatArray:
@@ -106,38 +104,21 @@ class Search:
 
     def vote(self, network: IntegerNetwork, parts: Sequence[Samples]) -> Iterator[Found]:
         """Yield a first network, the vote of neurons that learn one part each, from its first
-        neuron on.
-
-        Parameters
-        ----------
-        network : IntegerNetwork
-            Its sizes, bound and classes.
-        parts : sequence of Samples
-            One for every neuron of the smallest hidden layer.
-        """
+        neuron on; there is a part for every neuron of the smallest hidden layer."""
         codes = output_codes(len(parts), network.n_outputs, self.rng)
         tasks = [
             VoterTask(part, code, network.bound, self._options(len(parts)))
             for part, code in zip(parts, codes, strict=True)
         ]
         majority = int(np.bincount(self.samples.labels).argmax())
-        voters: list[Voter] = []
-        for voter in self.workers.map(methodcaller("solve"), tasks, _seconds(tasks)):
-            voters.append(voter)
-            self.programs += 1
-            self.nodes += voter.nodes
-            self.failed += bool(voter.error)
-            yield self.found(voting(network, [each.theta for each in voters], codes, majority))
-        self._require_answers(voters)
+        thetas: list[IntArray] = []
+        for answer in self._answers(tasks):
+            thetas.append(answer.theta)
+            yield self.found(voting(network, thetas, codes, majority))
 
     def improve(self, network: IntegerNetwork, most: int | None = None) -> Iterator[Found]:
-        """Improve all neurons in random order, in rounds, until a round finds nothing.
-
-        Parameters
-        ----------
-        most : int, optional
-            Neighbourhoods after which it ends.
-        """
+        """Improve all neurons in random order, in rounds, until a round finds nothing; or only so
+        many neighbourhoods, in one round."""
         neurons = [(i, j) for i, layer in enumerate(network.layers) for j in range(layer.n_outputs)]
         if network.n_outputs == 2:
             neurons.pop()  # the second output mirrors the first
@@ -149,8 +130,7 @@ class Search:
             before = loss
             order = self.rng.permutation(len(neurons))[:most]
             for part in np.array_split(order, -(-len(order) // AT_ONCE)):
-                tasks = [self._task(network, *neurons[k]) for k in part]
-                network = self._applied(network, tasks)
+                network = self._improved(network, [neurons[k] for k in part])
                 found = self.found(network)
                 yield found
                 if self.is_done(found):
@@ -158,53 +138,41 @@ class Search:
             if most is not None:
                 return
 
-    def _task(self, network: IntegerNetwork, layer: int, neuron: int) -> NeuronTask:
-        return NeuronTask(
-            network,
-            self.samples,
-            self.goal,
-            self.box,
-            layer,
-            neuron,
-            self._options(AT_ONCE),
-        )
-
     def _options(self, tasks: int) -> SolveOptions:
         """Return the options of one of some programs, with a seed of its own."""
         seeded = replace(self.options.limits, seed=int(self.rng.integers(2**31)))
         limits = self.budget.limits(seeded, tasks, self.workers.n_jobs)
         return replace(self.options, limits=limits)
 
-    def _applied(self, network: IntegerNetwork, tasks: list[NeuronTask]) -> IntegerNetwork:
-        """Solve, and take what lowers the loss, the best first."""
-        answers: list[Improved] = list(
-            self.workers.map(methodcaller("solve"), tasks, _seconds(tasks))
-        )
-        self.programs += len(tasks)
-        self.nodes += sum(answer.nodes for answer in answers)
-        self.failed += sum(bool(answer.error) for answer in answers)
-        self._require_answers(answers)
+    def _answers(self, tasks: Sequence[NeuronTask] | Sequence[VoterTask]) -> Iterator[Solved]:
+        """Yield the answers of tasks, and count them; at the end raise `SolverError` if every
+        program so far has failed."""
+        seconds = tasks[0].options.limits.time_limit
+        for answer in self.workers.map(methodcaller("solve"), tasks, seconds):
+            self.programs += 1
+            self.nodes += answer.nodes
+            self.failed += bool(answer.error)
+            yield answer
+        if self.failed and self.failed == self.programs:
+            raise SolverError(f"all {self.failed} programs so far have failed: {answer.error}")
+
+    def _improved(
+        self, network: IntegerNetwork, neurons: Sequence[tuple[int, int]]
+    ) -> IntegerNetwork:
+        """Solve for some neurons, and take what lowers the loss, the best first."""
+        tasks = [
+            NeuronTask(network, self.samples, self.goal, self.box, i, j, self._options(AT_ONCE))
+            for i, j in neurons
+        ]
+        found = list(zip(tasks, list(self._answers(tasks)), strict=True))
+        found.sort(key=lambda pair: self._loss(pair[0].applied(network, pair[1].theta)))
         loss = self._loss(network)
-        objective = self.goal.objective
-        for answer in sorted(
-            answers, key=lambda answer: self._loss(applied(network, answer, objective))
-        ):
-            candidate = applied(network, answer, objective)
+        for task, answer in found:
+            candidate = task.applied(network, answer.theta)
             reached = self._loss(candidate)
             if reached < loss - ROUNDING:
                 network, loss = candidate, reached
         return network
 
-    def _require_answers(self, newest: Sequence[Improved | Voter]) -> None:
-        """Raise `SolverError` if every program so far has failed, those of the newest answers
-        included."""
-        if self.failed and self.failed == self.programs:
-            raise SolverError(f"all {self.failed} programs so far have failed: {newest[0].error}")
-
     def _loss(self, network: IntegerNetwork) -> float:
         return float(self.goal.losses(self.sums(network), self.samples.labels).sum())
-
-
-def _seconds(tasks: Sequence[NeuronTask] | Sequence[VoterTask]) -> float | None:
-    """Return the time limit of each of some tasks."""
-    return tasks[0].options.limits.time_limit

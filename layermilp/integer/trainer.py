@@ -7,25 +7,22 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.algorithms.budget import Budget
 from layermilp.algorithms.options import SolveOptions
-from layermilp.errors import DataError
 from layermilp.integer import batches as batch
 from layermilp.integer.bagging import bootstrap
-from layermilp.integer.fewest import needed
 from layermilp.integer.gradient import straight_through
 from layermilp.integer.journal import Journal, JournaledWorkers
 from layermilp.integer.losses import OBJECTIVES, MinHinge
 from layermilp.integer.neighbourhood import Box, Goal, Samples
 from layermilp.integer.options import Whole
-from layermilp.integer.prove import least_loss
+from layermilp.integer.prove import least_loss, needed
 from layermilp.integer.search import Found, Search
-from layermilp.networks.integer import IntegerNetwork, rounded
+from layermilp.networks.integer import IntegerNetwork
 from layermilp.options import with_options
 from layermilp.parallel import WorkerOptions, Workers
 from layermilp.program import IntArray
@@ -136,27 +133,20 @@ def train(X: ArrayLike, y: ArrayLike, options: Call) -> Trained:
         If the solver is not installed.
     """
     with options.workers() as workers:
-        return run(X, y, options, workers)
-
-
-def run(X: ArrayLike, y: ArrayLike, settings: Whole, workers: Workers) -> Trained:
-    """Train to the end."""
-    return deque(training(X, y, settings, workers), maxlen=1).pop()
+        return deque(training(X, y, options, workers), maxlen=1).pop()
 
 
 def training(
-    X: ArrayLike,
-    y: ArrayLike,
-    settings: Whole,
-    workers: Workers,
-    journal: Journal | None = None,
+    X: ArrayLike, y: ArrayLike, settings: Whole, workers: Workers, journal: Journal | None = None
 ) -> Iterator[Trained]:
     """Yield the network so far: the start, and what every round of programs makes of it.
 
     With a `journal` its answers are taken for those of the first programs.
     """
-    samples, classes = checked_samples(X, y)
-    run = _Run(samples, classes, settings, workers, Journal() if journal is None else journal)
+    samples, classes = Samples.checked(X, y)
+    journal = Journal() if journal is None else journal
+    budget = journal.budget(settings.time_limit)
+    run = _Run(samples, classes, settings, JournaledWorkers(workers, journal), budget)
     if settings.neurons == "fewest":
         yield from _trained_with_fewest(run)
     elif settings.batch_size is None:
@@ -168,18 +158,18 @@ def training(
 def _trained_with_fewest(run: _Run) -> Iterator[Trained]:
     """Begin with as many neurons as are proven to be needed; add one as long as the accuracy is not
     reached."""
-    settings, budget, samples = run.settings, run.search.budget, run.samples
+    settings, samples = run.settings, run.samples
     nodes = None if settings.node_limit is None else PROOF * settings.node_limit
     # The two programs of the proof may take half of the time.
-    limits = budget.limits(replace(settings.limits, node_limit=nodes), tasks=4)
+    limits = run.budget.limits(replace(settings.limits, node_limit=nodes), tasks=4)
     options = SolveOptions(solver=settings.solver, limits=limits)
     least = run.journal.once(
         lambda: needed(samples, settings.bound, settings.stop_accuracy, options)
     )
     for h in range(max(least, 1), settings.hidden[0] + 1):
-        for trained in _trained(run.with_hidden(h)):
+        for trained in _trained(replace(run, settings=replace(settings, hidden=(h,)))):
             yield replace(trained, least_neurons=least)
-        if trained.accuracy > settings.stop_accuracy or budget.is_over:
+        if trained.accuracy > settings.stop_accuracy or run.budget.is_over:
             return
 
 
@@ -195,29 +185,29 @@ def _trained(run: _Run) -> Iterator[Trained]:
     if settings.start == "gradient":
         for best in search.improve(first.network):
             yield run.trained(best)
-            if run.is_half_over:
+            if run.journal.once(lambda: run.budget.is_half_over):
                 break
     is_first = settings.start == "none"
     while not run.is_done(best):
         for found in _voted(run, first.network):
             if is_first or run.is_better(found, best):
                 best = found
-            yield run.trained(replace(best, programs=found.programs, nodes=found.nodes))
+            yield run.trained(best)
         if settings.time_limit is None or settings.neurons == "fewest":
             break
         is_first = False
     if settings.prove and best.loss > run.least:
         run.prove()
-        yield run.trained(replace(best, programs=search.programs, nodes=search.nodes))
+        yield run.trained(best)
 
 
 def _voted(run: _Run, network: IntegerNetwork) -> Iterator[Found]:
     """Yield the vote of neurons that learn bootstrap samples, and what improvement makes of it."""
-    settings, search = run.settings, run.search
-    for found in search.vote(network, bootstrap(run.samples, min(settings.hidden), search.rng)):
+    search = run.search
+    parts = bootstrap(run.samples, min(run.settings.hidden), search.rng)
+    for found in search.vote(network, parts):
         yield found
-        network = found.network
-    yield from search.improve(network)
+    yield from search.improve(found.network)
 
 
 def _trained_in_batches(run: _Run) -> Iterator[Trained]:
@@ -229,89 +219,61 @@ def _trained_in_batches(run: _Run) -> Iterator[Trained]:
     settings, search = run.settings, run.search
     assert settings.batch_size is not None
     learned, validation = batch.validated(run.samples, VALIDATION, settings.seed)
-    first = run.start(learned)
+    first = best = run.start(learned)
     parts = batch.split(learned, settings.batch_size, settings.seed)
-    found = best = first
     if settings.start == "none":
         turns = itertools.islice(itertools.cycle(parts), min(settings.hidden))
-        for found in search.vote(first.network, list(turns)):
-            yield run.trained(found)
-        best = found
-    score = batch.accuracy(best.network, validation)
+        for best in search.vote(first.network, list(turns)):
+            yield run.trained(best)
+    score = validation.accuracy(best.network)
     averages = batch.epochs(search, best.network, parts, validation, settings.epochs, settings.seed)
-    programs, nodes = found.programs, found.nodes
-    for number, epoch in enumerate(averages, start=1):
-        programs, nodes = programs + epoch.programs, nodes + epoch.nodes
-        if epoch.validation_accuracy > score:
-            best, score = search.found(epoch.network), epoch.validation_accuracy
-        trained = run.trained(replace(best, programs=programs, nodes=nodes))
-        yield replace(trained, share=number / settings.epochs)
-        if search.budget.is_over:
+    for number, network in enumerate(averages, start=1):
+        reached = validation.accuracy(network)
+        if reached > score:
+            best, score = search.found(network), reached
+        yield replace(run.trained(best), share=number / settings.epochs)
+        if run.budget.is_over:
             return
 
 
+@dataclass(eq=False)
 class _Run:
     """A run: its search, and what it has found so far."""
 
-    def __init__(
-        self,
-        samples: Samples,
-        classes: IntArray,
-        settings: Whole,
-        workers: Workers,
-        journal: Journal,
-        budget: Budget | None = None,
-    ) -> None:
-        self.samples, self.settings, self.classes, self.journal = (
-            samples,
-            settings,
-            classes,
-            journal,
-        )
-        self.workers = JournaledWorkers(workers, journal)
-        budget = journal.budget(settings.time_limit) if budget is None else budget
-        self.sizes = (samples.inputs.shape[1], *settings.hidden, classes.size)
-        self.objective = OBJECTIVES[settings.objective](
-            settings.bound, self.sizes[-2], classes.size
-        )
-        smooth = MinHinge(settings.bound, self.sizes[-2], classes.size)
-        goal = Goal(self.objective, smooth, 0.0 if isinstance(self.objective, MinHinge) else PRICE)
-        box = Box.of(IntegerNetwork.zeros(self.sizes, settings.bound))
+    samples: Samples
+    classes: IntArray
+    settings: Whole
+    workers: JournaledWorkers
+    budget: Budget
+    first: Found = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.journal = self.workers.journal
+        sizes = (self.samples.inputs.shape[1], *settings.hidden, self.classes.size)
+        shape = settings.bound, sizes[-2], sizes[-1]
+        self.objective = OBJECTIVES[settings.objective](*shape)
+        price = 0.0 if isinstance(self.objective, MinHinge) else PRICE
+        self.zeros = IntegerNetwork.zeros(sizes, settings.bound, self.classes)
         self.search = Search(
-            samples,
-            goal,
-            box,
+            self.samples,
+            Goal(self.objective, MinHinge(*shape), price),
+            Box.of(self.zeros),
             SolveOptions(solver=settings.solver, limits=settings.limits),
             self.workers,
             settings.stop_accuracy,
-            budget,
+            self.budget,
             settings.seed,
         )
-        self.least = self.objective.least_loss(conflicts(samples))
-        self.first: Found | None = None
+        self.least = self.objective.least_loss(self.samples.conflicts())
         self.records: list[Record] = []
-
-    def with_hidden(self, count: int) -> _Run:
-        """Return the run of a network with so many hidden neurons, in the same time."""
-        settings = replace(self.settings, hidden=(count,))
-        workers, budget = self.workers.workers, self.search.budget
-        return _Run(self.samples, self.classes, settings, workers, self.journal, budget)
-
-    @property
-    def is_half_over(self) -> bool:
-        """Whether less than half of the time is left."""
-        return self.journal.once(lambda: self.search.budget.is_half_over)
 
     def start(self, samples: Samples) -> Found:
         """Return the network that the search starts from; a gradient start learns the given
         samples."""
-        settings = self.settings
-        network = IntegerNetwork.zeros(self.sizes, settings.bound, self.classes)
+        settings, network = self.settings, self.zeros
         if settings.start == "gradient":
-            started = straight_through(
-                samples.inputs, samples.labels, self.sizes, settings.bound, settings.seed
-            )
-            network = IntegerNetwork(started.layers, settings.bound, self.classes)
+            network = straight_through(samples, network, settings.seed)
         self.first = self.search.found(network)
         return self.first
 
@@ -327,61 +289,27 @@ class _Run:
 
     def prove(self) -> None:
         """Look for a larger bound of the loss."""
-        settings = self.settings
+        options, seed = self.search.options, self.settings.seed
         proven = self.journal.once(
-            lambda: least_loss(
-                self.samples,
-                self.objective,
-                self.search.options,
-                self.search.budget,
-                settings.seed,
-            )
+            lambda: least_loss(self.samples, self.objective, options, self.budget, seed)
         )
         self.least = max(self.least, proven)
 
     def trained(self, found: Found) -> Trained:
-        """Return what is known of a network."""
-        first, count, seconds = (
-            self.first or found,
-            len(self.samples.labels),
-            self.search.budget.passed,
-        )
-        self.records.append(Record(found.programs, found.loss, found.accuracy, seconds))
+        """Return what is known of a network after all programs so far."""
+        count, seconds = len(self.samples.labels), self.budget.passed
+        programs, nodes = self.search.programs, self.search.nodes
+        self.records.append(Record(programs, found.loss, found.accuracy, seconds))
         return Trained(
             network=found.network,
             objective=self.objective.reported(found.loss, count),
             bound=self.objective.reported(self.least, count),
             loss=found.loss,
             accuracy=found.accuracy,
-            start_objective=self.objective.reported(first.loss, count),
-            start_accuracy=first.accuracy,
+            start_objective=self.objective.reported(self.first.loss, count),
+            start_accuracy=self.first.accuracy,
             history=tuple(self.records),
-            programs=found.programs,
-            nodes=found.nodes,
+            programs=programs,
+            nodes=nodes,
             seconds=seconds,
         )
-
-
-def conflicts(samples: Samples) -> IntArray:
-    """Return for every group of equal samples how many have each label, shape ``(G,
-    n_outputs)``."""
-    groups, place = np.unique(samples.inputs, axis=0, return_inverse=True)
-    counts = np.zeros((len(groups), int(samples.labels.max()) + 1), dtype=np.int64)
-    np.add.at(counts, (place.reshape(-1), samples.labels), 1)
-    return counts
-
-
-def checked_samples(X: ArrayLike, y: ArrayLike) -> tuple[Samples, IntArray]:
-    """Return the samples with labels 0, 1, ..., and the labels these stand for; raise `DataError`
-    as `train` does."""
-    x = np.asarray(X, dtype=np.float64)
-    labels = np.asarray(y)
-    if x.ndim != 2 or labels.shape != (len(x),) or x.size == 0:
-        raise DataError(
-            f"X has shape {x.shape} and y {labels.shape}; they need a sample a row and a label "
-            "for each"
-        )
-    classes, indices = np.unique(labels, return_inverse=True)
-    if classes.size < 2:
-        raise DataError(f"all {len(x)} labels are {classes[0]!r}; there is nothing to tell apart")
-    return Samples(rounded(x, x.shape[1]), indices.astype(np.int64)), classes

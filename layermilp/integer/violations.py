@@ -1,21 +1,21 @@
 """Integer points that violate as little as possible: the program of one neuron whose effect on
 every sample is known.
 
-    minimize   sum_g w_g e_g + sum_r v_r s(H_r theta)
-    subject to H_r theta >= t_r - M_r e_g(r),   e binary,   theta integer in a box
+    minimize   sum_r w_r e_r + v_r s(H_r theta)
+    subject to H_r theta >= t_r - M_r e_r,   e binary,   theta integer in a box
 
-Rows with the same group share a violation; ``M_r = t_r - min H_r theta`` over the box. The optional
-loss `s` is the maximum of some linear functions and zero."""
+``M_r = t_r - min H_r theta`` over the box. The optional loss `s` is the maximum of some linear
+functions and zero."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from layermilp.algorithms.tolerances import NO_EFFECT
+from layermilp.networks.integer import GRID
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 
 
@@ -29,9 +29,7 @@ class Violations:
         `H`.
     least : (R,) array
         `t`.
-    groups : (R,) array of int
-        Violation of every row, from 0 to `G` - 1.
-    prices : (G,) array
+    prices : (R,) array
         `w`, positive.
     lower, upper, start : (p,) arrays
         Box of `theta`, whole numbers, and a point of it.
@@ -43,7 +41,6 @@ class Violations:
 
     matrix: FloatArray
     least: FloatArray
-    groups: IntArray
     prices: FloatArray
     lower: FloatArray
     upper: FloatArray
@@ -73,10 +70,8 @@ class Violations:
         )
 
     def violated(self, theta: FloatArray) -> BoolArray:
-        """Whether each group has a row that is not satisfied, exactly; shape ``(G,)``."""
-        broken = np.zeros(self.prices.size, dtype=bool)
-        np.logical_or.at(broken, self.groups, self.matrix @ theta < self.least)
-        return broken
+        """Whether each row is not satisfied, exactly; shape ``(R,)``."""
+        return np.asarray(self.matrix @ theta < self.least)
 
     def soft(self, theta: FloatArray) -> FloatArray:
         """Return `s` of every row, shape ``(R,)``; without slopes there is none, shape ``(0,)``."""
@@ -88,6 +83,13 @@ class Violations:
     def loss(self, theta: FloatArray) -> float:
         """The objective at `theta`."""
         return float(self.prices[self.violated(theta)].sum() + self.weights @ self.soft(theta))
+
+
+def free_neuron(inputs: FloatArray, effects: FloatArray, bound: int) -> Violations:
+    """Return the problem of a neuron of the first layer with all weights from ``-bound`` to
+    `bound`; see `neuron`."""
+    ends = np.full(inputs.shape[1] + 1, float(bound))
+    return neuron(inputs, effects, 1.0 / GRID, -ends, ends, np.zeros(ends.size))
 
 
 def neuron(
@@ -119,7 +121,6 @@ def neuron(
     return Violations(
         matrix=np.column_stack([rows[counts], np.ones(counts.size)]) * wants[:, None],
         least=np.where(wants > 0.0, 0.0, step),
-        groups=np.arange(counts.size),
         prices=np.abs(merged[counts]),
         lower=lower,
         upper=upper,
@@ -133,50 +134,36 @@ def added(place: IntArray, values: FloatArray) -> FloatArray:
 
 
 def violations(problem: Violations) -> Program:
-    """Return the program; groups that no point of the box violates, or every one does, are
-    constants.
+    """Return the program; rows that no point of the box violates, or every one does, are constants.
 
-    Columns are `theta`, a binary for every open group, and with losses `s` one for each row.
+    Columns are `theta`, a binary for every open row, and with losses `s` one for each row.
     """
-    h, t, p = problem.matrix, problem.least, problem.n_unknowns
+    h, t = problem.matrix, problem.least
     low = np.maximum(h, 0.0) @ problem.lower + np.minimum(h, 0.0) @ problem.upper
     high = np.maximum(h, 0.0) @ problem.upper + np.minimum(h, 0.0) @ problem.lower
-    hopeless = np.zeros(problem.prices.size, dtype=bool)
-    np.logical_or.at(hopeless, problem.groups, high < t)
-    rows = np.flatnonzero((low < t) & ~hopeless[problem.groups])
-    opened, column = np.unique(problem.groups[rows], return_inverse=True)
-    big_m = sparse.csr_array(
-        (t[rows] - low[rows], (np.arange(rows.size), column)), shape=(rows.size, opened.size)
-    )
-    blocks: list[list[Any]] = [[sparse.csr_array(h[rows]), big_m]]
+    hopeless = high < t
+    rows = np.flatnonzero((low < t) & ~hopeless)
+    p, n_open, n_soft = problem.n_unknowns, rows.size, t.size if problem.slopes.size else 0
+    places = np.arange(n_open)
+    big_m = sparse.csr_array((t[rows] - low[rows], (places, places)), shape=(n_open, n_open))
+    blocks = [sparse.hstack([h[rows], big_m, sparse.csr_array((n_open, n_soft))])]
     row_lower = [t[rows]]
-    start = [problem.start, problem.violated(problem.start)[opened]]
-    n_soft = t.size if problem.slopes.size else 0
-    if n_soft:
-        blocks[0].append(sparse.csr_array((rows.size, n_soft)))
-        for slope, intercept in zip(problem.slopes, problem.intercepts, strict=True):
-            blocks.append(
-                [
-                    sparse.csr_array(-slope * h),
-                    sparse.csr_array((n_soft, opened.size)),
-                    sparse.eye_array(n_soft),
-                ]
-            )
-            row_lower.append(np.full(n_soft, intercept))
-        start.append(problem.soft(problem.start))
-    lowers = np.concatenate(row_lower)
+    for slope, intercept in zip(problem.slopes, problem.intercepts, strict=True):
+        empty = sparse.csr_array((n_soft, n_open))
+        blocks.append(sparse.hstack([-slope * h, empty, sparse.eye_array(n_soft)]))
+        row_lower.append(np.full(n_soft, intercept))
+    lowers, start = np.concatenate(row_lower), problem.start
+    parts = [start, problem.violated(start)[rows], problem.soft(start)]
     return Program(
-        costs=np.concatenate([np.zeros(p), problem.prices[opened], problem.weights]),
-        matrix=sparse.block_array(blocks, format="csr")
-        if lowers.size
-        else sparse.csr_array((0, p + opened.size)),
+        costs=np.concatenate([np.zeros(p), problem.prices[rows], problem.weights]),
+        matrix=sparse.vstack(blocks, format="csr"),
         row_lower=lowers,
         row_upper=np.full(lowers.size, np.inf),
-        col_lower=np.concatenate([problem.lower, np.zeros(opened.size + n_soft)]),
-        col_upper=np.concatenate([problem.upper, np.ones(opened.size), np.full(n_soft, np.inf)]),
-        integrality=np.repeat([True, False], [p + opened.size, n_soft]),
+        col_lower=np.concatenate([problem.lower, np.zeros(n_open + n_soft)]),
+        col_upper=np.concatenate([problem.upper, np.ones(n_open), np.full(n_soft, np.inf)]),
+        integrality=np.repeat([True, False], [p + n_open, n_soft]),
         offset=float(problem.prices[hopeless].sum()),
-        start=np.concatenate(start).astype(np.float64),
+        start=np.concatenate(parts).astype(np.float64),
         name="violations",
-        column_groups=(("theta", p), ("e", opened.size), ("s", n_soft)),
+        column_groups=(("theta", p), ("e", n_open), ("s", n_soft)),
     )

@@ -35,7 +35,7 @@ class Encoding:
     Parameters
     ----------
     formula : pysmt FNode
-        The formula.
+        That there are weights with which every sample is right.
     weights : tuple of (n, d + 1) arrays of pysmt FNode
         Extended weights of every layer as terms, whose values in a model are the network's.
     logic : str or None
@@ -48,26 +48,19 @@ class Encoding:
 
 
 def plain(problem: Problem) -> Encoding:
-    """Every weight and bias a real unknown, within the bound where there is one.
-
-    Raises
-    ------
-    ValueError
-        If the weights are to lie on a grid, which is not in this formula.
-    """
-    if problem.domain.grid is not None:
-        raise ValueError("the plain formula has no grid")
-    shapes = [(n, d + 1) for d, n in itertools.pairwise(problem.sizes)]
-    weights = [_unknowns(f"w{i}", shape) for i, shape in enumerate(shapes)]
+    """Every weight and bias a real unknown, within the bound where there is one; a grid is not in
+    this formula."""
+    assert problem.domain.grid is None
+    weights = _unknowns(problem)
     bounds: list[Term] = []
     if problem.domain.bound is not None:
         bound = _real(problem.domain.bound)
         for weight in itertools.chain.from_iterable(layer.ravel() for layer in weights):
             bounds += [smt.LE(weight, bound), smt.GE(weight, smt.Times(smt.Real(-1), bound))]
-    last = [[_times(weight) for weight in row] for row in weights[-1]]
-    leads = _leads(problem, weights[:-1], last)
     return Encoding(
-        smt.And(*bounds, *leads), tuple(weights), "QF_NRA" if len(weights) > 1 else None
+        smt.And(*bounds, *_leads(problem, _products(weights))),
+        tuple(weights),
+        "QF_NRA" if len(weights) > 1 else None,
     )
 
 
@@ -79,27 +72,27 @@ def reduced(problem: Problem) -> Encoding:
     output 1 is 1 or -1 (of more than two outputs: or 0; of two that is a neuron without weights).
     With two outputs the signs are ordered. With two outputs and one hidden layer nothing is
     multiplied but unknowns by numbers: the formula is one of linear arithmetic."""
-    shapes = [(n, d + 1) for d, n in itertools.pairwise(problem.sizes)]
-    weights = [_unknowns(f"w{i}", shape) for i, shape in enumerate(shapes)]
+    weights = _unknowns(problem)
     last, n = weights[-1], problem.sizes[-2]
     last[0] = smt.Real(0)
-    products = [[_times(weight) for weight in row] for row in last]
-    products[0] = [lambda term: smt.Real(0)] * (n + 1)
+    products = _products(weights)
+    products[-1][0] = [lambda term: smt.Real(0)] * (n + 1)
     symmetries: list[Term] = []
     if len(weights) > 1:
-        is_pair = problem.n_outputs == 2
         positive = [smt.Symbol(f"p{h}") for h in range(n)]
-        negative = [smt.Not(p) if is_pair else smt.Symbol(f"n{h}") for h, p in enumerate(positive)]
-        products[1][:n] = [_signed(p, q) for p, q in zip(positive, negative, strict=True)]
-        last[1, :n] = [product(smt.Real(1)) for product in products[1][:n]]
-        symmetries = (
-            [smt.Implies(after, before) for before, after in itertools.pairwise(positive)]
-            if is_pair
-            else []
-        )
-    leads = _leads(problem, weights[:-1], products)
+        if problem.n_outputs == 2:
+            negative = [smt.Not(p) for p in positive]
+            symmetries = [
+                smt.Implies(after, before) for before, after in itertools.pairwise(positive)
+            ]
+        else:
+            negative = [smt.Symbol(f"n{h}") for h in range(n)]
+        products[-1][1][:n] = [_signed(p, q) for p, q in zip(positive, negative, strict=True)]
+        last[1, :n] = [product(smt.Real(1)) for product in products[-1][1][:n]]
     return Encoding(
-        smt.And(*symmetries, *leads), tuple(weights), None if problem.is_linear else "QF_NRA"
+        smt.And(*symmetries, *_leads(problem, products)),
+        tuple(weights),
+        None if problem.is_linear else "QF_NRA",
     )
 
 
@@ -116,46 +109,39 @@ def on_grid(problem: Problem) -> Encoding:
         limits += [smt.LE(term, smt.Real(step * most)) for term in terms.ravel()]
         products.append(layer)
         weights.append(terms)
-    leads = [
-        lead
-        for x, y in zip(problem.X, problem.labels, strict=True)
-        for lead in _lead(_forward(x, products), int(y))
-    ]
-    return Encoding(smt.And(*limits, *leads), tuple(weights))
+    return Encoding(smt.And(*limits, *_leads(problem, products)), tuple(weights))
 
 
-def _leads(
-    problem: Problem, hidden: list[NDArray[np.object_]], last: list[list[Product]]
-) -> list[Term]:
-    layers = [*([[_times(weight) for weight in row] for row in layer] for layer in hidden), last]
+def _unknowns(problem: Problem) -> list[NDArray[np.object_]]:
+    """Return an unknown for every weight and bias, shapes ``(n, d + 1)``."""
     return [
-        lead
-        for x, y in zip(problem.X, problem.labels, strict=True)
-        for lead in _lead(_forward(x, layers), int(y))
+        np.array(
+            [[smt.Symbol(f"w{i}_{j}_{h}", REAL) for h in range(d + 1)] for j in range(n)],
+            dtype=object,
+        )
+        for i, (d, n) in enumerate(itertools.pairwise(problem.sizes))
     ]
 
 
-def _forward(x: NDArray[np.float64], layers: list[list[list[Product]]]) -> list[Term]:
-    """Return the outputs of a sample."""
-    values = [_real(value) for value in x]
-    for i, layer in enumerate(layers):
-        sums = [
-            smt.Plus([product(v) for product, v in zip(row, [*values, smt.Real(1)], strict=True)])
-            for row in layer
-        ]
-        values = sums if i == len(layers) - 1 else [smt.Max(smt.Real(0), total) for total in sums]
-    return values
+def _products(weights: list[NDArray[np.object_]]) -> list[list[list[Product]]]:
+    return [[[_times(weight) for weight in row] for row in layer] for layer in weights]
 
 
-def _lead(values: list[Term], label: int) -> list[Term]:
-    return [smt.GT(values[label], value) for j, value in enumerate(values) if j != label]
-
-
-def _unknowns(name: str, shape: tuple[int, int]) -> NDArray[np.object_]:
-    every = [
-        [smt.Symbol(f"{name}_{j}_{h}", REAL) for h in range(shape[1])] for j in range(shape[0])
-    ]
-    return np.array(every, dtype=object)
+def _leads(problem: Problem, layers: list[list[list[Product]]]) -> list[Term]:
+    """Return that the label's output is above each other, for every sample."""
+    leads: list[Term] = []
+    for x, label in zip(problem.X, problem.labels, strict=True):
+        values = [_real(value) for value in x]
+        for i, layer in enumerate(layers):
+            if i > 0:
+                values = [smt.Max(smt.Real(0), total) for total in values]
+            inputs = [*values, smt.Real(1)]
+            values = [
+                smt.Plus([product(value) for product, value in zip(row, inputs, strict=True)])
+                for row in layer
+            ]
+        leads += [smt.GT(values[label], value) for j, value in enumerate(values) if j != label]
+    return leads
 
 
 def _real(value: float) -> Term:

@@ -23,7 +23,20 @@ ROWS = 64
 """Samples at a time: numbers without a size limit take memory."""
 
 
-def outputs(weights: Sequence[NDArray[Any]], X: FloatArray) -> list[list[Fraction]]:
+def least_lead(weights: Sequence[NDArray[Any]], X: FloatArray, labels: IntArray) -> Fraction:
+    """Least lead, over all samples, of the label's output over the largest other, exactly;
+    arguments as in `outputs`."""
+    leads = []
+    for begin in range(0, len(X), ROWS):
+        rows = slice(begin, begin + ROWS)
+        values, denominator = outputs(weights, X[rows])
+        for row, label in zip(values.tolist(), labels[rows], strict=True):
+            largest = max(value for j, value in enumerate(row) if j != label)
+            leads.append(Fraction(row[label] - largest, denominator))
+    return min(leads)
+
+
+def outputs(weights: Sequence[NDArray[Any]], X: FloatArray) -> tuple[WholeArray, int]:
     """Exact outputs of a ReLU network whose last layer is linear.
 
     Parameters
@@ -36,38 +49,17 @@ def outputs(weights: Sequence[NDArray[Any]], X: FloatArray) -> list[list[Fractio
 
     Returns
     -------
-    list of list of Fraction
-        The outputs of each sample.
+    (m, n_outputs) array, int
+        Whole numbers, and the denominator that makes them the outputs.
     """
-    values, denominator = _outputs(weights, X)
-    return [[Fraction(value, denominator) for value in row] for row in values.tolist()]
-
-
-def least_lead(weights: Sequence[NDArray[Any]], X: FloatArray, labels: IntArray) -> Fraction:
-    """Least lead, over all samples, of the label's output over the largest other, exactly;
-    arguments as in `outputs`."""
-    lead: Fraction | None = None
-    for begin in range(0, len(X), ROWS):
-        rows = slice(begin, begin + ROWS)
-        values, denominator = _outputs(weights, X[rows])
-        for row, label in zip(values.tolist(), labels[rows], strict=True):
-            found = Fraction(
-                row[label] - max(value for j, value in enumerate(row) if j != label), denominator
-            )
-            lead = found if lead is None else min(lead, found)
-    assert lead is not None  # there is a sample
-    return lead
-
-
-def _outputs(weights: Sequence[NDArray[Any]], X: FloatArray) -> tuple[WholeArray, int]:
     values, denominator = _whole(X)
     for i, layer in enumerate(_without_idle(weights)):
+        if i > 0:
+            values = np.maximum(values, 0)
         theta, scale = _whole(layer)
         # (v / denominator) (w / scale) + b / scale = (v w + b denominator) / (denominator scale)
         values = _sums(values, theta, denominator)
         denominator *= scale
-        if i < len(weights) - 1:
-            values = np.maximum(values, 0)
     return values, denominator
 
 

@@ -15,7 +15,6 @@ RATE = 0.03
 DECAYS = (0.9, 0.999)
 """Of the averages of the gradient and of its square."""
 
-
 EVERY = 20
 """Steps between looks at the clock and at what is learned."""
 
@@ -23,33 +22,15 @@ EVERY = 20
 def trained(
     problem: Problem, starts: int, steps: int, rng: np.random.Generator, budget: Budget
 ) -> list[Weights]:
-    """Train networks side by side by Adam on the cross entropy of all samples, until one has
-    learned all of them.
+    """Train so many networks side by side by Adam on the cross entropy of all samples, until one
+    has learned all of them, at most so many steps.
 
-    Parameters
-    ----------
-    problem : Problem
-        The problem; the networks are for its standardized `inputs`.
-    starts : int
-        Networks.
-    steps : int
-        Most steps of Adam.
-    rng : numpy.random.Generator
-        Source of the initial weights.
-    budget : Budget
-        When to end at the latest.
-
-    Returns
-    -------
-    list of tuple of (n, d + 1) arrays
-        Extended weights of each network, that with the largest least lead first.
+    The networks are for the problem's standardized `inputs`; that with the largest least lead comes
+    first.
     """
     drawn = [random_layers(problem.inputs, problem.sizes, rng) for _ in range(starts)]
     theta = [np.stack(layers) for layers in zip(*drawn, strict=True)]
-    means, squares = (
-        [np.zeros_like(layer) for layer in theta],
-        [np.zeros_like(layer) for layer in theta],
-    )
+    means, squares = ([np.zeros_like(layer) for layer in theta] for _ in range(2))
     targets = np.eye(problem.n_outputs)[problem.labels]
     for step in range(1, steps + 1):
         gradients, values = _gradients(theta, problem.inputs, targets)

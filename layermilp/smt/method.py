@@ -33,13 +33,7 @@ HIDDEN = 8
 
 @dataclass(frozen=True, eq=False)
 class Tried(State):
-    """What is known after some stages.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        What is known.
-    """
+    """What is known after some stages."""
 
     outcome: Outcome
 
@@ -61,11 +55,7 @@ class Tried(State):
     def content(self) -> tuple[dict[str, Any], Arrays]:
         """Return what a checkpoint keeps."""
         outcome = self.outcome
-        arrays = (
-            {}
-            if outcome.network is None
-            else {f"theta_{i}": block.theta for i, block in enumerate(outcome.network.blocks)}
-        )
+        blocks = () if outcome.network is None else outcome.network.blocks
         return {
             "verdict": outcome.verdict.value,
             "stage": outcome.stage,
@@ -73,7 +63,7 @@ class Tried(State):
             "reason": outcome.reason,
             "stages": [asdict(stage) for stage in outcome.stages],
             "seconds": outcome.seconds,
-        }, arrays
+        }, {f"theta_{i}": block.theta for i, block in enumerate(blocks)}
 
 
 @dataclass(kw_only=True)
@@ -112,12 +102,9 @@ class SMT(Portfolio, SampledMethod):
         if before is not None and before.verdict in (Verdict.SATISFIED, Verdict.UNSATISFIABLE):
             yield Tried(before)
             return
-
-        def watch(stage: str) -> None:
-            listener.show(f"stage {stage}")
-
         told = 0 if before is None else len(before.stages)
-        for outcome in training(self._network(data), X, y, self, watch=watch, before=before):
+        network = self._network(data)
+        for outcome in training(network, X, y, self, watch=listener.show, before=before):
             for stage in outcome.stages[told:]:
                 listener.detail(f"{stage.name}: {stage.said}, {stage.seconds:.1f} s")
             told = len(outcome.stages)
@@ -145,11 +132,11 @@ class SMT(Portfolio, SampledMethod):
         )
 
     def results(
-        self, model: Model | None, states: Sequence[State], data: Dataset
+        self, model: Model | None, states: Sequence[Tried], data: Dataset
     ) -> dict[str, Any]:
         """Return the verdict of the last member, and accuracies where there is a network."""
         mine = self.seen(data, len(states))
-        network, outcome = self._network(data), _outcome(states[-1])
+        network, outcome = self._network(data), states[-1].outcome
         found: dict[str, Any] = {
             "net": network.notation,
             "n_weights": sum(block.parameters.n_parameters for block in network.blocks),
@@ -182,8 +169,7 @@ class SMT(Portfolio, SampledMethod):
         if summary["train_accuracy"] is not None:
             test = "none"
             if summary["test_accuracy"] is not None:
-                test = f"{summary['test_accuracy']:.4f} (majority class "
-                test += f"{summary['test_majority']:.4f})"
+                test = "{test_accuracy:.4f} (majority class {test_majority:.4f})".format(**summary)
             lines += [
                 f"train accuracy  {summary['train_accuracy']:.4f} (majority class "
                 f"{summary['train_majority']:.4f}; least lead {summary['least_lead']:.3g}, exact)",
@@ -195,13 +181,10 @@ class SMT(Portfolio, SampledMethod):
         return [*lines, f"wall time       {summary['wall_seconds']:.1f} s ({tried})"]
 
     def _network(self, data: Dataset) -> Network:
-        if self.net is None:
-            network = Network.dense([data.n_inputs, HIDDEN, data.n_classes])
-        else:
-            network = Network.from_notation(self.net)
+        """Return the network that is named, or one for the data, with classes."""
+        network = (
+            Network.dense([data.n_inputs, HIDDEN, data.n_classes])
+            if self.net is None
+            else Network.from_notation(self.net)
+        )
         return network.with_classes(output_classes(network, data))
-
-
-def _outcome(state: State) -> Outcome:
-    assert isinstance(state, Tried)
-    return state.outcome

@@ -37,7 +37,8 @@ class Sequential:
     """
 
     def __init__(self, module: Any) -> None:
-        nn = sys.modules["torch"].nn
+        self.torch = sys.modules["torch"]
+        nn = self.torch.nn
         if not isinstance(module, nn.Sequential):
             raise NetworkError(
                 f"smt takes a Sequential of Linear and ReLU, not a {type(module).__name__}"
@@ -46,10 +47,8 @@ class Sequential:
         kinds = [nn.Linear if i % 2 == 0 else nn.ReLU for i in range(len(layers))]
         for layer, kind in zip(layers, kinds, strict=True):
             if not isinstance(layer, kind) or (kind is nn.Linear and layer.bias is None):
-                raise NetworkError(
-                    f"{layer} is where a "
-                    f"{kind.__name__}{' with a bias' if kind is nn.Linear else ''} must be"
-                )
+                wanted = "Linear with a bias" if kind is nn.Linear else "ReLU"
+                raise NetworkError(f"{layer} is where a {wanted} must be")
         if len(layers) % 2 == 0:
             raise NetworkError(
                 "a Sequential must end with a Linear layer, whose outputs are compared"
@@ -84,17 +83,14 @@ class Sequential:
 
     def set(self, network: Network) -> None:
         """Set the weights of a network, which are numbers of the module's type, in the module."""
-        torch = sys.modules["torch"]
-        with torch.no_grad():
+        with self.torch.no_grad():
             for layer, block in zip(self.linear, network.blocks, strict=True):
-                layer.weight.copy_(torch.tensor(block.weights))
-                layer.bias.copy_(torch.tensor(block.bias))
+                layer.weight.copy_(self.torch.tensor(block.weights))
+                layer.bias.copy_(self.torch.tensor(block.bias))
 
     def holds(self, X: ArrayLike, labels: IntArray) -> bool:
         """Whether the module's own output of every label is above all others."""
-        torch = sys.modules["torch"]
-        with torch.no_grad():
-            values = (
-                self.module(torch.tensor(np.asarray(X)).to(self.linear[0].weight)).cpu().numpy()
-            )
+        with self.torch.no_grad():
+            inputs = self.torch.tensor(np.asarray(X)).to(self.linear[0].weight)
+            values = self.module(inputs).cpu().numpy()
         return bool(np.all(leads(values, labels) > 0.0))

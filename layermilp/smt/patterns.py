@@ -30,7 +30,10 @@ ROUNDS = 40
 def descent(
     features: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray, limits: Limits
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Yield better and better last two layers.
+    """Yield better and better last two layers, one round after the other.
+
+    The descent ends when all leads are above zero, or when the loss, the sum of what the leads lack
+    to 1, hardly falls.
 
     Parameters
     ----------
@@ -42,21 +45,16 @@ def descent(
         Extended weights to begin with.
     limits : Limits
         Limits of each program.
-
-    Yields
-    ------
-    (n, d + 1) array, (n_outputs, n + 1) array
-        Layers after each round. The descent ends when all leads are above zero, or when the loss,
-        the sum of what the leads lack to 1, hardly falls.
     """
     inputs = np.column_stack([features, np.ones(len(features))])
     before = np.inf
     for _ in range(ROUNDS):
         hidden, last = _balanced(hidden, last)
-        better = _hidden(inputs, labels, hidden, last, limits)
-        if better is None:
+        found = solve(_program(inputs, labels, hidden, last), "highs", limits)
+        if found.x is None:
             return
-        hidden, last = better
+        theta, biases = found.x[: hidden.size], found.x[hidden.size : hidden.size + len(last)]
+        hidden, last = theta.reshape(hidden.shape), np.column_stack([last[:, :-1], biases])
         yield hidden, last
         loss = _loss(inputs, labels, hidden, last)
         if loss <= 0.0 or loss > (1.0 - PROGRESS) * before:
@@ -65,12 +63,9 @@ def descent(
 
 
 def _loss(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray) -> float:
-    values = np.maximum(inputs @ hidden.T, 0.0) @ last[:, :-1].T + last[:, -1]
-    return (
-        float(np.maximum(1.0 - leads(values, labels), 0.0).sum())
-        if leads(values, labels).min() <= 0.0
-        else 0.0
-    )
+    """Return what the leads lack to 1, or 0 if all are above zero."""
+    lead = leads(np.maximum(inputs @ hidden.T, 0.0) @ last[:, :-1].T + last[:, -1], labels)
+    return float(np.maximum(1.0 - lead, 0.0).sum()) if lead.min() <= 0.0 else 0.0
 
 
 def _balanced(hidden: FloatArray, last: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -81,23 +76,9 @@ def _balanced(hidden: FloatArray, last: FloatArray) -> tuple[FloatArray, FloatAr
     return hidden * factor[:, None], np.column_stack([last[:, :-1] / factor, last[:, -1]])
 
 
-def _hidden(
-    inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray, limits: Limits
-) -> tuple[FloatArray, FloatArray] | None:
-    """Solve for the hidden layer and the last layer's biases, the last layer's other weights
-    fixed."""
-    program = _program(inputs, labels, hidden, last)
-    found = solve(program, "highs", limits)
-    if found.x is None:
-        return None
-    n, p = hidden.shape
-    theta, biases = found.x[: n * p].reshape(n, p), found.x[n * p : n * p + len(last)]
-    return theta, np.column_stack([last[:, :-1], biases])
-
-
 def _program(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: FloatArray) -> Program:
-    """Return the linear program: columns are hidden weights, last biases, bounds of relu(a), and
-    what the leads lack."""
+    """Return the linear program of hidden layer and last biases, the other weights fixed: columns
+    are these, bounds of relu(a), and what the leads lack."""
     m, (n, p), k = len(inputs), hidden.shape, len(last)
     sample, other = np.nonzero(np.arange(k) != labels[:, None])
     coefficients = last[labels[sample], :-1] - last[other, :-1]
@@ -116,20 +97,12 @@ def _program(inputs: FloatArray, labels: IntArray, hidden: FloatArray, last: Flo
     needed = np.unique(sample[row] * n + neuron)
     places = np.arange(needed.size)
     select = sparse.csr_array((np.ones(needed.size), (places, needed)), shape=(needed.size, m * n))
+    columns = (needed % n)[:, None] * p + np.arange(p)
     of_weights = sparse.csr_array(
-        (
-            -inputs[needed // n].ravel(),
-            (np.repeat(places, p), ((needed % n)[:, None] * p + np.arange(p)).ravel()),
-        ),
+        (-inputs[needed // n].ravel(), (np.repeat(places, p), columns.ravel())),
         shape=(needed.size, n * p),
     )
-    bounding = [
-        of_weights,
-        sparse.csr_array((needed.size, k)),
-        select,
-        sparse.csr_array((needed.size, r)),
-    ]
-    blocks = [[sparse.csr_array(block) for block in leading], bounding]
+    blocks = [[sparse.csr_array(block) for block in leading], [of_weights, None, select, None]]
     lower = np.concatenate([np.full(n * p + k, -BOX), np.zeros(m * n + r)])
     upper = np.concatenate([np.full(n * p + k, BOX), np.full(m * n + r, np.inf)])
     return Program(

@@ -55,13 +55,11 @@ class Domain:
                 f"grid is {self.grid:g}, above the bound {self.bound:g}; nothing but zero would "
                 "be left"
             )
-        if self.steps * Fraction(float(self.grid)).numerator >= 2 ** (
-            np.finfo(self.dtype).nmant + 1
-        ):
+        largest = self.steps * Fraction(float(self.grid)).numerator
+        if largest >= 2 ** (np.finfo(self.dtype).nmant + 1):
             raise OptionError(
                 f"grid is {self.grid:g}, whose multiples up to {self.bound:g} are no {self.dtype} "
-                "numbers; "
-                "use a whole number or a power of two, such as 0.125"
+                "numbers; use a whole number or a power of two, such as 0.125"
             )
 
     @cached_property
@@ -81,11 +79,10 @@ class Domain:
         if self.bound is None:
             return rounded
         if self.grid is None:
-            return _rescaled(rounded, self.bound)
-        full = self.steps * self.grid
+            return _scaled(rounded, self.bound, is_full=False)
         return tuple(
             np.clip(np.rint(layer / self.grid), -self.steps, self.steps) * self.grid
-            for layer in _filled(weights, full)
+            for layer in _scaled(weights, self.steps * self.grid, is_full=True)
         )
 
     def contains(self, weights: Weights) -> bool:
@@ -171,14 +168,12 @@ class Problem:
         """Return the weights, fitted to the domain, if they are a model: in floating point, and
         then exactly."""
         fitted = self.domain.fitted(weights)
-        if not self.domain.contains(fitted) or not self.holds_in_floats(fitted):
+        if not self.domain.contains(fitted):
+            return None
+        if not np.all(leads(outputs(fitted, self.X, self.domain.dtype), self.labels) > 0.0):
             return None
         lead = least_lead(fitted, self.X, self.labels)
         return Model(fitted, lead) if lead > 0 else None
-
-    def holds_in_floats(self, weights: Weights) -> bool:
-        """Whether the label's output is above all others in floating point."""
-        return bool(np.all(leads(outputs(weights, self.X, self.domain.dtype), self.labels) > 0.0))
 
 
 def outputs(weights: Weights, X: FloatArray, dtype: str = "float64") -> FloatArray:
@@ -205,30 +200,17 @@ def leads(values: FloatArray, labels: IntArray) -> FloatArray:
     return np.asarray(values[rows, labels] - others.max(axis=1))
 
 
-def _rescaled(weights: Weights, bound: float) -> Weights:
-    """Shrink layers by powers of two until they lie within the bound."""
+def _scaled(weights: Weights, bound: float, is_full: bool) -> Weights:
+    """Scale layers, and the biases of all later ones with them: by any factors until each has a
+    weight or bias at the bound, or down by powers of two until all lie within it."""
     found, total = [], 1.0
     for layer in weights:
-        room = _room(layer, bound, total)
-        factor = 1.0 if room >= 1.0 else 2.0 ** (int(np.frexp(room)[1]) - 1)
+        largest = max(np.abs(layer[:, :-1]).max(), np.abs(layer[:, -1]).max() * total)
+        factor = bound / float(largest) if largest > 0.0 else float("inf")
+        if is_full:
+            factor = factor if np.isfinite(factor) else 1.0
+        else:
+            factor = 1.0 if factor >= 1.0 else 2.0 ** (int(np.frexp(factor)[1]) - 1)
         total *= factor
         found.append(np.column_stack([layer[:, :-1] * factor, layer[:, -1] * total]))
     return tuple(found)
-
-
-def _filled(weights: Weights, bound: float) -> Weights:
-    """Scale layers until each has a weight or bias at the bound."""
-    found, total = [], 1.0
-    for layer in weights:
-        room = _room(layer, bound, total)
-        factor = room if np.isfinite(room) else 1.0
-        total *= factor
-        found.append(np.column_stack([layer[:, :-1] * factor, layer[:, -1] * total]))
-    return tuple(found)
-
-
-def _room(layer: FloatArray, bound: float, total: float) -> float:
-    """Return the largest factor of a layer that keeps it within the bound, its biases having the
-    factors before as well."""
-    largest = max(float(np.abs(layer[:, :-1]).max()), float(np.abs(layer[:, -1]).max()) * total)
-    return bound / largest if largest > 0.0 else float("inf")

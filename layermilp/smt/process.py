@@ -33,33 +33,9 @@ def is_available() -> bool:
     return all(importlib.util.find_spec(module) is not None for module in MODULES)
 
 
-def require() -> None:
-    """Raise unless pySMT and Z3 are installed.
-
-    Raises
-    ------
-    SolverNotAvailable
-        If they are not.
-    """
-    if not is_available():
-        raise SolverNotAvailable(
-            "the SMT formula needs pySMT and Z3; `pip install 'layermilp[smt]'` brings them"
-        )
-
-
 def ask(problem: Problem, kind: str, seed: int, seconds: float | None) -> Reply:
-    """Ask Z3 whether a formula is satisfiable.
-
-    Parameters
-    ----------
-    problem : Problem
-        What is asked.
-    kind : {"plain", "reduced", "grid"}
-        Which formula, see `layermilp.smt.encoding`.
-    seed : int
-        Seed of Z3.
-    seconds : float, optional
-        When the process is killed; building the formula counts.
+    """Ask Z3 whether a formula, by its name in `layermilp.smt.encoding.ENCODINGS`, is satisfiable.
+    After so many seconds, in which the formula is built as well, the process is killed.
 
     Raises
     ------
@@ -68,30 +44,28 @@ def ask(problem: Problem, kind: str, seed: int, seconds: float | None) -> Reply:
     SolverError
         If the process fails.
     """
-    require()
-    words = [sys.executable, "-m", "layermilp.smt.worker"]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)]),
-    }
+    if not is_available():
+        raise SolverNotAvailable(
+            "the SMT formula needs pySMT and Z3; `pip install 'layermilp[smt]'` brings them"
+        )
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
     # On leaving the block by an interrupt, subprocess.run kills the process as well.
     try:
         done = subprocess.run(
-            words,
+            [sys.executable, "-m", "layermilp.smt.worker"],
             input=pickle.dumps((kind, problem, seed)),
             capture_output=True,
             timeout=seconds,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": path},
             check=False,
         )
     except subprocess.TimeoutExpired:
         return Reply("timeout", None, "Z3 was stopped at the time limit")
     if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").split("\n")
-        told = next(
-            (line for line in reversed(lines) if line.strip()), f"exit code {done.returncode}"
+        lines = done.stderr.decode(errors="replace").strip().split("\n")
+        raise SolverError(
+            f"the process of Z3 failed: {lines[-1] or f'exit code {done.returncode}'}"
         )
-        raise SolverError(f"the process of Z3 failed: {told}")
     try:
         return Reply(*pickle.loads(done.stdout))
     except Exception as error:  # pickle raises anything on bytes that are none of its own

@@ -127,34 +127,50 @@ def training(
     y: ArrayLike,
     options: Portfolio,
     dtype: str = "float64",
-    watch: Callable[[str], None] = lambda stage: None,
+    watch: Callable[[str], None] = lambda text: None,
     before: Outcome | None = None,
 ) -> Iterator[Outcome]:
     """Go through the stages until one answers; yield what is known after each, the outcome at last.
 
-    Parameters
-    ----------
-    network, X, y, options, dtype
-        As in `run`.
-    watch : callable
-        Is told the name of every stage that begins.
-    before : Outcome, optional
-        What was known before; its stages are not tried again.
+    `watch` is told of every stage that begins; the stages of an outcome of `before` are not tried
+    again. The other arguments are as in `run`.
     """
     problem = _problem(network, X, y, options.domain(dtype))
-    passed = 0.0 if before is None else before.seconds
-    search = Search(problem, options, Budget.of(options.time_limit, passed))
+    budget = Budget.of(options.time_limit, 0.0 if before is None else before.seconds)
+    search = Search(problem, options, budget)
     tried = [] if before is None else list(before.stages)
 
-    def outcome(answer: Answer) -> Outcome:
+    def outcome(answer: Answer, stage: str | None = None) -> Outcome:
         model = answer.model
-        found = None if model is None else _network(network, model.weights)
-        lead = None if model is None else model.lead
-        told = answer.verdict, found, answer.stage, lead, answer.reason
-        return Outcome(*told, tuple(tried), search.budget.passed)
+        return Outcome(
+            answer.verdict,
+            None if model is None else _network(network, model.weights),
+            stage,
+            None if model is None else model.lead,
+            answer.reason,
+            tuple(tried),
+            budget.passed,
+        )
 
-    for answer in _answers(search, watch, tried):
-        yield outcome(answer)
+    chosen = [stage for stage in STAGES if stage in options.stages]
+    for name in ["samples", *chosen][len(tried) :]:
+        if budget.is_over:
+            break
+        watch(f"stage {name}")
+        began = time.perf_counter()
+        # How linear algebra rounds may depend on its threads, and what is found on that.
+        with threadpool_limits(1):
+            answer: Answer | None = getattr(search, name)()
+        seconds = round(time.perf_counter() - began, 3)
+        if answer is None:
+            tried.append(Stage(name, "nothing", seconds))
+        else:
+            tried.append(Stage(name, answer.verdict.value, seconds, answer.reason))
+            if answer.verdict in (Verdict.SATISFIED, Verdict.UNSATISFIABLE):
+                yield outcome(answer, name)
+                return
+        yield outcome(Answer(Verdict.UNKNOWN, "the search is not over"))
+    yield outcome(_undecided(search, tried))
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +178,8 @@ class Answer:
     """What a stage found: a model, a proof that there is none, or why neither."""
 
     verdict: Verdict
-    model: Model | None = None
     reason: str = ""
-    stage: str | None = None
+    model: Model | None = None
 
 
 class Search:
@@ -175,19 +190,17 @@ class Search:
 
     def samples(self) -> Answer | None:
         """Look for equal samples with different labels, which no network tells apart."""
-        _, groups = np.unique(self.problem.X, axis=0, return_inverse=True)
         labels = self.problem.labels
-        order = np.lexsort((labels, groups.reshape(-1)))
+        _, groups = np.unique(self.problem.X, axis=0, return_inverse=True)
+        groups = groups.reshape(-1)
+        order = np.lexsort((labels, groups))
         a, b = order[:-1], order[1:]
-        clash = np.flatnonzero(
-            (groups.reshape(-1)[a] == groups.reshape(-1)[b]) & (labels[a] != labels[b])
-        )
+        clash = np.flatnonzero((groups[a] == groups[b]) & (labels[a] != labels[b]))
         if not clash.size:
             return None
         i, j = sorted((int(a[clash[0]]), int(b[clash[0]])))
-        return Answer(
-            Verdict.UNSATISFIABLE, None, f"samples {i} and {j} are equal, but their labels differ"
-        )
+        reason = f"samples {i} and {j} are equal, but their labels differ"
+        return Answer(Verdict.UNSATISFIABLE, reason)
 
     def random(self) -> Answer | None:
         """Draw lower layers, and solve for the last."""
@@ -199,13 +212,12 @@ class Search:
             lower = shortened(problem.of_samples(lower)) if lower else lower
             found = last_layer(problem, lower, self._limits())
             if found is not None:
-                return Answer(Verdict.SATISFIED, found)
+                return Answer(Verdict.SATISFIED, model=found)
         return None
 
     def trained(self) -> Answer | None:
         """Train all layers, and solve for the last."""
-        starts = self._starts(self._rng(1))
-        return next(self._finished(starts), None)
+        return self._finished(self._starts(self._rng(1)))
 
     def patterns(self) -> Answer | None:
         """Train all layers in rounds, each with twice the steps, and descend over the firing
@@ -218,7 +230,7 @@ class Search:
             starts = self._starts(rng, 2**i)
             descents = (self._descent(start) for start in starts[:DESCENTS] if is_small)
             for candidates in (starts, *descents):
-                answer = next(self._finished(candidates), None)
+                answer = self._finished(candidates)
                 if answer is not None or self.budget.is_over:
                     return answer
         return None
@@ -247,25 +259,22 @@ class Search:
 
     def plain(self) -> Answer | None:
         """Ask Z3 about the formula as it is."""
-        return (
-            None
-            if self.problem.domain.grid is not None
-            else self._asked("plain", 1.0, self.problem)
-        )
+        has_grid = self.problem.domain.grid is not None
+        return None if has_grid else self._asked("plain", 1.0, self.problem)
 
-    def _finished(self, candidates: Iterable[Weights]) -> Iterator[Answer]:
-        """Yield the candidates that are models, or whose lower layers have a last layer that makes
-        them one."""
+    def _finished(self, candidates: Iterable[Weights]) -> Answer | None:
+        """Return the first candidate that is a model, or whose lower layers have a last layer that
+        makes them one."""
+        problem = self.problem
         for candidate in candidates:
             if self.budget.is_over:
-                return
-            weights = self.problem.of_samples(candidate)
+                return None
+            weights = problem.of_samples(candidate)
             # The last layer's program has the widest margin, so it goes first.
-            found = last_layer(self.problem, weights[:-1], self._limits()) or self.problem.model(
-                weights
-            )
+            found = last_layer(problem, weights[:-1], self._limits()) or problem.model(weights)
             if found is not None:
-                yield Answer(Verdict.SATISFIED, found)
+                return Answer(Verdict.SATISFIED, model=found)
+        return None
 
     def _starts(self, rng: np.random.Generator, factor: int = 1) -> list[Weights]:
         """Return trained networks, the best first; the factor is of the work."""
@@ -273,9 +282,8 @@ class Search:
         once = 6.0 * len(self.problem.X) * sum(d * n for d, n in itertools.pairwise(sizes))
         runs, steps = factor * WORK / once, factor * STEPS
         starts = int(min(max(runs / steps, 1), STARTS))
-        return trained(
-            self.problem, starts, int(min(max(runs / starts, 20), steps)), rng, self.budget
-        )
+        steps = int(min(max(runs / starts, 20), steps))
+        return trained(self.problem, starts, steps, rng, self.budget)
 
     @property
     def _formula(self) -> str:
@@ -288,30 +296,21 @@ class Search:
             left = PATIENCE  # others wait
         seconds = None if math.isinf(left) else max(share * left, 0.0)
         reply = process.ask(asked, kind, self.settings.seed, seconds)
-        if reply.answer in ("timeout", "unknown"):
-            return Answer(
-                Verdict.TIMEOUT if reply.answer == "timeout" else Verdict.UNKNOWN,
-                None,
-                reply.reason,
-            )
+        if reply.answer == "timeout":
+            return Answer(Verdict.TIMEOUT, reply.reason)
+        if reply.answer == "unknown":
+            return Answer(Verdict.UNKNOWN, reply.reason)
         if reply.weights is None:
-            return Answer(Verdict.UNSATISFIABLE, None, "Z3 proved that the formula has no model")
+            return Answer(Verdict.UNSATISFIABLE, "Z3 proved that the formula has no model")
         if least_lead(reply.weights, asked.X, asked.labels) <= 0:
-            why = reply.reason or "it is wrong"
-            return Answer(
-                Verdict.UNKNOWN, None, f"Z3's model does not hold in exact arithmetic: {why}"
-            )
-        weights = _floats(reply.weights)
-        found = self.problem.model(weights) or last_layer(
-            self.problem, weights[:-1], self._limits()
-        )
+            why = f"Z3's model does not hold in exact arithmetic: {reply.reason or 'it is wrong'}"
+            return Answer(Verdict.UNKNOWN, why)
+        problem, weights = self.problem, _floats(reply.weights)
+        found = problem.model(weights) or last_layer(problem, weights[:-1], self._limits())
         if found is None:
-            why = (
-                "there are such weights, but they do not survive rounding to "
-                f"{self.problem.domain.dtype}"
-            )
-            return Answer(Verdict.UNKNOWN, None, why)
-        return Answer(Verdict.SATISFIED, found)
+            why = "there are such weights, but they do not survive rounding to "
+            return Answer(Verdict.UNKNOWN, why + problem.domain.dtype)
+        return Answer(Verdict.SATISFIED, model=found)
 
     def _limits(self) -> Limits:
         """Return the limits of one program: a quarter of the time that is left, and a number of
@@ -329,29 +328,6 @@ def _floats(weights: Sequence[NDArray[np.object_]]) -> Weights:
     return tuple(np.clip(layer, -most, most).astype(np.float64) for layer in weights)
 
 
-def _answers(search: Search, watch: Callable[[str], None], tried: list[Stage]) -> Iterator[Answer]:
-    """Try the stages that are not tried yet, and note them; yield what is known after each, and at
-    last the first answer that decides, or why there is none."""
-    chosen = [stage for stage in STAGES if stage in search.settings.stages]
-    for name in ["samples", *chosen][len(tried) :]:
-        if search.budget.is_over:
-            break
-        watch(name)
-        began = time.perf_counter()
-        # How linear algebra rounds may depend on its threads, and what is found on that.
-        with threadpool_limits(1):
-            answer: Answer | None = getattr(search, name)()
-        verdict = None if answer is None else answer.verdict
-        said = "nothing" if verdict is None else verdict.value
-        reason = "" if answer is None else answer.reason
-        tried.append(Stage(name, said, round(time.perf_counter() - began, 3), reason))
-        if answer is not None and verdict in (Verdict.SATISFIED, Verdict.UNSATISFIABLE):
-            yield Answer(answer.verdict, answer.model, answer.reason, name)
-            return
-        yield Answer(Verdict.UNKNOWN, reason="the search is not over")
-    yield _undecided(search, tried)
-
-
 def _undecided(search: Search, tried: Sequence[Stage]) -> Answer:
     """Return why no stage has decided."""
     limit = search.settings.time_limit
@@ -359,10 +335,8 @@ def _undecided(search: Search, tried: Sequence[Stage]) -> Answer:
     is_late = any(stage.said == Verdict.TIMEOUT.value for stage in tried)
     if limit is not None and (is_late or search.budget.is_over):
         told = f"the time limit of {limit:g} s was reached"
-        return Answer(Verdict.TIMEOUT, None, "; ".join([told, *reasons]))
-    return Answer(
-        Verdict.UNKNOWN, None, "; ".join(reasons) or "no complete search was among the stages"
-    )
+        return Answer(Verdict.TIMEOUT, "; ".join([told, *reasons]))
+    return Answer(Verdict.UNKNOWN, "; ".join(reasons) or "no complete search was among the stages")
 
 
 def _problem(network: Network, X: ArrayLike, y: ArrayLike, domain: Domain) -> Problem:

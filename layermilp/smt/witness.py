@@ -18,31 +18,14 @@ BITS = 20
 
 
 def random_layers(inputs: FloatArray, sizes: tuple[int, ...], rng: np.random.Generator) -> Weights:
-    """Draw layers whose neurons all bend between two of the samples.
-
-    Parameters
-    ----------
-    inputs : (m, d) array
-        Samples.
-    sizes : tuple of int
-        Inputs `d`, and neurons of each layer.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    tuple of (n, d + 1) arrays
-        Extended weights.
-    """
+    """Draw layers of the given sizes, that of the inputs first, whose neurons all bend between two
+    of the samples, shape ``(m, d)``."""
     layers: list[FloatArray] = []
     values = inputs
     for n in sizes[1:]:
         spread = values.std(axis=0)
-        theta = (
-            rng.normal(size=(n, values.shape[1]))
-            / np.where(spread > 0.0, spread, 1.0)
-            / np.sqrt(values.shape[1])
-        )
+        theta = rng.normal(size=(n, values.shape[1])) / np.where(spread > 0.0, spread, 1.0)
+        theta /= np.sqrt(values.shape[1])
         ends = values[rng.integers(len(values), size=(2, n))]
         share = rng.random((n, 1))
         bends = share * ends[0] + (1.0 - share) * ends[1]
@@ -65,28 +48,23 @@ def last_layer(problem: Problem, lower: Weights, limits: Limits) -> Model | None
     have a linear program of the largest margin; on a grid rounding may destroy both, and a
     mixed-integer program is tried as well.
 
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    lower : tuple of (n, d + 1) arrays
-        All layers but the last, for the samples as they are.
-    limits : Limits
-        Limits of each program.
+    The lower layers are all but the last, for the samples as they are; limits are those of each
+    program.
     """
     lower = problem.domain.fitted(lower) if lower else lower
     features = activations(lower, problem.X, problem.domain.dtype).astype(np.float64)
     size = np.abs(features).max(axis=0)
     size = np.append(np.where(size > 0.0, size, 1.0), 1.0)
     scaled = np.column_stack([features, np.ones(len(features))]) / size
+    labels, n_outputs = problem.labels, problem.n_outputs
     if len(scaled) <= scaled.shape[1]:
-        theta = _interpolation(scaled, problem.labels, problem.n_outputs)
+        theta = _interpolation(scaled, labels, n_outputs)
         found = None if theta is None else problem.model((*lower, theta / size))
         if found is not None:
             return found
-    if scaled.size * (problem.n_outputs - 1) ** 2 > LARGEST_PROGRAM:
+    if scaled.size * (n_outputs - 1) ** 2 > LARGEST_PROGRAM:
         return None
-    theta = widest_margin(scaled, problem.labels, problem.n_outputs, limits)
+    theta = widest_margin(scaled, labels, n_outputs, limits)
     if theta is None:
         return None
     found = problem.model((*lower, theta / size))
@@ -110,73 +88,49 @@ def _interpolation(features: FloatArray, labels: IntArray, n_outputs: int) -> Fl
 def widest_margin(
     features: FloatArray, labels: IntArray, n_outputs: int, limits: Limits
 ) -> FloatArray | None:
-    """Weights in [-1, 1] of the largest least lead of the label's output; None if no lead is above
-    zero.
+    """Weights in [-1, 1], shape ``(n_outputs, n)``, of the largest least lead of the label's output
+    for features of shape ``(m, n)``; None if no lead is above zero.
 
-    Parameters
-    ----------
-    features : (m, n) array
-        Inputs of the layer.
-    labels : (m,) array of int
-        Labels.
-    n_outputs : int
-        Number of outputs.
-    limits : Limits
-        Limits of the program.
-
-    Returns
-    -------
-    (n_outputs, n) array or None
-        The weights; those of output 0 are zero, since only differences count.
+    Those of output 0 are zero, since only differences count.
     """
-    rows = np.column_stack(
-        [_differences(features, labels, n_outputs, 1), -np.ones(len(labels) * (n_outputs - 1))]
-    )
-    n = rows.shape[1]
-    one = np.ones(n)
-    program = Program(
-        -np.eye(n)[-1],
-        rows,
-        np.zeros(len(rows)),
-        np.full(len(rows), np.inf),
-        -one,
-        one,
-        name="last layer",
-    )
-    found = solve(program, "highs", limits)
-    if found.x is None or found.objective >= 0.0:
+    rows = _differences(features, labels, n_outputs, 1)
+    found = _widest(rows, 1, -1.0, limits, is_whole=False)
+    if found is None:
         return None
-    theta = np.vstack([np.zeros(features.shape[1]), found.x[:-1].reshape(n_outputs - 1, -1)])
+    theta = np.vstack([np.zeros(features.shape[1]), found.reshape(n_outputs - 1, -1)])
     return theta if leads(features @ theta.T, labels).min() > 0.0 else None
 
 
 def _on_grid(problem: Problem, features: FloatArray, limits: Limits) -> FloatArray | None:
     """Return a last layer of multiples of the grid, by a mixed-integer program; None if none was
     found."""
-    domain = problem.domain
-    assert domain.grid is not None
+    grid, steps = problem.domain.grid, problem.domain.steps
+    assert grid is not None
     extended = np.column_stack([features, np.ones(len(features))])
     rows = _differences(extended, problem.labels, problem.n_outputs, 0)
-    n, top = rows.shape[1], np.abs(rows).sum(axis=1).max() * domain.steps
-    lead = np.full((len(rows), 1), -1.0)
-    lower, upper = (
-        np.append(np.full(n, -float(domain.steps)), -top),
-        np.append(np.full(n, float(domain.steps)), 1.0),
-    )
+    least = -np.abs(rows).sum(axis=1).max() * steps
+    found = _widest(rows, steps, least, limits, is_whole=True)
+    return None if found is None else found.reshape(problem.n_outputs, -1) * grid
+
+
+def _widest(
+    rows: FloatArray, most: int, least: float, limits: Limits, is_whole: bool
+) -> FloatArray | None:
+    """Return the weights in ``[-most, most]`` of the largest least lead in ``[least, 1]``, of which
+    each row is one; None if it is not above zero."""
+    n = rows.shape[1]
     program = Program(
         costs=-np.eye(n + 1)[-1],
-        matrix=sparse.csr_array(np.column_stack([rows, lead])),
+        matrix=sparse.csr_array(np.column_stack([rows, -np.ones(len(rows))])),
         row_lower=np.zeros(len(rows)),
         row_upper=np.full(len(rows), np.inf),
-        col_lower=lower,
-        col_upper=upper,
-        integrality=np.append(np.ones(n, dtype=bool), False),
-        name="last layer on a grid",
+        col_lower=np.append(np.full(n, -float(most)), least),
+        col_upper=np.append(np.full(n, float(most)), 1.0),
+        integrality=np.append(np.full(n, is_whole), False),
+        name="last layer on a grid" if is_whole else "last layer",
     )
     found = solve(program, "highs", limits)
-    if found.x is None or found.objective >= 0.0:
-        return None
-    return np.asarray(found.x[:-1].reshape(problem.n_outputs, -1) * domain.grid)
+    return None if found.x is None or found.objective >= 0.0 else found.x[:-1]
 
 
 def _differences(features: FloatArray, labels: IntArray, n_outputs: int, first: int) -> FloatArray:

@@ -37,23 +37,23 @@ def decided(encoding: Encoding, seed: int) -> tuple[str, Any, str]:
             return "unknown", None, str(solver.z3.reason_unknown())
         except Z3Exception as error:
             return "unknown", None, str(error)
-        values = [
-            [_number(solver.get_value(term)) for term in layer.ravel()]
-            for layer in encoding.weights
-        ]
-    layers = zip(values, encoding.weights, strict=True)
-    weights = tuple(
-        np.array([v for v, _ in row], dtype=object).reshape(layer.shape) for row, layer in layers
-    )
-    irrational = sum(not exact for row in values for _, exact in row)
+        values = [np.vectorize(solver.get_value, otypes=[object])(w) for w in encoding.weights]
+    weights = tuple(np.vectorize(_fraction, otypes=[object])(layer) for layer in values)
+    irrational = sum(_is_irrational(value) for layer in values for value in layer.flat)
     return "sat", weights, f"{irrational} irrational weights rounded" if irrational else ""
 
 
-def _number(value: Any) -> tuple[Fraction, bool]:
-    """Return a constant of a model as a fraction, and whether it is one."""
-    if value.is_constant() and not value.is_algebraic_constant():
-        return Fraction(str(value.constant_value())), True
-    return value.constant_value().approx(DIGITS).as_fraction(), False
+def _is_irrational(value: Any) -> bool:
+    """Whether a constant of a model is no fraction."""
+    return not value.is_constant() or value.is_algebraic_constant()
+
+
+def _fraction(value: Any) -> Fraction:
+    """Return a constant of a model, rounded if it is irrational."""
+    constant = value.constant_value()
+    if _is_irrational(value):
+        constant = constant.approx(DIGITS).as_fraction()
+    return Fraction(str(constant))
 
 
 if __name__ == "__main__":

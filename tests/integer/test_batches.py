@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from layermilp import integer
-from layermilp.integer.batches import around, average
+from layermilp.integer.batches import average
+from layermilp.integer.neighbourhood import Box
 from tests.integer.instances import blobs, drawn_network
 
 
 def test_batches_are_averaged_within_shrinking_bounds() -> None:
     network = drawn_network(np.random.default_rng(0), (3, 2, 2), 7)
-    box = around(network, 2)
+    box = Box.of(network, 2)
     for layer, lower, upper in zip(network.layers, box.lower, box.upper, strict=True):
         np.testing.assert_array_equal(lower, np.maximum(layer.theta - 2, -7))
         np.testing.assert_array_equal(upper, np.minimum(layer.theta + 2, 7))

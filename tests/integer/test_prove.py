@@ -18,7 +18,6 @@ from layermilp.integer import prove
 from layermilp.integer.losses import OBJECTIVES
 from layermilp.integer.neighbourhood import Samples
 from layermilp.integer.prove import least_loss
-from layermilp.integer.trainer import conflicts
 from layermilp.networks.integer import (
     rounded,
 )
@@ -35,8 +34,8 @@ def test_no_network_is_below_the_least_loss(seed: int, name: str, n_outputs: int
     rng = np.random.default_rng(seed)
     objective = OBJECTIVES[name](1, 7, n_outputs)
     samples = Samples(rng.integers(0, 2, (7, 1)).astype(float), rng.integers(0, n_outputs, 7))
-    counts = conflicts(replace(samples, labels=np.append(samples.labels[:-1], n_outputs - 1)))
     samples = replace(samples, labels=np.append(samples.labels[:-1], n_outputs - 1))
+    counts = samples.conflicts()
     least = 0.0
     for value in np.unique(samples.inputs):
         labels = samples.labels[samples.inputs[:, 0] == value]

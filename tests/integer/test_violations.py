@@ -24,8 +24,7 @@ def test_the_violations_program_is_solved_to_its_optimum(seed: int, soft: bool) 
     problem = Violations(
         matrix=rng.integers(-4, 5, (m, p)) / 4.0,
         least=rng.choice([0.0, 0.25, 1.0, -np.inf, 20.0], m),
-        groups=np.sort(rng.integers(0, 4, m)),
-        prices=rng.integers(1, 4, 4).astype(float),
+        prices=rng.integers(1, 4, m).astype(float),
         lower=np.full(p, -float(bound)),
         upper=np.full(p, float(bound)),
         start=rng.integers(-bound, bound + 1, p).astype(float),

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from layermilp import Network
+from layermilp.smt import exact
 from layermilp.smt.problem import Weights
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -19,6 +20,12 @@ CORNERS, APART = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 0.0]]), np.
 
 def drawn_weights(rng: np.random.Generator, sizes: tuple[int, ...]) -> Weights:
     return tuple(rng.normal(size=(n, d + 1)) for d, n in itertools.pairwise(sizes))
+
+
+def exactly(weights: Weights, X: np.ndarray) -> list[list[Fraction]]:
+    """Outputs of the library, as fractions."""
+    values, denominator = exact.outputs(weights, X)
+    return [[Fraction(value, denominator) for value in row] for row in values.tolist()]
 
 
 def by_hand(weights: Weights, x: np.ndarray) -> list[Fraction]:

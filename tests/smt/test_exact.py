@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from layermilp.smt import exact
 from layermilp.smt.problem import Problem, outputs
-from tests.smt.samples import SEEDS, SHAPES, by_hand, drawn_weights
+from tests.smt.samples import SEEDS, SHAPES, by_hand, drawn_weights, exactly
 
 
 @settings(deadline=None, max_examples=60)
@@ -25,7 +25,7 @@ def test_the_forward_pass_is_exact(seed: int, sizes: tuple[int, ...], spread: in
         for layer in drawn_weights(rng, sizes)
     )
     X, labels = rng.normal(size=(5, sizes[0])), rng.integers(0, sizes[-1], 5)
-    found = exact.outputs(weights, X)
+    found = exactly(weights, X)
     assert found == [by_hand(weights, x) for x in X]
     least = min(
         row[y] - max(v for j, v in enumerate(row) if j != y)
@@ -40,7 +40,7 @@ def test_the_forward_pass_is_exact(seed: int, sizes: tuple[int, ...], spread: in
         np.array([[Fraction(float(w)) for w in row] for row in layer], dtype=object)
         for layer in weights
     )
-    assert exact.outputs(fractions, X) == found
+    assert exactly(fractions, X) == found
 
 
 def test_sums_beyond_64_bits_are_exact() -> None:
@@ -52,9 +52,9 @@ def test_sums_beyond_64_bits_are_exact() -> None:
             np.array([[size - 3, 1.0, 2.0**-30], [1.0, 0.0, 0.0]]),
         )
         X = np.array([[size - 7.0], [-3.0], [0.0]])
-        assert exact.outputs(weights, X) == [by_hand(weights, x) for x in X]
+        assert exactly(weights, X) == [by_hand(weights, x) for x in X]
     idle = (np.ones((2, 2)), np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 2.0]]))
-    assert exact.outputs(idle, np.ones((1, 1))) == [[1, 2]]
+    assert exactly(idle, np.ones((1, 1))) == [[1, 2]]
 
 
 def test_a_tie_is_no_lead() -> None:

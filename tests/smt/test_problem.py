@@ -8,9 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layermilp.smt import exact
 from layermilp.smt.problem import Domain
-from tests.smt.samples import SEEDS, SHAPES, drawn_weights
+from tests.smt.samples import SEEDS, SHAPES, drawn_weights, exactly
 
 
 @settings(deadline=None, max_examples=60)
@@ -27,7 +26,7 @@ def test_a_bound_changes_no_decision(
     weights = tuple(layer.astype(dtype).astype(float) for layer in weights)
     fitted = domain.fitted(weights)
     assert domain.contains(fitted)
-    for before, after in zip(exact.outputs(weights, X), exact.outputs(fitted, X), strict=True):
+    for before, after in zip(exactly(weights, X), exactly(fitted, X), strict=True):
         order, again = (np.argsort(np.array(each), kind="stable") for each in (before, after))
         assert np.array_equal(order, again)
         (scale,) = {b / a for a, b in zip(before, after, strict=True) if a} or {Fraction(1)}
