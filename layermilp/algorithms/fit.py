@@ -11,17 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from layermilp.algorithms.branch_and_bound import MOST_DESCENTS, Tree
+from layermilp.algorithms.branch_and_bound import LpFailed, Tree, descend
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.presolve import Aggregation, nonzero_columns, restricted
 from layermilp.algorithms.ridge import fit_ridge
 from layermilp.algorithms.search import Fit, Search, Stop
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
-from layermilp.algorithms.tolerances import ROUNDING, TIE_TOLERANCE
+from layermilp.algorithms.tolerances import TIE_TOLERANCE
 from layermilp.formulations.big_m import FORMULATIONS, Formulation
 from layermilp.formulations.problem import OutputRegression, Regression
 from layermilp.formulations.relu_l1 import ReluRegression
-from layermilp.program import BoolArray, Program
+from layermilp.program import BoolArray, FloatArray, Program
 from layermilp.solvers import fitting, warm_lp
 
 TREE_NODES = 20
@@ -177,35 +177,18 @@ def _solve_program(
 def _descend(
     search: Search[ReluRegression], formulation: Formulation, program: Program, firing: BoolArray
 ) -> None:
-    """Improve the best point by LPs in which the firing pattern is fixed (a convex-concave
-    procedure).
+    """Improve the best point by `descend`, from the firing of all rows, shape ``(R,)``: a step
+    fixes the binaries of the formulation's program."""
+    problem, rows = search.problem, formulation.binary_rows(search.problem)
 
-    With its binaries fixed to the pattern of a point, a formulation is an LP whose objective is
-    nowhere below the loss and equals it at that point: the solution is no worse than the point, and
-    gives the next pattern.
-
-    Parameters
-    ----------
-    firing : (R,) array of bool
-        The first pattern.
-    """
-    problem, loss = search.problem, math.inf
-    rows = formulation.binary_rows(problem)
-    for _ in range(MOST_DESCENTS):
-        if search.is_optimal() or search.is_at_target or search.clock.is_over:
-            return
-        result = search.solve(
-            program.with_fixed(program.integrality, firing[rows].astype(np.float64))
-        )
+    def step(firing: BoolArray) -> tuple[FloatArray, BoolArray]:
+        result = search.solve(program.with_fixed(program.integrality, firing.astype(np.float64)))
         if result.x is None:
-            return
+            raise LpFailed
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
-        before, loss = loss, search.offer(theta)
-        followed, firing = firing, problem.preactivation(theta) > 0.0
-        if loss >= before - ROUNDING * max(1.0, before) or np.array_equal(
-            followed[rows], firing[rows]
-        ):
-            return
+        return theta, problem.preactivation(theta)[rows] > 0.0
+
+    descend(search, firing[rows], step)
 
 
 def _move_nearer(search: Search[Regression]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from layermilp.algorithms.tolerances import POSITIVE
-from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.formulations.l1 import HingeRegression
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 
 
@@ -36,7 +36,7 @@ class Cut:
     constant: float
 
     @classmethod
-    def of(cls, problem: PiecewiseLinear, choice: IntArray) -> Cut:
+    def of(cls, problem: HingeRegression, choice: IntArray) -> Cut:
         """Add up the chosen pieces."""
         costs, constants = problem.combinations(np.arange(problem.n_rows), choice[None])
         return cls(choice, costs[0], float(constants[0]))
@@ -47,7 +47,7 @@ class Cut:
 
 
 def restricted_master(
-    problem: PiecewiseLinear,
+    problem: HingeRegression,
     kept: BoolArray,
     cuts: Sequence[Cut],
     lower: FloatArray,
@@ -64,16 +64,16 @@ def restricted_master(
         minimize  sum_r w_r (v_rb(theta) + z_r) + C_0(theta) + e
         subject to  z_r >= v_rp(theta) - v_rb(theta),   e >= C_i(theta) - C_0(theta)
 
-    With one cut this fixes the signs of all rows that are not kept.
+    With one cut, and then no `e`, this fixes the signs of all rows that are not kept.
 
     Parameters
     ----------
-    problem : Pieces
+    problem : HingeRegression
         The sum.
     kept : (R, P) array of bool
         The pieces.
     cuts : sequence of Cut
-        May be empty only if every row has a kept piece.
+        At least one.
     lower, upper : (p,) arrays
         Box of `theta`: that of the problem, or a part of it.
 
@@ -89,50 +89,37 @@ def restricted_master(
     others[np.arange(bent.size), bases] = False
     place, pieces = np.nonzero(others)
     rows, base = bent[place], bases[place]
-    costs, constants = problem.combinations(bent, bases[None])
     slopes = problem.gradients(rows, pieces) - problem.gradients(rows, base)
+    shift = problem.intercepts(rows, pieces) - problem.intercepts(rows, base)
     excess = sparse.csr_array(
         (np.ones(rows.size), (np.arange(rows.size), place)), shape=(rows.size, bent.size)
     )
-    blocks = [[-slopes, excess, None]]
-    row_lower = [problem.intercepts(rows, pieces) - problem.intercepts(rows, base)]
+    costs, constants = problem.combinations(bent, bases[None])
+    out, out_constants = problem.combinations(bent, np.stack([cut.choice[bent] for cut in cuts]))
+    joint = np.stack([cut.costs for cut in cuts]) - out
+    joint_constants = np.array([cut.constant for cut in cuts]) - out_constants
+    # A cut adds up thousands of rows: its constraint is scaled to the size of theirs.
+    steeper, higher = joint[1:] - joint[0], joint_constants[1:] - joint_constants[0]
+    size = np.maximum(np.abs(steeper).max(axis=1, initial=0.0), 1.0)[:, None]
+    blocks = [
+        [-slopes, excess, None],
+        [sparse.csr_array(-steeper / size), None, sparse.csr_array(1.0 / size)],
+    ]
     n_joint = int(len(cuts) > 1)
-    if cuts:
-        joint, joint_constants = _without(problem, cuts, bent)
-        costs, constants = costs + joint[:1], constants + joint_constants[:1]
-        # A cut adds up thousands of rows: its constraint is scaled to the size of theirs.
-        size = np.maximum(np.abs(joint[1:] - joint[0]).max(axis=1, initial=0.0), 1.0)[:, None]
-        if n_joint:
-            blocks.append(
-                [
-                    sparse.csr_array((joint[0] - joint[1:]) / size),
-                    None,
-                    sparse.csr_array(1.0 / size),
-                ]
-            )
-            row_lower.append((joint_constants[1:] - joint_constants[0]) / size[:, 0])
-    bounds = np.concatenate(row_lower)
+    row_lower = np.concatenate([shift, higher / size[:, 0]])
     return Program(
-        costs=np.concatenate([costs[0], problem.row_weights[bent], np.ones(n_joint)]),
-        offset=float(constants[0]),
-        matrix=sparse.block_array([block[: 2 + n_joint] for block in blocks], format="csr"),
-        row_lower=bounds,
-        row_upper=np.full(bounds.size, np.inf),
+        costs=np.concatenate([costs[0] + joint[0], problem.row_weights[bent], np.ones(n_joint)]),
+        offset=float(constants[0] + joint_constants[0]),
+        matrix=sparse.block_array(
+            [block[: 2 + n_joint] for block in blocks[: 1 + n_joint]], format="csr"
+        ),
+        row_lower=row_lower,
+        row_upper=np.full(row_lower.size, np.inf),
         col_lower=np.concatenate([lower, np.zeros(bent.size + n_joint)]),
         col_upper=np.concatenate([upper, np.full(bent.size + n_joint, np.inf)]),
         name="pieces",
         column_groups=(("theta", problem.n_unknowns), ("z", bent.size), ("e", n_joint)),
     )
-
-
-def _without(
-    problem: PiecewiseLinear, cuts: Sequence[Cut], rows: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Coefficients ``(K, p)`` and constants ``(K,)`` of the cuts less some rows."""
-    costs, constants = problem.combinations(rows, np.stack([cut.choice[rows] for cut in cuts]))
-    return np.stack([cut.costs for cut in cuts]) - costs, np.array(
-        [cut.constant for cut in cuts]
-    ) - constants
 
 
 def dual_program(program: Program) -> Program:

@@ -204,11 +204,10 @@ class Search(Generic[P]):
     def _rounded(self, rounding: float) -> float:
         return rounding * max(self.problem.n_rows, abs(self.loss))
 
-    def is_optimal(self, bound: float | None = None) -> bool:
-        """Whether the loss equals a lower bound, by default that of the search, within what the
-        feasibility tolerance of a solver leaves open."""
-        bound = self.bound if bound is None else bound
-        return self.loss - bound <= self._rounded(ROUNDING)
+    def is_optimal(self) -> bool:
+        """Whether the loss equals the bound within what the feasibility tolerance of a solver
+        leaves open."""
+        return self.loss - self.bound <= self._rounded(ROUNDING)
 
     def is_done(self, bound: float | None = None) -> bool:
         """Whether the loss is as near to a lower bound, by default that of the search, as was asked

@@ -39,9 +39,10 @@ class Box:
 class Loss(ABC):
     """Loss of a layer's outputs."""
 
-    @abstractmethod
     def groups(self, block: Block) -> tuple[Group, ...]:
-        """Return the groups of neurons whose weights are one problem each."""
+        """Return the groups of neurons whose weights are one problem each: by default those that
+        share parameters."""
+        return block.parameters.groups
 
     @abstractmethod
     def of_weights(

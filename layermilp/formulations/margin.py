@@ -8,7 +8,7 @@ Singer's multi-class support vector machine (JMLR 2, 2001), of all outputs joint
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -50,9 +50,8 @@ class MarginRegression(OutputRegression):
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every sample, shape ``(R / n_rivals,)``."""
-        return np.asarray(
-            np.maximum(1.0 - self.preactivation(theta).reshape(-1, self.n_rivals).min(axis=1), 0.0)
-        )
+        margins = self.preactivation(theta).reshape(-1, self.n_rivals).min(axis=1)
+        return np.asarray(np.maximum(1.0 - margins, 0.0))
 
     def loss(self, theta: FloatArray) -> float:
         """The objective at `theta`, the price of the change included."""
@@ -61,9 +60,8 @@ class MarginRegression(OutputRegression):
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Interval of every margin in which its sample's loss at `theta` is not exceeded."""
         a = self.preactivation(theta)
-        return np.minimum(1.0 - np.repeat(self.losses(theta), self.n_rivals), a), np.full(
-            a.size, np.inf
-        )
+        low = np.minimum(1.0 - np.repeat(self.losses(theta), self.n_rivals), a)
+        return low, np.full(a.size, np.inf)
 
     def program(self) -> Program:
         """Linear program with one column ``xi >= 0`` per sample.
@@ -149,12 +147,12 @@ class MarginPieces(PiecewiseLinear):
         return values
 
     def linear(self, theta: FloatArray) -> FloatArray:
-        """Return the linear parts, shape ``(R, n_outputs)``."""
+        """Differences of the outputs' linear parts, shape ``(R, n_outputs)``."""
         outputs = self.extended @ (self._gathered.T @ theta).reshape(self.parameters.index.shape).T
         return np.asarray(outputs - outputs[np.arange(self.n_rows), self.labels][:, None])
 
     def adjoint(self, multipliers: FloatArray) -> FloatArray:
-        """Return the combination of the linear parts, shape ``(p,)``."""
+        """Return ``sum_rp lam_rp G_rp``, shape ``(p,)``, by one product with the inputs."""
         signed = multipliers.copy()
         signed[np.arange(self.n_rows), self.labels] -= multipliers.sum(axis=1)
         return np.asarray(self._gathered @ (signed.T @ self.extended).reshape(-1))
@@ -185,62 +183,23 @@ class MarginPieces(PiecewiseLinear):
         shape = (self.n_unknowns, self.parameters.index.size)
         return sparse.csr_array((np.ones(entries.size), (unknowns, entries)), shape=shape)
 
-    def gradients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
-        """Return the gradients, shape ``(N, p)``: the inputs at the weights of output `j`, their
-        negatives at those of `y`."""
-        own = self.labels[rows]
-        x = np.where(pieces == own, 0.0, 1.0)[:, None] * self.extended[rows]
-        index = np.hstack([self.parameters.index[pieces], self.parameters.index[own]])
-        values = np.hstack([x, -x])
-        pair, entry = np.nonzero((index >= 0) & (values != 0.0))
-        shape = (rows.size, self.n_unknowns)
-        return sparse.csr_array((values[pair, entry], (pair, index[pair, entry])), shape=shape)
-
-    def intercepts(self, rows: IntArray, pieces: IntArray) -> FloatArray:
-        """Return ``h_rp``, shape ``(N,)``: the margin, and the difference of the outputs' fixed
-        parts."""
-        own, fixed = self.labels[rows], self.parameters.fixed
-        margins: FloatArray = (pieces != own).astype(np.float64)
-        if not fixed.any():
-            return margins
-        return np.asarray(
-            margins + np.einsum("nd,nd->n", self.extended[rows], fixed[pieces] - fixed[own])
-        )
-
-    def combinations(self, rows: IntArray, choices: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return `K` weighted sums of pieces, by one product with the inputs for each."""
-        weights, x, order = self.row_weights[rows], self.extended[rows], np.arange(rows.size)
-        costs: FloatArray = np.zeros((len(choices), self.n_unknowns))
-        for cost, chosen in zip(costs, choices, strict=True):
-            signed = np.zeros((rows.size, self.parameters.n_outputs))
-            signed[order, chosen] += weights
-            signed[order, self.labels[rows]] -= weights
-            cost += self._gathered @ (signed.T @ x).reshape(-1)
-        return costs, np.array([self.intercepts(rows, chosen) @ weights for chosen in choices])
-
-    def part(self, rows: IntArray) -> Self:
-        """Return the sum over some of the rows."""
-        return replace(
-            self,
-            inputs=self.inputs[rows],
-            labels=self.labels[rows],
-            row_weights=self.row_weights[rows],
-        )
-
     def rows(self) -> MarginRegression:
         """Return the problem with its rows written down; all weights must be 1."""
-        n_outputs = self.parameters.n_outputs
-        sample = np.repeat(np.arange(self.n_rows), n_outputs - 1)
-        rival = rivals(self.labels, n_outputs).reshape(-1)
-        # A margin is one less the piece of its rival.
-        return MarginRegression(
-            -self.gradients(sample, rival),
-            1.0 - self.intercepts(sample, rival),
-            self.lower,
-            self.upper,
-            self.start,
-            n_rivals=n_outputs - 1,
+        n_rivals = self.parameters.n_outputs - 1
+        sample = np.repeat(np.arange(self.n_rows), n_rivals)
+        own, rival = self.labels[sample], rivals(self.labels, n_rivals + 1).reshape(-1)
+        x, index, fixed = self.extended[sample], self.parameters.index, self.parameters.fixed
+        # A margin has the inputs at the weights of the sample's output, their negatives at those of
+        # the rival.
+        unknowns, values = np.hstack([index[rival], index[own]]), np.hstack([-x, x])
+        row, entry = np.nonzero((unknowns >= 0) & (values != 0.0))
+        coefficients = sparse.csr_array(
+            (values[row, entry], (row, unknowns[row, entry])), shape=(own.size, self.n_unknowns)
         )
+        # It is one less the piece of the rival, whose constant is this one.
+        piece = 1.0 + np.einsum("nd,nd->n", x, fixed[rival] - fixed[own])
+        box = self.lower, self.upper, self.start
+        return MarginRegression(coefficients, 1.0 - piece, *box, n_rivals=n_rivals)
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,8 @@ class ReluRegression(Regression):
 
 
 class ReluL1(Loss):
-    """Deviation of a hidden layer's outputs from their targets, non-negative numbers."""
-
-    def groups(self, block: Block) -> tuple[Group, ...]:
-        """Neurons that share parameters."""
-        return block.parameters.groups
+    """Deviation of a hidden layer's outputs from their targets, non-negative numbers; a row is a
+    pair of sample and neuron."""
 
     def of_weights(
         self, block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box
