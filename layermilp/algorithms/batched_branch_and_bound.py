@@ -47,18 +47,9 @@ class Proposals:
 
 
 def propose(inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) -> Proposals:
-    """Propose inputs of a layer for every sample, shape ``(m, d)``; a sample keeps its inputs where
-    they are as good.
-
-    Parameters
-    ----------
-    inputs : (m, d) array
-        Present inputs.
-    problem_of : callable
-        Returns the problem in the inputs of some of the samples, see `Loss.of_inputs`.
-    options : SolveOptions
-        How it is solved.
-    """
+    """Propose inputs of a layer for every sample, of whose problem `problem_of` returns that of
+    some, see `Loss.of_inputs`; a sample keeps its present inputs, shape ``(m, d)``, where they are
+    as good."""
     problem = problem_of(slice(None))
     if isinstance(problem, OutputRegression):
         return _propose_jointly(inputs, problem_of, options, problem)

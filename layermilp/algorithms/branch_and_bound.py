@@ -55,17 +55,7 @@ def descend(
 
     The loss with the firing fixed is convex, nowhere below the loss itself and equal to it at the
     points with the pattern, so the optimum of a step is no worse than any of them, and has the next
-    pattern.
-
-    Parameters
-    ----------
-    search : Search
-        Is offered the points.
-    firing : array of bool
-        The first pattern.
-    step : callable
-        Returns the optimum with the firing fixed and the pattern there, or raises `LpFailed`.
-    """
+    pattern. `step` returns both, or raises `LpFailed`."""
     loss = np.inf
     for _ in range(MOST_DESCENTS):
         # A descent is cheap: it goes on to its end, even where less was asked for.
@@ -122,7 +112,7 @@ class Tree:
     Parameters
     ----------
     search : Search
-        Is offered better points and bounds; decides when they are good enough.
+        Is offered better points and bounds, and decides when they are good enough.
     """
 
     def __init__(self, search: Search[ReluRegression]) -> None:
@@ -157,15 +147,9 @@ class Tree:
         # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge,
         # but for the constant t.
         fires, off = positive & firing, positive & ~firing
-        pieces = HingeRegression(
-            coefficients=self.h,
-            constants=self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0)),
-            lower=problem.lower,
-            upper=problem.upper,
-            start=problem.start,
-            is_target=fires,
-            row_weights=np.ones(self.n_rows),
-        )
+        constants = self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0))
+        box = problem.lower, problem.upper, problem.start
+        pieces = HingeRegression(self.h, constants, *box, fires, np.ones(self.n_rows))
         options = SolveOptions(limits=Limits(gap=FEASIBILITY_TOLERANCE))
         search = Search(pieces, options, self.best.clock, FINE_ROUNDING)
         interior_point(search)
@@ -181,14 +165,8 @@ class Tree:
         return np.asarray(self.h @ theta + self.g > 0.0)
 
     def explore(self, most_nodes: int) -> bool:
-        """Search, best node first, until every node is good enough or a limit is hit; return
-        whether all linear programs were solved.
-
-        Parameters
-        ----------
-        most_nodes : int
-            Nodes after which the search ends, a limit that is repeatable.
-        """
+        """Search, best node first, until every node is good enough or a limit is hit, of which that
+        of nodes is repeatable; return whether all linear programs were solved."""
         problem, best = self.problem, self.best
         root = _Node(0.0, np.zeros(self.n_rows, dtype=np.int8), problem.lower, problem.upper)
         waiting = [(root.bound, 0, root)]
@@ -224,9 +202,8 @@ class Tree:
                 return self.best.loss, []
             lower, upper = allowed
             low, high = self._interval(lower, upper)
-            decided = np.where(
-                (decided == OPEN) & (self.t > 0.0) & (high <= 0.0), np.int8(SILENT), decided
-            )
+            is_silent = (decided == OPEN) & (self.t > 0.0) & (high <= 0.0)
+            decided = np.where(is_silent, np.int8(SILENT), decided)
             envelope = Envelope.of(self.t, low, decided)
             own, slopes, theta = self._solve(envelope, lower, upper)
             bound = max(bound, own)
@@ -282,10 +259,8 @@ class Tree:
 
     def _interval(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Smallest and largest preactivations over a box."""
-        return (
-            self.positive @ lower + self.negative @ upper + self.g,
-            self.positive @ upper + self.negative @ lower + self.g,
-        )
+        low = self.positive @ lower + self.negative @ upper + self.g
+        return low, self.positive @ upper + self.negative @ lower + self.g
 
     def _propagate(
         self, decided: IntArray, lower: FloatArray, upper: FloatArray

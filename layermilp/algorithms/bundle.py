@@ -90,7 +90,7 @@ class _Bundle:
         values = problem.values(point)
         reached = float(np.abs(point - search.theta).max(initial=0.0))
         missing = self._missing(values)
-        self._cut(values)
+        self.cuts.append(Cut.of(problem, values.argmax(axis=1)))
         gain, share = before - problem.total(values), 1.0
         if gain < 0.5 * predicted:
             share = self._line_search(values)
@@ -100,7 +100,7 @@ class _Bundle:
         if search.improve(point, problem.total(values)):
             self.values = values
             if share < 1.0:
-                self._cut(values)
+                self.cuts.append(Cut.of(problem, values.argmax(axis=1)))
         if not is_global and predicted <= 0.5 * tolerance:
             # So small a step is useless.
             self.radius *= 30.0
@@ -125,9 +125,6 @@ class _Bundle:
         far = np.maximum(problem.upper - search.theta, search.theta - problem.lower)
         decrease = max(search.loss - model, 0.0) + ROUNDING * max(1.0, abs(search.loss))
         search.raise_bound(search.loss - decrease * max(1.0, float(far.max()) / self.radius))
-
-    def _cut(self, values: FloatArray) -> None:
-        self.cuts.append(Cut.of(self.problem, values.argmax(axis=1)))
 
     def _line_search(self, values: FloatArray) -> float:
         """Share of the way from the best point to that of `values` with the least loss, by
@@ -196,21 +193,9 @@ def _add_largest(kept: BoolArray, values: FloatArray) -> None:
 
 
 def minimize(problem: PiecewiseLinear, options: SolveOptions) -> Fit:
-    """Minimize the sum over the box to a proven gap.
+    """Minimize the sum over the box to a proven gap, by default 1e-7, or until the time limit.
 
-    Parameters
-    ----------
-    problem : PiecewiseLinear
-        The sum.
-    options : SolveOptions
-        Solver, its options, and limits: the relative gap to stop at (by default 1e-7), and the time
-        limit, at which the best point so far is returned.
-
-    Returns
-    -------
-    Fit
-        Never worse than the start; its bound is proven, and its objective recomputed in numpy.
-    """
+    What is found is never worse than the start, and its bound is proven."""
     if isinstance(problem, HingeRegression):
         return _by_bundle(Search(problem, options))
     search = Search(problem, options, rounding=FINE_ROUNDING)

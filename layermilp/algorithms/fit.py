@@ -63,7 +63,7 @@ def solve_relu(problem: ReluRegression, options: SolveOptions) -> Fit:
     formulation = FORMULATIONS[options.formulation]
     if formulation.is_reference:
         search = Search(problem, options)
-        _solve_program(search, formulation, formulation.build(problem))
+        _solve_program(search, formulation)
         return search.fit()
     if options.ridge:
         return _solve_ridge(problem, options)
@@ -90,6 +90,7 @@ def _solve_ridge(problem: ReluRegression, options: SolveOptions) -> Fit:
 
 
 def _solve_used(problem: ReluRegression, formulation: Formulation, options: SolveOptions) -> Fit:
+    """Fit with the shortcuts, where every unknown occurs in a row."""
     search = Search(problem, options)
     if options.tie_break == "l2" and not search.is_optimal() and _fit_exactly(search):
         return search.fit()
@@ -110,8 +111,7 @@ def _search_by(formulation: Formulation, search: Search[ReluRegression]) -> None
         return
     _search_tree(search)
     if not search.is_done() and search.stop is None:
-        problem = replace(search.problem, start=search.theta)
-        _solve_program(search, formulation, formulation.build(problem))
+        _solve_program(search, formulation)
 
 
 def _search_tree(search: Search[ReluRegression]) -> None:
@@ -142,9 +142,7 @@ def _search_program(search: Search[ReluRegression], formulation: Formulation) ->
         if not search.is_done():
             _descend(search, formulation, program, np.ones(problem.n_rows, dtype=bool))
     if not search.is_done():
-        if search.theta is not problem.start:
-            program = formulation.build(replace(problem, start=search.theta))
-        _solve_program(search, formulation, program)
+        _solve_program(search, formulation)
 
 
 def _fit_exactly(search: Search[ReluRegression]) -> bool:
@@ -161,9 +159,9 @@ def _fit_exactly(search: Search[ReluRegression]) -> bool:
     return theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
 
 
-def _solve_program(
-    search: Search[ReluRegression], formulation: Formulation, program: Program
-) -> None:
+def _solve_program(search: Search[ReluRegression], formulation: Formulation) -> None:
+    """Solve the formulation's program from the best point."""
+    program = formulation.build(replace(search.problem, start=search.theta))
     result = search.solve(program)
     search.take(result)
     if result.x is not None and result.status.is_optimal and not search.is_done():
@@ -199,10 +197,10 @@ def _move_nearer(search: Search[Regression]) -> None:
     problem, rule = search.problem, TIE_BREAKS[search.options.tie_break]
     if rule is None or search.theta is problem.start or search.clock.is_over:
         return
-    theta = rule(
-        problem,
-        search.theta,
-        lambda program: search.solve(program, fitting(program, search.options.solver)).x,
-    )
+
+    def solve(program: Program) -> FloatArray | None:
+        return search.solve(program, fitting(program, search.options.solver)).x
+
+    theta = rule(problem, search.theta, solve)
     if theta is not None:
         search.accept(theta, search.loss + TIE_TOLERANCE * problem.n_rows)

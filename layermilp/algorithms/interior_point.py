@@ -75,15 +75,16 @@ def interior_point(search: Search[PiecewiseLinear]) -> None:
     if not method.free.any():
         search.raise_bound(search.loss)
         return
-    now: _Iterate | None = method.start()
+    now = method.start()
     for _ in range(MAX_ITERATIONS):
-        if now is None:
-            break
         search.offer(now.theta)
         search.raise_bound(method.bound(now))
         if search.is_done() or search.clock.is_over:
-            break
-        now = method.following(now)
+            return
+        following = method.following(now)
+        if following is None:
+            return
+        now = following
 
 
 class _Method:

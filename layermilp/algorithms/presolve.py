@@ -22,11 +22,11 @@ def nonzero_columns(matrix: sparse.csr_array) -> BoolArray:
 def restricted(problem: ReluRegression, unknowns: BoolArray) -> ReluRegression:
     """Return the problem in the given unknowns alone; the others stay at their start."""
     rest = ~unknowns
+    fixed = problem.coefficients[:, np.flatnonzero(rest)] @ problem.start[rest]
     return replace(
         problem,
         coefficients=problem.coefficients[:, np.flatnonzero(unknowns)],
-        constants=problem.constants
-        + problem.coefficients[:, np.flatnonzero(rest)] @ problem.start[rest],
+        constants=problem.constants + fixed,
         lower=problem.lower[unknowns],
         upper=problem.upper[unknowns],
         start=problem.start[unknowns],

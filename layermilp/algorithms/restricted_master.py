@@ -53,8 +53,8 @@ def restricted_master(
     lower: FloatArray,
     upper: FloatArray,
 ) -> Program:
-    """LP that underestimates the sum: some rows by some of their pieces, all others jointly by
-    cuts.
+    """LP in `theta`, `z` and `e` that underestimates the sum over a box: some rows by some of their
+    pieces, all others jointly by cuts.
 
     The first kept piece `b` of a row goes into the costs, every other one is a constraint on a
     column ``z_r >= 0``, by which the row exceeds that piece. For the rows without a kept piece the
@@ -76,12 +76,6 @@ def restricted_master(
         At least one.
     lower, upper : (p,) arrays
         Box of `theta`: that of the problem, or a part of it.
-
-    Returns
-    -------
-    Program
-        With columns `theta`, `z` and `e`. Its optimum is at most the minimum of the sum over the
-        box.
     """
     bent = np.flatnonzero(kept.any(axis=1))
     bases = kept[bent].argmax(axis=1)
@@ -123,8 +117,8 @@ def restricted_master(
 
 
 def dual_program(program: Program) -> Program:
-    """Dual of a restricted master program: as few equations as there are unknowns, besides bounds
-    of short sums.
+    """Dual of a restricted master program, in `y`, `s` and `t`: as few equations as there are
+    unknowns, besides bounds of short sums.
 
     For ``min c . theta + w . z + offset`` subject to ``A theta + B z >= b``, theta in [l, u] and
     ``z >= 0``::
@@ -132,33 +126,26 @@ def dual_program(program: Program) -> Program:
         minimize  -b . y - l . s + u . t - offset   subject to  A' y + s - t = c,  B' y <= w,  y, s,
         t >= 0
 
-    Its optimum is minus that of the program.
-
-    Returns
-    -------
-    Program
-        With columns `y`, `s` and `t`; minus the objective of any point of it is a lower bound of
-        the program.
-    """
+    Its optimum is minus that of the program; minus the objective of any of its points is a lower
+    bound of that."""
     size = program.column_groups[0][1]
     transposed = sparse.csr_array(program.matrix.T)
     eye = sparse.eye_array(size, format="csr")
     matrix = sparse.block_array(
         [[transposed[:size], eye, -eye], [transposed[size:], None, None]], format="csr"
     )
-    n_columns = program.n_rows + 2 * size
+    ends = -program.col_lower[:size], program.col_upper[:size]
+    costs = np.concatenate([-program.row_lower, *ends])
     row_lower = program.costs.copy()
     row_lower[size:] = -np.inf
     return Program(
-        costs=np.concatenate(
-            [-program.row_lower, -program.col_lower[:size], program.col_upper[:size]]
-        ),
+        costs=costs,
         offset=-program.offset,
         matrix=matrix,
         row_lower=row_lower,
         row_upper=program.costs,
-        col_lower=np.zeros(n_columns),
-        col_upper=np.full(n_columns, np.inf),
+        col_lower=np.zeros(costs.size),
+        col_upper=np.full(costs.size, np.inf),
         name="pieces_dual",
         column_groups=(("y", program.n_rows), ("s", size), ("t", size)),
     )
@@ -166,25 +153,12 @@ def dual_program(program: Program) -> Program:
 
 def recover(program: Program, dual: FloatArray) -> FloatArray:
     """Return the point of a restricted master program that is complementary to a vertex of its
-    dual.
+    dual, feasible, with every `z` and `e` as small as it can be.
 
     Constraints with ``y > 0`` hold with equality, unknowns with ``s > 0`` or ``t > 0`` lie on their
     bounds, and columns `z` whose dual constraint is slack are zero. Where the vertex is not
     degenerate these equations have one solution; else what is returned need not be optimal, and its
-    objective tells.
-
-    Parameters
-    ----------
-    program : Program
-        From `restricted_master`.
-    dual : (n_rows + 2 p,) array
-        A solution of `dual_program`.
-
-    Returns
-    -------
-    (n_columns,) array
-        Feasible, with every `z` and `e` as small as it can be.
-    """
+    objective tells."""
     size = program.column_groups[0][1]
     slopes, excess = program.matrix[:, :size], program.matrix[:, size:]
     y, s, t = np.split(dual, [program.n_rows, program.n_rows + size])

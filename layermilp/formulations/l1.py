@@ -181,7 +181,7 @@ class L1(OutputLoss):
     def of_many(
         self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box
     ) -> HingeRegression:
-        """One row per sample and neuron, dense."""
+        """The same with dense coefficients."""
         is_target = (labels[:, None] == group.neurons).reshape(-1)
         weights = np.tile(self.one_weights[group.neurons], len(labels))
         return HingeRegression(

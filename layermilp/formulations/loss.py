@@ -48,14 +48,12 @@ class Loss(ABC):
     def of_weights(
         self, block: Block, group: Group, inputs: FloatArray, targets: Any, box: Box
     ) -> Regression:
-        """Return the problem in the parameters of a group.
+        """Return the problem in the parameters of one of the `groups` of a layer.
 
         Parameters
         ----------
-        block : Block
-            The layer.
-        group : Group
-            One of its `groups`.
+        block, group
+            The layer, and the group.
         inputs : (m, d) array
             Inputs of the layer.
         targets : (m, n) array of float, or (m,) array of int
@@ -71,15 +69,8 @@ class Loss(ABC):
         """Return the problem in the inputs of all samples, within `input_bounds`: unknown ``k d +
         i`` is input `i` of sample `k`.
 
-        Parameters
-        ----------
-        weights, bias : (n, d) array, (n,) array
-            The layer.
-        inputs : (m, d) array
-            Present inputs, non-negative.
-        targets : (m, n) array of float, or (m,) array of int
-            As in `of_weights`.
-        """
+        The layer has `weights` of shape ``(n, d)`` and a `bias` of shape ``(n,)``, the present
+        `inputs` are non-negative, and the rest is as in `of_weights`."""
 
 
 class OutputLoss(Loss):
@@ -106,24 +97,13 @@ class OutputLoss(Loss):
     @classmethod
     @abstractmethod
     def of(cls, one_weights: FloatArray, input_penalty: float) -> Self:
-        """Return the loss for what the options of a training say, of which it takes its own.
-
-        Parameters
-        ----------
-        one_weights : (n_outputs,) array
-            Factor of the loss where an output's target is one.
-        input_penalty : float
-            Price of a change of the inputs, at least 0.
-        """
+        """Return the loss for what the options of a training say, of which it takes its own: the
+        factors of the loss where an output's target is one, shape ``(n_outputs,)``, and the price
+        of a change of the inputs, at least 0."""
 
     def postprocessed(self, tolerance: float) -> OutputLoss:
-        """Return the loss that post-processing minimizes.
-
-        Parameters
-        ----------
-        tolerance : float
-            Dead zone of the l1 loss, at least 0.
-        """
+        """Return the loss that post-processing minimizes; the l1 loss has a dead zone then, at
+        least 0."""
         return self
 
     @abstractmethod
@@ -146,14 +126,7 @@ def input_rows(
 
     The samples are independent, so `H` is block-diagonal. The arguments are those of
     `Loss.of_inputs`."""
+    blocks = sparse.kron(sparse.eye_array(len(inputs)), sparse.csr_array(weights), format="csr")
     lower, upper = input_bounds(inputs)
-    coefficients = sparse.csr_array(
-        sparse.kron(sparse.eye_array(len(inputs)), sparse.csr_array(weights), format="csr")
-    )
-    return (
-        coefficients,
-        np.tile(bias, len(inputs)),
-        lower.reshape(-1),
-        upper.reshape(-1),
-        inputs.reshape(-1),
-    )
+    box = lower.reshape(-1), upper.reshape(-1), inputs.reshape(-1)
+    return sparse.csr_array(blocks), np.tile(bias, len(inputs)), *box

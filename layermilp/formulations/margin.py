@@ -76,23 +76,20 @@ class MarginRegression(OutputRegression):
         n_samples, size = self.n_rows // self.n_rivals, self.n_unknowns
         priced = size if self.is_priced else 0
         slack = sparse.kron(sparse.eye_array(n_samples), np.ones((self.n_rivals, 1)), format="csr")
-        matrix = [[self.coefficients, slack, None]]
-        row_lower = [1.0 - self.constants]
+        blocks, row_lower = [[self.coefficients, slack]], 1.0 - self.constants
         if priced:
             eye = sparse.eye_array(size, format="csr")
-            matrix.append([eye, None, eye])
-            row_lower.append(self.start)
-        n_rows = sum(part.size for part in row_lower)
+            blocks = [[self.coefficients, slack, None], [eye, None, eye]]
+            row_lower = np.concatenate([row_lower, self.start])
+        minus_upper = (self.start - self.lower)[:priced]
         return Program(
             costs=np.repeat([self.penalty, 1.0, 2.0 * self.penalty], [size, n_samples, priced]),
             offset=-self.penalty * float(self.start.sum()),
-            matrix=sparse.block_array([row[: 3 if priced else 2] for row in matrix], format="csr"),
-            row_lower=np.concatenate(row_lower),
-            row_upper=np.full(n_rows, np.inf),
+            matrix=sparse.block_array(blocks, format="csr"),
+            row_lower=row_lower,
+            row_upper=np.full(row_lower.size, np.inf),
             col_lower=np.concatenate([self.lower, np.zeros(n_samples + priced)]),
-            col_upper=np.concatenate(
-                [self.upper, np.full(n_samples, np.inf), (self.start - self.lower)[:priced]]
-            ),
+            col_upper=np.concatenate([self.upper, np.full(n_samples, np.inf), minus_upper]),
             start=np.concatenate([self.start, self.losses(self.start), np.zeros(priced)]),
             name="margin",
             column_groups=(("theta", size), ("xi", n_samples), ("minus", priced)),
@@ -114,10 +111,8 @@ class MarginPieces(PiecewiseLinear):
         `x`.
     labels : (R,) array of int
         `y`.
-    lower, upper, start : (p,) arrays
-        Box of `theta`, and a point of it.
-    row_weights : (R,) array
-        Weights of the samples, positive.
+    lower, upper, start, row_weights
+        As in `PiecewiseLinear`, one row a sample.
     """
 
     parameters: ParameterMap
@@ -244,17 +239,14 @@ class Margin(OutputLoss):
         self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: IntArray
     ) -> MarginRegression:
         """One row per sample and rival."""
-        n, d = weights.shape
+        (n, d), size = weights.shape, inputs.size
         own, rival = np.repeat(targets, n - 1), rivals(targets, n).reshape(-1)
         blocks = (weights[own] - weights[rival]).reshape(-1)
-        columns = np.arange(len(targets) * d).reshape(-1, 1, d).repeat(n - 1, axis=1)
-        coefficients = sparse.csr_array(
-            (blocks, columns.reshape(-1), np.arange(own.size + 1) * d),
-            shape=(own.size, len(targets) * d),
-        )
+        columns = np.arange(size).reshape(-1, 1, d).repeat(n - 1, axis=1).reshape(-1)
+        starts = np.arange(own.size + 1) * d
         lower, upper = input_bounds(inputs)
         return MarginRegression(
-            coefficients,
+            sparse.csr_array((blocks, columns, starts), shape=(own.size, size)),
             bias[own] - bias[rival],
             lower.reshape(-1),
             upper.reshape(-1),
