@@ -262,7 +262,7 @@ class _BatchedSearch:
         return theta, envelope.at(problem.preactivation(theta)).reshape(n_nodes, -1).sum(axis=1)
 
     def _is_below(self, samples: IntArray, bounds: FloatArray) -> BoolArray:
-        """Whether a node may still improve its sample by more than was asked for."""
+        """Whether nodes may still improve their samples by more than was asked for."""
         enough = np.maximum(self._asked, self.slack)
         return np.asarray(bounds < (self.loss - enough)[samples])
 

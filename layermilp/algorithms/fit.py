@@ -90,7 +90,7 @@ def _solve_ridge(problem: ReluRegression, options: SolveOptions) -> Fit:
 
 
 def _solve_used(problem: ReluRegression, formulation: Formulation, options: SolveOptions) -> Fit:
-    """Fit with the shortcuts, where every unknown occurs in a row."""
+    """Take the steps of `solve_relu` after the first: every unknown occurs in some row."""
     search = Search(problem, options)
     if options.tie_break == "l2" and not search.is_optimal() and _fit_exactly(search):
         return search.fit()

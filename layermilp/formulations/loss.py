@@ -119,6 +119,12 @@ def input_bounds(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.maximum(0.0, SHRINK * inputs - MARGIN), GROW * inputs + MARGIN
 
 
+def input_box(inputs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the box and the start of the unknowns of `Loss.of_inputs`."""
+    lower, upper = input_bounds(inputs)
+    return lower.reshape(-1), upper.reshape(-1), inputs.reshape(-1)
+
+
 def input_rows(
     weights: FloatArray, bias: FloatArray, inputs: FloatArray
 ) -> tuple[sparse.csr_array, FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -127,6 +133,4 @@ def input_rows(
     The samples are independent, so `H` is block-diagonal. The arguments are those of
     `Loss.of_inputs`."""
     blocks = sparse.kron(sparse.eye_array(len(inputs)), sparse.csr_array(weights), format="csr")
-    lower, upper = input_bounds(inputs)
-    box = lower.reshape(-1), upper.reshape(-1), inputs.reshape(-1)
-    return sparse.csr_array(blocks), np.tile(bias, len(inputs)), *box
+    return sparse.csr_array(blocks), np.tile(bias, len(inputs)), *input_box(inputs)

@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.loss import Box, OutputLoss, input_bounds
+from layermilp.formulations.loss import Box, OutputLoss, input_box
 from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.formulations.problem import OutputRegression
 from layermilp.networks.network import Block
@@ -244,15 +244,10 @@ class Margin(OutputLoss):
         blocks = (weights[own] - weights[rival]).reshape(-1)
         columns = np.arange(size).reshape(-1, 1, d).repeat(n - 1, axis=1).reshape(-1)
         starts = np.arange(own.size + 1) * d
-        lower, upper = input_bounds(inputs)
+        coefficients = sparse.csr_array((blocks, columns, starts), shape=(own.size, size))
+        constants = bias[own] - bias[rival]
         return MarginRegression(
-            sparse.csr_array((blocks, columns, starts), shape=(own.size, size)),
-            bias[own] - bias[rival],
-            lower.reshape(-1),
-            upper.reshape(-1),
-            inputs.reshape(-1),
-            n_rivals=n - 1,
-            penalty=self.penalty,
+            coefficients, constants, *input_box(inputs), n_rivals=n - 1, penalty=self.penalty
         )
 
 
