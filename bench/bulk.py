@@ -15,10 +15,12 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import threadpoolctl
+from scipy.sparse import csr_array
 
 from layermilp.algorithms import bundle
 from layermilp.algorithms.bundle import minimize
@@ -87,8 +89,10 @@ def counted(rows: list[int], program: Program) -> Program:
 
 def complete_program(problem: PiecewiseLinear) -> Program:
     """LP of all rows and pieces: the problem itself."""
-    every = np.isfinite(problem.values(problem.start))
-    return restricted_master(problem, every, (), problem.lower, problem.upper)
+    if isinstance(problem, HingeRegression):
+        return replace(problem, coefficients=csr_array(problem.coefficients)).program()
+    assert isinstance(problem, MarginPieces)
+    return problem.rows().program()
 
 
 def complete(problems: Sequence[PiecewiseLinear]) -> dict[str, float]:
@@ -106,10 +110,12 @@ def complete(problems: Sequence[PiecewiseLinear]) -> dict[str, float]:
 
 
 def compare(
-    name: str, problems: Sequence[PiecewiseLinear], part: int, time_limit: float
+    name: str,
+    parts: Sequence[PiecewiseLinear],
+    problems: Sequence[PiecewiseLinear],
+    time_limit: float,
 ) -> list[dict[str, float | str]]:
     """Solve a part by both methods and all rows in bulk; print and return the rows of the table."""
-    parts = [problem.part(np.arange(min(part, problem.n_rows))) for problem in problems]
     reference, same = complete(parts), bulk(parts, time_limit)
     same["difference"] = abs(same["objective"] - reference["objective"]) / max(
         abs(reference["objective"]), 1e-10
@@ -180,19 +186,15 @@ def main() -> None:
     )
     rows = []
     with threadpoolctl.threadpool_limits(limits=1):
+        part, limit = arguments.part, arguments.time_limit
         for size in arguments.sizes:
+            x = features(images, size)
             for weight in arguments.weights:
-                problems = list(hinges(features(images, size), labels, weight))
-                rows += compare(
-                    f"hinge, w={weight:g}", problems, arguments.part, arguments.time_limit
-                )
+                parts, whole = (list(hinges(x[:n], labels[:n], weight)) for n in (part, len(x)))
+                rows += compare(f"hinge, w={weight:g}", parts, whole, limit)
         for size in arguments.margin_sizes:
-            rows += compare(
-                "margin",
-                [margin(features(images, size), labels)],
-                arguments.part,
-                arguments.time_limit,
-            )
+            x = features(images, size)
+            rows += compare("margin", [margin(x[:part], labels[:part])], [margin(x, labels)], limit)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump({"options": vars(arguments), "rows": rows}, file, indent=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,33 +47,18 @@ class Proposals:
 
 
 def propose(inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) -> Proposals:
-    """Propose inputs of a layer for every sample, shape ``(m, d)``; a sample keeps its inputs where
-    they are as good.
-
-    Parameters
-    ----------
-    inputs : (m, d) array
-        Present inputs.
-    problem_of : callable
-        Returns the problem in the inputs of some of the samples, see `Loss.of_inputs`.
-    options : SolveOptions
-        How it is solved.
-    """
+    """Propose inputs of a layer for every sample, of whose problem `problem_of` returns that of
+    some, see `Loss.of_inputs`; a sample keeps its present inputs, shape ``(m, d)``, where they are
+    as good."""
     problem = problem_of(slice(None))
     if isinstance(problem, OutputRegression):
         return _propose_jointly(inputs, problem_of, options, problem)
     assert isinstance(problem, ReluRegression)
     if FORMULATIONS[options.formulation].is_reference:
-        return _propose_one_by_one(inputs, problem_of, options)
+        # Every sample is a program of its own.
+        fits = [solve_problem(problem_of(slice(k, k + 1)), options) for k in range(len(inputs))]
+        return Proposals(np.array([fit.parameters for fit in fits]), Statistics.of(fits))
     return _BatchedSearch(inputs, problem_of, options, problem).run()
-
-
-def _propose_one_by_one(
-    inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions
-) -> Proposals:
-    """Solve every sample as a program of its own."""
-    fits = [solve_problem(problem_of(slice(k, k + 1)), options) for k in range(len(inputs))]
-    return Proposals(np.array([fit.parameters for fit in fits]), Statistics.of(fits))
 
 
 def _propose_jointly(
@@ -94,10 +80,7 @@ def _propose_jointly(
             for part in parts
         ]
         return Proposals(np.concatenate([half.inputs for half in halves]), Statistics.of(halves))
-    before, after = (
-        problem.losses(theta).reshape(len(inputs), -1).sum(axis=1)
-        for theta in (problem.start, fit.parameters)
-    )
+    before, after = (_by_sample(problem, x, len(inputs)) for x in (problem.start, fit.parameters))
     improves = after < before - ROUNDING * problem.n_rows / len(inputs)
     proposed = np.where(improves[:, None], fit.parameters.reshape(inputs.shape), inputs)
     if options.tie_break == "l2" and not problem.is_priced:
@@ -106,40 +89,52 @@ def _propose_jointly(
     return Proposals(proposed, Statistics.of_statuses(statuses, fit.scaled_gap, fit.solver_calls))
 
 
+def _by_sample(problem: Regression, theta: FloatArray, n_samples: int) -> FloatArray:
+    """Return the losses of all samples, shape ``(m,)``."""
+    return np.asarray(problem.losses(theta.reshape(-1)).reshape(n_samples, -1).sum(axis=1))
+
+
 def _nearest(problem: Regression, proposed: FloatArray, improves: BoolArray) -> FloatArray:
     """Return the proposals nearest to the present inputs in the l2 norm at which no row of a sample
-    loses more.
+    loses more, shape ``(m, d)``.
 
-    Parameters
-    ----------
-    problem : Regression
-        Of all samples, block-diagonal.
-    proposed : (m, d) array
-        The proposals.
-    improves : (m,) array of bool
-        Samples that are not to keep their inputs anyway.
-    """
-    shape = proposed.shape
-    low, high = (bound.reshape(shape[0], -1) for bound in problem.level(proposed.reshape(-1)))
-    n_rows = low.shape[1]
+    `improves` marks the samples that are not to keep their inputs anyway, shape ``(m,)``."""
+    n_samples, n_inputs = proposed.shape
+    n_rows = problem.n_rows // n_samples
     entries = problem.coefficients.tocoo()
-    blocks = np.zeros((shape[0], n_rows, shape[1]))
-    blocks[entries.row // n_rows, entries.row % n_rows, entries.col % shape[1]] = entries.data
-    constants = problem.constants.reshape(low.shape)
+    blocks = np.zeros((n_samples, n_rows, n_inputs))
+    blocks[entries.row // n_rows, entries.row % n_rows, entries.col % n_inputs] = entries.data
+    low, high = (
+        (bound - problem.constants).reshape(n_samples, n_rows)
+        for bound in problem.level(proposed.reshape(-1))
+    )
     start, lower, upper = (
-        part.reshape(shape) for part in (problem.start, problem.lower, problem.upper)
+        part.reshape(proposed.shape) for part in (problem.start, problem.lower, problem.upper)
     )
     nearest = proposed.copy()
     for k in np.flatnonzero(improves):
-        point = project(
-            start[k], blocks[k], low[k] - constants[k], high[k] - constants[k], lower[k], upper[k]
-        )
+        point = project(start[k], blocks[k], low[k], high[k], lower[k], upper[k])
         if point is not None:
             nearest[k] = point
-    before, after = (
-        problem.losses(x.reshape(-1)).reshape(shape[0], -1).sum(axis=1) for x in (proposed, nearest)
-    )
+    before, after = (_by_sample(problem, x, n_samples) for x in (proposed, nearest))
     return np.where((after <= before + TIE_TOLERANCE * n_rows)[:, None], nearest, proposed)
+
+
+class _Nodes(NamedTuple):
+    """Nodes of several samples: their samples ``(N,)``, what is decided of the sample's neurons
+    ``(N, n)``, and their bounds ``(N,)``."""
+
+    samples: IntArray
+    decided: IntArray
+    bounds: FloatArray
+
+    def where(self, chosen: BoolArray | IntArray | slice) -> _Nodes:
+        """Return some of the nodes."""
+        return _Nodes(self.samples[chosen], self.decided[chosen], self.bounds[chosen])
+
+    def lower(self, bounds: FloatArray) -> None:
+        """Lower the bounds of the samples, shape ``(m,)``, to those of the nodes."""
+        np.minimum.at(bounds, self.samples, self.bounds)
 
 
 class _BatchedSearch:
@@ -159,82 +154,86 @@ class _BatchedSearch:
         options: SolveOptions,
         whole: ReluRegression,
     ) -> None:
-        self.inputs, self.problem_of, self.options = inputs, problem_of, options
-        self.whole = whole
-        seconds = options.limits.time_limit
-        clock = Budget.of(None if seconds is None else seconds * len(inputs))
-        self.frame = Search(self.whole, options, clock)
-        self.targets = self.whole.targets.reshape(len(inputs), -1)
-        self.nodes_per_lp = NODES_PER_LP
-        self.best = inputs.copy()
-        self.loss = self.whole.losses(self.whole.start).reshape(len(inputs), -1).sum(axis=1)
-        self.nodes = np.zeros(len(inputs), dtype=np.int64)
+        n_samples, seconds = len(inputs), options.limits.time_limit
+        self.inputs, self.problem_of, self.options, self.whole = inputs, problem_of, options, whole
+        clock = Budget.of(None if seconds is None else seconds * n_samples)
+        self.frame = Search(whole, options, clock)
+        self.targets = whole.targets.reshape(n_samples, -1)
         self.scale = self.targets.sum(axis=1)
+        # Difference of losses of one sample that solver tolerances may cause.
+        self.slack = ROUNDING * self.targets.shape[1]
+        self.nodes_per_lp = NODES_PER_LP
+        self.best, self.loss = inputs.copy(), _by_sample(whole, whole.start, n_samples)
+        self.n_nodes = np.zeros(n_samples, dtype=np.int64)
         # Lowest relaxed loss of the nodes that were cut off as good enough, and of those left at a
         # limit.
-        self.closed_bound = np.full(len(inputs), np.inf)
-        self.open_bound = np.full(len(inputs), np.inf)
-        self.failed = np.zeros(len(inputs), dtype=bool)
+        self.closed_bound = np.full(n_samples, np.inf)
+        self.open_bound = np.full(n_samples, np.inf)
+        self.failed = np.zeros(n_samples, dtype=bool)
 
     def run(self) -> Proposals:
         """Search until no node is left or a limit is hit."""
         node_limit = self.options.limits.node_limit
-        samples = np.arange(len(self.inputs))[self.loss > self._slack]
-        states = np.full((samples.size, self.targets.shape[1]), OPEN)
-        bounds = np.zeros(samples.size)
-        while samples.size:
-            below = self._is_below(samples, bounds)
-            np.minimum.at(self.closed_bound, samples[~below], bounds[~below])
-            samples, states, bounds = samples[below], states[below], bounds[below]
-            stopped = np.full(samples.size, self.frame.clock.is_over)
+        samples = np.flatnonzero(self.loss > self.slack)
+        decided = np.full((samples.size, self.targets.shape[1]), OPEN)
+        nodes = _Nodes(samples, decided, np.zeros(samples.size))
+        while nodes.samples.size:
+            below = self._is_below(nodes.samples, nodes.bounds)
+            nodes.where(~below).lower(self.closed_bound)
+            nodes = nodes.where(below)
+            stopped = np.full(nodes.samples.size, self.frame.clock.is_over)
             if node_limit is not None:
-                stopped |= self.nodes[samples] >= node_limit
-            np.minimum.at(self.open_bound, samples[stopped], bounds[stopped])
-            samples, states, bounds = samples[~stopped], states[~stopped], bounds[~stopped]
+                stopped |= self.n_nodes[nodes.samples] >= node_limit
+            nodes.where(stopped).lower(self.open_bound)
+            nodes = nodes.where(~stopped)
             # The newest nodes first: memory stays bounded, and incumbents come early.
-            cut = max(samples.size - self.nodes_per_lp, 0)
-            if samples.size:
-                try:
-                    children = self._branch(samples[cut:], states[cut:], bounds[cut:])
-                except ProgramTooLarge:
-                    if samples.size - cut == 1:
-                        raise
-                    self.nodes_per_lp = (samples.size - cut) // 2
-                    continue
-                pairs = zip((samples[:cut], states[:cut], bounds[:cut]), children, strict=True)
-                samples, states, bounds = (np.concatenate(pair) for pair in pairs)
+            cut = max(nodes.samples.size - self.nodes_per_lp, 0)
+            newest = nodes.where(slice(cut, None))
+            try:
+                children = self._branch(newest)
+            except ProgramTooLarge:
+                if newest.samples.size == 1:
+                    raise
+                self.nodes_per_lp = newest.samples.size // 2
+                continue
+            pairs = zip(nodes.where(slice(cut)), children, strict=True)
+            nodes = _Nodes(*(np.concatenate(pair) for pair in pairs))
         return self._proposals()
 
-    def _branch(
-        self, samples: IntArray, states: IntArray, bounds: FloatArray
-    ) -> tuple[IntArray, IntArray, FloatArray]:
+    def _branch(self, nodes: _Nodes) -> _Nodes:
         """Solve the relaxations of nodes with bounds so far; return the children of those that are
         not done."""
+        samples, none = nodes.samples, nodes.where(slice(0))
+        if not samples.size:
+            return none
         problem = self.problem_of(samples)
         assert isinstance(problem, ReluRegression)
         low, high = problem.interval
-        decided = np.where((problem.targets > 0.0) & (high <= 0.0), SILENT, states.reshape(-1))
+        is_silent = (problem.targets > 0.0) & (high <= 0.0)
+        decided = np.where(is_silent, SILENT, nodes.decided.reshape(-1))
         envelope = Envelope.of(problem.targets, low, decided)
-        solved = self._solve(problem, envelope, len(samples))
-        self.nodes += np.bincount(samples, minlength=len(self.inputs))
+        solved = self._solve(problem, envelope, samples.size)
+        self.n_nodes += np.bincount(samples, minlength=len(self.inputs))
         if isinstance(solved, Stop):
-            np.minimum.at(self.open_bound, samples, bounds)
+            nodes.lower(self.open_bound)
             self.failed[samples] |= solved is Stop.FAILED
-            return samples[:0], states[:0], np.zeros(0)
+            return none
         theta, bounds = solved
-        losses = problem.losses(theta).reshape(states.shape)
-        errors = losses - envelope.at(problem.preactivation(theta)).reshape(states.shape)
-        can_branch = (states == OPEN) & (self.targets[samples] > 0.0)
-        self._offer(samples, theta.reshape(samples.size, -1), losses.sum(axis=1))
+        losses = problem.losses(theta).reshape(nodes.decided.shape)
+        errors = losses - envelope.at(problem.preactivation(theta)).reshape(losses.shape)
+        points = theta.reshape(samples.size, -1)
+        for k, point, loss in zip(samples, points, losses.sum(axis=1), strict=True):
+            if loss < self.loss[k] - self.slack:
+                self.best[k], self.loss[k] = point, loss
+        can_branch = (nodes.decided == OPEN) & (self.targets[samples] > 0.0)
         goes_on = self._is_below(samples, bounds) & can_branch.any(axis=1)
-        np.minimum.at(self.closed_bound, samples[~goes_on], bounds[~goes_on])
-        left = np.flatnonzero(goes_on)
-        neuron = np.argmax(np.where(can_branch[left], errors[left], -np.inf), axis=1)
-        children = np.repeat(states[left], 2, axis=0)
-        children[np.arange(2 * left.size), np.repeat(neuron, 2)] = np.tile(
-            [SILENT, FIRES], left.size
-        )
-        return np.repeat(samples[left], 2), children, np.repeat(bounds[left], 2)
+        solved_nodes = nodes._replace(bounds=bounds)
+        solved_nodes.where(~goes_on).lower(self.closed_bound)
+        neuron = np.argmax(np.where(can_branch, errors, -np.inf), axis=1)[goes_on]
+        children = solved_nodes.where(np.repeat(np.flatnonzero(goes_on), 2))
+        places = np.arange(children.samples.size), np.repeat(neuron, 2)
+        children.decided[places] = np.tile([SILENT, FIRES], neuron.size)
+        return children
 
     def _solve(
         self, problem: ReluRegression, envelope: Envelope, n_nodes: int
@@ -262,14 +261,9 @@ class _BatchedSearch:
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
         return theta, envelope.at(problem.preactivation(theta)).reshape(n_nodes, -1).sum(axis=1)
 
-    @property
-    def _slack(self) -> float:
-        """Difference of losses of one sample that solver tolerances may cause."""
-        return ROUNDING * self.targets.shape[1]
-
     def _is_below(self, samples: IntArray, bounds: FloatArray) -> BoolArray:
-        """Whether a node may still improve its sample by more than was asked for."""
-        enough = np.maximum(self._asked, self._slack)
+        """Whether nodes may still improve their samples by more than was asked for."""
+        enough = np.maximum(self._asked, self.slack)
         return np.asarray(bounds < (self.loss - enough)[samples])
 
     @property
@@ -278,31 +272,23 @@ class _BatchedSearch:
         relative = self.options.limits.relative_gap * self.loss
         return np.asarray(np.maximum(relative, self.options.target_gap * self.scale))
 
-    def _offer(self, samples: IntArray, points: FloatArray, losses: FloatArray) -> None:
-        for k, point, loss in zip(samples, points, losses, strict=True):
-            if loss < self.loss[k] - self._slack:
-                self.best[k], self.loss[k] = point, loss
-
     def _proposals(self) -> Proposals:
+        """Return what was found; of equal optima the nearest, in the l2 norm alone."""
         is_open = self._is_below(np.arange(len(self.loss)), self.open_bound)
         bound = np.minimum(self.loss, self.closed_bound)
         bound[is_open] = np.minimum(bound, self.open_bound)[is_open]
-        asked, slack = self._asked, self._slack
         gaps = (self.loss - bound) / np.maximum(np.maximum(self.loss, self.scale), ROUNDING)
-        statuses = [
-            status_of(loss, proven, enough, slack, Stop.FAILED if failed else Stop.LIMIT)
-            for loss, proven, enough, failed in zip(
-                self.loss.tolist(), bound.tolist(), asked.tolist(), self.failed, strict=True
-            )
-        ]
-        largest = float(gaps.max(initial=0.0))
-        statistics = Statistics.of_statuses(statuses, largest, self.frame.solver_calls)
-        return Proposals(self._nearest_best(), statistics)
-
-    def _nearest_best(self) -> FloatArray:
-        """Return the proposals that the tie-break prefers; hidden layers know that in the l2 norm
-        alone."""
+        stops = [Stop.FAILED if failed else Stop.LIMIT for failed in self.failed]
+        found = zip(self.loss.tolist(), bound.tolist(), self._asked.tolist(), stops, strict=True)
+        statistics = Statistics.of_statuses(
+            [
+                status_of(loss, proven, asked, self.slack, stop)
+                for loss, proven, asked, stop in found
+            ],
+            float(gaps.max(initial=0.0)),
+            self.frame.solver_calls,
+        )
         improves = np.any(self.best != self.inputs, axis=1)
         if self.options.tie_break != "l2" or not improves.any():
-            return self.best
-        return _nearest(self.whole, self.best, improves)
+            return Proposals(self.best, statistics)
+        return Proposals(_nearest(self.whole, self.best, improves), statistics)

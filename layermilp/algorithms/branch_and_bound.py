@@ -11,6 +11,8 @@ cannot."""
 from __future__ import annotations
 
 import heapq
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +20,7 @@ import numpy as np
 from layermilp.algorithms.interior_point import interior_point
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.search import Search
-from layermilp.algorithms.tolerances import (
-    EMPTY_BOX,
-    EXACT,
-    FINE_ROUNDING,
-    LEAST_GAIN,
-    ROUNDING,
-)
+from layermilp.algorithms.tolerances import EMPTY_BOX, EXACT, FINE_ROUNDING, LEAST_GAIN, ROUNDING
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, envelope_lp
 from layermilp.formulations.l1 import HingeRegression
 from layermilp.formulations.relu_l1 import ReluRegression
@@ -46,10 +42,39 @@ LARGE = 400_000
 takes seconds."""
 
 
+class LpFailed(Exception):
+    """A linear program that is feasible and bounded was not solved."""
+
+
+def descend(
+    search: Search[ReluRegression],
+    firing: BoolArray,
+    step: Callable[[BoolArray], tuple[FloatArray, BoolArray]],
+) -> None:
+    """Improve the best point by steps from a firing pattern (a convex-concave procedure).
+
+    The loss with the firing fixed is convex, nowhere below the loss itself and equal to it at the
+    points with the pattern, so the optimum of a step is no worse than any of them, and has the next
+    pattern. `step` returns both, or raises `LpFailed`."""
+    loss = np.inf
+    for _ in range(MOST_DESCENTS):
+        # A descent is cheap: it goes on to its end, even where less was asked for.
+        if search.is_optimal() or search.is_at_target or search.clock.is_over:
+            return
+        try:
+            theta, followed = step(firing)
+        except LpFailed:
+            return
+        before, loss = loss, search.offer(theta)
+        if loss >= before - ROUNDING * max(1.0, before) or np.array_equal(followed, firing):
+            return
+        firing = followed
+
+
 @dataclass(frozen=True, eq=False)
 class _Node:
-    """A part of the search: its bound is that of its parent, which branched at a row and expected a
-    gain of it."""
+    """A part of the search: its bound, or that of its parent, which branched at a row and expected
+    a gain of it."""
 
     bound: float
     decided: IntArray
@@ -57,23 +82,6 @@ class _Node:
     upper: FloatArray
     row: int = 0
     gain: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class _Relaxed:
-    """The relaxation of a node: its bound and the point, its envelopes, and the decisions and the
-    box as tightened."""
-
-    bound: float
-    theta: FloatArray
-    envelope: Envelope
-    decided: IntArray
-    lower: FloatArray
-    upper: FloatArray
-
-
-class _LpFailed(Exception):
-    """A linear program that is feasible and bounded was not solved."""
 
 
 class _PseudoCosts:
@@ -92,9 +100,8 @@ class _PseudoCosts:
     def factors(self) -> FloatArray:
         """Return the means, shape ``(2, R)``: of firing, of being silent."""
         total = self.counts.sum(axis=1, keepdims=True)
-        overall = np.divide(
-            self.sums.sum(axis=1, keepdims=True), total, out=np.ones((2, 1)), where=total > 0.0
-        )
+        overall = np.ones((2, 1))
+        np.divide(self.sums.sum(axis=1, keepdims=True), total, out=overall, where=total > 0.0)
         return np.where(self.counts > 0.0, self.sums / np.maximum(self.counts, 1.0), overall)
 
 
@@ -105,7 +112,7 @@ class Tree:
     Parameters
     ----------
     search : Search
-        Is offered better points and bounds; decides when they are good enough.
+        Is offered better points and bounds, and decides when they are good enough.
     """
 
     def __init__(self, search: Search[ReluRegression]) -> None:
@@ -117,29 +124,19 @@ class Tree:
         self.positive, self.negative = np.maximum(self.h, 0.0), np.minimum(self.h, 0.0)
         self.lp = envelope_lp(self.h, self.g)
         self.warm = WarmLp(self.lp.matrix)
-        self.costs = _PseudoCosts(self.g.size)
+        self.n_rows = int(self.g.size)
+        self.costs = _PseudoCosts(self.n_rows)
         self.programs = 0
         search.raise_bound(self.constant)
 
     def descend(self, firing: BoolArray) -> None:
-        """Improve the best point by steps from a firing pattern (a convex-concave procedure).
+        """Improve the best point by steps from a firing pattern, see `descend`."""
 
-        The loss with the firing fixed is convex, nowhere below the loss itself and equal to it at
-        the points with the pattern, so the optimum of a step is no worse than any of them, and has
-        the next pattern."""
-        loss = np.inf
-        for _ in range(MOST_DESCENTS):
-            # A descent is cheap: it goes on to its end, even where less was asked for.
-            if self.best.is_optimal() or self.best.is_at_target or self.best.clock.is_over:
-                return
-            try:
-                theta = self.step(firing)
-            except _LpFailed:
-                return
-            before, loss = loss, self.best.offer(theta)
-            followed, firing = firing, self.pattern(theta)
-            if loss >= before - ROUNDING * max(1.0, before) or np.array_equal(followed, firing):
-                return
+        def step(firing: BoolArray) -> tuple[FloatArray, BoolArray]:
+            theta = self.step(firing)
+            return theta, self.pattern(theta)
+
+        descend(self.best, firing, step)
 
     def step(self, firing: BoolArray) -> FloatArray:
         """Return the optimum with the firing fixed; from an interior-point method if the program is
@@ -150,24 +147,13 @@ class Tree:
         # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge,
         # but for the constant t.
         fires, off = positive & firing, positive & ~firing
-        pieces = HingeRegression(
-            coefficients=self.h,
-            constants=self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0)),
-            lower=problem.lower,
-            upper=problem.upper,
-            start=problem.start,
-            is_target=fires,
-            row_weights=np.ones(self.n_rows),
-        )
+        constants = self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0))
+        box = problem.lower, problem.upper, problem.start
+        pieces = HingeRegression(self.h, constants, *box, fires, np.ones(self.n_rows))
         options = SolveOptions(limits=Limits(gap=FEASIBILITY_TOLERANCE))
         search = Search(pieces, options, self.best.clock, FINE_ROUNDING)
         interior_point(search)
         return search.theta
-
-    @property
-    def n_rows(self) -> int:
-        """Rows that can fire."""
-        return int(self.g.size)
 
     @property
     def is_large(self) -> bool:
@@ -179,82 +165,64 @@ class Tree:
         return np.asarray(self.h @ theta + self.g > 0.0)
 
     def explore(self, most_nodes: int) -> bool:
-        """Search, best node first, until every node is good enough or a limit is hit; return
-        whether all linear programs were solved.
-
-        Parameters
-        ----------
-        most_nodes : int
-            Nodes after which the search ends, a limit that is repeatable.
-        """
+        """Search, best node first, until every node is good enough or a limit is hit, of which that
+        of nodes is repeatable; return whether all linear programs were solved."""
         problem, best = self.problem, self.best
-        waiting = [
-            (0.0, 0, _Node(0.0, np.zeros(self.g.size, dtype=np.int8), problem.lower, problem.upper))
-        ]
-        closed, numbered, nodes, succeeded = np.inf, 0, 0, True
+        root = _Node(0.0, np.zeros(self.n_rows, dtype=np.int8), problem.lower, problem.upper)
+        waiting = [(root.bound, 0, root)]
+        closed, numbers, nodes, succeeded = np.inf, itertools.count(1), 0, True
         while waiting and nodes < most_nodes and not best.clock.is_over:
             bound, _, node = waiting[0]
             if best.is_done(bound):
                 break
             try:
-                relaxed = self._relax(node)
-            except _LpFailed:
+                bound, children = self._expand(node)
+            except LpFailed:
                 succeeded = False
                 break
             heapq.heappop(waiting)
             nodes += 1
-            if relaxed is None:
-                closed = min(closed, best.loss)
-                continue
-            children = [] if best.is_done(relaxed.bound) else self._branch(relaxed)
             if not children:
-                closed = min(closed, relaxed.bound)
+                closed = min(closed, bound)
             for child in children:
-                numbered += 1
-                heapq.heappush(waiting, (child.bound, numbered, child))
+                heapq.heappush(waiting, (child.bound, next(numbers), child))
         left = waiting[0][0] if waiting else np.inf
         best.raise_bound(min(closed, left, best.loss))
         best.nodes += nodes
         return succeeded
 
-    def _relax(self, node: _Node) -> _Relaxed | None:
-        """Solve and tighten; None if no point of the node is better than the best."""
+    def _expand(self, node: _Node) -> tuple[float, list[_Node]]:
+        """Solve, tighten and branch a node; return its bound and its children, none where no point
+        of it is better than the best."""
         decided, bound = node.decided, node.bound
-        box: tuple[FloatArray, FloatArray] | None = (node.lower, node.upper)
+        box = node.lower, node.upper
         for turn in range(MOST_ROUNDS):
-            box = self._propagate(decided, *box) if box is not None else None
-            if box is None:
-                return None
-            lower, upper = box
+            allowed = self._propagate(decided, *box)
+            if allowed is None:
+                return self.best.loss, []
+            lower, upper = allowed
             low, high = self._interval(lower, upper)
-            decided = np.where(
-                (decided == OPEN) & (self.t > 0.0) & (high <= 0.0), np.int8(SILENT), decided
-            )
+            is_silent = (decided == OPEN) & (self.t > 0.0) & (high <= 0.0)
+            decided = np.where(is_silent, np.int8(SILENT), decided)
             envelope = Envelope.of(self.t, low, decided)
             own, slopes, theta = self._solve(envelope, lower, upper)
             bound = max(bound, own)
             self.best.offer(theta)
             if turn == 0 and node.gain:
                 self.costs.learn(node, min(bound, self.best.loss))
-            relaxed = _Relaxed(bound, theta, envelope, decided, lower, upper)
             if self.best.is_done(bound):
-                break
+                return bound, []
             # A better point lies where the linear function below the relaxation does not exceed the
             # best loss.
-            room = np.divide(
-                self.best.loss - own,
-                np.abs(slopes),
-                out=np.full(slopes.size, np.inf),
-                where=slopes != 0.0,
-            )
+            room = np.full(slopes.size, np.inf)
+            np.divide(self.best.loss - own, np.abs(slopes), out=room, where=slopes != 0.0)
             box = (
                 np.where(slopes < 0.0, np.maximum(lower, upper - room), lower),
                 np.where(slopes > 0.0, np.minimum(upper, lower + room), upper),
             )
-            width = upper - lower
-            if not np.any(box[1] - box[0] < SHRINKS * width):
+            if not np.any(box[1] - box[0] < SHRINKS * (upper - lower)):
                 break
-        return relaxed
+        return bound, self._branch(_Node(bound, decided, lower, upper), theta, envelope)
 
     def _solve(
         self, envelope: Envelope, lower: FloatArray, upper: FloatArray
@@ -263,39 +231,36 @@ class Tree:
         self.programs += 1
         answer = self.warm.solve(*self.lp.numbers(envelope, lower, upper))
         if answer is None:
-            raise _LpFailed
+            raise LpFailed
         multipliers, theta = self.lp.multipliers(envelope, *answer)
         slopes = multipliers @ self.h
         least = float(np.minimum(lower * slopes, upper * slopes).sum())
         bound = self.constant + float(envelope.constants_of(multipliers, self.g).sum()) + least
         return bound, slopes, np.clip(theta, lower, upper)
 
-    def _branch(self, relaxed: _Relaxed) -> list[_Node]:
+    def _branch(self, node: _Node, theta: FloatArray, envelope: Envelope) -> list[_Node]:
         """Decide one row in both ways: the one that promises most on both sides; no children if no
-        envelope errs."""
-        a = self.h @ relaxed.theta + self.g
-        below = relaxed.envelope.at(a)
+        envelope errs at the point."""
+        a = self.h @ theta + self.g
+        below = envelope.at(a)
         error = np.abs(np.maximum(a, 0.0) - self.t) - below
-        can_branch = (relaxed.decided == OPEN) & (self.t > 0.0) & (error > EXACT)
+        can_branch = (node.decided == OPEN) & (self.t > 0.0) & (error > EXACT)
         if not can_branch.any():
             return []
         gains = np.maximum(np.stack([np.abs(self.t - a), self.t]) - below, LEAST_GAIN)
         promise = np.maximum(gains * self.costs.factors(), LEAST_GAIN)
         row = int(np.argmax(np.where(can_branch, promise[0] * promise[1], -1.0)))
         children = []
-        for side, decision in enumerate((FIRES, SILENT)):
-            decided = relaxed.decided.copy()
+        for gain, decision in zip(gains[:, row].tolist(), (FIRES, SILENT), strict=True):
+            decided = node.decided.copy()
             decided[row] = decision
-            gain = float(gains[side, row])
-            children.append(_Node(relaxed.bound, decided, relaxed.lower, relaxed.upper, row, gain))
+            children.append(_Node(node.bound, decided, node.lower, node.upper, row, gain))
         return children
 
     def _interval(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Smallest and largest preactivations over a box."""
-        return (
-            self.positive @ lower + self.negative @ upper + self.g,
-            self.positive @ upper + self.negative @ lower + self.g,
-        )
+        low = self.positive @ lower + self.negative @ upper + self.g
+        return low, self.positive @ upper + self.negative @ lower + self.g
 
     def _propagate(
         self, decided: IntArray, lower: FloatArray, upper: FloatArray
@@ -312,9 +277,8 @@ class Tree:
         room = np.maximum(h, 0.0) @ upper + np.minimum(h, 0.0) @ lower + g
         if np.any(room < -EMPTY_BOX):
             return None
-        reach = np.divide(
-            np.maximum(room, 0.0)[:, None], np.abs(h), out=np.full(h.shape, np.inf), where=h != 0.0
-        )
+        reach = np.full(h.shape, np.inf)
+        np.divide(np.maximum(room, 0.0)[:, None], np.abs(h), out=reach, where=h != 0.0)
         least = np.where(h > 0.0, upper - reach, -np.inf).max(axis=0)
         most = np.where(h < 0.0, lower + reach, np.inf).min(axis=0)
         lower, upper = np.maximum(lower, least), np.minimum(upper, most)

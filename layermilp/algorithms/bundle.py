@@ -2,19 +2,20 @@
 every piece.
 
 Where rows have many pieces, as with the margin, interior points (`interior_point`) do it; where
-they have few, a bundle method that tells some rows apart. Its model of the sum keeps, row by row,
-some hundred or thousand pieces: those nearest to being the largest of their rows. All other rows
-enter together, by one linear function (cut) for every point that was evaluated, in which each row
-is its largest piece there (Kelley 1960). Both underestimate, so the optimum of the model over the
-box is a proven lower bound. The model is minimized in a trust region around the best point (the
-boxstep method, Marsten, Hogan and Blankenship 1975), because far from the points evaluated it says
-little. The search ends when the best point is as good as the bound, which then holds for all rows
-and pieces."""
+they have few, as with the l1 loss, a bundle method that tells some rows apart. Its model of the sum
+keeps, row by row, some hundred or thousand pieces: those nearest to being the largest of their
+rows. All other rows enter together, by one linear function (cut) for every point that was
+evaluated, in which each row is its largest piece there (Kelley 1960). Both underestimate, so the
+optimum of the model over the box is a proven lower bound. The model is minimized in a trust region
+around the best point (the boxstep method, Marsten, Hogan and Blankenship 1975), because far from
+the points evaluated it says little. The search ends when the best point is as good as the bound,
+which then holds for all rows and pieces."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.restricted_master import Cut, dual_program, recover, restricted_master
 from layermilp.algorithms.search import Fit, Search, Stop
 from layermilp.algorithms.tolerances import FINE_ROUNDING, ROUNDING
+from layermilp.formulations.l1 import HingeRegression
 from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.program import BoolArray, FloatArray, Program, Result, Status
 from layermilp.solvers import fitting
@@ -47,7 +49,7 @@ returned then."""
 class _Bundle:
     """A search with its model: kept pieces, cuts, and the radius of the trust region."""
 
-    def __init__(self, search: Search[PiecewiseLinear], radius: float = math.inf) -> None:
+    def __init__(self, search: Search[HingeRegression], radius: float = math.inf) -> None:
         self.search, self.problem, self.radius = search, search.problem, radius
         self.values = self.problem.values(search.theta)
         self.cuts = [Cut.of(self.problem, self.values.argmax(axis=1))]
@@ -74,7 +76,7 @@ class _Bundle:
     def _is_global(self, point: FloatArray, lower: FloatArray, upper: FloatArray) -> bool:
         """Whether the trust region does not bind at an optimum of the model, which then is one over
         the whole box."""
-        slack = ROUNDING * max(1.0, self.radius if math.isfinite(self.radius) else 1.0)
+        slack = ROUNDING * (max(1.0, self.radius) if math.isfinite(self.radius) else 1.0)
         at_lower = (point <= lower + slack) & (lower > self.problem.lower)
         at_upper = (point >= upper - slack) & (upper < self.problem.upper)
         return not np.any(at_lower | at_upper)
@@ -88,22 +90,25 @@ class _Bundle:
         values = problem.values(point)
         reached = float(np.abs(point - search.theta).max(initial=0.0))
         missing = self._missing(values)
-        self._cut(values)
-        gain = before - problem.total(values)
-        share = 1.0
+        self.cuts.append(Cut.of(problem, values.argmax(axis=1)))
+        gain, share = before - problem.total(values), 1.0
         if gain < 0.5 * predicted:
             share = self._line_search(values)
-            point = np.clip(
-                search.theta + share * (point - search.theta), problem.lower, problem.upper
-            )
+            point = search.theta + share * (point - search.theta)
+            point = np.clip(point, problem.lower, problem.upper)
             values = problem.values(point)
         if search.improve(point, problem.total(values)):
             self.values = values
             if share < 1.0:
-                self._cut(values)
-        self.radius = self._next_radius(
-            reached, share, gain, predicted, not is_global and predicted <= 0.5 * tolerance
-        )
+                self.cuts.append(Cut.of(problem, values.argmax(axis=1)))
+        if not is_global and predicted <= 0.5 * tolerance:
+            # So small a step is useless.
+            self.radius *= 30.0
+        elif gain < 0.1 * predicted:
+            self.radius = max(reached * min(max(2.0 * share, 0.05), 0.5), MIN_RADIUS)
+        elif gain > 0.7 * predicted:
+            # The model proved right.
+            self.radius = max(self.radius, 3.0 * reached)
         self._renew(missing)
 
     def _bound(self, model: float, is_global: bool) -> None:
@@ -116,26 +121,10 @@ class _Bundle:
         search, problem = self.search, self.problem
         if is_global:
             search.raise_bound(model)
-        else:
-            distance = float(
-                np.maximum(problem.upper - search.theta, search.theta - problem.lower).max()
-            )
-            decrease = max(search.loss - model, 0.0) + ROUNDING * max(1.0, abs(search.loss))
-            search.raise_bound(search.loss - decrease * max(1.0, distance / self.radius))
-
-    def _next_radius(
-        self, reached: float, share: float, gain: float, predicted: float, is_stuck: bool
-    ) -> float:
-        """Radius for the next round: larger where the model proved right or too small a step is
-        useless, else smaller."""
-        if is_stuck:
-            return 30.0 * self.radius
-        if gain < 0.1 * predicted:
-            return max(reached * min(max(2.0 * share, 0.05), 0.5), MIN_RADIUS)
-        return max(self.radius, 3.0 * reached) if gain > 0.7 * predicted else self.radius
-
-    def _cut(self, values: FloatArray) -> None:
-        self.cuts.append(Cut.of(self.problem, values.argmax(axis=1)))
+            return
+        far = np.maximum(problem.upper - search.theta, search.theta - problem.lower)
+        decrease = max(search.loss - model, 0.0) + ROUNDING * max(1.0, abs(search.loss))
+        search.raise_bound(search.loss - decrease * max(1.0, float(far.max()) / self.radius))
 
     def _line_search(self, values: FloatArray) -> float:
         """Share of the way from the best point to that of `values` with the least loss, by
@@ -152,13 +141,10 @@ class _Bundle:
         """The largest pieces of the rows that the model underestimated most, with those at the best
         point."""
         rows = np.arange(self.problem.n_rows)
-        modelled = np.where(self.kept, values, -np.inf).max(axis=1)
-        joint = values[rows, self.cuts[0].choice]
-        for cut in self.cuts[1:]:
-            joint = np.maximum(joint, values[rows, cut.choice])
-        error = self.problem.row_weights * (
-            values.max(axis=1) - np.where(self.kept.any(axis=1), modelled, joint)
-        )
+        kept = np.where(self.kept, values, -np.inf).max(axis=1)
+        joint = reduce(np.maximum, (values[rows, cut.choice] for cut in self.cuts))
+        modelled = np.where(self.kept.any(axis=1), kept, joint)
+        error = self.problem.row_weights * (values.max(axis=1) - modelled)
         worst = np.argsort(-error, kind="stable")[: self.size // 2]
         worst = worst[error[worst] > ROUNDING]
         missing = np.zeros_like(self.kept)
@@ -173,9 +159,7 @@ class _Bundle:
         if np.count_nonzero(self.kept) > 4 * self.size:
             self.kept = nearest_pieces(self.values, 2 * self.size, self.kept)
         self.kept |= missing
-        # The largest piece at the best point has to be among those of its row.
-        bent = np.flatnonzero(self.kept.any(axis=1))
-        self.kept[bent, self.values[bent].argmax(axis=1)] = True
+        _add_largest(self.kept, self.values)
 
 
 def nearest_pieces(values: FloatArray, count: int, among: BoolArray | None = None) -> BoolArray:
@@ -191,50 +175,36 @@ def nearest_pieces(values: FloatArray, count: int, among: BoolArray | None = Non
     among : (R, P) array of bool, optional
         The pieces to choose from.
     """
-    rows, largest = np.arange(len(values)), values.argmax(axis=1)
-    gaps = values[rows, largest][:, None] - values
-    gaps[rows, largest] = np.inf
+    gaps = values.max(axis=1)[:, None] - values
+    gaps[np.arange(len(values)), values.argmax(axis=1)] = np.inf
     if among is not None:
         gaps[~among] = np.inf
-    flat = gaps.reshape(-1)
-    count = min(count, int(np.count_nonzero(np.isfinite(flat))))
-    marked = np.zeros(flat.size, dtype=bool)
-    if count:
-        threshold = np.partition(flat, count - 1)[count - 1]
-        below = np.flatnonzero(flat < threshold)
-        marked[below] = True
-        marked[np.flatnonzero(flat == threshold)[: count - below.size]] = True
-    kept = marked.reshape(values.shape)
-    bent = np.flatnonzero(kept.any(axis=1))
-    kept[bent, largest[bent]] = True
+    nearest = np.argsort(gaps, axis=None, kind="stable")[:count]
+    kept = np.zeros(values.shape, dtype=bool)
+    kept.flat[nearest] = np.isfinite(gaps.flat[nearest])
+    _add_largest(kept, values)
     return kept
 
 
+def _add_largest(kept: BoolArray, values: FloatArray) -> None:
+    """Mark the largest piece of every row that has a marked one: the model must not miss it."""
+    bent = np.flatnonzero(kept.any(axis=1))
+    kept[bent, values[bent].argmax(axis=1)] = True
+
+
 def minimize(problem: PiecewiseLinear, options: SolveOptions) -> Fit:
-    """Minimize the sum over the box to a proven gap.
+    """Minimize the sum over the box to a proven gap, by default 1e-7, or until the time limit.
 
-    Parameters
-    ----------
-    problem : PiecewiseLinear
-        The sum.
-    options : SolveOptions
-        Solver, its options, and limits: the relative gap to stop at (by default 1e-7), and the time
-        limit, at which the best point so far is returned.
-
-    Returns
-    -------
-    Fit
-        Never worse than the start; its bound is proven, and its objective recomputed in numpy.
-    """
-    if problem.has_few_pieces:
-        return _by_bundle(Search(problem, options)).fit()
+    What is found is never worse than the start, and its bound is proven."""
+    if isinstance(problem, HingeRegression):
+        return _by_bundle(Search(problem, options))
     search = Search(problem, options, rounding=FINE_ROUNDING)
     interior_point(search)
     return search.fit()
 
 
-def _by_bundle(search: Search[PiecewiseLinear]) -> Search[PiecewiseLinear]:
-    """Minimize by the bundle method, from what parts of the rows say; return the search."""
+def _by_bundle(search: Search[HingeRegression]) -> Fit:
+    """Minimize by the bundle method, from what parts of the rows say."""
     bundle = _Bundle(search)
     if not search.is_done():
         theta, radius = _coarse(search)
@@ -242,10 +212,10 @@ def _by_bundle(search: Search[PiecewiseLinear]) -> Search[PiecewiseLinear]:
         if search.theta is not search.problem.start:
             bundle = _Bundle(search, radius)
         bundle.run()
-    return search
+    return search.fit()
 
 
-def _coarse(whole: Search[PiecewiseLinear]) -> tuple[FloatArray, float]:
+def _coarse(whole: Search[HingeRegression]) -> tuple[FloatArray, float]:
     """Minimize over growing parts of the rows; return the point, and a radius in which that of all
     rows may lie."""
     problem, theta, radius = whole.problem, whole.theta, math.inf
@@ -266,20 +236,16 @@ def _coarse(whole: Search[PiecewiseLinear]) -> tuple[FloatArray, float]:
     return theta, radius
 
 
-def _solved(search: Search[PiecewiseLinear], program: Program) -> Result:
+def _solved(search: Search[HingeRegression], program: Program) -> Result:
     """Solve a restricted master program.
 
     Measured with HiGHS: the dual of a program whose rows have two pieces each is solved by the
     simplex method 4 to 8 times faster than the program."""
-    result = _by_dual(search, program)
-    for method in ("ipx", "simplex"):
-        if result is None or result.status is Status.ERROR:
-            result = _called(search, program, method)
-    assert result is not None
-    return result
+    result = _by_dual(search, program) or _called(search, program, "ipx")
+    return _called(search, program, "simplex") if result.status is Status.ERROR else result
 
 
-def _by_dual(search: Search[PiecewiseLinear], program: Program) -> Result | None:
+def _by_dual(search: Search[HingeRegression], program: Program) -> Result | None:
     """Solve a restricted master program by its dual; None if its vertex does not determine the
     point, or it was not solved."""
     result = _called(search, dual_program(program))
@@ -291,7 +257,7 @@ def _by_dual(search: Search[PiecewiseLinear], program: Program) -> Result | None
     return replace(result, x=x, objective=bound, bound=bound)
 
 
-def _called(search: Search[PiecewiseLinear], program: Program, method: str = "") -> Result:
+def _called(search: Search[HingeRegression], program: Program, method: str = "") -> Result:
     """Solve a program; HiGHS by a method.
 
     Restricted master programs are a means to the optimum; they may have more constraints than the

@@ -11,17 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from layermilp.algorithms.branch_and_bound import MOST_DESCENTS, Tree
+from layermilp.algorithms.branch_and_bound import LpFailed, Tree, descend
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.presolve import Aggregation, nonzero_columns, restricted
 from layermilp.algorithms.ridge import fit_ridge
 from layermilp.algorithms.search import Fit, Search, Stop
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
-from layermilp.algorithms.tolerances import ROUNDING, TIE_TOLERANCE
+from layermilp.algorithms.tolerances import TIE_TOLERANCE
 from layermilp.formulations.big_m import FORMULATIONS, Formulation
 from layermilp.formulations.problem import OutputRegression, Regression
 from layermilp.formulations.relu_l1 import ReluRegression
-from layermilp.program import BoolArray, Program
+from layermilp.program import BoolArray, FloatArray, Program
 from layermilp.solvers import fitting, warm_lp
 
 TREE_NODES = 20
@@ -63,7 +63,7 @@ def solve_relu(problem: ReluRegression, options: SolveOptions) -> Fit:
     formulation = FORMULATIONS[options.formulation]
     if formulation.is_reference:
         search = Search(problem, options)
-        _solve_program(search, formulation, formulation.build(problem))
+        _solve_program(search, formulation)
         return search.fit()
     if options.ridge:
         return _solve_ridge(problem, options)
@@ -90,6 +90,7 @@ def _solve_ridge(problem: ReluRegression, options: SolveOptions) -> Fit:
 
 
 def _solve_used(problem: ReluRegression, formulation: Formulation, options: SolveOptions) -> Fit:
+    """Take the steps of `solve_relu` after the first: every unknown occurs in some row."""
     search = Search(problem, options)
     if options.tie_break == "l2" and not search.is_optimal() and _fit_exactly(search):
         return search.fit()
@@ -110,8 +111,7 @@ def _search_by(formulation: Formulation, search: Search[ReluRegression]) -> None
         return
     _search_tree(search)
     if not search.is_done() and search.stop is None:
-        problem = replace(search.problem, start=search.theta)
-        _solve_program(search, formulation, formulation.build(problem))
+        _solve_program(search, formulation)
 
 
 def _search_tree(search: Search[ReluRegression]) -> None:
@@ -142,9 +142,7 @@ def _search_program(search: Search[ReluRegression], formulation: Formulation) ->
         if not search.is_done():
             _descend(search, formulation, program, np.ones(problem.n_rows, dtype=bool))
     if not search.is_done():
-        if search.theta is not problem.start:
-            program = formulation.build(replace(problem, start=search.theta))
-        _solve_program(search, formulation, program)
+        _solve_program(search, formulation)
 
 
 def _fit_exactly(search: Search[ReluRegression]) -> bool:
@@ -161,9 +159,9 @@ def _fit_exactly(search: Search[ReluRegression]) -> bool:
     return theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
 
 
-def _solve_program(
-    search: Search[ReluRegression], formulation: Formulation, program: Program
-) -> None:
+def _solve_program(search: Search[ReluRegression], formulation: Formulation) -> None:
+    """Solve the formulation's program from the best point."""
+    program = formulation.build(replace(search.problem, start=search.theta))
     result = search.solve(program)
     search.take(result)
     if result.x is not None and result.status.is_optimal and not search.is_done():
@@ -177,35 +175,18 @@ def _solve_program(
 def _descend(
     search: Search[ReluRegression], formulation: Formulation, program: Program, firing: BoolArray
 ) -> None:
-    """Improve the best point by LPs in which the firing pattern is fixed (a convex-concave
-    procedure).
+    """Improve the best point by `descend`, from the firing of all rows, shape ``(R,)``: a step
+    fixes the binaries of the formulation's program."""
+    problem, rows = search.problem, formulation.binary_rows(search.problem)
 
-    With its binaries fixed to the pattern of a point, a formulation is an LP whose objective is
-    nowhere below the loss and equals it at that point: the solution is no worse than the point, and
-    gives the next pattern.
-
-    Parameters
-    ----------
-    firing : (R,) array of bool
-        The first pattern.
-    """
-    problem, loss = search.problem, math.inf
-    rows = formulation.binary_rows(problem)
-    for _ in range(MOST_DESCENTS):
-        if search.is_optimal() or search.is_at_target or search.clock.is_over:
-            return
-        result = search.solve(
-            program.with_fixed(program.integrality, firing[rows].astype(np.float64))
-        )
+    def step(firing: BoolArray) -> tuple[FloatArray, BoolArray]:
+        result = search.solve(program.with_fixed(program.integrality, firing.astype(np.float64)))
         if result.x is None:
-            return
+            raise LpFailed
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
-        before, loss = loss, search.offer(theta)
-        followed, firing = firing, problem.preactivation(theta) > 0.0
-        if loss >= before - ROUNDING * max(1.0, before) or np.array_equal(
-            followed[rows], firing[rows]
-        ):
-            return
+        return theta, problem.preactivation(theta)[rows] > 0.0
+
+    descend(search, firing[rows], step)
 
 
 def _move_nearer(search: Search[Regression]) -> None:
@@ -216,10 +197,10 @@ def _move_nearer(search: Search[Regression]) -> None:
     problem, rule = search.problem, TIE_BREAKS[search.options.tie_break]
     if rule is None or search.theta is problem.start or search.clock.is_over:
         return
-    theta = rule(
-        problem,
-        search.theta,
-        lambda program: search.solve(program, fitting(program, search.options.solver)).x,
-    )
+
+    def solve(program: Program) -> FloatArray | None:
+        return search.solve(program, fitting(program, search.options.solver)).x
+
+    theta = rule(problem, search.theta, solve)
     if theta is not None:
         search.accept(theta, search.loss + TIE_TOLERANCE * problem.n_rows)

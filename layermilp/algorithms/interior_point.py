@@ -41,25 +41,27 @@ MAX_ITERATIONS = 300
 
 @dataclass(frozen=True, eq=False)
 class _Iterate:
-    """A point strictly inside, or a step: unknowns, slacks, and multipliers of the pieces and of
-    both ends of the box."""
+    """A point strictly inside, or a step: unknowns, slacks of the pieces, and multipliers of the
+    lower ends of the box, the upper ends, and the pieces."""
 
     theta: FloatArray
     slacks: FloatArray
-    lam: FloatArray
-    at_lower: FloatArray
-    at_upper: FloatArray
+    multipliers: tuple[FloatArray, FloatArray, FloatArray]
+
+    @property
+    def changes(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """What a step changes of the distances: from the ends of the box, and of the slacks."""
+        return self.theta, -self.theta, self.slacks
 
     def moved(self, step: _Iterate, primal: float, dual: float) -> _Iterate:
         """Return the point after a step, of one length for unknowns and slacks and one for the
         multipliers."""
-        return _Iterate(
-            self.theta + primal * step.theta,
-            self.slacks + primal * step.slacks,
-            self.lam + dual * step.lam,
-            self.at_lower + dual * step.at_lower,
-            self.at_upper + dual * step.at_upper,
+        lower, upper, lam = (
+            now + dual * change
+            for now, change in zip(self.multipliers, step.multipliers, strict=True)
         )
+        theta, slacks = self.theta + primal * step.theta, self.slacks + primal * step.slacks
+        return _Iterate(theta, slacks, (lower, upper, lam))
 
 
 def interior_point(search: Search[PiecewiseLinear]) -> None:
@@ -73,15 +75,16 @@ def interior_point(search: Search[PiecewiseLinear]) -> None:
     if not method.free.any():
         search.raise_bound(search.loss)
         return
-    now: _Iterate | None = method.start()
+    now = method.start()
     for _ in range(MAX_ITERATIONS):
-        if now is None:
-            break
         search.offer(now.theta)
         search.raise_bound(method.bound(now))
         if search.is_done() or search.clock.is_over:
-            break
-        now = method.following(now)
+            return
+        following = method.following(now)
+        if following is None:
+            return
+        now = following
 
 
 class _Method:
@@ -109,18 +112,33 @@ class _Method:
         lam = exists * (problem.row_weights / exists.sum(axis=1))[:, None]
         slope = problem.adjoint(lam)
         least = float((lam * slacks).sum()) / exists.sum() / np.where(self.free, span, 1.0)
-        return _Iterate(
-            theta, slacks, lam, np.maximum(slope, 0.0) + least, np.maximum(-slope, 0.0) + least
-        )
+        lower, upper = np.maximum(slope, 0.0) + least, np.maximum(-slope, 0.0) + least
+        return _Iterate(theta, slacks, (lower, upper, lam))
 
     def bound(self, now: _Iterate) -> float:
         """Return the lower bound that the multipliers prove."""
-        problem = self.problem
-        lam = now.lam * (problem.row_weights / now.lam.sum(axis=1))[:, None]
+        problem, lam = self.problem, now.multipliers[2]
+        lam = lam * (problem.row_weights / lam.sum(axis=1))[:, None]
         slope = problem.adjoint(lam)
-        return float((lam * self.constants).sum()) + float(
-            np.minimum(slope * problem.lower, slope * problem.upper).sum()
+        least = np.minimum(slope * problem.lower, slope * problem.upper)
+        return float((lam * self.constants).sum()) + float(least.sum())
+
+    def distances(self, point: _Iterate) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return what is multiplied by the multipliers: the distances of free unknowns from the
+        ends of the box, with 1 for the others, and the slacks."""
+        to_lower, to_upper = point.theta - self.problem.lower, self.problem.upper - point.theta
+        return np.where(self.free, to_lower, 1.0), np.where(self.free, to_upper, 1.0), point.slacks
+
+    def mean_product(self, point: _Iterate) -> float:
+        """Return the mean product of multiplier and distance."""
+        counted = self.free, self.free, self.exists
+        products = sum(
+            (multipliers * distances)[places].sum()
+            for multipliers, distances, places in zip(
+                point.multipliers, self.distances(point), counted, strict=True
+            )
         )
+        return float(products) / int(sum(places.sum() for places in counted))
 
     def following(self, now: _Iterate) -> _Iterate | None:
         """Return the next iterate, by a predictor and a corrector (Mehrotra 1992); None if rounding
@@ -132,96 +150,55 @@ class _Method:
             except LinAlgError:
                 return None
             zero = np.zeros_like(now.theta)
-            predicted = newton.towards(np.zeros_like(now.lam), zero, zero)
-            mean, left = (
-                newton.mean_product(now),
-                newton.mean_product(now.moved(predicted, *newton.reach(predicted, 1.0))),
-            )
-            step = newton.corrected(min((left / mean) ** 3, CENTERING) * mean, predicted)
-            return (
-                now.moved(step, *newton.reach(step, TO_BOUNDARY))
-                if np.all(np.isfinite(step.theta))
-                else None
-            )
+            predicted = newton.towards(zero, zero, np.zeros_like(now.slacks))
+            mean = self.mean_product(now)
+            left = self.mean_product(now.moved(predicted, *newton.reach(predicted, 1.0)))
+            # To equal products, less what the first step neglected: the products of its changes.
+            target = min((left / mean) ** 3, CENTERING) * mean
+            changes = zip(predicted.changes, predicted.multipliers, strict=True)
+            step = newton.towards(*(target - change * dual for change, dual in changes))
+            if not np.all(np.isfinite(step.theta)):
+                return None
+            return now.moved(step, *newton.reach(step, TO_BOUNDARY))
 
 
 class _Newton:
     """The Newton system at an iterate, factored once for several right sides."""
 
     def __init__(self, method: _Method, now: _Iterate) -> None:
-        self.method, self.now = method, now
-        self.to_lower, self.to_upper = self._to_ends(now.theta)
-        self.ratio = now.lam / now.slacks
+        self.method, self.now, self.distances = method, now, method.distances(now)
+        to_lower, to_upper, slacks = self.distances
+        at_lower, at_upper, lam = now.multipliers
+        self.ratio = lam / slacks
         system = method.problem.curvature(self.ratio)
-        system[np.diag_indices_from(system)] += (
-            now.at_lower / self.to_lower + now.at_upper / self.to_upper
-        )
+        system[np.diag_indices_from(system)] += at_lower / to_lower + at_upper / to_upper
         self.solved = _factored(system, method.free)
 
-    def mean_product(self, point: _Iterate) -> float:
-        """Return the mean product of multiplier and slack."""
-        exists, free = self.method.exists, self.method.free
-        ends = sum(
-            (multiplier * distance)[free].sum()
-            for multiplier, distance in zip(
-                (point.at_lower, point.at_upper), self._to_ends(point.theta), strict=True
-            )
-        )
-        return float((point.lam * point.slacks)[exists].sum() + ends) / int(
-            exists.sum() + 2 * free.sum()
-        )
-
-    def towards(self, rows: FloatArray, lower: FloatArray, upper: FloatArray) -> _Iterate:
+    def towards(self, lower: FloatArray, upper: FloatArray, rows: FloatArray) -> _Iterate:
         """Return the step at whose end, to first order, the products are the given ones."""
-        now, problem, ratio, exists, free = (
-            self.now,
-            self.method.problem,
-            self.ratio,
-            self.method.exists,
-            self.method.free,
-        )
-        pushed = np.where(exists, rows / now.slacks, 0.0) - now.lam
-        lower, upper = lower / self.to_lower - now.at_lower, upper / self.to_upper - now.at_upper
-        shift = (pushed.sum(axis=1) - problem.row_weights + now.lam.sum(axis=1)) / ratio.sum(axis=1)
-        right = now.at_lower - now.at_upper + lower - upper
-        right -= problem.adjoint(now.lam + pushed - ratio * shift[:, None])
+        method, ratio = self.method, self.ratio
+        problem, exists, free = method.problem, method.exists, method.free
+        to_lower, to_upper, slacks = self.distances
+        at_lower, at_upper, lam = self.now.multipliers
+        pushed = np.where(exists, rows / slacks, 0.0) - lam
+        lower, upper = lower / to_lower - at_lower, upper / to_upper - at_upper
+        shift = (pushed.sum(axis=1) - problem.row_weights + lam.sum(axis=1)) / ratio.sum(axis=1)
+        right = at_lower - at_upper + lower - upper
+        right -= problem.adjoint(lam + pushed - ratio * shift[:, None])
         theta = self.solved(right)
         moved = problem.linear(theta)
         heights = shift + (ratio * moved).sum(axis=1) / ratio.sum(axis=1)
-        slacks = np.where(exists, heights[:, None] - moved, 0.0)
-        at_lower = np.where(free, lower - now.at_lower * theta / self.to_lower, 0.0)
-        at_upper = np.where(free, upper + now.at_upper * theta / self.to_upper, 0.0)
-        return _Iterate(theta, slacks, pushed - ratio * slacks, at_lower, at_upper)
-
-    def corrected(self, target: float, step: _Iterate) -> _Iterate:
-        """Return the step to equal products, less what a step to zero neglected: the products of
-        its changes."""
-        return self.towards(
-            target - step.slacks * step.lam,
-            target - step.theta * step.at_lower,
-            target + step.theta * step.at_upper,
-        )
+        change = np.where(exists, heights[:, None] - moved, 0.0)
+        lower = np.where(free, lower - at_lower * theta / to_lower, 0.0)
+        upper = np.where(free, upper + at_upper * theta / to_upper, 0.0)
+        return _Iterate(theta, change, (lower, upper, pushed - ratio * change))
 
     def reach(self, step: _Iterate, share: float) -> tuple[float, float]:
         """Return how far the unknowns and the multipliers go: to a share of the way to their
         boundary, at most 1."""
-        now = self.now
-        primal = (
-            (now.slacks, step.slacks),
-            (self.to_lower, step.theta),
-            (self.to_upper, -step.theta),
-        )
-        dual = (now.lam, step.lam), (now.at_lower, step.at_lower), (now.at_upper, step.at_upper)
-        return min(_reach(*pair, share) for pair in primal), min(
-            _reach(*pair, share) for pair in dual
-        )
-
-    def _to_ends(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the distances of free unknowns from the ends of the box, and 1 for the others."""
-        problem, free = self.method.problem, self.method.free
-        return np.where(free, theta - problem.lower, 1.0), np.where(
-            free, problem.upper - theta, 1.0
-        )
+        primal = map(_reach, self.distances, step.changes)
+        dual = map(_reach, self.now.multipliers, step.multipliers)
+        return min(1.0, share * min(primal)), min(1.0, share * min(dual))
 
 
 def _factored(system: FloatArray, free: BoolArray) -> Callable[[FloatArray], FloatArray]:
@@ -242,12 +219,7 @@ def _factored(system: FloatArray, free: BoolArray) -> Callable[[FloatArray], Flo
     return solve
 
 
-def _reach(values: FloatArray, change: FloatArray, share: float) -> float:
-    """Return a share of the largest step that keeps the values from falling below zero, at most
-    1."""
+def _reach(values: FloatArray, change: FloatArray) -> float:
+    """Return the largest step that keeps the values from falling below zero; ``inf`` for any."""
     falling = change < 0.0
-    return (
-        min(1.0, share * float((values[falling] / -change[falling]).min()))
-        if falling.any()
-        else 1.0
-    )
+    return float((values[falling] / -change[falling]).min(initial=np.inf))

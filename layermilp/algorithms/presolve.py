@@ -22,11 +22,11 @@ def nonzero_columns(matrix: sparse.csr_array) -> BoolArray:
 def restricted(problem: ReluRegression, unknowns: BoolArray) -> ReluRegression:
     """Return the problem in the given unknowns alone; the others stay at their start."""
     rest = ~unknowns
+    fixed = problem.coefficients[:, np.flatnonzero(rest)] @ problem.start[rest]
     return replace(
         problem,
         coefficients=problem.coefficients[:, np.flatnonzero(unknowns)],
-        constants=problem.constants
-        + problem.coefficients[:, np.flatnonzero(rest)] @ problem.start[rest],
+        constants=problem.constants + fixed,
         lower=problem.lower[unknowns],
         upper=problem.upper[unknowns],
         start=problem.start[unknowns],
@@ -51,8 +51,6 @@ class Aggregation:
     @classmethod
     def of(cls, coefficients: sparse.csr_array) -> Aggregation:
         """Find the equal columns."""
-        if not coefficients.shape[1]:
-            return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
         columns = coefficients.toarray().T
         _, firsts, group = np.unique(columns, axis=0, return_index=True, return_inverse=True)
         # In the order of their first unknowns, so that nothing moves where no columns are equal.
@@ -71,9 +69,7 @@ class Aggregation:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Add up values of the unknowns, shape ``(p,)`` to ``(q,)``."""
-        sums: FloatArray = np.zeros(self.firsts.size)
-        np.add.at(sums, self.group, values)
-        return sums
+        return np.bincount(self.group, values, self.firsts.size).astype(np.float64, copy=False)
 
     def spread(self, sums: FloatArray, rows: Rows) -> FloatArray:
         """Return unknowns with the given sums: every one moves from its start by the same share of

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from layermilp.algorithms.tolerances import POSITIVE
-from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.formulations.l1 import HingeRegression
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
 
 
@@ -36,7 +36,7 @@ class Cut:
     constant: float
 
     @classmethod
-    def of(cls, problem: PiecewiseLinear, choice: IntArray) -> Cut:
+    def of(cls, problem: HingeRegression, choice: IntArray) -> Cut:
         """Add up the chosen pieces."""
         costs, constants = problem.combinations(np.arange(problem.n_rows), choice[None])
         return cls(choice, costs[0], float(constants[0]))
@@ -47,14 +47,14 @@ class Cut:
 
 
 def restricted_master(
-    problem: PiecewiseLinear,
+    problem: HingeRegression,
     kept: BoolArray,
     cuts: Sequence[Cut],
     lower: FloatArray,
     upper: FloatArray,
 ) -> Program:
-    """LP that underestimates the sum: some rows by some of their pieces, all others jointly by
-    cuts.
+    """LP in `theta`, `z` and `e` that underestimates the sum over a box: some rows by some of their
+    pieces, all others jointly by cuts.
 
     The first kept piece `b` of a row goes into the costs, every other one is a constraint on a
     column ``z_r >= 0``, by which the row exceeds that piece. For the rows without a kept piece the
@@ -64,24 +64,18 @@ def restricted_master(
         minimize  sum_r w_r (v_rb(theta) + z_r) + C_0(theta) + e
         subject to  z_r >= v_rp(theta) - v_rb(theta),   e >= C_i(theta) - C_0(theta)
 
-    With one cut this fixes the signs of all rows that are not kept.
+    With one cut, and then no `e`, this fixes the signs of all rows that are not kept.
 
     Parameters
     ----------
-    problem : Pieces
+    problem : HingeRegression
         The sum.
     kept : (R, P) array of bool
         The pieces.
     cuts : sequence of Cut
-        May be empty only if every row has a kept piece.
+        At least one.
     lower, upper : (p,) arrays
         Box of `theta`: that of the problem, or a part of it.
-
-    Returns
-    -------
-    Program
-        With columns `theta`, `z` and `e`. Its optimum is at most the minimum of the sum over the
-        box.
     """
     bent = np.flatnonzero(kept.any(axis=1))
     bases = kept[bent].argmax(axis=1)
@@ -89,35 +83,32 @@ def restricted_master(
     others[np.arange(bent.size), bases] = False
     place, pieces = np.nonzero(others)
     rows, base = bent[place], bases[place]
-    costs, constants = problem.combinations(bent, bases[None])
     slopes = problem.gradients(rows, pieces) - problem.gradients(rows, base)
+    shift = problem.intercepts(rows, pieces) - problem.intercepts(rows, base)
     excess = sparse.csr_array(
         (np.ones(rows.size), (np.arange(rows.size), place)), shape=(rows.size, bent.size)
     )
-    blocks = [[-slopes, excess, None]]
-    row_lower = [problem.intercepts(rows, pieces) - problem.intercepts(rows, base)]
+    costs, constants = problem.combinations(bent, bases[None])
+    out, out_constants = problem.combinations(bent, np.stack([cut.choice[bent] for cut in cuts]))
+    joint = np.stack([cut.costs for cut in cuts]) - out
+    joint_constants = np.array([cut.constant for cut in cuts]) - out_constants
+    # A cut adds up thousands of rows: its constraint is scaled to the size of theirs.
+    steeper, higher = joint[1:] - joint[0], joint_constants[1:] - joint_constants[0]
+    size = np.maximum(np.abs(steeper).max(axis=1, initial=0.0), 1.0)[:, None]
+    blocks = [
+        [-slopes, excess, None],
+        [sparse.csr_array(-steeper / size), None, sparse.csr_array(1.0 / size)],
+    ]
     n_joint = int(len(cuts) > 1)
-    if cuts:
-        joint, joint_constants = _without(problem, cuts, bent)
-        costs, constants = costs + joint[:1], constants + joint_constants[:1]
-        # A cut adds up thousands of rows: its constraint is scaled to the size of theirs.
-        size = np.maximum(np.abs(joint[1:] - joint[0]).max(axis=1, initial=0.0), 1.0)[:, None]
-        if n_joint:
-            blocks.append(
-                [
-                    sparse.csr_array((joint[0] - joint[1:]) / size),
-                    None,
-                    sparse.csr_array(1.0 / size),
-                ]
-            )
-            row_lower.append((joint_constants[1:] - joint_constants[0]) / size[:, 0])
-    bounds = np.concatenate(row_lower)
+    row_lower = np.concatenate([shift, higher / size[:, 0]])
     return Program(
-        costs=np.concatenate([costs[0], problem.row_weights[bent], np.ones(n_joint)]),
-        offset=float(constants[0]),
-        matrix=sparse.block_array([block[: 2 + n_joint] for block in blocks], format="csr"),
-        row_lower=bounds,
-        row_upper=np.full(bounds.size, np.inf),
+        costs=np.concatenate([costs[0] + joint[0], problem.row_weights[bent], np.ones(n_joint)]),
+        offset=float(constants[0] + joint_constants[0]),
+        matrix=sparse.block_array(
+            [block[: 2 + n_joint] for block in blocks[: 1 + n_joint]], format="csr"
+        ),
+        row_lower=row_lower,
+        row_upper=np.full(row_lower.size, np.inf),
         col_lower=np.concatenate([lower, np.zeros(bent.size + n_joint)]),
         col_upper=np.concatenate([upper, np.full(bent.size + n_joint, np.inf)]),
         name="pieces",
@@ -125,19 +116,9 @@ def restricted_master(
     )
 
 
-def _without(
-    problem: PiecewiseLinear, cuts: Sequence[Cut], rows: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Coefficients ``(K, p)`` and constants ``(K,)`` of the cuts less some rows."""
-    costs, constants = problem.combinations(rows, np.stack([cut.choice[rows] for cut in cuts]))
-    return np.stack([cut.costs for cut in cuts]) - costs, np.array(
-        [cut.constant for cut in cuts]
-    ) - constants
-
-
 def dual_program(program: Program) -> Program:
-    """Dual of a restricted master program: as few equations as there are unknowns, besides bounds
-    of short sums.
+    """Dual of a restricted master program, in `y`, `s` and `t`: as few equations as there are
+    unknowns, besides bounds of short sums.
 
     For ``min c . theta + w . z + offset`` subject to ``A theta + B z >= b``, theta in [l, u] and
     ``z >= 0``::
@@ -145,33 +126,26 @@ def dual_program(program: Program) -> Program:
         minimize  -b . y - l . s + u . t - offset   subject to  A' y + s - t = c,  B' y <= w,  y, s,
         t >= 0
 
-    Its optimum is minus that of the program.
-
-    Returns
-    -------
-    Program
-        With columns `y`, `s` and `t`; minus the objective of any point of it is a lower bound of
-        the program.
-    """
+    Its optimum is minus that of the program; minus the objective of any of its points is a lower
+    bound of that."""
     size = program.column_groups[0][1]
     transposed = sparse.csr_array(program.matrix.T)
     eye = sparse.eye_array(size, format="csr")
     matrix = sparse.block_array(
         [[transposed[:size], eye, -eye], [transposed[size:], None, None]], format="csr"
     )
-    n_columns = program.n_rows + 2 * size
+    ends = -program.col_lower[:size], program.col_upper[:size]
+    costs = np.concatenate([-program.row_lower, *ends])
     row_lower = program.costs.copy()
     row_lower[size:] = -np.inf
     return Program(
-        costs=np.concatenate(
-            [-program.row_lower, -program.col_lower[:size], program.col_upper[:size]]
-        ),
+        costs=costs,
         offset=-program.offset,
         matrix=matrix,
         row_lower=row_lower,
         row_upper=program.costs,
-        col_lower=np.zeros(n_columns),
-        col_upper=np.full(n_columns, np.inf),
+        col_lower=np.zeros(costs.size),
+        col_upper=np.full(costs.size, np.inf),
         name="pieces_dual",
         column_groups=(("y", program.n_rows), ("s", size), ("t", size)),
     )
@@ -179,25 +153,12 @@ def dual_program(program: Program) -> Program:
 
 def recover(program: Program, dual: FloatArray) -> FloatArray:
     """Return the point of a restricted master program that is complementary to a vertex of its
-    dual.
+    dual, feasible, with every `z` and `e` as small as it can be.
 
     Constraints with ``y > 0`` hold with equality, unknowns with ``s > 0`` or ``t > 0`` lie on their
     bounds, and columns `z` whose dual constraint is slack are zero. Where the vertex is not
     degenerate these equations have one solution; else what is returned need not be optimal, and its
-    objective tells.
-
-    Parameters
-    ----------
-    program : Program
-        From `restricted_master`.
-    dual : (n_rows + 2 p,) array
-        A solution of `dual_program`.
-
-    Returns
-    -------
-    (n_columns,) array
-        Feasible, with every `z` and `e` as small as it can be.
-    """
+    objective tells."""
     size = program.column_groups[0][1]
     slopes, excess = program.matrix[:, :size], program.matrix[:, size:]
     y, s, t = np.split(dual, [program.n_rows, program.n_rows + size])

@@ -32,29 +32,25 @@ HALVINGS = 30
 
 
 def fit_ridge(problem: ReluRegression, ridge: float, weight_decay: float) -> FloatArray | None:
-    """Return the optimum, proven to 1e-6 of the sum, or None if it was not found.
+    """Return the optimum, proven to 1e-6 of the sum, or None if it was not found; the ridge is
+    above 0, the decay from 0 to 1.
 
-    Parameters
-    ----------
-    problem : ReluRegression
-        Rows, targets, box and start.
-    ridge : float
-        Above 0.
-    weight_decay : float
-        From 0 to 1.
-    """
+    With fewer rows than unknowns the centre is projected onto rows that may be violated."""
     matrix = problem.coefficients.toarray()
     softness = ridge * float((matrix**2).sum(axis=1).mean()) if matrix.size else 0.0
     centre = np.clip((1.0 - weight_decay) * problem.start, problem.lower, problem.upper)
     if not softness:
         return centre
     total = _Sum(problem, matrix, problem.targets - problem.constants, centre, softness)
-    theta = _by_projection(total) if problem.n_unknowns > problem.n_rows else _by_newton(total)
-    return (
-        theta
-        if theta is not None and total.excess(theta) <= FEASIBILITY_TOLERANCE * total.loss(theta)
-        else None
-    )
+    if problem.n_unknowns > problem.n_rows:
+        low = np.where(problem.targets > 0.0, total.wanted, -np.inf)
+        box = problem.lower, problem.upper
+        theta = project(centre, matrix, low, total.wanted, *box, softness)
+    else:
+        theta = _by_newton(total)
+    if theta is None or total.excess(theta) > FEASIBILITY_TOLERANCE * total.loss(theta):
+        return None
+    return theta
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +74,8 @@ class _Sum:
 
     def loss(self, theta: FloatArray) -> float:
         """Return the sum."""
-        return float(
-            ((theta - self.centre) ** 2).sum() + (self.missed(theta) ** 2).sum() / self.softness
-        )
+        missed = (self.missed(theta) ** 2).sum() / self.softness
+        return float(((theta - self.centre) ** 2).sum() + missed)
 
     def excess(self, theta: FloatArray) -> float:
         """Return how much the sum at a point of the box is above the least one, at most.
@@ -90,16 +85,6 @@ class _Sum:
         slope = 2.0 * (theta - self.centre + self.matrix.T @ self.missed(theta) / self.softness)
         change = np.clip(-0.5 * slope, self.problem.lower - theta, self.problem.upper - theta)
         return float(-(change * (slope + change)).sum())
-
-
-def _by_projection(total: _Sum) -> FloatArray | None:
-    """Minimize by projecting the centre onto rows that may be violated: for fewer rows than
-    unknowns."""
-    problem = total.problem
-    low = np.where(problem.targets > 0.0, total.wanted, -np.inf)
-    return project(
-        total.centre, total.matrix, low, total.wanted, problem.lower, problem.upper, total.softness
-    )
 
 
 def _by_newton(total: _Sum) -> FloatArray | None:

@@ -88,9 +88,8 @@ class Fit:
     @property
     def gap(self) -> float:
         """Relative gap between objective and bound; 0 where they agree to 1e-9 absolute."""
-        if self.objective - self.bound <= ROUNDING:
-            return 0.0
-        return relative_gap(self.objective, self.bound)
+        agree = self.objective - self.bound <= ROUNDING
+        return 0.0 if agree else relative_gap(self.objective, self.bound)
 
     @property
     def scaled_gap(self) -> float:
@@ -135,9 +134,8 @@ class Search(Generic[P]):
     ) -> None:
         self.problem, self.options, self.rounding = problem, options, rounding
         self.clock = clock or Budget.of(options.limits.time_limit)
-        self.absolute_gap = max(
-            options.target_gap * problem.scale, options.limits.absolute_gap or 0.0
-        )
+        share = options.target_gap * problem.scale
+        self.absolute_gap = max(share, options.limits.absolute_gap or 0.0)
         self.theta = problem.start
         self.loss = self.start_loss = problem.loss(problem.start)
         self.bound = 0.0
@@ -148,8 +146,7 @@ class Search(Generic[P]):
 
     def offer(self, theta: FloatArray) -> float:
         """Take a point, clipped to the box, if its loss is lower; return its loss."""
-        theta = np.clip(theta, self.problem.lower, self.problem.upper)
-        loss = self.problem.loss(theta)
+        theta, loss = self._clipped(theta)
         self.improve(theta, loss)
         return loss
 
@@ -163,11 +160,15 @@ class Search(Generic[P]):
     def accept(self, theta: FloatArray, allowed: float) -> bool:
         """Take a point, clipped to the box, if its loss is no more than allowed; return whether it
         was taken."""
-        theta = np.clip(theta, self.problem.lower, self.problem.upper)
-        loss = self.problem.loss(theta)
+        theta, loss = self._clipped(theta)
         if loss <= allowed:
             self.theta, self.loss = theta, loss
         return loss <= allowed
+
+    def _clipped(self, theta: FloatArray) -> tuple[FloatArray, float]:
+        """Return a point, clipped to the box, and its loss."""
+        theta = np.clip(theta, self.problem.lower, self.problem.upper)
+        return theta, self.problem.loss(theta)
 
     def raise_bound(self, bound: float) -> None:
         """Take a proven lower bound if it is higher."""
@@ -204,11 +205,10 @@ class Search(Generic[P]):
     def _rounded(self, rounding: float) -> float:
         return rounding * max(self.problem.n_rows, abs(self.loss))
 
-    def is_optimal(self, bound: float | None = None) -> bool:
-        """Whether the loss equals a lower bound, by default that of the search, within what the
-        feasibility tolerance of a solver leaves open."""
-        bound = self.bound if bound is None else bound
-        return self.loss - bound <= self._rounded(ROUNDING)
+    def is_optimal(self) -> bool:
+        """Whether the loss equals the bound within what the feasibility tolerance of a solver
+        leaves open."""
+        return self.loss - self.bound <= self._rounded(ROUNDING)
 
     def is_done(self, bound: float | None = None) -> bool:
         """Whether the loss is as near to a lower bound, by default that of the search, as was asked
@@ -228,17 +228,8 @@ class Search(Generic[P]):
         solver: str | None = None,
         defaults: Mapping[str, Option] | None = None,
     ) -> Result:
-        """Solve a program within what is left of the time limit.
-
-        Parameters
-        ----------
-        program : Program
-            The program.
-        solver : str, optional
-            Name of the solver. Default: that of the options.
-        defaults : mapping, optional
-            The solver's own options where the search has none for it.
-        """
+        """Solve a program within what is left of the time limit, by default with the solver of the
+        options; `defaults` are the solver's own options where the search has none for it."""
         options, solver = self.options, solver or self.options.solver
         limits = self.clock.limits(replace(options.limits, absolute_gap=self.absolute_gap))
         # The options' own are those of their solver.
@@ -248,15 +239,10 @@ class Search(Generic[P]):
         self.nodes += result.nodes
         return result
 
-    @property
-    def status(self) -> Status:
-        """Status of the best point."""
-        stop = Stop.LIMIT if self.is_at_target else self.stop
-        return status_of(self.loss, self.bound, self.asked, self._rounded(ROUNDING), stop)
-
     def fit(self) -> Fit:
         """Return what was found."""
-        status = self.status
+        stop = Stop.LIMIT if self.is_at_target else self.stop
+        status = status_of(self.loss, self.bound, self.asked, self._rounded(ROUNDING), stop)
         return Fit(
             parameters=self.theta,
             objective=self.loss,
@@ -273,17 +259,8 @@ class Search(Generic[P]):
 def status_of(
     loss: float, bound: float, asked: float, rounding: float, stop: Stop | None
 ) -> Status:
-    """Return the status of the best point of a search.
-
-    Parameters
-    ----------
-    loss, bound : float
-        Its loss, and the proven lower bound.
-    asked, rounding : float
-        Differences of these that count as solved, and as none.
-    stop : Stop, optional
-        Why the search ended.
-    """
+    """Return the status of the best point of a search, by its loss, the proven lower bound, the
+    differences of these that count as solved and as none, and why the search ended."""
     if loss - bound <= rounding or relative_gap(loss, bound) <= FEASIBILITY_TOLERANCE:
         return Status.OPTIMAL
     if loss - bound <= asked + rounding:

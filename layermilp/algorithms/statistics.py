@@ -95,9 +95,7 @@ class Phase:
         Unknowns of the programs.
     seconds : float
         Wall seconds, with all workers. Phases that differ in nothing else are equal.
-    programs, optimal, at_limit, failed : int
-        As in `Statistics`.
-    largest_gap : float
+    programs, optimal, at_limit, failed, largest_gap
         As in `Statistics`.
     """
 

@@ -27,10 +27,8 @@ found."""
 
 def l1(problem: Regression, theta: FloatArray, solve: Solve) -> FloatArray | None:
     """The nearest point to the start in the l1 norm at which no row loses more: an LP."""
-    x = solve(nearest(problem, theta))
-    if x is None:
-        return None
-    return np.asarray(problem.start + x[: problem.n_unknowns] - x[problem.n_unknowns :])
+    x, size = solve(nearest(problem, theta)), problem.n_unknowns
+    return None if x is None else np.asarray(problem.start + x[:size] - x[size:])
 
 
 def nearest(problem: Regression, theta: FloatArray) -> Program:
@@ -64,14 +62,8 @@ def l2(problem: Regression, theta: FloatArray, solve: Solve) -> FloatArray | Non
 def project_onto(problem: Regression, low: FloatArray, high: FloatArray) -> FloatArray | None:
     """Return the nearest point of the box to the start in the l2 norm with ``low <= a <= high``, or
     None."""
-    return project(
-        problem.start,
-        problem.coefficients.toarray(),
-        low - problem.constants,
-        high - problem.constants,
-        problem.lower,
-        problem.upper,
-    )
+    h, g, box = problem.coefficients.toarray(), problem.constants, (problem.lower, problem.upper)
+    return project(problem.start, h, low - g, high - g, *box)
 
 
 TIE_BREAKS: dict[str, Rule | None] = {"l2": l2, "l1": l1, "none": None}

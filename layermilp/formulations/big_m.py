@@ -31,10 +31,8 @@ def paper(problem: ReluRegression) -> Program:
     (4) is the paper's ``-M (1 - b) <= a <= M b`` as one row. The start is the point that
     `problem.start` implies."""
     n_rows, big_m = problem.n_rows, problem.big_m
-    eye, big_eye = (
-        sparse.eye_array(n_rows, format="csr"),
-        big_m * sparse.eye_array(n_rows, format="csr"),
-    )
+    eye = sparse.eye_array(n_rows, format="csr")
+    big_eye = big_m * eye
     matrix = sparse.block_array(
         [
             # theta, a, o, b, d+, d-
@@ -89,15 +87,11 @@ def reduced(problem: ReluRegression) -> Program:
     the point that `problem.start` implies."""
     low, high = problem.interval
     t, g, h = problem.targets, problem.constants, problem.coefficients
-    opened, decided, convex = (
-        open_rows(problem),
-        np.flatnonzero((t > 0.0) & (low >= 0.0)),
-        np.flatnonzero(t == 0.0),
-    )
+    opened = open_rows(problem)
     # With the rows in this order every selection of loss columns below is a leading part of the
     # identity.
-    two_sided = np.concatenate([opened, decided])
-    kept = np.concatenate([two_sided, convex[high[convex] > 0.0]])
+    two_sided = np.concatenate([opened, np.flatnonzero((t > 0.0) & (low >= 0.0))])
+    kept = np.concatenate([two_sided, np.flatnonzero((t == 0.0) & (high > 0.0))])
     n_open, n_two_sided, n_kept = opened.size, two_sided.size, kept.size
     a_low = low[opened]
     matrix = sparse.block_array(
@@ -109,8 +103,7 @@ def reduced(problem: ReluRegression) -> Program:
         ],
         format="csr",
     )
-    shift = np.zeros(n_two_sided)
-    shift[:n_open] = a_low
+    shift = np.append(a_low, np.zeros(n_two_sided - n_open))
     row_lower = np.concatenate([g[kept] - t[kept], t[two_sided] - g[two_sided] + shift, t[opened]])
     a = problem.preactivation(problem.start)[kept]
     z = np.abs(np.maximum(a, 0.0) - t[kept])

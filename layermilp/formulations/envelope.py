@@ -26,7 +26,6 @@ bounds and right-hand sides, never a coefficient."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy import sparse
@@ -35,7 +34,6 @@ from layermilp.program import BoolArray, FloatArray, IntArray
 
 OPEN, FIRES, SILENT = 0, 1, -1
 """What is decided of a row: nothing, ``a >= 0``, or ``a <= 0``."""
-
 
 PRICE = 10.0
 """Price of a decided row on the wrong side. Any of at least 1 is exact; a small one bounds less, a
@@ -62,26 +60,23 @@ class Envelope:
         chord = np.divide(targets, targets - below, out=zero.copy(), where=positive)
         fires, silent = decided == FIRES, decided == SILENT
         first = np.where(fires, -1.0 - price, np.where(silent, 0.0, -chord))
-        second = np.where(fires, -1.0, first)
-        third = np.where(silent, price, 1.0)
+        second, third = np.where(fires, -1.0, first), np.where(silent, price, 1.0)
+        k1 = np.where(fires | silent, 0.0, targets)
         return cls(
-            slopes=np.column_stack([first, second, third]),
-            kinks=np.column_stack(
-                [np.where(fires | silent, 0.0, targets), np.where(silent, 0.0, targets)]
-            ),
-            values=np.where(fires | silent, targets, 0.0),
+            np.column_stack([first, second, third]),
+            np.column_stack([k1, np.where(silent, 0.0, targets)]),
+            np.where(fires | silent, targets, 0.0),
         )
 
     @classmethod
     def of_pattern(cls, targets: FloatArray, fires: BoolArray) -> Envelope:
         """Build the functions that equal the loss where the rows fire as given, and are no less
         elsewhere."""
-        positive, zero = targets > 0.0, np.zeros_like(targets)
-        off = positive & ~fires
-        first = np.where(positive & fires, -1.0, 0.0)
+        positive = targets > 0.0
+        off, first = positive & ~fires, np.where(positive & fires, -1.0, 0.0)
         kink = np.where(off, 2.0 * targets, targets)
         return cls(
-            np.column_stack([first, first, zero + 1.0]),
+            np.column_stack([first, first, np.ones_like(first)]),
             np.column_stack([kink, kink]),
             np.where(off, targets, 0.0),
         )
@@ -110,20 +105,8 @@ class Envelope:
         return np.asarray(self.values + lower * (g - k1) + upper * (g - k2))
 
 
-class EnvelopeLp(Protocol):
-    """A linear program of the minimum: its matrix, and its numbers for an envelope and a box."""
-
-    matrix: sparse.csr_array
-
-    def numbers(
-        self, envelope: Envelope, lower: FloatArray, upper: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Return costs, right-hand side, lower and upper bounds of ``min c . x, A x = b``."""
-
-    def multipliers(
-        self, envelope: Envelope, x: FloatArray, duals: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the multipliers ``pi`` of the rows of the regression, and `theta`."""
+Numbers = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+"""Costs, right-hand side, lower and upper bounds of a program ``min c . x, A x = b``."""
 
 
 class PrimalLp:
@@ -137,10 +120,8 @@ class PrimalLp:
         eye = sparse.eye_array(len(g))
         self.matrix = sparse.csr_array(sparse.hstack([sparse.csr_array(h), eye, -eye, -eye]))
 
-    def numbers(
-        self, envelope: Envelope, lower: FloatArray, upper: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """See `EnvelopeLp`."""
+    def numbers(self, envelope: Envelope, lower: FloatArray, upper: FloatArray) -> Numbers:
+        """Return what the program has for an envelope and a box besides its matrix."""
         (first, second, third), (k1, k2) = envelope.slopes.T, envelope.kinks.T
         none, infinite = np.zeros(3 * k1.size), np.full(k1.size, np.inf)
         return (
@@ -153,7 +134,8 @@ class PrimalLp:
     def multipliers(
         self, envelope: Envelope, x: FloatArray, duals: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """See `EnvelopeLp`."""
+        """Return the multipliers ``pi`` of the rows of the regression, and `theta`, of a
+        solution."""
         return envelope.clipped(-duals), x[: self.n_unknowns]
 
 
@@ -168,10 +150,8 @@ class DualLp:
         transposed, eye = sparse.csr_array(h.T), sparse.eye_array(h.shape[1])
         self.matrix = sparse.csr_array(sparse.hstack([transposed, transposed, -eye, eye]))
 
-    def numbers(
-        self, envelope: Envelope, lower: FloatArray, upper: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """See `EnvelopeLp`."""
+    def numbers(self, envelope: Envelope, lower: FloatArray, upper: FloatArray) -> Numbers:
+        """See `PrimalLp`."""
         (first, second, third), (k1, k2) = envelope.slopes.T, envelope.kinks.T
         infinite = np.full(2 * lower.size, np.inf)
         return (
@@ -184,9 +164,13 @@ class DualLp:
     def multipliers(
         self, envelope: Envelope, x: FloatArray, duals: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """See `EnvelopeLp`."""
+        """See `PrimalLp`."""
         n_rows = self.g.size
         return envelope.clipped(envelope.slopes[:, 0] + x[:n_rows] + x[n_rows : 2 * n_rows]), duals
+
+
+EnvelopeLp = PrimalLp | DualLp
+"""A linear program of the minimum."""
 
 
 def envelope_lp(h: FloatArray, g: FloatArray) -> EnvelopeLp:

@@ -39,7 +39,6 @@ class HingeRegression(PiecewiseLinear, OutputRegression):
         The dead zone `s`, at least 0.
     """
 
-    has_few_pieces: ClassVar[bool] = True
     is_target: BoolArray
     row_weights: FloatArray
     tolerance: float = 0.0
@@ -95,12 +94,12 @@ class HingeRegression(PiecewiseLinear, OutputRegression):
         return np.column_stack([np.zeros(self.n_rows), deviation - self.tolerance, below])
 
     def linear(self, theta: FloatArray) -> FloatArray:
-        """Return the linear parts, shape ``(R, 3)``."""
+        """``0``, ``H theta`` and ``-H theta``, shape ``(R, 3)``."""
         a = self.coefficients @ theta
         return np.column_stack([np.zeros(self.n_rows), a, -a])
 
     def adjoint(self, multipliers: FloatArray) -> FloatArray:
-        """Return the combination of the linear parts, shape ``(p,)``."""
+        """Return ``H' (lam_1 - lam_2)``, shape ``(p,)``."""
         return np.asarray((multipliers[:, 1] - multipliers[:, 2]) @ self.coefficients)
 
     def curvature(self, weights: FloatArray) -> FloatArray:
@@ -111,21 +110,23 @@ class HingeRegression(PiecewiseLinear, OutputRegression):
         return np.asarray((self.coefficients * k[:, None]).T @ self.coefficients)
 
     def gradients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
-        """Return the rows of `H` with the sign of their piece, shape ``(N, p)``."""
+        """Return ``G_rp`` of `N` pairs of row and piece, shape ``(N, p)``: the rows of `H` with the
+        sign of their piece."""
         return sparse.csr_array(_signs(pieces)[:, None] * self.coefficients[rows])
 
     def intercepts(self, rows: IntArray, pieces: IntArray) -> FloatArray:
-        """Return ``h_rp``, shape ``(N,)``."""
+        """Return ``h_rp`` of `N` pairs of row and piece, shape ``(N,)``; ``-inf`` where the row has
+        no such piece."""
         shifted = _signs(pieces) * (self.constants[rows] - self.is_target[rows])
         known = shifted - self.tolerance * (pieces > 0)
         return np.where((pieces == 2) & ~self.is_target[rows], -np.inf, known)
 
     def combinations(self, rows: IntArray, choices: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return `K` weighted sums of pieces, by one product with the rows of `H`."""
+        """Return the `K` linear functions ``sum_r w_r v_rp`` over `N` rows, for choices of one
+        piece of each, shape ``(K, N)``: coefficients ``(K, p)`` and constants ``(K,)``."""
         weights = self.row_weights[rows]
-        return (weights * _signs(choices)) @ self.coefficients[rows], self.intercepts(
-            rows, choices
-        ) @ weights
+        costs = (weights * _signs(choices)) @ self.coefficients[rows]
+        return costs, self.intercepts(rows, choices) @ weights
 
     def part(self, rows: IntArray) -> Self:
         """Return the sum over some of the rows."""
@@ -139,6 +140,7 @@ class HingeRegression(PiecewiseLinear, OutputRegression):
 
 
 def _signs(pieces: IntArray) -> FloatArray:
+    """Return the signs that `a` has in the pieces of a row."""
     return np.array([0.0, 1.0, -1.0])[pieces]
 
 
@@ -169,10 +171,6 @@ class L1(OutputLoss):
         """Return the loss with a dead zone."""
         return replace(self, tolerance=tolerance)
 
-    def groups(self, block: Block) -> tuple[Group, ...]:
-        """Neurons that share parameters."""
-        return block.parameters.groups
-
     def of_weights(
         self, block: Block, group: Group, inputs: FloatArray, targets: IntArray, box: Box
     ) -> HingeRegression:
@@ -183,7 +181,7 @@ class L1(OutputLoss):
     def of_many(
         self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box
     ) -> HingeRegression:
-        """One row per sample and neuron, dense."""
+        """The same with dense coefficients."""
         is_target = (labels[:, None] == group.neurons).reshape(-1)
         weights = np.tile(self.one_weights[group.neurons], len(labels))
         return HingeRegression(

@@ -39,22 +39,21 @@ class Box:
 class Loss(ABC):
     """Loss of a layer's outputs."""
 
-    @abstractmethod
     def groups(self, block: Block) -> tuple[Group, ...]:
-        """Return the groups of neurons whose weights are one problem each."""
+        """Return the groups of neurons whose weights are one problem each: by default those that
+        share parameters."""
+        return block.parameters.groups
 
     @abstractmethod
     def of_weights(
         self, block: Block, group: Group, inputs: FloatArray, targets: Any, box: Box
     ) -> Regression:
-        """Return the problem in the parameters of a group.
+        """Return the problem in the parameters of one of the `groups` of a layer.
 
         Parameters
         ----------
-        block : Block
-            The layer.
-        group : Group
-            One of its `groups`.
+        block, group
+            The layer, and the group.
         inputs : (m, d) array
             Inputs of the layer.
         targets : (m, n) array of float, or (m,) array of int
@@ -70,15 +69,8 @@ class Loss(ABC):
         """Return the problem in the inputs of all samples, within `input_bounds`: unknown ``k d +
         i`` is input `i` of sample `k`.
 
-        Parameters
-        ----------
-        weights, bias : (n, d) array, (n,) array
-            The layer.
-        inputs : (m, d) array
-            Present inputs, non-negative.
-        targets : (m, n) array of float, or (m,) array of int
-            As in `of_weights`.
-        """
+        The layer has `weights` of shape ``(n, d)`` and a `bias` of shape ``(n,)``, the present
+        `inputs` are non-negative, and the rest is as in `of_weights`."""
 
 
 class OutputLoss(Loss):
@@ -105,24 +97,13 @@ class OutputLoss(Loss):
     @classmethod
     @abstractmethod
     def of(cls, one_weights: FloatArray, input_penalty: float) -> Self:
-        """Return the loss for what the options of a training say, of which it takes its own.
-
-        Parameters
-        ----------
-        one_weights : (n_outputs,) array
-            Factor of the loss where an output's target is one.
-        input_penalty : float
-            Price of a change of the inputs, at least 0.
-        """
+        """Return the loss for what the options of a training say, of which it takes its own: the
+        factors of the loss where an output's target is one, shape ``(n_outputs,)``, and the price
+        of a change of the inputs, at least 0."""
 
     def postprocessed(self, tolerance: float) -> OutputLoss:
-        """Return the loss that post-processing minimizes.
-
-        Parameters
-        ----------
-        tolerance : float
-            Dead zone of the l1 loss, at least 0.
-        """
+        """Return the loss that post-processing minimizes; the l1 loss has a dead zone then, at
+        least 0."""
         return self
 
     @abstractmethod
@@ -138,6 +119,12 @@ def input_bounds(inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.maximum(0.0, SHRINK * inputs - MARGIN), GROW * inputs + MARGIN
 
 
+def input_box(inputs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the box and the start of the unknowns of `Loss.of_inputs`."""
+    lower, upper = input_bounds(inputs)
+    return lower.reshape(-1), upper.reshape(-1), inputs.reshape(-1)
+
+
 def input_rows(
     weights: FloatArray, bias: FloatArray, inputs: FloatArray
 ) -> tuple[sparse.csr_array, FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -145,14 +132,5 @@ def input_rows(
 
     The samples are independent, so `H` is block-diagonal. The arguments are those of
     `Loss.of_inputs`."""
-    lower, upper = input_bounds(inputs)
-    coefficients = sparse.csr_array(
-        sparse.kron(sparse.eye_array(len(inputs)), sparse.csr_array(weights), format="csr")
-    )
-    return (
-        coefficients,
-        np.tile(bias, len(inputs)),
-        lower.reshape(-1),
-        upper.reshape(-1),
-        inputs.reshape(-1),
-    )
+    blocks = sparse.kron(sparse.eye_array(len(inputs)), sparse.csr_array(weights), format="csr")
+    return sparse.csr_array(blocks), np.tile(bias, len(inputs)), *input_box(inputs)

@@ -8,14 +8,14 @@ Singer's multi-class support vector machine (JMLR 2, 2001), of all outputs joint
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.loss import Box, OutputLoss, input_bounds
+from layermilp.formulations.loss import Box, OutputLoss, input_box
 from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.formulations.problem import OutputRegression
 from layermilp.networks.network import Block
@@ -50,9 +50,8 @@ class MarginRegression(OutputRegression):
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every sample, shape ``(R / n_rivals,)``."""
-        return np.asarray(
-            np.maximum(1.0 - self.preactivation(theta).reshape(-1, self.n_rivals).min(axis=1), 0.0)
-        )
+        margins = self.preactivation(theta).reshape(-1, self.n_rivals).min(axis=1)
+        return np.asarray(np.maximum(1.0 - margins, 0.0))
 
     def loss(self, theta: FloatArray) -> float:
         """The objective at `theta`, the price of the change included."""
@@ -61,9 +60,8 @@ class MarginRegression(OutputRegression):
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Interval of every margin in which its sample's loss at `theta` is not exceeded."""
         a = self.preactivation(theta)
-        return np.minimum(1.0 - np.repeat(self.losses(theta), self.n_rivals), a), np.full(
-            a.size, np.inf
-        )
+        low = np.minimum(1.0 - np.repeat(self.losses(theta), self.n_rivals), a)
+        return low, np.full(a.size, np.inf)
 
     def program(self) -> Program:
         """Linear program with one column ``xi >= 0`` per sample.
@@ -78,23 +76,20 @@ class MarginRegression(OutputRegression):
         n_samples, size = self.n_rows // self.n_rivals, self.n_unknowns
         priced = size if self.is_priced else 0
         slack = sparse.kron(sparse.eye_array(n_samples), np.ones((self.n_rivals, 1)), format="csr")
-        matrix = [[self.coefficients, slack, None]]
-        row_lower = [1.0 - self.constants]
+        blocks, row_lower = [[self.coefficients, slack]], 1.0 - self.constants
         if priced:
             eye = sparse.eye_array(size, format="csr")
-            matrix.append([eye, None, eye])
-            row_lower.append(self.start)
-        n_rows = sum(part.size for part in row_lower)
+            blocks = [[self.coefficients, slack, None], [eye, None, eye]]
+            row_lower = np.concatenate([row_lower, self.start])
+        minus_upper = (self.start - self.lower)[:priced]
         return Program(
             costs=np.repeat([self.penalty, 1.0, 2.0 * self.penalty], [size, n_samples, priced]),
             offset=-self.penalty * float(self.start.sum()),
-            matrix=sparse.block_array([row[: 3 if priced else 2] for row in matrix], format="csr"),
-            row_lower=np.concatenate(row_lower),
-            row_upper=np.full(n_rows, np.inf),
+            matrix=sparse.block_array(blocks, format="csr"),
+            row_lower=row_lower,
+            row_upper=np.full(row_lower.size, np.inf),
             col_lower=np.concatenate([self.lower, np.zeros(n_samples + priced)]),
-            col_upper=np.concatenate(
-                [self.upper, np.full(n_samples, np.inf), (self.start - self.lower)[:priced]]
-            ),
+            col_upper=np.concatenate([self.upper, np.full(n_samples, np.inf), minus_upper]),
             start=np.concatenate([self.start, self.losses(self.start), np.zeros(priced)]),
             name="margin",
             column_groups=(("theta", size), ("xi", n_samples), ("minus", priced)),
@@ -116,10 +111,8 @@ class MarginPieces(PiecewiseLinear):
         `x`.
     labels : (R,) array of int
         `y`.
-    lower, upper, start : (p,) arrays
-        Box of `theta`, and a point of it.
-    row_weights : (R,) array
-        Weights of the samples, positive.
+    lower, upper, start, row_weights
+        As in `PiecewiseLinear`, one row a sample.
     """
 
     parameters: ParameterMap
@@ -149,12 +142,12 @@ class MarginPieces(PiecewiseLinear):
         return values
 
     def linear(self, theta: FloatArray) -> FloatArray:
-        """Return the linear parts, shape ``(R, n_outputs)``."""
+        """Differences of the outputs' linear parts, shape ``(R, n_outputs)``."""
         outputs = self.extended @ (self._gathered.T @ theta).reshape(self.parameters.index.shape).T
         return np.asarray(outputs - outputs[np.arange(self.n_rows), self.labels][:, None])
 
     def adjoint(self, multipliers: FloatArray) -> FloatArray:
-        """Return the combination of the linear parts, shape ``(p,)``."""
+        """Return ``sum_rp lam_rp G_rp``, shape ``(p,)``, by one product with the inputs."""
         signed = multipliers.copy()
         signed[np.arange(self.n_rows), self.labels] -= multipliers.sum(axis=1)
         return np.asarray(self._gathered @ (signed.T @ self.extended).reshape(-1))
@@ -185,62 +178,23 @@ class MarginPieces(PiecewiseLinear):
         shape = (self.n_unknowns, self.parameters.index.size)
         return sparse.csr_array((np.ones(entries.size), (unknowns, entries)), shape=shape)
 
-    def gradients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
-        """Return the gradients, shape ``(N, p)``: the inputs at the weights of output `j`, their
-        negatives at those of `y`."""
-        own = self.labels[rows]
-        x = np.where(pieces == own, 0.0, 1.0)[:, None] * self.extended[rows]
-        index = np.hstack([self.parameters.index[pieces], self.parameters.index[own]])
-        values = np.hstack([x, -x])
-        pair, entry = np.nonzero((index >= 0) & (values != 0.0))
-        shape = (rows.size, self.n_unknowns)
-        return sparse.csr_array((values[pair, entry], (pair, index[pair, entry])), shape=shape)
-
-    def intercepts(self, rows: IntArray, pieces: IntArray) -> FloatArray:
-        """Return ``h_rp``, shape ``(N,)``: the margin, and the difference of the outputs' fixed
-        parts."""
-        own, fixed = self.labels[rows], self.parameters.fixed
-        margins: FloatArray = (pieces != own).astype(np.float64)
-        if not fixed.any():
-            return margins
-        return np.asarray(
-            margins + np.einsum("nd,nd->n", self.extended[rows], fixed[pieces] - fixed[own])
-        )
-
-    def combinations(self, rows: IntArray, choices: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return `K` weighted sums of pieces, by one product with the inputs for each."""
-        weights, x, order = self.row_weights[rows], self.extended[rows], np.arange(rows.size)
-        costs: FloatArray = np.zeros((len(choices), self.n_unknowns))
-        for cost, chosen in zip(costs, choices, strict=True):
-            signed = np.zeros((rows.size, self.parameters.n_outputs))
-            signed[order, chosen] += weights
-            signed[order, self.labels[rows]] -= weights
-            cost += self._gathered @ (signed.T @ x).reshape(-1)
-        return costs, np.array([self.intercepts(rows, chosen) @ weights for chosen in choices])
-
-    def part(self, rows: IntArray) -> Self:
-        """Return the sum over some of the rows."""
-        return replace(
-            self,
-            inputs=self.inputs[rows],
-            labels=self.labels[rows],
-            row_weights=self.row_weights[rows],
-        )
-
     def rows(self) -> MarginRegression:
         """Return the problem with its rows written down; all weights must be 1."""
-        n_outputs = self.parameters.n_outputs
-        sample = np.repeat(np.arange(self.n_rows), n_outputs - 1)
-        rival = rivals(self.labels, n_outputs).reshape(-1)
-        # A margin is one less the piece of its rival.
-        return MarginRegression(
-            -self.gradients(sample, rival),
-            1.0 - self.intercepts(sample, rival),
-            self.lower,
-            self.upper,
-            self.start,
-            n_rivals=n_outputs - 1,
+        n_rivals = self.parameters.n_outputs - 1
+        sample = np.repeat(np.arange(self.n_rows), n_rivals)
+        own, rival = self.labels[sample], rivals(self.labels, n_rivals + 1).reshape(-1)
+        x, index, fixed = self.extended[sample], self.parameters.index, self.parameters.fixed
+        # A margin has the inputs at the weights of the sample's output, their negatives at those of
+        # the rival.
+        unknowns, values = np.hstack([index[rival], index[own]]), np.hstack([-x, x])
+        row, entry = np.nonzero((unknowns >= 0) & (values != 0.0))
+        coefficients = sparse.csr_array(
+            (values[row, entry], (row, unknowns[row, entry])), shape=(own.size, self.n_unknowns)
         )
+        # It is one less the piece of the rival, whose constant is this one.
+        piece = 1.0 + np.einsum("nd,nd->n", x, fixed[rival] - fixed[own])
+        box = self.lower, self.upper, self.start
+        return MarginRegression(coefficients, 1.0 - piece, *box, n_rivals=n_rivals)
 
 
 @dataclass(frozen=True)
@@ -285,23 +239,15 @@ class Margin(OutputLoss):
         self, weights: FloatArray, bias: FloatArray, inputs: FloatArray, targets: IntArray
     ) -> MarginRegression:
         """One row per sample and rival."""
-        n, d = weights.shape
+        (n, d), size = weights.shape, inputs.size
         own, rival = np.repeat(targets, n - 1), rivals(targets, n).reshape(-1)
         blocks = (weights[own] - weights[rival]).reshape(-1)
-        columns = np.arange(len(targets) * d).reshape(-1, 1, d).repeat(n - 1, axis=1)
-        coefficients = sparse.csr_array(
-            (blocks, columns.reshape(-1), np.arange(own.size + 1) * d),
-            shape=(own.size, len(targets) * d),
-        )
-        lower, upper = input_bounds(inputs)
+        columns = np.arange(size).reshape(-1, 1, d).repeat(n - 1, axis=1).reshape(-1)
+        starts = np.arange(own.size + 1) * d
+        coefficients = sparse.csr_array((blocks, columns, starts), shape=(own.size, size))
+        constants = bias[own] - bias[rival]
         return MarginRegression(
-            coefficients,
-            bias[own] - bias[rival],
-            lower.reshape(-1),
-            upper.reshape(-1),
-            inputs.reshape(-1),
-            n_rivals=n - 1,
-            penalty=self.penalty,
+            coefficients, constants, *input_box(inputs), n_rivals=n - 1, penalty=self.penalty
         )
 
 

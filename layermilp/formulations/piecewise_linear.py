@@ -8,13 +8,11 @@ as there are outputs."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Self
 
 import numpy as np
-from scipy import sparse
 
 from layermilp.formulations.problem import Problem
-from layermilp.program import FloatArray, IntArray
+from layermilp.program import FloatArray
 
 
 class PiecewiseLinear(Problem):
@@ -25,12 +23,8 @@ class PiecewiseLinear(Problem):
     ----------
     row_weights : (R,) array
         `w`, positive.
-    has_few_pieces : bool
-        Whether rows have so few pieces that programs of some of them are solved fast by their
-        duals.
     """
 
-    has_few_pieces: ClassVar[bool] = False
     row_weights: FloatArray
 
     @property
@@ -58,37 +52,6 @@ class PiecewiseLinear(Problem):
 
         `weights` are ``D``, of shape ``(R, P)``, zero where a row has no such piece, with a
         positive sum in every row."""
-
-    @abstractmethod
-    def gradients(self, rows: IntArray, pieces: IntArray) -> sparse.csr_array:
-        """Return ``G_rp`` of `N` pairs of row and piece, shape ``(N, p)``."""
-
-    @abstractmethod
-    def intercepts(self, rows: IntArray, pieces: IntArray) -> FloatArray:
-        """Return ``h_rp`` of `N` pairs of row and piece, shape ``(N,)``; ``-inf`` where the row has
-        no such piece."""
-
-    @abstractmethod
-    def combinations(self, rows: IntArray, choices: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return `K` linear functions: for each choice of pieces the weighted sum ``sum_r w_r
-        v_rp`` over `N` rows.
-
-        Parameters
-        ----------
-        rows : (N,) array of int
-            The rows.
-        choices : (K, N) array of int
-            One piece of each row, `K` times.
-
-        Returns
-        -------
-        (K, p) array, (K,) array
-            Coefficients and constants.
-        """
-
-    @abstractmethod
-    def part(self, rows: IntArray) -> Self:
-        """Return the sum over some of the rows."""
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every row, shape ``(R,)``."""

@@ -64,10 +64,8 @@ class Rows:
         `H`.
     constants : (R,) array
         `g`.
-    lower, upper : (p,) arrays
-        Box of `theta`, finite.
-    start : (p,) array
-        A point of the box: the present value of `theta`.
+    lower, upper, start : (p,) arrays
+        As in `Problem`.
     """
 
     coefficients: sparse.csr_array

@@ -58,25 +58,20 @@ class ReluRegression(Regression):
 
 
 class ReluL1(Loss):
-    """Deviation of a hidden layer's outputs from their targets, non-negative numbers."""
-
-    def groups(self, block: Block) -> tuple[Group, ...]:
-        """Neurons that share parameters."""
-        return block.parameters.groups
+    """Deviation of a hidden layer's outputs from their targets, non-negative numbers; a row is a
+    pair of sample and neuron."""
 
     def of_weights(
         self, block: Block, group: Group, inputs: FloatArray, targets: FloatArray, box: Box
     ) -> ReluRegression:
         """One row per sample and neuron."""
         coefficients, constants = block.parameters.rows(group, inputs)
-        lower, upper, start = box.around(block.theta, group.parameters)
-        ends = np.concatenate([lower, upper, block.parameters.fixed[group.neurons].reshape(-1)])
+        around = box.around(block.theta, group.parameters)
+        ends = np.concatenate([*around[:2], block.parameters.fixed[group.neurons].reshape(-1)])
         return ReluRegression(
             sparse.csr_array(coefficients),
             constants,
-            lower,
-            upper,
-            start,
+            *around,
             targets=targets[:, group.neurons].reshape(-1),
             big_m=reference_big_m(inputs, ends),
         )
@@ -92,16 +87,10 @@ class ReluL1(Loss):
 
 def reference_big_m(inputs: FloatArray, weights: FloatArray) -> float:
     """Return ``M = d (1.1 max |x| + 0.1) + 1`` of the paper, which bounds every output of a layer
-    with `d` inputs.
+    with `d` inputs `x`, shape ``(m, d)``.
 
-    Parameters
-    ----------
-    inputs : (m, d) array
-        Inputs of the layer.
-    weights : array
-        Weights and biases, or the ends of their box. The paper has them in [-1, 1]; beyond it `M`
-        grows with them.
-    """
+    The paper has weights and biases, or the ends of their box, in [-1, 1]; beyond it `M` grows with
+    them."""
     largest = float(np.abs(inputs).max(initial=0.0))
     scale = max(1.0, float(np.abs(weights).max(initial=0.0)))
     return scale * float(inputs.shape[1] * (1.1 * largest + 0.1) + 1.0)

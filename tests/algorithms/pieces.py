@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
-from layermilp.algorithms.restricted_master import restricted_master
 from layermilp.formulations import HingeRegression
 from layermilp.formulations.margin import MarginPieces
 from layermilp.formulations.piecewise_linear import PiecewiseLinear
@@ -21,9 +23,13 @@ TIED = ParameterMap(
 
 
 def optimum(problem: PiecewiseLinear, solver: str = "highs") -> float:
-    """The optimum by one LP."""
-    every = np.isfinite(problem.values(problem.start))
-    program = restricted_master(problem, every, (), problem.lower, problem.upper)
+    """The optimum by one LP of all rows and pieces."""
+    if isinstance(problem, HingeRegression):
+        program = replace(problem, coefficients=csr_array(problem.coefficients)).program()
+    else:
+        assert isinstance(problem, MarginPieces)
+        costs = np.concatenate([np.zeros(problem.n_unknowns), problem.row_weights])
+        program = replace(problem.rows().program(), costs=costs)
     result = solve(program, solver)
     assert result.status is Status.OPTIMAL
     return result.objective

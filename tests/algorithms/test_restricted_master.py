@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from layermilp.algorithms.bundle import nearest_pieces
 from layermilp.algorithms.restricted_master import Cut, dual_program, recover, restricted_master
-from layermilp.formulations.piecewise_linear import PiecewiseLinear
+from layermilp.formulations import HingeRegression
 from layermilp.program import check
 from layermilp.solvers import solve
-from tests.algorithms.pieces import hinges, margins, optimum
+from tests.algorithms.pieces import hinges, optimum
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.one_of(hinges(), margins()), st.integers(0, 60), st.integers(1, 3))
+@given(hinges(), st.integers(0, 60), st.integers(1, 3))
 def test_restricted_master_underestimates_and_its_dual_agrees(
-    problem: PiecewiseLinear, count: int, n_cuts: int
+    problem: HingeRegression, count: int, n_cuts: int
 ) -> None:
     rng = np.random.default_rng(0)
     points = rng.uniform(problem.lower, problem.upper, (n_cuts, problem.n_unknowns))

@@ -78,7 +78,7 @@ def test_a_search_is_done_at_a_gap_a_share_of_its_scale_or_a_target() -> None:
     }
     for name, options in asked.items():
         search = Search(problem(), options)
-        assert search.is_done(0.5) and not search.is_optimal(0.5)
+        assert search.is_done(0.5) and not search.is_optimal()
         assert search.is_done(0.5 - 1e-9) and search.is_done(0.4) is (name == "target")
         search.raise_bound(0.5)
         assert search.is_done() and search.fit().status is (

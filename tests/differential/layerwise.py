@@ -6,22 +6,18 @@ import itertools
 
 import numpy as np
 
-from layermilp import Network
 from layermilp.algorithms.restricted_master import Cut, dual_program, restricted_master
 from layermilp.algorithms.tie_break import nearest
 from layermilp.formulations import FORMULATIONS, HingeRegression, MarginRegression, ReluRegression
 from layermilp.formulations.big_m import open_rows
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, PrimalLp
 from layermilp.formulations.l1 import hinge_of_inputs
-from layermilp.formulations.margin import MarginPieces
-from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.formulations.relu_l1 import ReluL1, reference_big_m
 from layermilp.program import Program
 from tests.differential.drawing import (
     EXACT,
     Case,
     Random,
-    box,
     kinks,
     numbers,
     preactivations,
@@ -191,23 +187,15 @@ def tie_break(rng: Random) -> Case:
     return Case(nearest(problem, theta), float(np.abs(points - problem.start).sum(axis=1).min()))
 
 
-def pieces(rng: Random) -> PiecewiseLinear:
-    """Draw the post-processing of the last layer."""
+def pieces(rng: Random) -> HingeRegression:
+    """Draw the post-processing of an output."""
     m = int(rng.integers(2, 6))
     weights = rng.choice([1.0, 2.5], m)
-    if rng.random() < 0.5:
-        h, g, lower, upper, start = rows(rng, m, int(rng.integers(2, 4)))
-        return HingeRegression(
-            h.toarray(), g, lower, upper, start, rng.random(m) < 0.5, weights, 0.49
-        )
-    lower, upper = box(rng, 4)
-    parameters = Network.dense([1, 2]).blocks[0].parameters
-    labels = rng.integers(0, 2, m)
-    start = within(rng, lower, upper)
-    return MarginPieces(parameters, numbers(rng, m, 1), labels, lower, upper, start, weights)
+    h, g, lower, upper, start = rows(rng, m, int(rng.integers(2, 4)))
+    return HingeRegression(h.toarray(), g, lower, upper, start, rng.random(m) < 0.5, weights, 0.49)
 
 
-def least_sum(problem: PiecewiseLinear) -> float:
+def least_sum(problem: HingeRegression) -> float:
     """Return the optimum of post-processing."""
     rows_, others = np.nonzero(np.isfinite(problem.values(problem.start)))
     normals = problem.gradients(rows_, others).toarray()
@@ -219,10 +207,11 @@ def least_sum(problem: PiecewiseLinear) -> float:
     return min(problem.loss(point) for point in points)
 
 
-def complete(problem: PiecewiseLinear) -> Program:
+def complete(problem: HingeRegression) -> Program:
     """Return the program of all rows and pieces."""
     every = np.isfinite(problem.values(problem.start))
-    return restricted_master(problem, every, (), problem.lower, problem.upper)
+    cut = Cut.of(problem, every.argmax(axis=1))
+    return restricted_master(problem, every, [cut], problem.lower, problem.upper)
 
 
 def pieces_complete(rng: Random) -> Case:
