@@ -20,7 +20,7 @@ from layermilp.datasets import Dataset, load
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps, preset
 from layermilp.layerwise.trainer import training
-from layermilp.layerwise.trials import choose_initialization
+from layermilp.layerwise.trials import trial_scores
 from layermilp.method import derived_seed
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray
@@ -47,7 +47,8 @@ def curve(data: Dataset, seed: int, arguments: argparse.Namespace) -> Iterator[d
     ]
     samples = TrainingData.of(networks[0], X, y)
     with Workers(arguments.jobs) as workers:
-        chosen = choose_initialization(networks, samples, settings, workers).network
+        scores = list(trial_scores(networks, samples, settings, workers))
+        chosen = networks[scores.index(max(scores))]
         for state in training(chosen, samples, settings, workers):
             epoch, rest = divmod(state.batch, batches)
             if not state.batch_ended or rest or epoch not in arguments.epochs:

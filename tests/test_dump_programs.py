@@ -215,7 +215,7 @@ def _solved_by_the_library(table: Path, formulation: str, objective: str) -> lis
                 stages.clear()
     exact = SolveOptions(formulation, tie_break="none")
     losses: list[float] = []
-    for task in (replace(task, options=exact) for stage in stages for task in stage.tasks):  # type: ignore[type-var]
+    for task in (replace(task, options=exact) for stage in stages for task in stage.tasks):
         solved = task.solve()
         if isinstance(task, InputTask) and isinstance(task.loss, ReluL1):
             outputs = np.maximum(solved.inputs @ task.weights.T + task.bias, 0.0)

@@ -18,9 +18,10 @@ from layermilp.errors import DataError, NetworkError, OptionError, SolverError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import PRESETS, Sweeps
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box
+from layermilp.layerwise.state import State
 from layermilp.layerwise.sweep import Step, SweepCallback
-from layermilp.layerwise.trainer import State, run, share_right, training
-from layermilp.layerwise.trials import choose_initialization
+from layermilp.layerwise.trainer import run, share_right, training
+from layermilp.layerwise.trials import trial_scores
 from layermilp.method import derived_seed
 from layermilp.parallel import Workers
 
@@ -672,16 +673,13 @@ def _trial_data() -> tuple[list[Network], TrainingData, Sweeps]:
     return networks, TrainingData.of(networks[0], X, y), settings
 
 
-def test_trials_choose_by_samples_outside_the_first_batch() -> None:
+def test_trials_are_judged_by_samples_outside_the_first_batch() -> None:
     networks, data, settings = _trial_data()
-    told: list[tuple[int, float]] = []
     with Workers(1) as workers:
-        trials = choose_initialization(
-            networks, data, settings, workers, lambda *told_of: told.append(told_of)
-        )
-        again = choose_initialization(networks, data, settings, workers)
+        scores = list(trial_scores(networks, data, settings, workers))
+        again = list(trial_scores(networks, data, settings, workers))
     with Workers(2) as workers:
-        parallel = choose_initialization(networks, data, settings, workers)
+        parallel = list(trial_scores(networks, data, settings, workers))
     rest = np.r_[0:10, 30:60]
     expected = []
     for network in networks:
@@ -692,28 +690,23 @@ def test_trials_choose_by_samples_outside_the_first_batch() -> None:
             **fast(batches=1, batch_size=20, first_sample=10, objective="margin"),
         )
         expected.append(share_right(trained.network, data.X[rest], data.y[rest]))
-    assert trials.scores == again.scores == parallel.scores == tuple(expected)
+    assert scores == again == parallel == expected
     assert len(set(expected)) > 1
-    assert trials.chosen == again.chosen == parallel.chosen == expected.index(max(expected))
-    assert trials.network is networks[trials.chosen]
-    assert told == [(k + 1, score) for k, score in enumerate(expected)]
 
 
-def test_trials_do_not_look_at_test_data_and_prefer_the_first_of_equals() -> None:
+def test_trials_do_not_look_at_test_data() -> None:
     networks, data, settings = _trial_data()
     poisoned = replace(data, X_test=np.full((1, 64), np.nan), y_test=np.zeros(1, dtype=int))
     with Workers(1) as workers:
-        trials = choose_initialization([networks[0]] * 2, poisoned, settings, workers)
-    assert trials.chosen == 0 and trials.scores[0] == trials.scores[1]
+        one, other = trial_scores([networks[0]] * 2, poisoned, settings, workers)
+    assert one == other
 
 
-def test_trials_need_networks_and_samples_to_judge_by() -> None:
+def test_trials_need_samples_to_judge_by() -> None:
     networks, data, settings = _trial_data()
     with Workers(1) as workers:
-        with pytest.raises(OptionError, match="no initialization to try"):
-            choose_initialization([], data, settings, workers)
         with pytest.raises(DataError, match="holds all training samples"):
-            choose_initialization(networks, data, replace(settings, batch_size=60), workers)
+            list(trial_scores(networks, data, replace(settings, batch_size=60), workers))
 
 
 @settings(deadline=None, max_examples=40)
@@ -800,7 +793,7 @@ def test_the_number_of_batches_decides_epochs_and_decay(
 ) -> None:
     settings = Sweeps(batches=batches)
     assert (settings.n_epochs, settings.total_batches) == (epochs, epochs * batches)
-    assert settings.decay == settings.regularized_setup.weight_decay == pytest.approx(decay)
+    assert settings.decay == settings.setup.weight_decay == pytest.approx(decay)
     assert Sweeps(batches=batches, ridge=0.0).decay == 0.0
     given = Sweeps(batches=batches, epochs=3, weight_decay=0.2)
     assert (given.n_epochs, given.total_batches, given.decay) == (3, 3 * batches, 0.2)

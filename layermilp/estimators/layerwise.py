@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,8 @@ from layermilp.errors import DataError, OptionError
 from layermilp.estimators.base import Classifier, seed_of, sizes_of
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
-from layermilp.layerwise.trainer import State, training
+from layermilp.layerwise.state import State
+from layermilp.layerwise.trainer import training
 from layermilp.networks.network import Network
 from layermilp.options import option, with_described_options
 from layermilp.parallel import Workers
@@ -57,33 +58,15 @@ class LayerwiseClassifier(Classifier, Sweeps):
         None, "batches of an epoch", "Batches of an epoch. Default: as many as the samples fill."
     )
     n_jobs: int = option(1, "worker processes; the result does not depend on it")
-    seed: int = field(default=0, init=False)
     first_sample: int = field(default=0, init=False)
 
-    if TYPE_CHECKING:
-        network_: Network = field(init=False)
-        state_: State | None = field(init=False)
-
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Train on all samples.
-
-        Parameters
-        ----------
-        X : (m, n_features) array
-            Training samples.
-        y : (m,) array
-            Their labels, of two classes at least.
-        """
-        inputs, outputs = self._samples(X, y)
+    def _train(self, inputs: FloatArray, targets: IntArray) -> None:
         self.seed_ = seed_of(self.random_state)
         size = min(self.batch_size, len(inputs))
         batches = max(1, len(inputs) // size) if self.batches is None else self.batches
-        settings = Sweeps.of(
-            self, seed=self.seed_, batches=batches, batch_size=size, epochs=self.epochs
-        )
-        self._train(self._initial(), inputs, outputs, settings, None)
+        settings = Sweeps.of(self, seed=self.seed_, batches=batches, batch_size=size)
+        self._train_batches(self._initial(), inputs, targets, settings, None)
         self.n_batches_ = settings.total_batches
-        return self
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Train on one batch more, within the trust region of the weights so far; the average of
@@ -109,15 +92,18 @@ class LayerwiseClassifier(Classifier, Sweeps):
                 "first call"
             )
         self.n_batches_ += 1
-        decay = (
-            Sweeps(batches=self.n_batches_).decay
-            if self.weight_decay is None and self.ridge
-            else self.weight_decay
+        settings = Sweeps.of(
+            self,
+            seed=self.seed_,
+            batches=1,
+            batch_size=len(inputs),
+            epochs=1,
+            weight_decay=Sweeps.of(self, batches=self.n_batches_, batch_size=1, epochs=1).decay,
+            postprocess="none",
         )
-        settings = Sweeps.of(self, seed=self.seed_, batches=1, batch_size=len(inputs), epochs=1)
-        settings = replace(settings, weight_decay=decay, postprocess="none")
         outputs = np.searchsorted(self.classes_, labels)
-        self._train(self.network_, self._scaled(inputs), outputs, settings, self.state_)
+        network, state = self.network_, self.state_
+        self._train_batches(network, self._scaled(inputs), outputs, settings, state)
         return self
 
     def _begin(self, inputs: FloatArray, labels: NDArray[Any], classes: ArrayLike | None) -> None:
@@ -126,7 +112,8 @@ class LayerwiseClassifier(Classifier, Sweeps):
         self.classes_ = np.unique(classes)
         self._learn_scale(inputs)
         self.seed_, self.n_batches_ = seed_of(self.random_state), 0
-        self.network_, self.state_ = self._initial(), None
+        self.network_ = self._initial()
+        self.state_: State | None = None
 
     def _initial(self) -> Network:
         if self.net is not None:
@@ -141,7 +128,7 @@ class LayerwiseClassifier(Classifier, Sweeps):
             )
         return network
 
-    def _train(
+    def _train_batches(
         self,
         network: Network,
         inputs: FloatArray,

@@ -58,16 +58,13 @@ def _checked(
     labels = network.class_indices(y)
     if len(samples) != len(labels) or not len(samples):
         raise DataError(f"there are {len(samples)} {what} samples and {len(labels)} labels")
-    if not np.all(np.isfinite(samples)):
-        row, column = np.argwhere(~np.isfinite(samples))[0]
+    wrong = np.argwhere(~(np.isfinite(samples) & (samples >= 0.0)))
+    if len(wrong):
+        row, column = wrong[0]
+        value = samples[row, column]
+        advice = "; the method needs non-negative inputs, scale them to [0, 1]"
         raise DataError(
-            f"{what} sample {row} has the value {samples[row, column]} at input {column}"
-        )
-    if np.any(samples < 0.0):
-        row, column = np.argwhere(samples < 0.0)[0]
-        raise DataError(
-            f"{what} sample {row} has the value {samples[row, column]:g} at input {column}; the "
-            "method needs non-negative "
-            "inputs, scale them to [0, 1]"
+            f"{what} sample {row} has the value {value:g} at input {column}"
+            f"{advice if np.isfinite(value) else ''}"
         )
     return samples, labels

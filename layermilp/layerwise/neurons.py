@@ -76,16 +76,13 @@ def fit_relu_neuron(  # noqa: PLR0913 - the documented contract
     SolverError
         If the solver is not installed, or the program is too large for its edition.
     """
-    x = _matrix(inputs, "inputs")
-    t = _vector(targets, len(x), "targets")
+    x = _finite(inputs, "inputs")
+    t = _finite(targets, "targets", len(x))
     if np.any(t < 0.0):
         raise DataError(
             f"target {int(np.argmin(t))} is {t.min():g}; a ReLU has no negative outputs"
         )
-    if formulation not in FORMULATIONS:
-        raise OptionError(
-            f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
-        )
+    options = _options(formulation, solver, Limits(time_limit, gap, node_limit))
     low, high, at = _box(lower, upper, start, x.shape[1] + 1)
     problem = ReluRegression(
         coefficients=_extended(x),
@@ -96,9 +93,7 @@ def fit_relu_neuron(  # noqa: PLR0913 - the documented contract
         targets=t,
         big_m=reference_big_m(x, np.concatenate([low, high])),
     )
-    return solve_relu(
-        problem, SolveOptions(formulation, solver, Limits(time_limit, gap, node_limit))
-    )
+    return solve_relu(problem, options)
 
 
 def fit_output_neuron(
@@ -141,7 +136,7 @@ def fit_output_neuron(
     DataError, OptionError, SolverError
         As in `fit_relu_neuron`.
     """
-    x = _matrix(inputs, "inputs")
+    x = _finite(inputs, "inputs")
     flags = np.asarray(is_target)
     if flags.shape != (len(x),) or not np.all((flags == 0) | (flags == 1)):
         raise DataError(f"is_target must hold one 0 or 1 (or bool) per sample, {len(x)} in all")
@@ -204,8 +199,8 @@ def propose_inputs(  # noqa: PLR0913 - the documented contract
     DataError, OptionError, SolverError
         As in `fit_relu_neuron`; also if an input is negative.
     """
-    w, x = _matrix(weights, "weights"), _matrix(inputs, "inputs")
-    c, t = _vector(bias, len(w), "bias"), _matrix(targets, "targets")
+    w, x = _finite(weights, "weights"), _finite(inputs, "inputs")
+    c, t = _finite(bias, "bias", len(w)), _finite(targets, "targets")
     if x.shape[1] != w.shape[1] or t.shape != (len(x), len(w)):
         raise DataError(
             f"weights {w.shape}, inputs {x.shape} and targets {t.shape} do not fit together"
@@ -217,43 +212,39 @@ def propose_inputs(  # noqa: PLR0913 - the documented contract
             )
     if last_layer and not np.all((t == 0.0) | (t == 1.0)):
         raise DataError("targets of the last layer must be 0 or 1")
-    if formulation not in FORMULATIONS:
-        raise OptionError(
-            f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
-        )
+    options = _options(formulation, solver, Limits(time_limit, gap))
 
     def problem_of(part: slice | IntArray) -> Regression:
         if last_layer:
             return hinge_of_inputs(w, c, x[part], t[part] > 0.5)
         return ReluL1().of_inputs(w, c, x[part], t[part])
 
-    options = SolveOptions(formulation, solver, Limits(time_limit, gap))
     return propose(x, problem_of, options).inputs
+
+
+def _options(formulation: str, solver: str, limits: Limits) -> SolveOptions:
+    if formulation not in FORMULATIONS:
+        raise OptionError(
+            f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
+        )
+    return SolveOptions(formulation, solver, limits)
 
 
 def _extended(inputs: FloatArray) -> sparse.csr_array:
     return sparse.csr_array(np.column_stack([inputs, np.ones(len(inputs))]))
 
 
-def _matrix(values: ArrayLike, name: str) -> FloatArray:
+def _finite(values: ArrayLike, name: str, *shape: int) -> FloatArray:
+    """Return finite values of a shape, or of a matrix of any shape where none is given."""
     array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 2 or array.size == 0:
+    if shape and array.shape != shape:
+        raise DataError(f"{name} must have shape {shape}, got {array.shape}")
+    if not shape and (array.ndim != 2 or array.size == 0):
         raise DataError(f"{name} must be a non-empty matrix, got an array of shape {array.shape}")
-    if not np.all(np.isfinite(array)):
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise DataError(
-            f"{name}[{row}, {column}] is {array[row, column]}; every value must be finite"
-        )
-    return array
-
-
-def _vector(values: ArrayLike, size: int, name: str) -> FloatArray:
-    array = np.asarray(values, dtype=np.float64)
-    if array.shape != (size,):
-        raise DataError(f"{name} must have shape ({size},), got {array.shape}")
-    if not np.all(np.isfinite(array)):
-        place = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise DataError(f"{name}[{place}] is {array[place]}; every value must be finite")
+    wrong = np.argwhere(~np.isfinite(array))
+    if len(wrong):
+        place, value = ", ".join(map(str, wrong[0])), array[tuple(wrong[0])]
+        raise DataError(f"{name}[{place}] is {value}; every value must be finite")
     return array
 
 
@@ -261,7 +252,7 @@ def _box(
     lower: ArrayLike, upper: ArrayLike, start: ArrayLike | None, size: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     low, high = (
-        _vector(np.full(size, values) if np.ndim(values) == 0 else values, size, name)
+        _finite(np.full(size, values) if np.ndim(values) == 0 else values, name, size)
         for name, values in (("lower", lower), ("upper", upper))
     )
     if np.any(low > high):
@@ -269,5 +260,5 @@ def _box(
         raise DataError(
             f"lower[{place}] is {low[place]:g}, above upper[{place}], which is {high[place]:g}"
         )
-    at = np.zeros(size) if start is None else _vector(start, size, "start")
+    at = np.zeros(size) if start is None else _finite(start, "start", size)
     return low, high, np.clip(at, low, high)

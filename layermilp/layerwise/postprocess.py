@@ -36,13 +36,14 @@ class ManyTask(WeightTask):
 
 
 class _Watched(SweepCallback):
-    """Tells a function how many programs are solved, and of how many."""
+    """Tells a function, if there is one, how many programs are solved, and of how many."""
 
-    def __init__(self, watch: Callable[[int, int], None]) -> None:
+    def __init__(self, watch: Callable[[int, int], None] | None) -> None:
         self.watch = watch
 
     def on_step(self, step: Step) -> None:
-        self.watch(step.done, step.total)
+        if self.watch is not None:
+            self.watch(step.done, step.total)
 
 
 def fit_last_layer(
@@ -55,23 +56,10 @@ def fit_last_layer(
     callback: SweepCallback,
     batch: int = 0,
 ) -> tuple[Network, list[Fit]]:
-    """Fit the last layer to all samples, every group of outputs to its proven optimum within the
-    gap of the options.
+    """Fit the last layer to all samples within its box, every group of outputs to its proven
+    optimum within the gap of the options; return the network and the fits.
 
-    Parameters
-    ----------
-    network : Network
-        The hidden layers, which stay, and where the last one starts.
-    data : TrainingData
-        Samples.
-    loss : OutputLoss
-        What is minimized.
-    box : Box
-        Bounds of the last layer's parameters.
-    options, workers, callback
-        As in `Sweep`.
-    batch : int
-        Number of the batch that training is in.
+    Options, workers and callback are as in `Sweep`; the callback is told of the batch.
     """
     last = len(network.blocks) - 1
     block, inputs = network.blocks[last], network.activations(data.X)[last]
@@ -123,16 +111,14 @@ def postprocess(network: Network, X: ArrayLike, y: ArrayLike, options: Postproce
         installed; or if it fails for every program.
     """
     name = options.objective or ("margin" if network.decision == Margin.decision else "l1")
-    sweeps = Sweeps(objective=name, class_weight=options.class_weight, output_box=options.box)
     data = TrainingData.of(network, X, y)
     solving = SolveOptions(solver=options.solver, limits=Limits(options.time_limit, options.gap))
+    sweeps = Sweeps(objective=name, class_weight=options.class_weight)
     loss = sweeps.objective_for(network, data.y).postprocessed(options.tolerance)
-    bounds = whole_box(network.blocks[-1].theta, sweeps.bound_of_outputs(loss))
-    watch = options.watch or (lambda done, total: None)
+    bounds = whole_box(network.blocks[-1].theta, options.box or loss.output_box)
+    watched = _Watched(options.watch)
     with options.workers() as workers:
-        fitted, fits = fit_last_layer(
-            network, data, loss, bounds, solving, workers, _Watched(watch)
-        )
+        fitted, fits = fit_last_layer(network, data, loss, bounds, solving, workers, watched)
     if fits and all(fit.status is Status.ERROR for fit in fits):
         raise SolverError(f"all {len(fits)} programs of the last layer failed: {fits[0].message}")
     return fitted.with_decision(loss.decision)

@@ -10,8 +10,8 @@ from layermilp.errors import OptionError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.schedule import sample_order
-from layermilp.layerwise.sweep import SILENT, InputTask, Stage, Step, SweepCallback, WeightTask
-from layermilp.layerwise.trainer import State, training
+from layermilp.layerwise.sweep import Stage, SweepCallback
+from layermilp.layerwise.trainer import training
 from layermilp.networks.network import Network
 from layermilp.options import Options, option
 from layermilp.parallel import Workers
@@ -84,7 +84,6 @@ def sweep_programs(
     settings: Sweeps,
     selection: Selection,
     workers: Workers,
-    callback: SweepCallback = SILENT,
 ) -> Iterator[SweepProgram]:
     """Train up to a sweep, and yield its programs in the order in which they are solved.
 
@@ -94,7 +93,7 @@ def sweep_programs(
 
     Parameters
     ----------
-    network, data, settings, workers, callback
+    network, data, settings, workers
         As for `training`.
     selection : Selection
         Which programs.
@@ -105,65 +104,41 @@ def sweep_programs(
         If the run has no such sweep or layer.
     """
     selection.check_run(network, settings)
+    stages = _Stages()
+    for state in training(network, data, settings, workers, stages):
+        last_sweep = state.records[-1].sweep
+        if state.batch == selection.batch and (state.batch_ended or last_sweep == selection.sweep):
+            break
+        stages.found.clear()
+    if last_sweep != selection.sweep:
+        raise OptionError(
+            f"sweep is {selection.sweep}, but batch {selection.batch} ended after {last_sweep}"
+        )
     first = (selection.batch - 1) * settings.batch_size
     rows = sample_order(len(data.X), settings)[first : first + settings.batch_size].tolist()
-    for stage in _stages(network, data, settings, selection, workers, callback):
+    for stage in stages.found:
         if stage.kind in selection.kinds and selection.layer in (None, stage.layer):
             yield from _programs(stage, rows[: selection.input_samples])
 
 
-def _stages(
-    network: Network,
-    data: TrainingData,
-    settings: Sweeps,
-    selection: Selection,
-    workers: Workers,
-    callback: SweepCallback,
-) -> list[Stage]:
-    """Train to the end of a sweep; return its stages."""
-    record = _Record(callback)
-    for state in training(network, data, settings, workers, record):
-        if _sweep(state) == (selection.batch, selection.sweep):
-            return record.stages
-        if state.batch == selection.batch and state.batch_ended:
-            break
-        record.stages.clear()
-    raise OptionError(
-        f"sweep is {selection.sweep}, but batch {selection.batch} ended after "
-        f"{state.records[-1].sweep}"
-    )
+class _Stages(SweepCallback):
+    """Keeps the stages."""
 
-
-class _Record(SweepCallback):
-    """Keeps the stages, and passes the steps on."""
-
-    def __init__(self, callback: SweepCallback) -> None:
-        self.stages: list[Stage] = []
-        self.callback = callback
+    def __init__(self) -> None:
+        self.found: list[Stage] = []
 
     def on_tasks(self, stage: Stage) -> None:
-        self.stages.append(stage)
-
-    def on_step(self, step: Step) -> None:
-        self.callback.on_step(step)
-
-
-def _sweep(state: State) -> tuple[int, int]:
-    """Return batch and sweep that have just been run."""
-    return state.batch, state.records[-1].sweep
+        self.found.append(stage)
 
 
 def _programs(stage: Stage, rows: list[int]) -> Iterator[SweepProgram]:
     """Formulate the programs of a stage; the inputs of as many samples as there are rows."""
-    number = 0
-    for task in stage.tasks:
-        if isinstance(task, InputTask):
-            for program in itertools.islice(task.programs(), len(rows) - number):
-                row = rows[number]
-                number += 1
-                yield SweepProgram(stage.layer, stage.kind, number, (), row, program)
-        elif isinstance(task, WeightTask):
-            number += 1
+    if stage.kind == "weights":
+        for number, task in enumerate(stage.tasks, start=1):
             neurons = tuple((task.group.neurons + 1).tolist())
-            for program in task.programs():
-                yield SweepProgram(stage.layer, stage.kind, number, neurons, None, program)
+            yield SweepProgram(stage.layer, stage.kind, number, neurons, None, task.program())
+        return
+    programs = itertools.chain.from_iterable(task.programs() for task in stage.tasks)
+    # The rows end first, so no program is formulated in vain.
+    for number, (row, program) in enumerate(zip(rows, programs, strict=False), start=1):
+        yield SweepProgram(stage.layer, stage.kind, number, (), row, program)

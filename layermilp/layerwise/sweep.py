@@ -81,9 +81,9 @@ class WeightTask:
         """Return what is minimized."""
         return self.loss.of_weights(self.block, self.group, self.inputs, self.targets, self.box)
 
-    def programs(self) -> Iterator[Program]:
-        """Yield the program: a mixed-integer one also where a ridge regression takes its place."""
-        yield program_of(self.problem(), self.options.formulation)
+    def program(self) -> Program:
+        """Return the program: a mixed-integer one also where a ridge regression takes its place."""
+        return program_of(self.problem(), self.options.formulation)
 
     def solve(self) -> Fit:
         """Return the fit."""
@@ -138,11 +138,12 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """The tasks of a layer for its ``weights`` or ``inputs`` in a sweep, before they are solved."""
+    """The tasks of a layer for its ``weights`` or ``inputs`` in a sweep, before they are solved:
+    of class `WeightTask` or `InputTask`."""
 
     layer: int
     kind: str
-    tasks: Sequence[Task[Any]]
+    tasks: Sequence[Any]
 
 
 class SweepCallback:
@@ -159,21 +160,14 @@ SILENT = SweepCallback()
 """The callback of a sweep that nobody follows."""
 
 
-@dataclass(frozen=True)
-class LayerFit:
-    """Loss of one layer's weight programs before and after a sweep, summed over its neurons."""
-
-    layer: int
-    start_objective: float
-    objective: float
-
-
 @dataclass(frozen=True, eq=False)
 class Swept:
-    """Outcome of a sweep."""
+    """Outcome of a sweep: the network, the losses of every trained layer's weight programs after
+    and before it, summed over its neurons, and what was solved."""
 
     network: Network
-    layers: tuple[LayerFit, ...]
+    objectives: tuple[float, ...]
+    start_objectives: tuple[float, ...]
     statistics: Statistics
     phases: tuple[Phase, ...]
 
@@ -228,10 +222,14 @@ class Sweep:
             If every program that a solver was asked for failed.
         """
         activations = network.activations(X)
-        first, last = _first_trained(network), len(network.blocks) - 1
+        # What is before the first block that has parameters has nothing to learn.
+        first = next(i for i, block in enumerate(network.blocks) if block.theta.size)
+        last = len(network.blocks) - 1
+        parts = [slice(k, k + SAMPLES_PER_TASK) for k in range(0, len(X), SAMPLES_PER_TASK)]
         loss: Loss = self.loss
         targets: Any = labels
-        layers: list[LayerFit] = []
+        objectives: list[float] = []
+        starts: list[float] = []
         statistics = SweepStatistics()
         for i in range(last, first - 1, -1):
             block, inputs = network.blocks[i], activations[i]
@@ -243,18 +241,24 @@ class Sweep:
             fits = self._solved(i + 1, "weights", weight_tasks, statistics)
             block = with_fits(block, groups, fits)
             network = network.with_block(i, block)
-            start, end = (fit.start_objective for fit in fits), (fit.objective for fit in fits)
-            layers.append(LayerFit(i + 1, sum(start), sum(end)))
+            objectives.insert(0, sum(fit.objective for fit in fits))
+            starts.insert(0, sum(fit.start_objective for fit in fits))
             if i == first:
                 break
             input_tasks = [
                 InputTask(loss, block.weights, block.bias, inputs[part], targets[part], options)
-                for part, options in zip(_parts(len(X)), self._options(i), strict=False)
+                for part, options in zip(parts, self._options(i), strict=False)
             ]
             proposals = self._solved(i + 1, "inputs", input_tasks, statistics)
             loss, targets = ReluL1(), np.concatenate([proposal.inputs for proposal in proposals])
         statistics.check()
-        return Swept(network, tuple(reversed(layers)), statistics.total, tuple(statistics.phases))
+        return Swept(
+            network,
+            tuple(objectives),
+            tuple(starts),
+            statistics.total,
+            tuple(statistics.phases),
+        )
 
     def _options(self, layer: int) -> Iterator[SolveOptions]:
         """Yield options with a solver seed of its own for every task of a layer."""
@@ -281,33 +285,11 @@ def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Blo
     return block.with_theta(theta)
 
 
-def _first_trained(network: Network) -> int:
-    """Index of the first block that has parameters; what is before it has nothing to learn."""
-    return next(i for i, block in enumerate(network.blocks) if block.theta.size)
-
-
-def _parts(samples: int) -> list[slice]:
-    return [
-        slice(i, min(i + SAMPLES_PER_TASK, samples)) for i in range(0, samples, SAMPLES_PER_TASK)
-    ]
-
-
 def solved(
     tasks: Sequence[Task[Answer]], workers: Workers, step: Step, callback: SweepCallback
 ) -> list[Answer]:
-    """Return the answers to tasks, solved in this process if all are light.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        The tasks.
-    workers : Workers
-        Processes that solve them.
-    step : Step
-        Where training is before the first.
-    callback : SweepCallback
-        Is told of progress.
-    """
+    """Return the answers to tasks, solved in this process if all are light; the callback is told
+    of progress from the given step on."""
     answers: list[Answer] = []
     callback.on_step(step)
     is_light = all(task.is_light for task in tasks)
