@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from layermilp import Block, Committee, Layerwise, Network, Run, Trained, preset, train
+from layermilp.datasets.dataset import from_arrays
 from layermilp.errors import DataError, NetworkError, OptionError, SolverError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import PRESETS, Sweeps
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box
 from layermilp.layerwise.state import State
-from layermilp.layerwise.sweep import Step, SweepCallback
+from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import run, share_right, training
-from layermilp.layerwise.trials import trial_scores
-from layermilp.method import derived_seed
+from layermilp.method import Listener, derived_seed
 from layermilp.parallel import Workers
 
 
@@ -95,11 +95,10 @@ def states(
     watch: list[Step] | None = None,
 ) -> list[State]:
     """Train in this process; return every state, and append every step to `watch`."""
-    callback = SweepCallback()
-    if watch is not None:
-        callback.on_step = watch.append  # type: ignore[method-assign, assignment]
+    told = [] if watch is None else watch
+    data = TrainingData.of(network, X, y)
     with Workers(1) as workers:
-        return list(training(network, TrainingData.of(network, X, y), settings, workers, callback))
+        return list(training(network, data, settings, workers, told.append))
 
 
 def weights(network: Network) -> list[bytes]:
@@ -269,14 +268,13 @@ def test_interrupted_training_keeps_the_last_state() -> None:
     whole = states(network, X, y, settings)
     data = TrainingData.of(network, X, y)
 
-    class Interrupting(SweepCallback):
-        def on_step(self, step: Step) -> None:
-            if step.batch == 2:
-                raise KeyboardInterrupt
+    def interrupt(step: Step) -> None:
+        if step.batch == 2:
+            raise KeyboardInterrupt
 
     kept: list[State] = []
     with pytest.raises(KeyboardInterrupt), Workers(1) as workers:  # noqa: PT012
-        for state in training(network, data, settings, workers, Interrupting()):
+        for state in training(network, data, settings, workers, interrupt):
             kept.append(state)
     assert kept[-1].batch_ended and kept[-1].batch == 1
     assert [weights(state.network) for state in kept] == [
@@ -666,47 +664,32 @@ def test_class_weights_of_one_are_none() -> None:
         assert weights(other.network) == weights(runs[0].network)
 
 
-def _trial_data() -> tuple[list[Network], TrainingData, Sweeps]:
+def _trials(n_jobs: int = 1, **changes: Any) -> tuple[float, ...]:
+    """Return the scores of three initializations, with test data that are no numbers."""
     X, y = digits()
-    networks = [Network.dense([64, 3, 10], seed=seed) for seed in (1, 2, 3)]
-    settings = tiny(batches=2, batch_size=20, first_sample=10, average=0.5, objective="margin")
-    return networks, TrainingData.of(networks[0], X, y), settings
+    options = {"batches": 2, "batch_size": 20, "first_sample": 10, "average": 0.5, **changes}
+    method = Layerwise.of(tiny(objective="margin", **options), net="64-3-10")
+    data = replace(from_arrays(X, y), X_test=np.full((1, 64), np.nan), y_test=np.array([0]))
+    with Workers(n_jobs) as workers:
+        return method.trials(3, data, workers, Listener())
 
 
 def test_trials_are_judged_by_samples_outside_the_first_batch() -> None:
-    networks, data, settings = _trial_data()
-    with Workers(1) as workers:
-        scores = list(trial_scores(networks, data, settings, workers))
-        again = list(trial_scores(networks, data, settings, workers))
-    with Workers(2) as workers:
-        parallel = list(trial_scores(networks, data, settings, workers))
+    X, y = digits()
     rest = np.r_[0:10, 30:60]
     expected = []
-    for network in networks:
-        trained = train(
-            network,
-            data.X,
-            data.y,
-            **fast(batches=1, batch_size=20, first_sample=10, objective="margin"),
-        )
-        expected.append(share_right(trained.network, data.X[rest], data.y[rest]))
-    assert scores == again == parallel == expected
+    for trial in range(3):
+        network = Network.from_notation("64-3-10", seed=derived_seed(0, trial))
+        options = fast(batches=1, batch_size=20, first_sample=10, objective="margin")
+        trained = train(network, X, y, **options).network
+        expected.append(share_right(trained, X[rest], y[rest]))
+    assert _trials() == _trials() == _trials(n_jobs=2) == tuple(expected)
     assert len(set(expected)) > 1
 
 
-def test_trials_do_not_look_at_test_data() -> None:
-    networks, data, settings = _trial_data()
-    poisoned = replace(data, X_test=np.full((1, 64), np.nan), y_test=np.zeros(1, dtype=int))
-    with Workers(1) as workers:
-        one, other = trial_scores([networks[0]] * 2, poisoned, settings, workers)
-    assert one == other
-
-
 def test_trials_need_samples_to_judge_by() -> None:
-    networks, data, settings = _trial_data()
-    with Workers(1) as workers:
-        with pytest.raises(DataError, match="holds all training samples"):
-            list(trial_scores(networks, data, replace(settings, batch_size=60), workers))
+    with pytest.raises(DataError, match="holds all training samples"):
+        _trials(batch_size=60)
 
 
 @settings(deadline=None, max_examples=40)

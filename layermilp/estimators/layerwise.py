@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
@@ -61,12 +61,11 @@ class LayerwiseClassifier(Classifier, Sweeps):
     first_sample: int = field(default=0, init=False)
 
     def _train(self, inputs: FloatArray, targets: IntArray) -> None:
-        self.seed_ = seed_of(self.random_state)
+        self._begin()
         size = min(self.batch_size, len(inputs))
         batches = max(1, len(inputs) // size) if self.batches is None else self.batches
         settings = Sweeps.of(self, seed=self.seed_, batches=batches, batch_size=size)
-        self._train_batches(self._initial(), inputs, targets, settings, None)
-        self.n_batches_ = settings.total_batches
+        self._go_on(inputs, targets, settings)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Train on one batch more, within the trust region of the weights so far; the average of
@@ -84,33 +83,34 @@ class LayerwiseClassifier(Classifier, Sweeps):
         inputs, labels = validate_data(self, X, y, dtype=np.float64, reset=first)
         check_classification_targets(labels)
         if first:
-            self._begin(inputs, labels, classes)
+            if classes is None:
+                raise DataError(
+                    "the first call of partial_fit needs classes, all labels there will be"
+                )
+            self.classes_ = np.unique(classes)
+            self._learn_scale(inputs)
+            self._begin()
         unknown = np.setdiff1d(labels, self.classes_)
         if unknown.size:
             raise DataError(
                 f"the label {unknown[0]} is not among the classes {self.classes_.tolist()} of the "
                 "first call"
             )
-        self.n_batches_ += 1
+        batches = self.n_batches_ + 1
         settings = Sweeps.of(
             self,
             seed=self.seed_,
             batches=1,
             batch_size=len(inputs),
             epochs=1,
-            weight_decay=Sweeps.of(self, batches=self.n_batches_, batch_size=1, epochs=1).decay,
+            weight_decay=Sweeps.of(self, batches=batches, batch_size=1, epochs=1).decay,
             postprocess="none",
         )
-        outputs = np.searchsorted(self.classes_, labels)
-        network, state = self.network_, self.state_
-        self._train_batches(network, self._scaled(inputs), outputs, settings, state)
+        self._go_on(self._scaled(inputs), np.searchsorted(self.classes_, labels), settings)
         return self
 
-    def _begin(self, inputs: FloatArray, labels: NDArray[Any], classes: ArrayLike | None) -> None:
-        if classes is None:
-            raise DataError("the first call of partial_fit needs classes, all labels there will be")
-        self.classes_ = np.unique(classes)
-        self._learn_scale(inputs)
+    def _begin(self) -> None:
+        """Take up the initial network."""
         self.seed_, self.n_batches_ = seed_of(self.random_state), 0
         self.network_ = self._initial()
         self.state_: State | None = None
@@ -128,22 +128,16 @@ class LayerwiseClassifier(Classifier, Sweeps):
             )
         return network
 
-    def _train_batches(
-        self,
-        network: Network,
-        inputs: FloatArray,
-        outputs: IntArray,
-        settings: Sweeps,
-        begin: State | None,
-    ) -> None:
-        """Train, after the batches of `begin` if there are any, and keep what was learned."""
-        data = TrainingData.of(network, inputs, outputs)
-        begin = None if begin is None else replace(begin, batch=0)
+    def _go_on(self, inputs: FloatArray, outputs: IntArray, settings: Sweeps) -> None:
+        """Train after the batches so far, and keep what was learned."""
+        data = TrainingData.of(self.network_, inputs, outputs)
+        begin = None if self.state_ is None else replace(self.state_, batch=0)
         with Workers(self.n_jobs) as workers:
-            for state in training(network, data, settings, workers, begin=begin):
+            for state in training(self.network_, data, settings, workers, begin=begin):
                 if state.batch_ended:
                     self._say(
                         f"batch {state.batch}/{settings.total_batches}, accuracy "
                         f"{state.batch_accuracy:.3f}"
                     )
         self.network_, self.state_, self.history_ = state.network, state, state.records
+        self.n_batches_ += settings.total_batches

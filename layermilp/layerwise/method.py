@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from layermilp.algorithms.statistics import Statistics
 from layermilp.datasets.dataset import Dataset
+from layermilp.errors import DataError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import OBJECTIVES
 from layermilp.layerwise.options import PRESETS, Sweeps
 from layermilp.layerwise.schedule import sample_order
 from layermilp.layerwise.state import State
-from layermilp.layerwise.sweep import Step, SweepCallback
-from layermilp.layerwise.trainer import training
-from layermilp.layerwise.trials import trial_scores
+from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.trainer import run, share_right, training
 from layermilp.method import Listener, Method, accuracies, derived_seed, output_classes
 from layermilp.networks.committee import Committee
 from layermilp.networks.files import Arrays
@@ -94,7 +95,8 @@ class Layerwise(Sweeps, Method):
         """Train in batches; yield every sweep and the end of every batch."""
         network = self.network_for(data)
         told = _Told(self, listener, 0 if begin is None else begin.batch)
-        for state in training(network, with_outputs(network, data), self, workers, told, begin):
+        checked = with_outputs(network, data)
+        for state in training(network, checked, self, workers, told.on_step, begin):
             told.on_state(state)
             yield state
 
@@ -116,12 +118,30 @@ class Layerwise(Sweeps, Method):
     def trials(
         self, count: int, data: Dataset, workers: Workers, listener: Listener
     ) -> tuple[float, ...]:
-        """Judge initial networks by the first batch, see `trial_scores`."""
+        """Train the first batch from every initialization, each in one worker process; return the
+        accuracies on the training samples outside the batch (Goebbels 2021, section 3:
+        "experimentally determine").
+
+        Raises
+        ------
+        DataError
+            If the batch holds all samples.
+        """
+        first = replace(
+            self, batches=1, epochs=1, weight_decay=self.decay, average=0.0, postprocess="none"
+        )
+        rest = np.setdiff1d(np.arange(len(data.X_train)), sample_order(len(data.X_train), first))
+        if not rest.size:
+            raise DataError(
+                "the first batch holds all training samples, so none are left to judge "
+                "initializations by"
+            )
         networks = [self.trial(number).network_for(data) for number in range(count)]
+        outputs = with_outputs(networks[0], replace(data, X_test=None, y_test=None))
         scores: list[float] = []
-        for score in trial_scores(networks, with_outputs(networks[0], data), self, workers):
-            scores.append(score)
-            listener.note(f"initialization {len(scores)}/{count}: accuracy {score:.3f}")
+        for network in workers.map(partial(_trained, data=outputs, settings=first), networks):
+            scores.append(share_right(network, outputs.X[rest], outputs.y[rest]))
+            listener.note(f"initialization {len(scores)}/{count}: accuracy {scores[-1]:.3f}")
         return tuple(scores)
 
     def told(self, states: Sequence[Any]) -> str:
@@ -199,7 +219,7 @@ class Layerwise(Sweeps, Method):
         return lines
 
 
-class _Told(SweepCallback):
+class _Told:
     """Puts into words where a training is."""
 
     def __init__(self, method: Layerwise, listener: Listener, done: int) -> None:
@@ -244,3 +264,9 @@ def with_outputs(network: Network, data: Dataset) -> TrainingData:
     outputs = network.class_indices(data.classes)
     test = None if data.y_test is None else outputs[data.y_test]
     return TrainingData(data.X_train, outputs[data.y_train], data.X_test, test)
+
+
+def _trained(network: Network, data: TrainingData, settings: Sweeps) -> Network:
+    """Train in this process."""
+    with Workers(1) as workers:
+        return run(network, data, settings, workers).network

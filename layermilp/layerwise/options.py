@@ -38,7 +38,7 @@ MOST_SAMPLES = 10**8
 """Samples of all batches together: their order is drawn before the first."""
 
 WEIGHT_DECAY = 0.01, 0.1
-"""Ends of the weight decay that the number of batches decides."""
+"""Ends of the weight decay ``1 / batches``, by which an epoch forgets what no batch asks for."""
 
 
 @dataclass(kw_only=True)
@@ -85,16 +85,11 @@ class Postprocess(LastLayer, WorkerOptions):
     box: float | None = option(
         None,
         "weights stay in [-B, B] (default: 1 for l1, 10 for margin)",
-        "Bound of every parameter's absolute value; by default 1, the paper's, for ``l1``, and 10 "
-        "for ``margin``.",
-        "B",
+        metavar="B",
         above=0.0,
     )
     watch: Callable[[int, int], None] | None = option(
-        None,
-        "is told how many programs are solved, and of how many",
-        is_flag=False,
-        decides=False,
+        None, "is told how many programs are solved, and of how many", is_flag=False, decides=False
     )
 
 
@@ -153,13 +148,7 @@ class Sweeps(LastLayer):
         least=0.0,
         below=1.0,
     )
-    box: float = option(
-        1.0,
-        "weights stay in [-B, B]",
-        "Bound of every parameter's absolute value (the paper's 1).",
-        "B",
-        above=0.0,
-    )
+    box: float = option(1.0, "weights stay in [-B, B]", metavar="B", above=0.0)
     output_box: float | None = option(
         None,
         "the same for the last layer in post-processing at the end (default: 1 for l1, 10 for "
@@ -168,12 +157,7 @@ class Sweeps(LastLayer):
         above=0.0,
     )
     trust_factor: float = option(
-        0.6,
-        "factor f of the trust region w - f |w| - a, w + f |w| + a",
-        "Factor `f` of the trust region (10) of a parameter from its value `w` before the batch, "
-        "``[w - f |w| - a, w + f |w| + a]``.",
-        "F",
-        least=0.0,
+        0.6, "factor f of the trust region w - f |w| - a, w + f |w| + a", metavar="F", least=0.0
     )
     trust_offset: float = option(0.03, "offset a of the trust region", metavar="A", least=0.0)
     tie_break: str = option(
@@ -200,9 +184,7 @@ class Sweeps(LastLayer):
         None,
         "share of its weights that a hidden neuron forgets in every fit (default: 1 / batches, "
         "from 0.01 to 0.1)",
-        "See `ridge`, without which there is none. By default ``1 / batches``, from 0.01 to 0.1, "
-        "so that an epoch forgets what no batch asks for.",
-        "D",
+        metavar="D",
         least=0.0,
         most=1.0,
     )

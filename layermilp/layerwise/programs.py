@@ -10,7 +10,7 @@ from layermilp.errors import OptionError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.schedule import sample_order
-from layermilp.layerwise.sweep import Stage, SweepCallback
+from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import training
 from layermilp.networks.network import Network
 from layermilp.options import Options, option
@@ -104,41 +104,32 @@ def sweep_programs(
         If the run has no such sweep or layer.
     """
     selection.check_run(network, settings)
-    stages = _Stages()
-    for state in training(network, data, settings, workers, stages):
+    steps: list[Step] = []
+    for state in training(network, data, settings, workers, steps.append):
         last_sweep = state.records[-1].sweep
         if state.batch == selection.batch and (state.batch_ended or last_sweep == selection.sweep):
             break
-        stages.found.clear()
+        steps.clear()
     if last_sweep != selection.sweep:
         raise OptionError(
             f"sweep is {selection.sweep}, but batch {selection.batch} ended after {last_sweep}"
         )
     first = (selection.batch - 1) * settings.batch_size
     rows = sample_order(len(data.X), settings)[first : first + settings.batch_size].tolist()
-    for stage in stages.found:
-        if stage.kind in selection.kinds and selection.layer in (None, stage.layer):
-            yield from _programs(stage, rows[: selection.input_samples])
+    for step in steps:
+        is_chosen = step.kind in selection.kinds and selection.layer in (None, step.layer)
+        if is_chosen and step.done == 0:
+            yield from _programs(step, rows[: selection.input_samples])
 
 
-class _Stages(SweepCallback):
-    """Keeps the stages."""
-
-    def __init__(self) -> None:
-        self.found: list[Stage] = []
-
-    def on_tasks(self, stage: Stage) -> None:
-        self.found.append(stage)
-
-
-def _programs(stage: Stage, rows: list[int]) -> Iterator[SweepProgram]:
-    """Formulate the programs of a stage; the inputs of as many samples as there are rows."""
-    if stage.kind == "weights":
-        for number, task in enumerate(stage.tasks, start=1):
+def _programs(step: Step, rows: list[int]) -> Iterator[SweepProgram]:
+    """Formulate the programs of a layer; the inputs of as many samples as there are rows."""
+    if step.kind == "weights":
+        for number, task in enumerate(step.tasks, start=1):
             neurons = tuple((task.group.neurons + 1).tolist())
-            yield SweepProgram(stage.layer, stage.kind, number, neurons, None, task.program())
+            yield SweepProgram(step.layer, step.kind, number, neurons, None, task.program())
         return
-    programs = itertools.chain.from_iterable(task.programs() for task in stage.tasks)
+    programs = itertools.chain.from_iterable(task.programs() for task in step.tasks)
     # The rows end first, so no program is formulated in vain.
     for number, (row, program) in enumerate(zip(rows, programs, strict=False), start=1):
-        yield SweepProgram(stage.layer, stage.kind, number, (), row, program)
+        yield SweepProgram(step.layer, step.kind, number, (), row, program)

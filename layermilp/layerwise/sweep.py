@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import methodcaller
 from typing import Any, Protocol, TypeVar
@@ -21,6 +21,7 @@ from layermilp.formulations.big_m import program_of
 from layermilp.formulations.loss import Box, Loss, OutputLoss
 from layermilp.formulations.problem import Regression
 from layermilp.formulations.relu_l1 import ReluL1
+from layermilp.layerwise.options import Sweeps
 from layermilp.networks.network import Block, Network
 from layermilp.networks.parameters import Group
 from layermilp.parallel import Workers
@@ -123,41 +124,26 @@ class InputTask:
         return propose(self.inputs, self.problem, self.options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
-    """Progress of training: tasks done of those that a layer has for its ``weights`` or ``inputs``
-    in a sweep, or for ``post-processing``."""
+    """Progress of training: how many tasks are done of those that a layer has for its ``weights``
+    or ``inputs`` in a sweep, or for ``post-processing``."""
 
     layer: int
     kind: str
     done: int
-    total: int
+    tasks: Sequence[Any]
     batch: int = 0
     sweep: int = 0
 
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """The tasks of a layer for its ``weights`` or ``inputs`` in a sweep, before they are solved:
-    of class `WeightTask` or `InputTask`."""
-
-    layer: int
-    kind: str
-    tasks: Sequence[Any]
+    @property
+    def total(self) -> int:
+        """Number of the tasks."""
+        return len(self.tasks)
 
 
-class SweepCallback:
-    """Callback of a sweep, with empty hooks."""
-
-    def on_tasks(self, stage: Stage) -> None:
-        """Take note of the tasks of a layer before they are solved."""
-
-    def on_step(self, step: Step) -> None:
-        """Take note of progress: before the first task of a layer is solved, and after each."""
-
-
-SILENT = SweepCallback()
-"""The callback of a sweep that nobody follows."""
+Watch = Callable[[Step], None]
+"""Takes note of progress: before the first task of a layer is solved, and after each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,25 +166,23 @@ class Sweep:
     ----------
     loss : OutputLoss
         What the last layer minimizes.
-    options : SolveOptions
-        How programs are formulated and solved.
-    seed : int
-        Seed of the run, from which those of the solvers are derived.
+    settings : Sweeps
+        How programs are formulated and solved, and the seed from which those of the solvers are
+        derived.
     batch, number : int
         Number of the batch in the run, and of the sweep in the batch, from 1.
     workers : Workers
         Processes that solve the programs.
-    callback : SweepCallback
-        Is told of tasks and progress.
+    watch : Watch
+        Is told of progress.
     """
 
     loss: OutputLoss
-    options: SolveOptions
-    seed: int
+    settings: Sweeps
     batch: int
     number: int
     workers: Workers
-    callback: SweepCallback
+    watch: Watch
 
     def run(
         self, network: Network, X: FloatArray, labels: IntArray, boxes: tuple[Box, ...]
@@ -262,17 +246,17 @@ class Sweep:
 
     def _options(self, layer: int) -> Iterator[SolveOptions]:
         """Yield options with a solver seed of its own for every task of a layer."""
+        setup, seed = self.settings.setup, self.settings.seed
         for task in itertools.count():
-            yield self.options.seeded(self.seed, self.batch, self.number, layer, task)
+            yield setup.seeded(seed, self.batch, self.number, layer, task)
 
     def _solved(
         self, layer: int, kind: str, tasks: Sequence[Task[Answer]], statistics: SweepStatistics
     ) -> list[Answer]:
-        """Return the answers to the tasks of a stage, and enter them into the statistics."""
+        """Return the answers to the tasks of a layer, and enter them into the statistics."""
         began = time.perf_counter()
-        self.callback.on_tasks(Stage(layer, kind, tasks))
-        step = Step(layer, kind, 0, len(tasks), self.batch, self.number)
-        answers = solved(tasks, self.workers, step, self.callback)
+        step = Step(layer, kind, 0, tasks, self.batch, self.number)
+        answers = solved(tasks, self.workers, step, self.watch)
         statistics.enter(layer, kind, began, answers)
         return answers
 
@@ -286,15 +270,14 @@ def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Blo
 
 
 def solved(
-    tasks: Sequence[Task[Answer]], workers: Workers, step: Step, callback: SweepCallback
+    tasks: Sequence[Task[Answer]], workers: Workers, step: Step, watch: Watch
 ) -> list[Answer]:
-    """Return the answers to tasks, solved in this process if all are light; the callback is told
-    of progress from the given step on."""
+    """Return the answers to the tasks of a step, solved in this process if all are light."""
     answers: list[Answer] = []
-    callback.on_step(step)
+    watch(step)
     is_light = all(task.is_light for task in tasks)
     solve = methodcaller("solve")
     for answer in map(solve, tasks) if is_light else workers.map(solve, tasks, tasks[0].seconds):
         answers.append(answer)
-        callback.on_step(replace(step, done=len(answers)))
+        watch(replace(step, done=len(answers)))
     return answers

@@ -18,7 +18,7 @@ from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
 from layermilp.layerwise.state import Record, State
-from layermilp.layerwise.sweep import SILENT, Sweep, SweepCallback
+from layermilp.layerwise.sweep import Sweep, Watch
 from layermilp.networks.network import Network
 from layermilp.options import option, with_options
 from layermilp.parallel import WorkerOptions, Workers
@@ -30,7 +30,7 @@ def training(
     data: TrainingData,
     settings: Sweeps,
     workers: Workers,
-    callback: SweepCallback = SILENT,
+    watch: Watch = lambda step: None,
     begin: State | None = None,
 ) -> Iterator[State]:
     """Train as `train` does; yield the state after every sweep and at the end of every batch.
@@ -44,7 +44,7 @@ def training(
         start, mean = network.with_decision(objective.decision), WeightAverage(settings.average)
         state = State(start, start, 0, mean, (), Statistics(), 0.0, 0.0, None)
     for number in range(state.batch + 1, settings.total_batches + 1):
-        batch = _Batch(number, order, data, settings, objective, workers, callback)
+        batch = _Batch(number, order, data, settings, objective, workers, watch)
         state = yield from batch.states(state)
 
 
@@ -59,10 +59,10 @@ class _Batch:
         settings: Sweeps,
         objective: OutputLoss,
         workers: Workers,
-        callback: SweepCallback,
+        watch: Watch,
     ) -> None:
         self.number, self.objective = number, objective
-        self.data, self.settings, self.workers, self.callback = data, settings, workers, callback
+        self.data, self.settings, self.workers, self.watch = data, settings, workers, watch
         end = number * settings.batch_size
         self.part = order[end - settings.batch_size : end]
         self.seen = _as_slice(np.unique(order[:end]))
@@ -80,15 +80,7 @@ class _Batch:
             if accuracy <= last_accuracy or accuracy == 1.0:
                 break
             began = time.perf_counter()
-            sweep = Sweep(
-                self.objective,
-                settings.setup,
-                settings.seed,
-                self.number,
-                number,
-                self.workers,
-                self.callback,
-            )
+            sweep = Sweep(self.objective, settings, self.number, number, self.workers, self.watch)
             swept = sweep.run(iterate, X, labels, boxes)
             iterate, last_accuracy = swept.network, accuracy
             found = self._judged(state, iterate, before.mean.with_weights(iterate).of(iterate))
@@ -150,7 +142,7 @@ class _Batch:
             box,
             options,
             self.workers,
-            self.callback,
+            self.watch,
             self.number,
         )
 
@@ -256,12 +248,12 @@ def run(
     data: TrainingData,
     settings: Sweeps,
     workers: Workers,
-    callback: SweepCallback = SILENT,
+    watch: Watch = lambda step: None,
 ) -> Trained:
     """Train to the end."""
     began = time.perf_counter()
     state = None
-    for state in training(network, data, settings, workers, callback):  # noqa: B007
+    for state in training(network, data, settings, workers, watch):  # noqa: B007
         pass
     assert state is not None  # there is at least one batch
     return Trained(state.network, state.records, state.tally, time.perf_counter() - began)
