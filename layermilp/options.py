@@ -308,20 +308,18 @@ class _Decorator(Protocol[P]):
 
 def with_described_options(cls: type[Kind]) -> type[Kind]:
     """Put the descriptions of a class's options in place of ``{options}`` in its docstring."""
-    told: Any = cls
-    cls.__doc__ = inspect.cleandoc(cls.__doc__ or "").replace("{options}", documented(told))
+    _describe(cls, cls)
     return cls
+
+
+def _describe(told: Any, options: Any) -> None:
+    told.__doc__ = inspect.cleandoc(told.__doc__ or "").replace("{options}", documented(options))
 
 
 def with_options(options: Callable[P, Options]) -> _Decorator[P]:
     """Give a function the fields of an options class as keywords, in place of its last parameter.
 
     A line ``{options}`` of its docstring becomes the descriptions of the options.
-
-    Parameters
-    ----------
-    options : type
-        The options class; the function's last parameter takes one.
     """
     kind: Any = options
 
@@ -338,8 +336,7 @@ def with_options(options: Callable[P, Options]) -> _Decorator[P]:
             return function(*data, kind(**bound))
 
         call.__signature__ = signature  # type: ignore[attr-defined]
-        told = inspect.cleandoc(function.__doc__ or "")
-        call.__doc__ = told.replace("{options}", documented(kind))
+        _describe(call, kind)
         return call
 
     return decorate

@@ -157,8 +157,8 @@ class Workers:
             )
         )
         if self.backend == "loky":
-            with _held_back_from_children(signal.SIGINT):
-                list(self.map(_ready, range(self.n_jobs)))
+            with _ctrl_c_held_back():
+                list(self.map(abs, range(self.n_jobs)))  # for which all have to be started
 
     def __exit__(self, *error: object) -> None:
         self._parallel = None
@@ -215,12 +215,11 @@ class Workers:
     def _start_dask(self) -> int:
         from distributed import Client
 
-        local: dict[str, Any] = {
-            "n_workers": self.n_jobs,
-            "threads_per_worker": 1,
-            "dashboard_address": None,
-        }
-        client = Client(self.address) if self.address else Client(**local)
+        client = (
+            Client(self.address)
+            if self.address
+            else Client(n_workers=self.n_jobs, threads_per_worker=1, dashboard_address=None)
+        )
         self._stack.enter_context(client)
         return sum(client.ncores().values())
 
@@ -230,13 +229,12 @@ class Workers:
 
         if self.address:
             _knock(self.address)
-        here: dict[str, Any] = {} if self.address else {"num_cpus": self.n_jobs}
         ray.init(
             address=self.address or "local",
+            num_cpus=None if self.address else self.n_jobs,
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
-            **here,
         )
         self._stack.callback(ray.shutdown)
         register_ray()
@@ -244,10 +242,10 @@ class Workers:
 
 
 @contextmanager
-def _held_back_from_children(number: signal.Signals) -> Iterator[None]:
-    """Block a signal, which processes started now inherit for good; here it is delivered
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Block SIGINT, which processes started now inherit for good; here it is delivered
     afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
@@ -260,11 +258,6 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-
-
-def _ready(worker: int) -> int:
-    """Do nothing, in a worker that has to be started for it."""
-    return worker
 
 
 def _answers(found: Generator[Answer, None, None]) -> Iterator[Answer]:

@@ -19,7 +19,7 @@ from layermilp.hybrid.method import Hybrid
 from layermilp.hybrid.trainer import Data, round_program
 from layermilp.integer.method import Integer
 from layermilp.integer.whole import whole_program
-from layermilp.layerwise.method import Layerwise, with_outputs
+from layermilp.layerwise.method import Layerwise, training_data
 from layermilp.layerwise.programs import Selection, SweepProgram, sweep_programs
 from layermilp.method import Method
 from layermilp.parallel import WorkerOptions, Workers
@@ -101,7 +101,7 @@ def _layerwise(
         )
 
     def programs() -> Iterator[Described]:
-        checked = with_outputs(network, data)
+        checked = training_data(network, data)
         with options_of(arguments, WorkerOptions).workers() as workers:
             for found in sweep_programs(network, checked, method, selection, workers):
                 name = f"layer{found.layer}-{found.kind}-{found.number}"

@@ -31,13 +31,7 @@ def sizes_of(hidden_layer_sizes: Any) -> tuple[int, ...]:
 
 
 def classes_of(labels: NDArray[Any]) -> NDArray[Any]:
-    """Return the different labels.
-
-    Raises
-    ------
-    DataError
-        If there is only one.
-    """
+    """Return the different labels; raise `DataError` if there is only one."""
     check_classification_targets(labels)
     classes = np.unique(labels)
     if len(classes) < 2:

@@ -49,7 +49,8 @@ class _Hybrid(Estimator, Rounds):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the classes or the values of samples."""
-        return np.asarray(self.model_.predict(self._inputs(X)))
+        inputs = self._inputs(X)
+        return np.asarray(self.model_.predict(inputs))
 
     def _train(self, inputs: FloatArray, targets: NDArray[Any]) -> None:
         settings = Rounds.of(self, seed=seed_of(self.random_state))
@@ -79,7 +80,8 @@ class HybridClassifier(ClassifierMixin, _Hybrid):  # type: ignore[misc]  # noqa:
 
     def predict_proba(self, X: ArrayLike) -> FloatArray:
         """Return the probabilities of the classes, shape ``(m, n_classes)``."""
-        return np.asarray(self.model_.predict_proba(self._inputs(X)))
+        inputs = self._inputs(X)
+        return np.asarray(self.model_.predict_proba(inputs))
 
     def _samples(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[Any]]:
         inputs, labels = validate_data(self, X, y, dtype=np.float64)

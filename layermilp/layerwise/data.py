@@ -31,13 +31,7 @@ class TrainingData:
         X_test: ArrayLike | None = None,
         y_test: ArrayLike | None = None,
     ) -> TrainingData:
-        """Check the data against the network.
-
-        Raises
-        ------
-        DataError
-            See `train`.
-        """
+        """Check the data against the network; raise `DataError` as `train` does."""
         samples, labels = _checked(network, X, y, "training")
         if (X_test is None) != (y_test is None):
             raise DataError("test data need both samples and labels")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -48,17 +49,12 @@ class Layerwise(Sweeps, Method):
         None,
         "options of a publication as defaults",
         "Name of the preset that the options are of, see `layermilp.preset`.",
-        "NAME",
         choices=PRESETS,
         decides=False,
     )
     init: str = option("he", "initial weights", metavar="RULE", choices=INITIALIZERS)
     init_seed: int | None = option(
-        None,
-        "seed of the initial weights (default: the seed)",
-        least=0,
-        most=float("inf"),
-        is_flag=False,
+        None, "seed of the initial weights (default: the seed)", least=0, most=inf, is_flag=False
     )
 
     def initial(self) -> Network:
@@ -79,10 +75,7 @@ class Layerwise(Sweeps, Method):
 
     def check(self, data: Dataset) -> None:
         """Raise an error if the data do not fit the network."""
-        parts = [data.X_train, data.classes[data.y_train]]
-        if data.X_test is not None and data.y_test is not None:
-            parts += [data.X_test, data.classes[data.y_test]]
-        TrainingData.of(self.network_for(data), *parts)
+        training_data(self.network_for(data), data)
 
     def network_for(self, data: Dataset) -> Network:
         """Return the network that training starts from, with the labels of the data as classes."""
@@ -95,7 +88,7 @@ class Layerwise(Sweeps, Method):
         """Train in batches; yield every sweep and the end of every batch."""
         network = self.network_for(data)
         told = _Told(self, listener, 0 if begin is None else begin.batch)
-        checked = with_outputs(network, data)
+        checked = training_data(network, data)
         for state in training(network, checked, self, workers, told.on_step, begin):
             told.on_state(state)
             yield state
@@ -137,10 +130,10 @@ class Layerwise(Sweeps, Method):
                 "initializations by"
             )
         networks = [self.trial(number).network_for(data) for number in range(count)]
-        outputs = with_outputs(networks[0], replace(data, X_test=None, y_test=None))
+        checked = training_data(networks[0], replace(data, X_test=None, y_test=None))
         scores: list[float] = []
-        for network in workers.map(partial(_trained, data=outputs, settings=first), networks):
-            scores.append(share_right(network, outputs.X[rest], outputs.y[rest]))
+        for network in workers.map(partial(_trained, data=checked, settings=first), networks):
+            scores.append(share_right(network, checked.X[rest], checked.y[rest]))
             listener.note(f"initialization {len(scores)}/{count}: accuracy {scores[-1]:.3f}")
         return tuple(scores)
 
@@ -258,12 +251,10 @@ class _Told:
         )
 
 
-def with_outputs(network: Network, data: Dataset) -> TrainingData:
-    """Return data that `Layerwise.check` has checked, with the outputs that stand for their
-    labels."""
-    outputs = network.class_indices(data.classes)
-    test = None if data.y_test is None else outputs[data.y_test]
-    return TrainingData(data.X_train, outputs[data.y_train], data.X_test, test)
+def training_data(network: Network, data: Dataset) -> TrainingData:
+    """Return data as they are trained on, checked against the network."""
+    test = None if data.y_test is None else data.classes[data.y_test]
+    return TrainingData.of(network, data.X_train, data.classes[data.y_train], data.X_test, test)
 
 
 def _trained(network: Network, data: TrainingData, settings: Sweeps) -> Network:

@@ -3,6 +3,8 @@ of one layer."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
@@ -83,16 +85,9 @@ def fit_relu_neuron(  # noqa: PLR0913 - the documented contract
             f"target {int(np.argmin(t))} is {t.min():g}; a ReLU has no negative outputs"
         )
     options = _options(formulation, solver, Limits(time_limit, gap, node_limit))
-    low, high, at = _box(lower, upper, start, x.shape[1] + 1)
-    problem = ReluRegression(
-        coefficients=_extended(x),
-        constants=np.zeros(len(x)),
-        lower=low,
-        upper=high,
-        start=at,
-        targets=t,
-        big_m=reference_big_m(x, np.concatenate([low, high])),
-    )
+    rows = _rows(x, lower, upper, start)
+    big_m = reference_big_m(x, np.concatenate([rows["lower"], rows["upper"]]))
+    problem = ReluRegression(**rows, targets=t, big_m=big_m)
     return solve_relu(problem, options)
 
 
@@ -129,12 +124,7 @@ def fit_output_neuron(
     Returns
     -------
     Fit
-        As in `fit_relu_neuron`.
-
-    Raises
-    ------
-    DataError, OptionError, SolverError
-        As in `fit_relu_neuron`.
+        As in `fit_relu_neuron`, with its errors.
     """
     x = _finite(inputs, "inputs")
     flags = np.asarray(is_target)
@@ -142,13 +132,8 @@ def fit_output_neuron(
         raise DataError(f"is_target must hold one 0 or 1 (or bool) per sample, {len(x)} in all")
     if not (np.isfinite(tolerance) and tolerance >= 0.0):
         raise OptionError(f"tolerance is {tolerance!r}; it must be a finite number of at least 0")
-    low, high, at = _box(lower, upper, start, x.shape[1] + 1)
     problem = HingeRegression(
-        _extended(x),
-        np.zeros(len(x)),
-        low,
-        high,
-        at,
+        **_rows(x, lower, upper, start),
         is_target=flags.astype(bool),
         row_weights=np.ones(len(x)),
         tolerance=float(tolerance),
@@ -230,10 +215,6 @@ def _options(formulation: str, solver: str, limits: Limits) -> SolveOptions:
     return SolveOptions(formulation, solver, limits)
 
 
-def _extended(inputs: FloatArray) -> sparse.csr_array:
-    return sparse.csr_array(np.column_stack([inputs, np.ones(len(inputs))]))
-
-
 def _finite(values: ArrayLike, name: str, *shape: int) -> FloatArray:
     """Return finite values of a shape, or of a matrix of any shape where none is given."""
     array = np.asarray(values, dtype=np.float64)
@@ -248,9 +229,12 @@ def _finite(values: ArrayLike, name: str, *shape: int) -> FloatArray:
     return array
 
 
-def _box(
-    lower: ArrayLike, upper: ArrayLike, start: ArrayLike | None, size: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _rows(
+    inputs: FloatArray, lower: ArrayLike, upper: ArrayLike, start: ArrayLike | None
+) -> dict[str, Any]:
+    """Return the fields of `Rows` for one neuron, whose unknowns are its weights and then its
+    bias; the start is clipped to the box."""
+    m, size = len(inputs), inputs.shape[1] + 1
     low, high = (
         _finite(np.full(size, values) if np.ndim(values) == 0 else values, name, size)
         for name, values in (("lower", lower), ("upper", upper))
@@ -261,4 +245,10 @@ def _box(
             f"lower[{place}] is {low[place]:g}, above upper[{place}], which is {high[place]:g}"
         )
     at = np.zeros(size) if start is None else _finite(start, "start", size)
-    return low, high, np.clip(at, low, high)
+    return {
+        "coefficients": sparse.csr_array(np.column_stack([inputs, np.ones(m)])),
+        "constants": np.zeros(m),
+        "lower": low,
+        "upper": high,
+        "start": np.clip(at, low, high),
+    }

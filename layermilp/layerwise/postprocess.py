@@ -55,7 +55,7 @@ def fit_last_layer(
     # The exact optimum in place of a share of the targets: these programs are solved once, not in
     # every sweep.
     options = replace(options, target_gap=0.0)
-    tasks = [ManyTask(loss, block, group, inputs, data.y, box, options) for group in groups]
+    tasks = [ManyTask(loss, inputs, data.y, options, block, group, box) for group in groups]
     step = Step(last + 1, "post-processing", 0, tasks, batch)
     fits = solved(tasks, workers, step, watch)
     return network.with_block(last, with_fits(block, groups, fits)), fits

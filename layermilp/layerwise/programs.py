@@ -25,8 +25,8 @@ KINDS = ("weights", "inputs")
 class Selection(Options):
     """Which programs of a run are meant."""
 
-    batch: int = option(1, "train up to this batch", metavar="N", least=1)
-    sweep: int = option(1, "and this sweep of it, whose programs are written", metavar="N", least=1)
+    batch: int = option(1, "train up to this batch", least=1)
+    sweep: int = option(1, "and this sweep of it, whose programs are written", least=1)
     kinds: tuple[str, ...] = option(
         KINDS,
         "what the programs are for",
@@ -34,9 +34,9 @@ class Selection(Options):
         choices=KINDS,
         flag="--kind",
     )
-    layer: int | None = option(None, "programs of this layer only", metavar="N", least=1)
+    layer: int | None = option(None, "programs of this layer only", least=1)
     input_samples: int = option(
-        10, "first samples of the batch whose input proposals are written", metavar="N", least=0
+        10, "first samples of the batch whose input proposals are written", least=0
     )
 
     def check_run(self, network: Network, settings: Sweeps) -> None:
@@ -85,18 +85,12 @@ def sweep_programs(
     selection: Selection,
     workers: Workers,
 ) -> Iterator[SweepProgram]:
-    """Train up to a sweep, and yield its programs in the order in which they are solved.
+    """Train up to a sweep as `training` does, and yield those of its programs that are selected, in
+    the order in which they are solved.
 
     They are formulated as the settings say, before unknowns are left out or merged, and with the
     weights at that time as their starts. Those of hidden layers are mixed-integer programs also
     where the run fits by ridge regression.
-
-    Parameters
-    ----------
-    network, data, settings, workers
-        As for `training`.
-    selection : Selection
-        Which programs.
 
     Raises
     ------

@@ -131,15 +131,8 @@ class State(MethodState):
 
     @classmethod
     def restored(cls, content: Mapping[str, Any], arrays: Arrays, network: Network) -> State:
-        """Return the state of which a checkpoint holds the content, at the end of a batch.
-
-        Parameters
-        ----------
-        content, arrays
-            As `content` has returned them.
-        network : Network
-            Any network of the training.
-        """
+        """Return the state at the end of a batch of which a checkpoint holds the content; the
+        network is any of the training."""
 
         def weights(name: str) -> tuple[FloatArray, ...]:
             found = []

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import methodcaller
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from layermilp.algorithms.batched_branch_and_bound import Proposals, propose
 from layermilp.algorithms.fit import solve_problem
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.search import Fit
-from layermilp.algorithms.statistics import Answered, Phase, Statistics, SweepStatistics
+from layermilp.algorithms.statistics import Answered, SweepStatistics
 from layermilp.formulations.big_m import program_of
 from layermilp.formulations.loss import Box, Loss, OutputLoss
 from layermilp.formulations.problem import Regression
@@ -37,46 +38,46 @@ LIGHT = 200_000
 Answer = TypeVar("Answer", bound=Answered, covariant=True)
 
 
-class Task(Protocol[Answer]):
-    """A task of one program or several, ready for a worker."""
+@dataclass(frozen=True, eq=False)
+class Task(ABC, Generic[Answer]):
+    """A task of one program of a layer or several, ready for a worker, which builds them."""
+
+    loss: Loss
+    inputs: FloatArray
+    targets: Any
+    options: SolveOptions
 
     @property
     def is_light(self) -> bool:
         """Whether it takes less time than to send it."""
+        return False
 
     @property
     def seconds(self) -> float | None:
         """Time limit."""
+        return self.options.limits.time_limit
 
+    @abstractmethod
     def solve(self) -> Answer:
         """Return the answer."""
 
 
 @dataclass(frozen=True, eq=False)
-class WeightTask:
-    """The program of one group of neurons, ready for a worker, which builds it.
+class WeightTask(Task[Fit]):
+    """The program of one group of neurons.
 
     All tasks of a layer hold the same array of inputs, which workers of the same machine share.
     """
 
-    loss: Loss
     block: Block
     group: Group
-    inputs: FloatArray
-    targets: Any
     box: Box
-    options: SolveOptions
 
     @property
     def is_light(self) -> bool:
-        """Whether this is a small ridge regression, quicker to solve than to send."""
+        """Whether this is a small ridge regression."""
         size = len(self.inputs) * self.group.neurons.size * self.group.parameters.size
         return isinstance(self.loss, ReluL1) and self.options.ridge > 0.0 and size <= LIGHT
-
-    @property
-    def seconds(self) -> float | None:
-        """Time limit of the program."""
-        return self.options.limits.time_limit
 
     def problem(self) -> Regression:
         """Return what is minimized."""
@@ -92,17 +93,11 @@ class WeightTask:
 
 
 @dataclass(frozen=True, eq=False)
-class InputTask:
-    """The input proposals of some samples of a layer, ready for a worker."""
+class InputTask(Task[Proposals]):
+    """The input proposals of some samples of a layer."""
 
-    loss: Loss
     weights: FloatArray
     bias: FloatArray
-    inputs: FloatArray
-    targets: Any
-    options: SolveOptions
-
-    is_light = False
 
     @property
     def seconds(self) -> float | None:
@@ -154,27 +149,14 @@ class Swept:
     network: Network
     objectives: tuple[float, ...]
     start_objectives: tuple[float, ...]
-    statistics: Statistics
-    phases: tuple[Phase, ...]
+    statistics: SweepStatistics
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """The ``for`` loop of Algorithm 1.
+    """The ``for`` loop of Algorithm 1: a sweep of a batch, by their numbers from 1.
 
-    Parameters
-    ----------
-    loss : OutputLoss
-        What the last layer minimizes.
-    settings : Sweeps
-        How programs are formulated and solved, and the seed from which those of the solvers are
-        derived.
-    batch, number : int
-        Number of the batch in the run, and of the sweep in the batch, from 1.
-    workers : Workers
-        Processes that solve the programs.
-    watch : Watch
-        Is told of progress.
+    Seeds of the solvers are derived from the seed of the settings.
     """
 
     loss: OutputLoss
@@ -187,18 +169,8 @@ class Sweep:
     def run(
         self, network: Network, X: FloatArray, labels: IntArray, boxes: tuple[Box, ...]
     ) -> Swept:
-        """Run it once.
-
-        Parameters
-        ----------
-        network : Network
-            Present weights.
-        X : (m, d) array
-            The batch.
-        labels : (m,) array of int
-            The output that stands for each sample's class.
-        boxes : tuple of Box
-            Bounds of the parameters of every block.
+        """Run it once from the present weights, on samples of shape ``(m, d)`` and the outputs that
+        stand for their classes, shape ``(m,)``, within a box for every block.
 
         Raises
         ------
@@ -219,7 +191,7 @@ class Sweep:
             block, inputs = network.blocks[i], activations[i]
             groups = loss.groups(block)
             weight_tasks = [
-                WeightTask(loss, block, group, inputs, targets, boxes[i], options)
+                WeightTask(loss, inputs, targets, options, block, group, boxes[i])
                 for group, options in zip(groups, self._options(i), strict=False)
             ]
             fits = self._solved(i + 1, "weights", weight_tasks, statistics)
@@ -230,19 +202,13 @@ class Sweep:
             if i == first:
                 break
             input_tasks = [
-                InputTask(loss, block.weights, block.bias, inputs[part], targets[part], options)
+                InputTask(loss, inputs[part], targets[part], options, block.weights, block.bias)
                 for part, options in zip(parts, self._options(i), strict=False)
             ]
             proposals = self._solved(i + 1, "inputs", input_tasks, statistics)
             loss, targets = ReluL1(), np.concatenate([proposal.inputs for proposal in proposals])
         statistics.check()
-        return Swept(
-            network,
-            tuple(objectives),
-            tuple(starts),
-            statistics.total,
-            tuple(statistics.phases),
-        )
+        return Swept(network, tuple(objectives), tuple(starts), statistics)
 
     def _options(self, layer: int) -> Iterator[SolveOptions]:
         """Yield options with a solver seed of its own for every task of a layer."""

@@ -4,6 +4,7 @@ post-processing."""
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
@@ -82,7 +83,7 @@ class _Batch:
             began = time.perf_counter()
             sweep = Sweep(self.objective, settings, self.number, number, self.workers, self.watch)
             swept = sweep.run(iterate, X, labels, boxes)
-            iterate, last_accuracy = swept.network, accuracy
+            iterate, solved, last_accuracy = swept.network, swept.statistics.total, accuracy
             found = self._judged(state, iterate, before.mean.with_weights(iterate).of(iterate))
             accuracy = found.batch_accuracy
             record = Record(
@@ -93,11 +94,11 @@ class _Batch:
                 test_accuracy=found.test_accuracy,
                 objectives=swept.objectives,
                 start_objectives=swept.start_objectives,
-                **{**vars(swept.statistics), "solver_calls": dict(swept.statistics.solver_calls)},
+                **{**vars(solved), "solver_calls": dict(solved.solver_calls)},
                 seconds=time.perf_counter() - began,
-                phases=swept.phases,
+                phases=tuple(swept.statistics.phases),
             )
-            history, tally = (*state.history, record), state.tally + swept.statistics
+            history, tally = (*state.history, record), state.tally + solved
             is_better = number == 1 or accuracy > state.batch_accuracy
             state = replace(found if is_better else state, history=history, tally=tally)
             yield state
@@ -252,8 +253,5 @@ def run(
 ) -> Trained:
     """Train to the end."""
     began = time.perf_counter()
-    state = None
-    for state in training(network, data, settings, workers, watch):  # noqa: B007
-        pass
-    assert state is not None  # there is at least one batch
+    state = deque(training(network, data, settings, workers, watch), maxlen=1).pop()
     return Trained(state.network, state.records, state.tally, time.perf_counter() - began)
