@@ -23,7 +23,6 @@ from layermilp.options import Options, option
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
-
 BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
 """Where workers are, by joblib's name for it, and the package that it needs."""
 
@@ -122,8 +121,7 @@ class Workers:
     Raises
     ------
     OptionError
-        If the number is 0, below -1 or above 1,024, or the backend is unknown, not installed or not
-        reached.
+        If one of them is no value of its option, or a cluster is not reached.
     """
 
     def __init__(self, n_jobs: int, backend: str = "loky", address: str | None = None) -> None:
@@ -205,11 +203,9 @@ class Workers:
             self.n_jobs = self._start_dask() if self.backend == "dask" else self._start_ray()
         except (OSError, RuntimeError) as error:
             self._stack.close()
-            where = (
-                "on this machine was not started"
-                if self.address is None
-                else f"at {self.address!r} was not reached"
-            )
+            where = "on this machine was not started"
+            if self.address is not None:
+                where = f"at {self.address!r} was not reached"
             raise OptionError(f"the {self.backend} cluster {where}: {error}") from error
 
     def _start_dask(self) -> int:
@@ -243,8 +239,7 @@ class Workers:
 
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """Block SIGINT, which processes started now inherit for good; here it is delivered
-    afterwards."""
+    """Block SIGINT: processes started now inherit that for good; here it comes afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -50,7 +50,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         "in every call.",
     )
     verbose: int = option(0, "whether a line is printed on the way")
-    seed: int = field(default=0, init=False)  # no option, as it is of trainers
+    seed: int = field(default=0, init=False)  # in place of the trainers' option
 
     def __post_init__(self) -> None:
         """Check nothing: scikit-learn wants parameters as they are."""

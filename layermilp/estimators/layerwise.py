@@ -96,14 +96,13 @@ class LayerwiseClassifier(Classifier, Sweeps):
                 f"the label {unknown[0]} is not among the classes {self.classes_.tolist()} of the "
                 "first call"
             )
-        batches = self.n_batches_ + 1
         settings = Sweeps.of(
             self,
             seed=self.seed_,
             batches=1,
             batch_size=len(inputs),
             epochs=1,
-            weight_decay=Sweeps.of(self, batches=batches, batch_size=1, epochs=1).decay,
+            weight_decay=Sweeps.of(self, batches=self.n_batches_ + 1, batch_size=1, epochs=1).decay,
             postprocess="none",
         )
         self._go_on(self._scaled(inputs), np.searchsorted(self.classes_, labels), settings)
@@ -131,13 +130,13 @@ class LayerwiseClassifier(Classifier, Sweeps):
     def _go_on(self, inputs: FloatArray, outputs: IntArray, settings: Sweeps) -> None:
         """Train after the batches so far, and keep what was learned."""
         data = TrainingData.of(self.network_, inputs, outputs)
-        begin = None if self.state_ is None else replace(self.state_, batch=0)
         with Workers(self.n_jobs) as workers:
-            for state in training(self.network_, data, settings, workers, begin=begin):
+            for state in training(self.network_, data, settings, workers, begin=self.state_):
                 if state.batch_ended:
                     self._say(
                         f"batch {state.batch}/{settings.total_batches}, accuracy "
                         f"{state.batch_accuracy:.3f}"
                     )
-        self.network_, self.state_, self.history_ = state.network, state, state.records
+        self.network_, self.history_ = state.network, state.records
+        self.state_ = replace(state, batch=0)  # batches count anew in every call
         self.n_batches_ += settings.total_batches

@@ -18,6 +18,9 @@ from layermilp.smt.trainer import run
 class SMTClassifier(Classifier, Portfolio):
     """A ReLU network that has every training sample right; see `layermilp.smt.train`.
 
+    `fit` raises `SolverError` if there is no such network, or none was found in time; the message
+    says which.
+
     Parameters
     ----------
     {options}
@@ -30,11 +33,6 @@ class SMTClassifier(Classifier, Portfolio):
         The labels.
     outcome_ : Outcome
         Which stage answered, and the exact margin of the worst sample.
-
-    Raises
-    ------
-    SolverError
-        By `fit`, if there is no such network, or none was found in time; the message says which.
     """
 
     hidden_layer_sizes: tuple[int, ...] = option((16,), "neurons of the hidden layers", least=1)

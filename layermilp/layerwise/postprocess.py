@@ -57,7 +57,7 @@ def fit_last_layer(
     options = replace(options, target_gap=0.0)
     tasks = [ManyTask(loss, inputs, data.y, options, block, group, box) for group in groups]
     step = Step(last + 1, "post-processing", 0, tasks, batch)
-    fits = solved(tasks, workers, step, watch)
+    fits = solved(step, workers, watch)
     return network.with_block(last, with_fits(block, groups, fits)), fits
 
 

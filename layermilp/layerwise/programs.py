@@ -28,11 +28,7 @@ class Selection(Options):
     batch: int = option(1, "train up to this batch", least=1)
     sweep: int = option(1, "and this sweep of it, whose programs are written", least=1)
     kinds: tuple[str, ...] = option(
-        KINDS,
-        "what the programs are for",
-        metavar="NAME[,NAME]",
-        choices=KINDS,
-        flag="--kind",
+        KINDS, "what the programs are for", metavar="NAME[,NAME]", choices=KINDS, flag="--kind"
     )
     layer: int | None = option(None, "programs of this layer only", least=1)
     input_samples: int = option(

@@ -222,7 +222,7 @@ class Sweep:
         """Return the answers to the tasks of a layer, and enter them into the statistics."""
         began = time.perf_counter()
         step = Step(layer, kind, 0, tasks, self.batch, self.number)
-        answers = solved(tasks, self.workers, step, self.watch)
+        answers: list[Answer] = solved(step, self.workers, self.watch)
         statistics.enter(layer, kind, began, answers)
         return answers
 
@@ -235,14 +235,12 @@ def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Blo
     return block.with_theta(theta)
 
 
-def solved(
-    tasks: Sequence[Task[Answer]], workers: Workers, step: Step, watch: Watch
-) -> list[Answer]:
+def solved(step: Step, workers: Workers, watch: Watch) -> list[Any]:
     """Return the answers to the tasks of a step, solved in this process if all are light."""
-    answers: list[Answer] = []
+    answers: list[Any] = []
     watch(step)
+    tasks, solve = step.tasks, methodcaller("solve")
     is_light = all(task.is_light for task in tasks)
-    solve = methodcaller("solve")
     for answer in map(solve, tasks) if is_light else workers.map(solve, tasks, tasks[0].seconds):
         answers.append(answer)
         watch(replace(step, done=len(answers)))

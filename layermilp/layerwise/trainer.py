@@ -165,8 +165,7 @@ class _Batch:
 
 
 def _as_slice(indices: IntArray) -> IntArray | slice:
-    """Return ascending indices as a slice where there is no gap, which takes no copy of the
-    samples."""
+    """Return ascending indices as a slice, which takes no copy, where there is no gap."""
     first, end = int(indices[0]), int(indices[-1]) + 1
     return slice(first, end) if end - first == indices.size else indices
 
@@ -198,9 +197,7 @@ class Call(Sweeps, WorkerOptions):
         is_flag=False,
         decides=False,
     )
-    y_test: ArrayLike | None = option(
-        None, "their labels", "Their labels.", is_flag=False, decides=False
-    )
+    y_test: ArrayLike | None = option(None, "their labels", is_flag=False, decides=False)
 
 
 @with_options(Call)
