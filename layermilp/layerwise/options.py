@@ -109,6 +109,8 @@ class Sweeps(LastLayer):
         None,
         "passes over the samples of the batches, reshuffled (default: as many as make 200 "
         "batches, from 1 to 20)",
+        "Passes over the samples of these batches; every one after the first is reshuffled. By "
+        "default as many as make 200 batches, from 1 to 20.",
         least=1,
     )
     first_sample: int = option(
@@ -184,7 +186,8 @@ class Sweeps(LastLayer):
         None,
         "share of its weights that a hidden neuron forgets in every fit (default: 1 / batches, "
         "from 0.01 to 0.1)",
-        metavar="D",
+        "See `ridge`, without which there is none. By default ``1 / batches``, from 0.01 to 0.1.",
+        "D",
         least=0.0,
         most=1.0,
     )
