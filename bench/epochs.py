@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from layermilp import Network, postprocess
+from layermilp import Layerwise, postprocess
 from layermilp.datasets import Dataset, load
+from layermilp.datasets.dataset import from_arrays
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps, preset
 from layermilp.layerwise.trainer import training
-from layermilp.layerwise.trials import choose_initialization
-from layermilp.method import derived_seed
+from layermilp.method import Listener
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray
 
@@ -41,13 +41,11 @@ def curve(data: Dataset, seed: int, arguments: argparse.Namespace) -> Iterator[d
     changes = {"batches": batches, "epochs": max(arguments.epochs), "seed": seed, "tie_break": "l2"}
     changes |= {"max_sweeps": 2} if arguments.quick else {}
     settings = Sweeps(**{**preset("goebbels2021").options, **changes})
-    networks = [
-        Network.from_notation(net, init="he", seed=derived_seed(seed, trial))
-        for trial in range(trials)
-    ]
-    samples = TrainingData.of(networks[0], X, y)
+    method, dataset = Layerwise.of(settings, net=net), from_arrays(X, y)
     with Workers(arguments.jobs) as workers:
-        chosen = choose_initialization(networks, samples, settings, workers).network
+        scores = method.trials(trials, dataset, workers, Listener())
+        chosen = method.trial(scores.index(max(scores))).network_for(dataset)
+        samples = TrainingData.of(chosen, X, y)
         for state in training(chosen, samples, settings, workers):
             epoch, rest = divmod(state.batch, batches)
             if not state.batch_ended or rest or epoch not in arguments.epochs:

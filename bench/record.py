@@ -23,7 +23,7 @@ from layermilp import Network, preset
 from layermilp.formulations import ReluRegression
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
-from layermilp.layerwise.sweep import Stage, SweepCallback, WeightTask
+from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import training
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray
@@ -99,15 +99,17 @@ def images(count: int, seed: int) -> tuple[FloatArray, IntArray]:
     ].astype(np.int64)
 
 
-class Hidden(SweepCallback):
+class Hidden:
     """Keeps the weight programs of hidden layers, the last layer's first."""
 
     def __init__(self) -> None:
         self.layers: list[list[ReluRegression]] = []
 
-    def on_tasks(self, stage: Stage) -> None:
+    def on_step(self, step: Step) -> None:
         """Keep what is minimized."""
-        problems = [task.problem() for task in stage.tasks if isinstance(task, WeightTask)]
+        if step.kind != "weights" or step.done:
+            return
+        problems = [task.problem() for task in step.tasks]
         regressions = [problem for problem in problems if isinstance(problem, ReluRegression)]
         if regressions:
             self.layers.append(regressions)
@@ -122,7 +124,7 @@ def record(source: Source, seed: int) -> dict[str, ReluRegression]:
     found: dict[str, ReluRegression] = {}
     hidden = Hidden()
     with Workers(1) as workers:
-        for state in training(network, data, settings, workers, hidden):
+        for state in training(network, data, settings, workers, hidden.on_step):
             if not state.batch_ended:
                 continue
             for i, problems in enumerate(reversed(hidden.layers)):

@@ -28,7 +28,7 @@ from record import images
 from layermilp import Network
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps, preset
-from layermilp.layerwise.sweep import Step, SweepCallback
+from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers
 
@@ -52,7 +52,7 @@ class Point:
     batch_size: int
 
 
-class Clock(SweepCallback):
+class Clock:
     """Adds up the seconds between the first and the last report on a layer's programs, by kind."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ def measure(point: Point) -> float:
     data = TrainingData.of(network, *images(point.batches * point.batch_size, point.seed))
     clock = Clock()
     with Workers(point.jobs) as workers:
-        run(network, data, settings(point), workers, clock)
+        run(network, data, settings(point), workers, clock.on_step)
     return clock.seconds["weights"]
 
 

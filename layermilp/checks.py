@@ -13,9 +13,7 @@ import numpy as np
 from layermilp.errors import OptionError
 
 LARGEST_COUNT = 2**31 - 1
-"""Largest number of anything that an option may ask for: no run gets that far, and no product of
-two overflows."""
-
+"""Largest number that an option may ask for: no run gets that far, no product of two overflows."""
 
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Files of Linux with the memory of a container, in its two versions of control groups."""

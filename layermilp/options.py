@@ -59,7 +59,8 @@ class Option:
     doc : str
         What it means, in sentences; empty where the line says it all.
     metavar : str
-        Name of its value on the command line.
+        Name of its value on the command line; by default ``N`` of a whole number, and ``NAME`` of a
+        choice.
     least, above, most, below : float, optional
         Range of a number, or of the numbers of a tuple: ``least <= value <= most``,
         ``above < value < below``.
@@ -176,8 +177,6 @@ class Described:
 
     Parameters
     ----------
-    name : str
-        The name.
     kind : type
         ``int``, ``float``, ``bool``, ``str``, ``tuple``, or ``object`` where a value has any other
         type.
@@ -185,10 +184,6 @@ class Described:
         Of a tuple: the type of its items.
     is_optional : bool
         Whether None is a value.
-    default : object
-        The default.
-    option : Option
-        What else is known.
     """
 
     name: str
@@ -219,6 +214,12 @@ class Described:
         """The option of the command line."""
         return self.option.flag or f"--{self.name.replace('_', '-')}"
 
+    @property
+    def metavar(self) -> str:
+        """Name of the value on the command line."""
+        by_default = "N" if self.kind is int else "NAME" if self.option.choices else ""
+        return self.option.metavar or by_default
+
     def checked(self, value: Any) -> Any:
         """Return a value in the option's own type; raise `OptionError` unless it is one of it."""
         if value is None and self.is_optional:
@@ -248,18 +249,19 @@ class Described:
             most = LARGEST_COUNT if known.most is None else known.most
             least = -LARGEST_COUNT if known.least is None else known.least
             check_whole(self.name, value, int(least), None if math.isinf(most) else int(most))
-        elif kind is float:
-            if not is_number(value) or not known.holds(value):
-                raise OptionError(f"{self.name} is {shortened(value)}; it must be {known.range}")
-        elif kind is bool:
-            if not isinstance(value, bool):
-                raise OptionError(f"{self.name} is {shortened(value)}; it must be True or False")
-        elif known.choices is not None:
+            return
+        if kind is str and known.choices is not None:
             if not isinstance(value, str) or value not in known.choices:
                 choices = ", ".join(known.choices)
                 raise OptionError(f"{self.name} {shortened(value)} is unknown; choose {choices}")
-        elif not isinstance(value, str):
-            raise OptionError(f"{self.name} is {shortened(value)}; it must be a text")
+            return
+        is_right, words = isinstance(value, kind), "a text"
+        if kind is float:
+            is_right, words = is_number(value) and known.holds(value), known.range
+        elif kind is bool:
+            words = "True or False"
+        if not is_right:
+            raise OptionError(f"{self.name} is {shortened(value)}; it must be {words}")
 
     @property
     def type_words(self) -> str:
@@ -306,20 +308,18 @@ class _Decorator(Protocol[P]):
 
 def with_described_options(cls: type[Kind]) -> type[Kind]:
     """Put the descriptions of a class's options in place of ``{options}`` in its docstring."""
-    told: Any = cls
-    cls.__doc__ = inspect.cleandoc(cls.__doc__ or "").replace("{options}", documented(told))
+    _describe(cls, cls)
     return cls
+
+
+def _describe(told: Any, options: Any) -> None:
+    told.__doc__ = inspect.cleandoc(told.__doc__ or "").replace("{options}", documented(options))
 
 
 def with_options(options: Callable[P, Options]) -> _Decorator[P]:
     """Give a function the fields of an options class as keywords, in place of its last parameter.
 
     A line ``{options}`` of its docstring becomes the descriptions of the options.
-
-    Parameters
-    ----------
-    options : type
-        The options class; the function's last parameter takes one.
     """
     kind: Any = options
 
@@ -336,8 +336,7 @@ def with_options(options: Callable[P, Options]) -> _Decorator[P]:
             return function(*data, kind(**bound))
 
         call.__signature__ = signature  # type: ignore[attr-defined]
-        told = inspect.cleandoc(function.__doc__ or "")
-        call.__doc__ = told.replace("{options}", documented(kind))
+        _describe(call, kind)
         return call
 
     return decorate

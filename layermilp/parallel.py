@@ -23,7 +23,6 @@ from layermilp.options import Options, option
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
-
 BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
 """Where workers are, by joblib's name for it, and the package that it needs."""
 
@@ -42,12 +41,10 @@ CONNECT_SECONDS = 10.0
 """Time that a cluster has to answer; left alone, Ray takes minutes to give up."""
 
 
-def _check_jobs(name: str, value: Any) -> None:
-    """Raise `OptionError` unless a value is a number of processes."""
-    if isinstance(value, bool) or not isinstance(value, int) or value == 0 or value < -1:
-        raise OptionError(
-            f"{name} is {value!r}; it must be a number of processes, or -1 for one per core"
-        )
+def _check_jobs(name: str, value: int) -> None:
+    """Raise `OptionError` for no processes, and for too many."""
+    if value == 0:
+        raise OptionError(f"{name} is 0; it must be a number of processes, or -1 for one per core")
     if value > MOST_JOBS:
         raise OptionError(
             f"{name} is {value}; it must be at most {MOST_JOBS}, and one per core (-1) is enough"
@@ -55,9 +52,7 @@ def _check_jobs(name: str, value: Any) -> None:
 
 
 def _check_backend(name: str, value: str) -> None:
-    """Raise `OptionError` unless a value is a backend whose package is installed."""
-    if value not in BACKENDS:
-        raise OptionError(f"{name} {value!r} is unknown; choose {', '.join(BACKENDS)}")
+    """Raise `OptionError` unless the package of a backend is installed."""
     module = BACKENDS[value]
     if importlib.util.find_spec(module) is None:
         raise OptionError(
@@ -75,7 +70,6 @@ class WorkerOptions(Options):
         "worker processes, -1 for one per core",
         "Worker processes; -1 for one per core. The result does not depend on it unless a time "
         "limit is hit.",
-        "N",
         least=-1,
         check=_check_jobs,
         flag="--jobs",
@@ -86,7 +80,6 @@ class WorkerOptions(Options):
         "where they are",
         "Where they are: on this machine, or in a Dask or Ray cluster, which has as many as it has "
         "cores.",
-        "NAME",
         choices=BACKENDS,
         check=_check_backend,
         decides=False,
@@ -98,6 +91,14 @@ class WorkerOptions(Options):
         "URL",
         decides=False,
     )
+
+    def check_together(self) -> None:
+        """Raise `OptionError` where an address is given and no cluster is meant."""
+        if self.address is not None and self.backend == "loky":
+            raise OptionError(
+                f"address {self.address!r} is for the backends dask and ray; loky works on this "
+                "machine"
+            )
 
     def workers(self) -> Workers:
         """Return the workers, not started yet."""
@@ -114,29 +115,17 @@ class Workers:
 
     Parameters
     ----------
-    n_jobs : int
-        Number of processes; 1 works in the calling process, -1 takes one per core. A cluster at an
-        address has its own.
-    backend : {"loky", "dask", "ray"}
-        ``loky`` for processes of this machine; the others need their package.
-    address : str, optional
-        Of a running cluster; without it ``dask`` and ``ray`` start one of `n_jobs` processes on
-        this machine.
+    n_jobs, backend, address
+        As in `WorkerOptions`; 1 process of this machine is the calling one.
 
     Raises
     ------
     OptionError
-        If the number is 0, below -1 or above 1,024, or the backend is unknown, not installed or not
-        reached.
+        If one of them is no value of its option, or a cluster is not reached.
     """
 
     def __init__(self, n_jobs: int, backend: str = "loky", address: str | None = None) -> None:
-        _check_jobs("n_jobs", n_jobs)
-        _check_backend("backend", backend)
-        if address is not None and backend == "loky":
-            raise OptionError(
-                f"address {address!r} is for the backends dask and ray; loky works on this machine"
-            )
+        WorkerOptions(n_jobs=n_jobs, backend=backend, address=address)
         self.n_jobs = joblib.cpu_count() if n_jobs == -1 else n_jobs
         self.backend, self.address = backend, address
         self._stack = ExitStack()
@@ -149,14 +138,25 @@ class Workers:
         return self
 
     def _begin(self) -> None:
-        """Start the processes."""
-        # One task at a time to whoever is free: tasks of unequal cost are balanced.
+        """Start or reach the processes."""
+        own: dict[str, Any] = {"inner_max_num_threads": 1}
+        if self.backend != "loky":
+            self._reach_cluster()
+            own = {}
+        self._stack.enter_context(joblib.parallel_config(backend=self.backend, **own))
         self._parallel = self._stack.enter_context(
-            joblib.Parallel(**self._start(), batch_size=1, max_nbytes=SHARED_BYTES)
+            joblib.Parallel(
+                n_jobs=self.n_jobs,
+                # joblib has no generator for a pool of Ray's.
+                return_as="list" if self.backend == "ray" else "generator",
+                # One task at a time to whoever is free: tasks of unequal cost are balanced.
+                batch_size=1,
+                max_nbytes=SHARED_BYTES,
+            )
         )
         if self.backend == "loky":
-            with _held_back_from_children(signal.SIGINT):
-                list(self.map(_ready, range(self.n_jobs)))
+            with _ctrl_c_held_back():
+                list(self.map(abs, range(self.n_jobs)))  # for which all have to be started
 
     def __exit__(self, *error: object) -> None:
         self._parallel = None
@@ -195,70 +195,52 @@ class Workers:
             )
         self._parallel.timeout = None if seconds is None else 2.0 * seconds + GRACE
         found = self._parallel(joblib.delayed(_in_process)(function, task) for task in tasks)
-        return _answers(_Unwatched(found))
+        return _answers(found)
 
-    def _start(self) -> dict[str, Any]:
-        """Start or reach the processes; return what joblib has to know of them."""
-        if self.backend == "loky":
-            self._stack.enter_context(
-                joblib.parallel_config(backend="loky", inner_max_num_threads=1)
-            )
-            return {"n_jobs": self.n_jobs, "return_as": "generator"}
+    def _reach_cluster(self) -> None:
+        """Start or reach a cluster, and learn how many processes it has."""
         try:
-            return self._start_dask() if self.backend == "dask" else self._start_ray()
+            self.n_jobs = self._start_dask() if self.backend == "dask" else self._start_ray()
         except (OSError, RuntimeError) as error:
             self._stack.close()
-            where = (
-                "on this machine was not started"
-                if self.address is None
-                else f"at {self.address!r} was not reached"
-            )
+            where = "on this machine was not started"
+            if self.address is not None:
+                where = f"at {self.address!r} was not reached"
             raise OptionError(f"the {self.backend} cluster {where}: {error}") from error
 
-    def _start_dask(self) -> dict[str, Any]:
+    def _start_dask(self) -> int:
         from distributed import Client
 
-        local: dict[str, Any] = {
-            "n_workers": self.n_jobs,
-            "threads_per_worker": 1,
-            "dashboard_address": None,
-        }
-        client = Client(self.address) if self.address else Client(**local)
+        client = (
+            Client(self.address)
+            if self.address
+            else Client(n_workers=self.n_jobs, threads_per_worker=1, dashboard_address=None)
+        )
         self._stack.enter_context(client)
-        self.n_jobs = sum(client.ncores().values())
-        self._stack.enter_context(joblib.parallel_config(backend="dask"))
-        return {"n_jobs": -1, "return_as": "generator"}
+        return sum(client.ncores().values())
 
-    def _start_ray(self) -> dict[str, Any]:
+    def _start_ray(self) -> int:
         import ray
         from ray.util.joblib import register_ray
 
         if self.address:
             _knock(self.address)
-        here: dict[str, Any] = {} if self.address else {"num_cpus": self.n_jobs}
         ray.init(
             address=self.address or "local",
+            num_cpus=None if self.address else self.n_jobs,
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
-            **here,
         )
         self._stack.callback(ray.shutdown)
         register_ray()
-        self.n_jobs = int(ray.cluster_resources()["CPU"])
-        self._stack.enter_context(joblib.parallel_config(backend="ray"))
-        # joblib has no generator for a pool of Ray's.
-        return {"n_jobs": self.n_jobs, "return_as": "list"}
+        return int(ray.cluster_resources()["CPU"])
 
 
 @contextmanager
-def _held_back_from_children(number: signal.Signals) -> Iterator[None]:
-    """Block a signal, which processes started now inherit for good; here it is delivered
-    afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Block SIGINT: processes started now inherit that for good; here it comes afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
@@ -273,44 +255,29 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
-def _ready(worker: int) -> int:
-    """Do nothing, in a worker that has to be started for it."""
-    return worker
-
-
-def _answers(found: Iterator[Answer]) -> Iterator[Answer]:
+def _answers(found: Generator[Answer, None, None]) -> Iterator[Answer]:
     """Yield what the processes answer, and say in plain words what became of one that does not."""
     try:
-        yield from found
+        for answer in found:  # noqa: UP028 - `yield from` would close what is found, with a warning
+            yield answer
     except BrokenExecutor as error:
         # The last words of joblib's message are the signal or the exit code.
         _, _, end = str(error).partition("The exit codes of the workers are ")
         raise SolverError(
             f"a worker process was killed ({end.split(chr(10))[0].strip() or 'no exit code'}), as "
-            "the system does where memory "
-            "is short, or where a solver crashes; use fewer jobs or smaller batches"
+            "the system does where memory is short, or where a solver crashes; use fewer jobs or "
+            "smaller batches"
         ) from error
     except multiprocessing.TimeoutError as error:
         raise SolverError(
             "a worker process was killed because its solver did not keep the time limit; try "
             "another solver"
         ) from error
-
-
-class _Unwatched(Iterator[Answer]):
-    """Answers of joblib that may be given up without a warning about those that nobody takes."""
-
-    def __init__(self, found: Generator[Answer, None, None]) -> None:
-        self._found = found
-
-    def __next__(self) -> Answer:
-        return next(self._found)
-
-    def close(self) -> None:
-        """Give up what is not answered yet; ``yield from`` does so."""
+    finally:
+        # Answers may be given up, without a warning about those that nobody takes.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._found.close()
+            found.close()
 
 
 def _in_process(function: Callable[[Task], Answer], task: Task) -> Answer:

@@ -58,9 +58,9 @@ def _add(parser: argparse.ArgumentParser, each: Described, default: Any) -> None
     if each.kind is bool:
         parser.add_argument(each.flag, action="store_true", **common)
     elif known.repeats:
-        parser.add_argument(each.flag, action=_Pairs, type=parse, metavar=known.metavar, **common)
+        parser.add_argument(each.flag, action=_Pairs, type=parse, metavar=each.metavar, **common)
     else:
-        parser.add_argument(each.flag, type=parse, metavar=known.metavar, **common)
+        parser.add_argument(each.flag, type=parse, metavar=each.metavar, **common)
 
 
 class _Pairs(argparse.Action):

@@ -19,10 +19,9 @@ from layermilp.hybrid.method import Hybrid
 from layermilp.hybrid.trainer import Data, round_program
 from layermilp.integer.formulation import whole_program
 from layermilp.integer.method import Integer
-from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.method import Layerwise, labelled
+from layermilp.layerwise.method import Layerwise, training_data
 from layermilp.layerwise.programs import Selection, SweepProgram, sweep_programs
-from layermilp.method import Method, output_classes
+from layermilp.method import Method
 from layermilp.parallel import WorkerOptions, Workers
 from layermilp.program import Program, check
 from layermilp.runs.progress import Progress
@@ -93,7 +92,7 @@ def _layerwise(
     method, selection = options_of(arguments, Layerwise), options_of(arguments, Selection)
     selection.check_run(method.initial(), method)
     data = _loaded(arguments, method, progress)
-    network = method.initial().with_classes(output_classes(method.initial(), data))
+    network = method.network_for(data)
     is_reference = FORMULATIONS[method.formulation].is_reference
     if method.ridge and not is_reference:
         progress.note(
@@ -102,7 +101,7 @@ def _layerwise(
         )
 
     def programs() -> Iterator[Described]:
-        checked = TrainingData.of(network, *labelled(data))
+        checked = training_data(network, data)
         with options_of(arguments, WorkerOptions).workers() as workers:
             for found in sweep_programs(network, checked, method, selection, workers):
                 name = f"layer{found.layer}-{found.kind}-{found.number}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,10 +16,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from layermilp.errors import DataError, OptionError
 from layermilp.options import option
 from layermilp.program import FloatArray, IntArray
-
-SCALES = ("minmax", None)
-"""How inputs are scaled: each from its least to its largest value in training to 0 to 1, or not at
-all."""
 
 
 def seed_of(random_state: Any) -> int:
@@ -34,13 +31,7 @@ def sizes_of(hidden_layer_sizes: Any) -> tuple[int, ...]:
 
 
 def classes_of(labels: NDArray[Any]) -> NDArray[Any]:
-    """Return the different labels.
-
-    Raises
-    ------
-    DataError
-        If there is only one.
-    """
+    """Return the different labels; raise `DataError` if there is only one."""
     check_classification_targets(labels)
     classes = np.unique(labels)
     if len(classes) < 2:
@@ -49,7 +40,7 @@ def classes_of(labels: NDArray[Any]) -> NDArray[Any]:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Seeded(BaseEstimator):  # type: ignore[misc]
+class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     """An estimator whose parameters are the options of a trainer; they are checked in `fit`."""
 
     random_state: Any = option(
@@ -59,9 +50,37 @@ class Seeded(BaseEstimator):  # type: ignore[misc]
         "in every call.",
     )
     verbose: int = option(0, "whether a line is printed on the way")
+    seed: int = field(default=0, init=False)  # in place of the trainers' option
 
     def __post_init__(self) -> None:
         """Check nothing: scikit-learn wants parameters as they are."""
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train on all samples.
+
+        Parameters
+        ----------
+        X : (m, n_features) array
+            Training samples.
+        y : (m,) array
+            Their labels, of two classes at least. A regressor takes what the outputs are to be,
+            shape ``(m,)`` or ``(m, n_outputs)``.
+        """
+        self._train(*self._samples(X, y))
+        return self
+
+    @abstractmethod
+    def _samples(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[Any]]:
+        """Check training data; return inputs, and what is learned of them."""
+
+    @abstractmethod
+    def _train(self, inputs: FloatArray, targets: NDArray[Any]) -> None:
+        """Train on checked data, and keep what was learned."""
+
+    def _inputs(self, X: ArrayLike) -> FloatArray:
+        """Check samples for a prediction."""
+        check_is_fitted(self)
+        return np.asarray(validate_data(self, X, dtype=np.float64, reset=False))
 
     def _say(self, text: str) -> None:
         """Print where the user wants to hear of it."""
@@ -70,7 +89,7 @@ class Seeded(BaseEstimator):  # type: ignore[misc]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Classifier(ClassifierMixin, Seeded):  # type: ignore[misc]
+class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     """A classifier whose network stands in ``network_``; its outputs, 0, 1, ..., stand for
     ``classes_``."""
 
@@ -82,30 +101,20 @@ class Classifier(ClassifierMixin, Seeded):  # type: ignore[misc]
         choices=("minmax",),
     )
 
-    if TYPE_CHECKING:
-        network_: Any = field(init=False)
-        n_features_in_: int = field(init=False)
-        classes_: NDArray[Any] = field(init=False)
-
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the classes of samples, shape ``(m,)``."""
-        inputs = self._inputs(X)
+        inputs = self._scaled(self._inputs(X))
         return np.asarray(self.classes_[self.network_.predict(inputs)])
 
     def _samples(self, X: ArrayLike, y: ArrayLike) -> tuple[FloatArray, IntArray]:
         """Check training data; learn the classes and the scale of the inputs; return scaled inputs
         and outputs."""
-        if self.scale not in SCALES:
+        if self.scale not in ("minmax", None):
             raise OptionError(f"scale {self.scale!r} is unknown; choose 'minmax' or None")
         inputs, labels = validate_data(self, X, y, dtype=np.float64)
         self.classes_ = classes_of(labels)
         self._learn_scale(inputs)
         return self._scaled(inputs), np.searchsorted(self.classes_, labels)
-
-    def _inputs(self, X: ArrayLike) -> FloatArray:
-        """Check and scale samples for a prediction."""
-        check_is_fitted(self)
-        return self._scaled(validate_data(self, X, dtype=np.float64, reset=False))
 
     def _learn_scale(self, inputs: FloatArray) -> None:
         self.least_, self.largest_ = inputs.min(axis=0), inputs.max(axis=0)
@@ -118,7 +127,3 @@ class Classifier(ClassifierMixin, Seeded):  # type: ignore[misc]
             width = self.largest_ - self.least_
             shares = (inputs - self.least_) / np.where(width > 0.0, width, 1.0)
         return np.asarray(np.clip(shares, 0.0, 1.0))
-
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Train; see the class."""
-        raise NotImplementedError

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
@@ -14,7 +14,8 @@ from layermilp.errors import DataError, OptionError
 from layermilp.estimators.base import Classifier, seed_of, sizes_of
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
-from layermilp.layerwise.trainer import State, training
+from layermilp.layerwise.state import State
+from layermilp.layerwise.trainer import training
 from layermilp.networks.network import Network
 from layermilp.options import option, with_described_options
 from layermilp.parallel import Workers
@@ -57,33 +58,14 @@ class LayerwiseClassifier(Classifier, Sweeps):
         None, "batches of an epoch", "Batches of an epoch. Default: as many as the samples fill."
     )
     n_jobs: int = option(1, "worker processes; the result does not depend on it")
-    seed: int = field(default=0, init=False)
     first_sample: int = field(default=0, init=False)
 
-    if TYPE_CHECKING:
-        network_: Network = field(init=False)
-        state_: State | None = field(init=False)
-
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Train on all samples.
-
-        Parameters
-        ----------
-        X : (m, n_features) array
-            Training samples.
-        y : (m,) array
-            Their labels, of two classes at least.
-        """
-        inputs, outputs = self._samples(X, y)
-        self.seed_ = seed_of(self.random_state)
+    def _train(self, inputs: FloatArray, targets: IntArray) -> None:
+        self._begin()
         size = min(self.batch_size, len(inputs))
         batches = max(1, len(inputs) // size) if self.batches is None else self.batches
-        settings = Sweeps.of(
-            self, seed=self.seed_, batches=batches, batch_size=size, epochs=self.epochs
-        )
-        self._train(self._initial(), inputs, outputs, settings, None)
-        self.n_batches_ = settings.total_batches
-        return self
+        settings = Sweeps.of(self, seed=self.seed_, batches=batches, batch_size=size)
+        self._go_on(inputs, targets, settings)
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Train on one batch more, within the trust region of the weights so far; the average of
@@ -101,32 +83,36 @@ class LayerwiseClassifier(Classifier, Sweeps):
         inputs, labels = validate_data(self, X, y, dtype=np.float64, reset=first)
         check_classification_targets(labels)
         if first:
-            self._begin(inputs, labels, classes)
+            if classes is None:
+                raise DataError(
+                    "the first call of partial_fit needs classes, all labels there will be"
+                )
+            self.classes_ = np.unique(classes)
+            self._learn_scale(inputs)
+            self._begin()
         unknown = np.setdiff1d(labels, self.classes_)
         if unknown.size:
             raise DataError(
                 f"the label {unknown[0]} is not among the classes {self.classes_.tolist()} of the "
                 "first call"
             )
-        self.n_batches_ += 1
-        decay = (
-            Sweeps(batches=self.n_batches_).decay
-            if self.weight_decay is None and self.ridge
-            else self.weight_decay
+        settings = Sweeps.of(
+            self,
+            seed=self.seed_,
+            batches=1,
+            batch_size=len(inputs),
+            epochs=1,
+            weight_decay=Sweeps.of(self, batches=self.n_batches_ + 1, batch_size=1, epochs=1).decay,
+            postprocess="none",
         )
-        settings = Sweeps.of(self, seed=self.seed_, batches=1, batch_size=len(inputs), epochs=1)
-        settings = replace(settings, weight_decay=decay, postprocess="none")
-        outputs = np.searchsorted(self.classes_, labels)
-        self._train(self.network_, self._scaled(inputs), outputs, settings, self.state_)
+        self._go_on(self._scaled(inputs), np.searchsorted(self.classes_, labels), settings)
         return self
 
-    def _begin(self, inputs: FloatArray, labels: NDArray[Any], classes: ArrayLike | None) -> None:
-        if classes is None:
-            raise DataError("the first call of partial_fit needs classes, all labels there will be")
-        self.classes_ = np.unique(classes)
-        self._learn_scale(inputs)
+    def _begin(self) -> None:
+        """Take up the initial network."""
         self.seed_, self.n_batches_ = seed_of(self.random_state), 0
-        self.network_, self.state_ = self._initial(), None
+        self.network_ = self._initial()
+        self.state_: State | None = None
 
     def _initial(self) -> Network:
         if self.net is not None:
@@ -141,22 +127,16 @@ class LayerwiseClassifier(Classifier, Sweeps):
             )
         return network
 
-    def _train(
-        self,
-        network: Network,
-        inputs: FloatArray,
-        outputs: IntArray,
-        settings: Sweeps,
-        begin: State | None,
-    ) -> None:
-        """Train, after the batches of `begin` if there are any, and keep what was learned."""
-        data = TrainingData.of(network, inputs, outputs)
-        begin = None if begin is None else replace(begin, batch=0)
+    def _go_on(self, inputs: FloatArray, outputs: IntArray, settings: Sweeps) -> None:
+        """Train after the batches so far, and keep what was learned."""
+        data = TrainingData.of(self.network_, inputs, outputs)
         with Workers(self.n_jobs) as workers:
-            for state in training(network, data, settings, workers, begin=begin):
+            for state in training(self.network_, data, settings, workers, begin=self.state_):
                 if state.batch_ended:
                     self._say(
                         f"batch {state.batch}/{settings.total_batches}, accuracy "
                         f"{state.batch_accuracy:.3f}"
                     )
-        self.network_, self.state_, self.history_ = state.network, state, state.records
+        self.network_, self.history_ = state.network, state.records
+        self.state_ = replace(state, batch=0)  # batches count anew in every call
+        self.n_batches_ += settings.total_batches

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
-from typing import Self
-
-from numpy.typing import ArrayLike
+from dataclasses import KW_ONLY, dataclass
 
 from layermilp.errors import SolverError
 from layermilp.estimators.base import Classifier, seed_of, sizes_of
 from layermilp.networks.network import Network
 from layermilp.options import option, with_described_options
+from layermilp.program import FloatArray, IntArray
 from layermilp.smt.options import Portfolio
 from layermilp.smt.trainer import run
 
@@ -19,6 +17,9 @@ from layermilp.smt.trainer import run
 @dataclass(eq=False, repr=False)
 class SMTClassifier(Classifier, Portfolio):
     """A ReLU network that has every training sample right; see `layermilp.smt.train`.
+
+    `fit` raises `SolverError` if there is no such network, or none was found in time; the message
+    says which.
 
     Parameters
     ----------
@@ -36,27 +37,11 @@ class SMTClassifier(Classifier, Portfolio):
 
     hidden_layer_sizes: tuple[int, ...] = option((16,), "neurons of the hidden layers", least=1)
     _: KW_ONLY
-    seed: int = field(default=0, init=False)
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Find a network.
-
-        Parameters
-        ----------
-        X : (m, n_features) array
-            Training samples.
-        y : (m,) array
-            Their labels, of two classes at least.
-
-        Raises
-        ------
-        SolverError
-            If there is no such network, or none was found in time; the message says which.
-        """
-        inputs, outputs = self._samples(X, y)
+    def _train(self, inputs: FloatArray, targets: IntArray) -> None:
         options = Portfolio.of(self, seed=seed_of(self.random_state))
         sizes = (inputs.shape[1], *sizes_of(self.hidden_layer_sizes), len(self.classes_))
-        outcome = run(Network.dense(sizes, seed=options.seed), inputs, outputs, options)
+        outcome = run(Network.dense(sizes, seed=options.seed), inputs, targets, options)
         for stage in outcome.stages:
             self._say(f"{stage.name}: {stage.said}, {stage.seconds:.2f} s")
         if outcome.network is None:
@@ -64,4 +49,3 @@ class SMTClassifier(Classifier, Portfolio):
                 f"no network has all samples right: {outcome.verdict.value}, {outcome.reason}"
             )
         self.network_, self.outcome_ = outcome.network, outcome
-        return self

@@ -31,13 +31,7 @@ class TrainingData:
         X_test: ArrayLike | None = None,
         y_test: ArrayLike | None = None,
     ) -> TrainingData:
-        """Check the data against the network.
-
-        Raises
-        ------
-        DataError
-            See `train`.
-        """
+        """Check the data against the network; raise `DataError` as `train` does."""
         samples, labels = _checked(network, X, y, "training")
         if (X_test is None) != (y_test is None):
             raise DataError("test data need both samples and labels")
@@ -58,16 +52,13 @@ def _checked(
     labels = network.class_indices(y)
     if len(samples) != len(labels) or not len(samples):
         raise DataError(f"there are {len(samples)} {what} samples and {len(labels)} labels")
-    if not np.all(np.isfinite(samples)):
-        row, column = np.argwhere(~np.isfinite(samples))[0]
+    wrong = np.argwhere(~(np.isfinite(samples) & (samples >= 0.0)))
+    if len(wrong):
+        row, column = wrong[0]
+        value = samples[row, column]
+        advice = "; the method needs non-negative inputs, scale them to [0, 1]"
         raise DataError(
-            f"{what} sample {row} has the value {samples[row, column]} at input {column}"
-        )
-    if np.any(samples < 0.0):
-        row, column = np.argwhere(samples < 0.0)[0]
-        raise DataError(
-            f"{what} sample {row} has the value {samples[row, column]:g} at input {column}; the "
-            "method needs non-negative "
-            "inputs, scale them to [0, 1]"
+            f"{what} sample {row} has the value {value:g} at input {column}"
+            f"{advice if np.isfinite(value) else ''}"
         )
     return samples, labels

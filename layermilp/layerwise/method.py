@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from layermilp.algorithms.statistics import Phase, Statistics
+from layermilp.algorithms.statistics import Statistics
 from layermilp.datasets.dataset import Dataset
+from layermilp.errors import DataError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.objective import OBJECTIVES
 from layermilp.layerwise.options import PRESETS, Sweeps
-from layermilp.layerwise.schedule import WeightAverage, sample_order
-from layermilp.layerwise.sweep import Step, SweepCallback
-from layermilp.layerwise.trainer import Record, State, training
-from layermilp.layerwise.trials import choose_initialization
+from layermilp.layerwise.schedule import sample_order
+from layermilp.layerwise.state import State
+from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.trainer import run, share_right, training
 from layermilp.method import Listener, Method, accuracies, derived_seed, output_classes
-from layermilp.method import State as MethodState
 from layermilp.networks.committee import Committee
 from layermilp.networks.files import Arrays
 from layermilp.networks.initialization import INITIALIZERS
@@ -28,69 +29,8 @@ from layermilp.networks.network import Network
 from layermilp.networks.parameters import check_size
 from layermilp.options import option
 from layermilp.parallel import Workers
-from layermilp.program import FloatArray, IntArray
+from layermilp.program import IntArray
 from layermilp.solvers import SOLVERS
-
-PLAIN = ("batch", "batch_accuracy", "seen_accuracy", "test_accuracy")
-"""Fields of a state that are numbers."""
-
-
-@dataclass(frozen=True, eq=False)
-class Trained(MethodState):
-    """Where the training of one network is.
-
-    Parameters
-    ----------
-    at : State
-        The state of the trainer.
-    is_last : bool
-        Whether it is the end of the last batch.
-    """
-
-    at: State
-    is_last: bool = False
-
-    @property
-    def is_resumable(self) -> bool:  # type: ignore[override]
-        """Whether a batch is over."""
-        return self.at.batch_ended
-
-    @property
-    def model(self) -> Network:
-        """The average of the weights, see `layermilp.layerwise.trainer.State`."""
-        return self.at.network
-
-    @property
-    def records(self) -> Sequence[Record]:
-        """The sweeps so far."""
-        return self.at.records
-
-    @property
-    def score(self) -> float:
-        """Accuracy on the samples seen."""
-        return self.at.seen_accuracy
-
-    @property
-    def batches_done(self) -> int:
-        """Batches that are over."""
-        return self.at.batch if self.at.batch_ended else self.at.batch - 1
-
-    def content(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what a checkpoint keeps."""
-        state = self.at
-        arrays = {
-            f"{name}_{i}": theta
-            for name, thetas in _weights(state).items()
-            for i, theta in enumerate(thetas)
-        }
-        return {
-            **{name: getattr(state, name) for name in PLAIN},
-            "total": state.mean.total,
-            "factor": state.mean.factor,
-            "averaged": len(state.mean.sums),
-            "records": [asdict(record) for record in state.records],
-            "tally": vars(state.tally),
-        }, arrays
 
 
 @dataclass(kw_only=True)
@@ -109,17 +49,12 @@ class Layerwise(Sweeps, Method):
         None,
         "options of a publication as defaults",
         "Name of the preset that the options are of, see `layermilp.preset`.",
-        "NAME",
         choices=PRESETS,
         decides=False,
     )
     init: str = option("he", "initial weights", metavar="RULE", choices=INITIALIZERS)
     init_seed: int | None = option(
-        None,
-        "seed of the initial weights (default: the seed)",
-        least=0,
-        most=float("inf"),
-        is_flag=False,
+        None, "seed of the initial weights (default: the seed)", least=0, most=inf, is_flag=False
     )
 
     def initial(self) -> Network:
@@ -140,25 +75,28 @@ class Layerwise(Sweeps, Method):
 
     def check(self, data: Dataset) -> None:
         """Raise an error if the data do not fit the network."""
-        TrainingData.of(self._network(data), *labelled(data))
+        training_data(self.network_for(data), data)
+
+    def network_for(self, data: Dataset) -> Network:
+        """Return the network that training starts from, with the labels of the data as classes."""
+        network = self.initial()
+        return network.with_classes(output_classes(network, data))
 
     def training(
-        self, data: Dataset, workers: Workers, listener: Listener, begin: Trained | None = None
-    ) -> Iterator[Trained]:
+        self, data: Dataset, workers: Workers, listener: Listener, begin: State | None = None
+    ) -> Iterator[State]:
         """Train in batches; yield every sweep and the end of every batch."""
-        network = self._network(data)
-        checked = _outputs(network, data)
-        told = _Told(self, listener, 0 if begin is None else begin.at.batch)
-        at = None if begin is None else begin.at
-        for state in training(network, checked, self, workers, told, at):
+        network = self.network_for(data)
+        told = _Told(self, listener, 0 if begin is None else begin.batch)
+        checked = training_data(network, data)
+        for state in training(network, checked, self, workers, told.on_step, begin):
             told.on_state(state)
-            yield Trained(state, state.batch_ended and state.batch == self.total_batches)
+            yield state
 
-    def restored(self, content: Mapping[str, Any], arrays: Arrays, data: Dataset) -> Trained:
+    def restored(self, content: Mapping[str, Any], arrays: Arrays, data: Dataset) -> State:
         """Return the state of which a checkpoint holds the content."""
-        network = self._network(data)
         decision = OBJECTIVES[self.objective].decision
-        return Trained(_state(content, arrays, network.with_decision(decision)))
+        return State.restored(content, arrays, self.network_for(data).with_decision(decision))
 
     def member(self, number: int) -> Self:
         """Return the method of a member: its own seed, and images that begin where those before it
@@ -173,43 +111,53 @@ class Layerwise(Sweeps, Method):
     def trials(
         self, count: int, data: Dataset, workers: Workers, listener: Listener
     ) -> tuple[float, ...]:
-        """Judge initial networks by the first batch, see `choose_initialization`."""
-        networks = [self.trial(number)._network(data) for number in range(count)]
-        trials = choose_initialization(
-            networks,
-            _outputs(networks[0], data),
-            self,
-            workers,
-            lambda number, score: listener.note(
-                f"initialization {number}/{count}: accuracy {score:.3f}"
-            ),
-        )
-        return trials.scores
+        """Train the first batch from every initialization, each in one worker process; return the
+        accuracies on the training samples outside the batch (Goebbels 2021, section 3:
+        "experimentally determine").
 
-    def told(self, states: Sequence[MethodState]) -> str:
+        Raises
+        ------
+        DataError
+            If the batch holds all samples.
+        """
+        first = replace(
+            self, batches=1, epochs=1, weight_decay=self.decay, average=0.0, postprocess="none"
+        )
+        rest = np.setdiff1d(np.arange(len(data.X_train)), sample_order(len(data.X_train), first))
+        if not rest.size:
+            raise DataError(
+                "the first batch holds all training samples, so none are left to judge "
+                "initializations by"
+            )
+        networks = [self.trial(number).network_for(data) for number in range(count)]
+        checked = training_data(networks[0], replace(data, X_test=None, y_test=None))
+        scores: list[float] = []
+        for network in workers.map(partial(_trained, data=checked, settings=first), networks):
+            scores.append(share_right(network, checked.X[rest], checked.y[rest]))
+            listener.note(f"initialization {len(scores)}/{count}: accuracy {scores[-1]:.3f}")
+        return tuple(scores)
+
+    def told(self, states: Sequence[Any]) -> str:
         """Return where a run goes on, in words."""
-        return f"goes on after batch {sum(state.at.batch for state in _trained(states))}"
+        return f"goes on after batch {sum(state.batch for state in states)}"
 
     def settled(self) -> dict[str, Any]:
         """Return the options, with the epochs and the weight decay that the batches decide."""
-        hidden = ("first_sample", "init_seed")
-        found = {name: value for name, value in super().settled().items() if name not in hidden}
-        settled = {"epochs": self.n_epochs, "weight_decay": self.decay, "preset": self.preset}
-        return found | settled
+        found = super().settled()
+        del found["first_sample"], found["init_seed"]
+        decided = {"epochs": self.n_epochs, "weight_decay": self.decay, "preset": self.preset}
+        return found | decided
 
-    def results(
-        self, model: Model | None, states: Sequence[MethodState], data: Dataset
-    ) -> dict[str, Any]:
+    def results(self, model: Model | None, states: Sequence[Any], data: Dataset) -> dict[str, Any]:
         """Return accuracies, and what was solved."""
         assert model is not None  # every sweep has a network
-        members = list(_trained(states))
-        tally = sum((member.at.tally for member in members), Statistics())
+        tally = sum((state.tally for state in states), Statistics())
         calls = dict(sorted(tally.solver_calls.items()))
         found = accuracies(model, data)
         return {
-            "batches_done": sum(member.batches_done for member in members),
-            "sweeps": sum(len(member.records) for member in members),
-            **self.claims(model, [member.records[-1].batch for member in members], data),
+            "batches_done": sum(state.batch - (not state.batch_ended) for state in states),
+            "sweeps": sum(len(state.records) for state in states),
+            **self.claims(model, [state.records[-1].batch for state in states], data),
             "train_accuracy": found["train"],
             "test_accuracy": found["test"],
             "solver_version": ", ".join(
@@ -226,33 +174,18 @@ class Layerwise(Sweeps, Method):
     def claims(self, model: Model, last_batches: Sequence[int], data: Dataset) -> dict[str, float]:
         """Return the mean accuracy of the members on their last batches, counted from 1, and that
         of the model on all samples that any member has seen."""
-        batches, seen = self.used_samples(len(data.X_train), last_batches)
-        members = model.networks if isinstance(model, Committee) else (model,)
 
         def share(network: Model, part: IntArray) -> float:
             return network.accuracy(data.X_train[part], data.classes[data.y_train[part]])
 
-        own = [share(member, batch) for member, batch in zip(members, batches, strict=True)]
-        return {"batch_accuracy": float(np.mean(own)), "seen_accuracy": share(model, seen)}
-
-    def used_samples(
-        self, n_samples: int, last_batches: Sequence[int]
-    ) -> tuple[list[IntArray], IntArray]:
-        """Return the samples of every member's last batch, and all that any member has seen.
-
-        Parameters
-        ----------
-        n_samples : int
-            Training samples there are.
-        last_batches : sequence of int
-            Last batch of every member, from 1.
-        """
-        size, batches, seen = self.batch_size, [], []
-        for number, last in enumerate(last_batches):
-            order = sample_order(n_samples, self.member(number))
-            batches.append(order[size * (last - 1) : size * last])
-            seen.append(order[: size * last])
-        return batches, np.unique(np.concatenate(seen))
+        members = model.networks if isinstance(model, Committee) else (model,)
+        size, seen, shares = self.batch_size, [], []
+        for number, (member, last) in enumerate(zip(members, last_batches, strict=True)):
+            order = sample_order(len(data.X_train), self.member(number))[: size * last]
+            seen.append(order)
+            shares.append(share(member, order[size * (last - 1) :]))
+        every = np.unique(np.concatenate(seen))
+        return {"batch_accuracy": float(np.mean(shares)), "seen_accuracy": share(model, every)}
 
     def report(self, summary: Mapping[str, Any]) -> list[str]:
         """Return the lines that are printed at the end."""
@@ -278,12 +211,8 @@ class Layerwise(Sweeps, Method):
             )
         return lines
 
-    def _network(self, data: Dataset) -> Network:
-        network = self.initial()
-        return network.with_classes(output_classes(network, data))
 
-
-class _Told(SweepCallback):
+class _Told:
     """Puts into words where a training is."""
 
     def __init__(self, method: Layerwise, listener: Listener, done: int) -> None:
@@ -322,63 +251,13 @@ class _Told(SweepCallback):
         )
 
 
-def labelled(data: Dataset) -> tuple[Any, ...]:
-    """Return samples and labels, of the training part and of the test part where there is one."""
-    train = data.X_train, data.classes[data.y_train]
-    if data.X_test is None or data.y_test is None:
-        return train
-    return (*train, data.X_test, data.classes[data.y_test])
+def training_data(network: Network, data: Dataset) -> TrainingData:
+    """Return data as they are trained on, checked against the network."""
+    test = None if data.y_test is None else data.classes[data.y_test]
+    return TrainingData.of(network, data.X_train, data.classes[data.y_train], data.X_test, test)
 
 
-def _outputs(network: Network, data: Dataset) -> TrainingData:
-    """Return data that are checked, with the outputs that stand for their labels."""
-    outputs = network.class_indices(data.classes)
-    test = None if data.y_test is None else outputs[data.y_test]
-    return TrainingData(data.X_train, outputs[data.y_train], data.X_test, test)
-
-
-def _trained(states: Sequence[MethodState]) -> Iterator[Trained]:
-    for state in states:
-        assert isinstance(state, Trained)
-        yield state
-
-
-def _weights(state: State) -> dict[str, tuple[FloatArray, ...]]:
-    return {
-        "network": tuple(block.theta for block in state.network.blocks),
-        "iterate": tuple(block.theta for block in state.iterate.blocks),
-        "sums": state.mean.sums,
-    }
-
-
-def _state(content: Mapping[str, Any], arrays: Arrays, network: Network) -> State:
-    def weights(name: str, count: int) -> list[FloatArray]:
-        found = [np.asarray(arrays[f"{name}_{i}"], dtype=np.float64) for i in range(count)]
-        for theta, block in zip(found, network.blocks, strict=True):
-            if theta.shape != block.theta.shape or not np.all(np.isfinite(theta)):
-                raise ValueError(f"{name} has shape {theta.shape} or holds NaN")
-        return found
-
-    def built(name: str) -> Network:
-        whole = network
-        for i, theta in enumerate(weights(name, len(network.blocks))):
-            whole = whole.with_block(i, whole.blocks[i].with_theta(theta))
-        return whole
-
-    sums = tuple(weights("sums", len(network.blocks))) if content["averaged"] else ()
-    calls = Counter(content["tally"]["solver_calls"])
-    return State(
-        network=built("network"),
-        iterate=built("iterate"),
-        batch_ended=True,
-        mean=WeightAverage(float(content["factor"]), float(content["total"]), sums),
-        records=tuple(_record(record) for record in content["records"]),
-        tally=Statistics(**{**content["tally"], "solver_calls": calls}),
-        **{name: content[name] for name in PLAIN},
-    )
-
-
-def _record(entry: Mapping[str, Any]) -> Record:
-    tuples = {name: tuple(entry[name]) for name in ("objectives", "start_objectives")}
-    phases = tuple(Phase(**phase) for phase in entry["phases"])
-    return Record(**{**entry, **tuples, "phases": phases})
+def _trained(network: Network, data: TrainingData, settings: Sweeps) -> Network:
+    """Train in this process."""
+    with Workers(1) as workers:
+        return run(network, data, settings, workers).network

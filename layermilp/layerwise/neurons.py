@@ -3,6 +3,8 @@ of one layer."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
@@ -76,29 +78,17 @@ def fit_relu_neuron(  # noqa: PLR0913 - the documented contract
     SolverError
         If the solver is not installed, or the program is too large for its edition.
     """
-    x = _matrix(inputs, "inputs")
-    t = _vector(targets, len(x), "targets")
+    x = _finite(inputs, "inputs")
+    t = _finite(targets, "targets", len(x))
     if np.any(t < 0.0):
         raise DataError(
             f"target {int(np.argmin(t))} is {t.min():g}; a ReLU has no negative outputs"
         )
-    if formulation not in FORMULATIONS:
-        raise OptionError(
-            f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
-        )
-    low, high, at = _box(lower, upper, start, x.shape[1] + 1)
-    problem = ReluRegression(
-        coefficients=_extended(x),
-        constants=np.zeros(len(x)),
-        lower=low,
-        upper=high,
-        start=at,
-        targets=t,
-        big_m=reference_big_m(x, np.concatenate([low, high])),
-    )
-    return solve_relu(
-        problem, SolveOptions(formulation, solver, Limits(time_limit, gap, node_limit))
-    )
+    options = _options(formulation, solver, Limits(time_limit, gap, node_limit))
+    rows = _rows(x, lower, upper, start)
+    big_m = reference_big_m(x, np.concatenate([rows["lower"], rows["upper"]]))
+    problem = ReluRegression(**rows, targets=t, big_m=big_m)
+    return solve_relu(problem, options)
 
 
 def fit_output_neuron(
@@ -134,26 +124,16 @@ def fit_output_neuron(
     Returns
     -------
     Fit
-        As in `fit_relu_neuron`.
-
-    Raises
-    ------
-    DataError, OptionError, SolverError
-        As in `fit_relu_neuron`.
+        As in `fit_relu_neuron`, with its errors.
     """
-    x = _matrix(inputs, "inputs")
+    x = _finite(inputs, "inputs")
     flags = np.asarray(is_target)
     if flags.shape != (len(x),) or not np.all((flags == 0) | (flags == 1)):
         raise DataError(f"is_target must hold one 0 or 1 (or bool) per sample, {len(x)} in all")
     if not (np.isfinite(tolerance) and tolerance >= 0.0):
         raise OptionError(f"tolerance is {tolerance!r}; it must be a finite number of at least 0")
-    low, high, at = _box(lower, upper, start, x.shape[1] + 1)
     problem = HingeRegression(
-        _extended(x),
-        np.zeros(len(x)),
-        low,
-        high,
-        at,
+        **_rows(x, lower, upper, start),
         is_target=flags.astype(bool),
         row_weights=np.ones(len(x)),
         tolerance=float(tolerance),
@@ -204,8 +184,8 @@ def propose_inputs(  # noqa: PLR0913 - the documented contract
     DataError, OptionError, SolverError
         As in `fit_relu_neuron`; also if an input is negative.
     """
-    w, x = _matrix(weights, "weights"), _matrix(inputs, "inputs")
-    c, t = _vector(bias, len(w), "bias"), _matrix(targets, "targets")
+    w, x = _finite(weights, "weights"), _finite(inputs, "inputs")
+    c, t = _finite(bias, "bias", len(w)), _finite(targets, "targets")
     if x.shape[1] != w.shape[1] or t.shape != (len(x), len(w)):
         raise DataError(
             f"weights {w.shape}, inputs {x.shape} and targets {t.shape} do not fit together"
@@ -217,51 +197,46 @@ def propose_inputs(  # noqa: PLR0913 - the documented contract
             )
     if last_layer and not np.all((t == 0.0) | (t == 1.0)):
         raise DataError("targets of the last layer must be 0 or 1")
-    if formulation not in FORMULATIONS:
-        raise OptionError(
-            f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
-        )
+    options = _options(formulation, solver, Limits(time_limit, gap))
 
     def problem_of(part: slice | IntArray) -> Regression:
         if last_layer:
             return hinge_of_inputs(w, c, x[part], t[part] > 0.5)
         return ReluL1().of_inputs(w, c, x[part], t[part])
 
-    options = SolveOptions(formulation, solver, Limits(time_limit, gap))
     return propose(x, problem_of, options).inputs
 
 
-def _extended(inputs: FloatArray) -> sparse.csr_array:
-    return sparse.csr_array(np.column_stack([inputs, np.ones(len(inputs))]))
-
-
-def _matrix(values: ArrayLike, name: str) -> FloatArray:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 2 or array.size == 0:
-        raise DataError(f"{name} must be a non-empty matrix, got an array of shape {array.shape}")
-    if not np.all(np.isfinite(array)):
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise DataError(
-            f"{name}[{row}, {column}] is {array[row, column]}; every value must be finite"
+def _options(formulation: str, solver: str, limits: Limits) -> SolveOptions:
+    if formulation not in FORMULATIONS:
+        raise OptionError(
+            f"formulation {formulation!r} is unknown; choose {', '.join(FORMULATIONS)}"
         )
-    return array
+    return SolveOptions(formulation, solver, limits)
 
 
-def _vector(values: ArrayLike, size: int, name: str) -> FloatArray:
+def _finite(values: ArrayLike, name: str, *shape: int) -> FloatArray:
+    """Return finite values of a shape, or of a matrix of any shape where none is given."""
     array = np.asarray(values, dtype=np.float64)
-    if array.shape != (size,):
-        raise DataError(f"{name} must have shape ({size},), got {array.shape}")
-    if not np.all(np.isfinite(array)):
-        place = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise DataError(f"{name}[{place}] is {array[place]}; every value must be finite")
+    if shape and array.shape != shape:
+        raise DataError(f"{name} must have shape {shape}, got {array.shape}")
+    if not shape and (array.ndim != 2 or array.size == 0):
+        raise DataError(f"{name} must be a non-empty matrix, got an array of shape {array.shape}")
+    wrong = np.argwhere(~np.isfinite(array))
+    if len(wrong):
+        place, value = ", ".join(map(str, wrong[0])), array[tuple(wrong[0])]
+        raise DataError(f"{name}[{place}] is {value}; every value must be finite")
     return array
 
 
-def _box(
-    lower: ArrayLike, upper: ArrayLike, start: ArrayLike | None, size: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _rows(
+    inputs: FloatArray, lower: ArrayLike, upper: ArrayLike, start: ArrayLike | None
+) -> dict[str, Any]:
+    """Return the fields of `Rows` for one neuron, whose unknowns are its weights and then its
+    bias; the start is clipped to the box."""
+    m, size = len(inputs), inputs.shape[1] + 1
     low, high = (
-        _vector(np.full(size, values) if np.ndim(values) == 0 else values, size, name)
+        _finite(np.full(size, values) if np.ndim(values) == 0 else values, name, size)
         for name, values in (("lower", lower), ("upper", upper))
     )
     if np.any(low > high):
@@ -269,5 +244,11 @@ def _box(
         raise DataError(
             f"lower[{place}] is {low[place]:g}, above upper[{place}], which is {high[place]:g}"
         )
-    at = np.zeros(size) if start is None else _vector(start, size, "start")
-    return low, high, np.clip(at, low, high)
+    at = np.zeros(size) if start is None else _finite(start, "start", size)
+    return {
+        "coefficients": sparse.csr_array(np.column_stack([inputs, np.ones(m)])),
+        "constants": np.zeros(m),
+        "lower": low,
+        "upper": high,
+        "start": np.clip(at, low, high),
+    }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from layermilp.algorithms.options import SolveOptions
@@ -37,7 +38,7 @@ MOST_SAMPLES = 10**8
 """Samples of all batches together: their order is drawn before the first."""
 
 WEIGHT_DECAY = 0.01, 0.1
-"""Ends of the weight decay that the number of batches decides."""
+"""Ends of the weight decay ``1 / batches``, by which an epoch forgets what no batch asks for."""
 
 
 @dataclass(kw_only=True)
@@ -53,13 +54,7 @@ class LastLayer(SolverChoice):
         check=lambda name, value: check_class_weight(value),
         parse=number_or_name,
     )
-    tolerance: float = option(
-        0.49,
-        "dead zone of post-processing (l1)",
-        "Dead zone of post-processing, for ``l1``.",
-        "S",
-        least=0.0,
-    )
+    tolerance: float = option(0.49, "dead zone of post-processing (l1)", metavar="S", least=0.0)
     time_limit: float | None = option(
         None,
         "limit per program (not repeatable)",
@@ -85,22 +80,16 @@ class Postprocess(LastLayer, WorkerOptions):
         "of the last layer (default: the one that the model was trained for)",
         "What is minimized; by default the one that fits how the network decides, ``margin`` where "
         "the class is the largest output.",
-        "NAME",
         choices=OBJECTIVES,
     )
     box: float | None = option(
         None,
         "weights stay in [-B, B] (default: 1 for l1, 10 for margin)",
-        "Bound of every parameter's absolute value; by default 1, the paper's, for ``l1``, and 10 "
-        "for ``margin``.",
-        "B",
+        metavar="B",
         above=0.0,
     )
     watch: Callable[[int, int], None] | None = option(
-        None,
-        "is told how many programs are solved, and of how many",
-        is_flag=False,
-        decides=False,
+        None, "is told how many programs are solved, and of how many", is_flag=False, decides=False
     )
 
 
@@ -113,35 +102,26 @@ class Sweeps(LastLayer):
         "batches of an epoch",
         "Batches of an epoch. They are taken in the order of the samples; when these are used up, "
         "batches run on into reshuffled passes.",
-        "N",
         least=1,
     )
-    batch_size: int = option(100, "samples per batch", "", "N", least=1)
+    batch_size: int = option(100, "samples per batch", least=1)
     epochs: int | None = option(
         None,
         "passes over the samples of the batches, reshuffled (default: as many as make 200 "
         "batches, from 1 to 20)",
         "Passes over the samples of these batches; every one after the first is reshuffled. By "
         "default as many as make 200 batches, from 1 to 20.",
-        "N",
         least=1,
     )
     first_sample: int = option(
-        0,
-        "sample with which the first batch begins",
-        "",
-        "N",
-        least=0,
-        most=float("inf"),
-        is_flag=False,
+        0, "sample with which the first batch begins", least=0, most=math.inf, is_flag=False
     )
     seed: int = option(
         0,
         "seed of weights, reshuffling and solvers",
         "Seed of reshuffled passes and of the solvers.",
-        "N",
         least=0,
-        most=float("inf"),
+        most=math.inf,
     )
     objective: str = option(
         "margin",
@@ -150,7 +130,6 @@ class Sweeps(LastLayer):
         "output, all outputs jointly, where the class is the largest output; ``l1`` is the "
         "paper's (7) and (8), the sum of the absolute deviations from one-hot targets, where it is "
         "the output closest to one.",
-        "NAME",
         choices=OBJECTIVES,
     )
     input_penalty: float = option(
@@ -161,7 +140,7 @@ class Sweeps(LastLayer):
         "MU",
         least=0.0,
     )
-    max_sweeps: int = option(1, "most sweeps per batch", "", "N", least=1)
+    max_sweeps: int = option(1, "most sweeps per batch", least=1)
     average: float = option(
         0.97,
         "factor of the average of weights over batches",
@@ -171,33 +150,18 @@ class Sweeps(LastLayer):
         least=0.0,
         below=1.0,
     )
-    box: float = option(
-        1.0,
-        "weights stay in [-B, B]",
-        "Bound of every parameter's absolute value (the paper's 1).",
-        "B",
-        above=0.0,
-    )
+    box: float = option(1.0, "weights stay in [-B, B]", metavar="B", above=0.0)
     output_box: float | None = option(
         None,
         "the same for the last layer in post-processing at the end (default: 1 for l1, 10 for "
         "margin)",
-        "The same in post-processing at the end, for the last layer; by default 1 for ``l1`` and "
-        "10 for ``margin``.",
-        "B",
+        metavar="B",
         above=0.0,
     )
     trust_factor: float = option(
-        0.6,
-        "factor f of the trust region w - f |w| - a, w + f |w| + a",
-        "Factor `f` of the trust region (10) of a parameter from its value `w` before the batch, "
-        "``[w - f |w| - a, w + f |w| + a]``.",
-        "F",
-        least=0.0,
+        0.6, "factor f of the trust region w - f |w| - a, w + f |w| + a", metavar="F", least=0.0
     )
-    trust_offset: float = option(
-        0.03, "offset a of the trust region", "Its offset `a`.", "A", least=0.0
-    )
+    trust_offset: float = option(0.03, "offset a of the trust region", metavar="A", least=0.0)
     tie_break: str = option(
         "l2",
         "which optimum",
@@ -222,8 +186,7 @@ class Sweeps(LastLayer):
         None,
         "share of its weights that a hidden neuron forgets in every fit (default: 1 / batches, "
         "from 0.01 to 0.1)",
-        "See `ridge`, without which there is none. By default ``1 / batches``, from 0.01 to 0.1, "
-        "so that an epoch forgets what no batch asks for.",
+        "See `ridge`, without which there is none. By default ``1 / batches``, from 0.01 to 0.1.",
         "D",
         least=0.0,
         most=1.0,
@@ -242,7 +205,6 @@ class Sweeps(LastLayer):
         "reduced",
         "weight program",
         "Weight program, see `layermilp.formulations.big_m`.",
-        "NAME",
         choices=FORMULATIONS,
     )
     target_gap: float = option(
@@ -260,7 +222,6 @@ class Sweeps(LastLayer):
         "Branch-and-bound nodes per program, a limit that is repeatable; None for none. With a "
         "limit, hidden layers' programs of 400,000 entries and more (rows times unknowns) are "
         "improved by descents and not searched.",
-        "N",
         least=1,
     )
     solver_options: Mapping[str, SolverOption] | None = option(
@@ -298,7 +259,7 @@ class Sweeps(LastLayer):
 
     @property
     def setup(self) -> SolveOptions:
-        """How programs are solved: exactly, without ridge and weight decay."""
+        """How programs are solved."""
         return SolveOptions(
             formulation=self.formulation,
             solver=self.solver,
@@ -306,12 +267,9 @@ class Sweeps(LastLayer):
             options=self.solver_options or {},
             tie_break=self.tie_break,
             target_gap=self.target_gap,
+            ridge=self.ridge,
+            weight_decay=self.decay,
         )
-
-    @property
-    def regularized_setup(self) -> SolveOptions:
-        """How programs are solved in sweeps: with the ridge and the weight decay."""
-        return replace(self.setup, ridge=self.ridge, weight_decay=self.decay)
 
     def objective_for(self, network: Network, labels: IntArray) -> OutputLoss:
         """Return the objective for training samples for whose classes the given outputs of the
@@ -324,23 +282,20 @@ class Sweeps(LastLayer):
         weights = one_weights(self.class_weight, network, labels)
         return OBJECTIVES[self.objective].of(weights, self.input_penalty)
 
-    def bound_of_outputs(self, objective: OutputLoss) -> float:
-        """Return the bound of the last layer's parameters in post-processing at the end."""
-        return objective.output_box if self.output_box is None else self.output_box
-
     @property
     def decay(self) -> float:
-        """The weight decay; by default ``1 / batches``, from 0.01 to 0.1, so that an epoch forgets
-        what no batch asks for."""
+        """The weight decay, of which the number of batches decides by default."""
+        if self.weight_decay is not None:
+            return self.weight_decay
         low, high = WEIGHT_DECAY
-        by_default = min(max(1.0 / self.batches, low), high) if self.ridge else 0.0
-        return by_default if self.weight_decay is None else self.weight_decay
+        return min(max(1.0 / self.batches, low), high) if self.ridge else 0.0
 
     @property
     def n_epochs(self) -> int:
-        """The epochs; by default as many as make 200 batches, from 1 to 20."""
-        by_default = max(1, min(TOTAL_BATCHES // self.batches, MOST_EPOCHS))
-        return by_default if self.epochs is None else self.epochs
+        """The epochs, of which the number of batches decides by default."""
+        if self.epochs is not None:
+            return self.epochs
+        return max(1, min(TOTAL_BATCHES // self.batches, MOST_EPOCHS))
 
     @property
     def total_batches(self) -> int:

@@ -3,7 +3,6 @@ there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from numpy.typing import ArrayLike
@@ -17,7 +16,7 @@ from layermilp.formulations.margin import Margin
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Postprocess, Sweeps
 from layermilp.layerwise.schedule import whole_box
-from layermilp.layerwise.sweep import Step, SweepCallback, WeightTask, solved, with_fits
+from layermilp.layerwise.sweep import Step, Watch, WeightTask, solved, with_fits
 from layermilp.networks.network import Network
 from layermilp.options import with_options
 from layermilp.parallel import Workers
@@ -35,16 +34,6 @@ class ManyTask(WeightTask):
         return minimize(problem, self.options)
 
 
-class _Watched(SweepCallback):
-    """Tells a function how many programs are solved, and of how many."""
-
-    def __init__(self, watch: Callable[[int, int], None]) -> None:
-        self.watch = watch
-
-    def on_step(self, step: Step) -> None:
-        self.watch(step.done, step.total)
-
-
 def fit_last_layer(
     network: Network,
     data: TrainingData,
@@ -52,26 +41,13 @@ def fit_last_layer(
     box: Box,
     options: SolveOptions,
     workers: Workers,
-    callback: SweepCallback,
+    watch: Watch,
     batch: int = 0,
 ) -> tuple[Network, list[Fit]]:
-    """Fit the last layer to all samples, every group of outputs to its proven optimum within the
-    gap of the options.
+    """Fit the last layer to all samples within its box, every group of outputs to its proven
+    optimum within the gap of the options; return the network and the fits.
 
-    Parameters
-    ----------
-    network : Network
-        The hidden layers, which stay, and where the last one starts.
-    data : TrainingData
-        Samples.
-    loss : OutputLoss
-        What is minimized.
-    box : Box
-        Bounds of the last layer's parameters.
-    options, workers, callback
-        As in `Sweep`.
-    batch : int
-        Number of the batch that training is in.
+    Workers and watch are as in `Sweep`; the batch is that of training.
     """
     last = len(network.blocks) - 1
     block, inputs = network.blocks[last], network.activations(data.X)[last]
@@ -79,9 +55,9 @@ def fit_last_layer(
     # The exact optimum in place of a share of the targets: these programs are solved once, not in
     # every sweep.
     options = replace(options, target_gap=0.0)
-    tasks = [ManyTask(loss, block, group, inputs, data.y, box, options) for group in groups]
-    step = Step(last + 1, "post-processing", 0, len(tasks), batch)
-    fits = solved(tasks, workers, step, callback)
+    tasks = [ManyTask(loss, inputs, data.y, options, block, group, box) for group in groups]
+    step = Step(last + 1, "post-processing", 0, tasks, batch)
+    fits = solved(step, workers, watch)
     return network.with_block(last, with_fits(block, groups, fits)), fits
 
 
@@ -123,16 +99,18 @@ def postprocess(network: Network, X: ArrayLike, y: ArrayLike, options: Postproce
         installed; or if it fails for every program.
     """
     name = options.objective or ("margin" if network.decision == Margin.decision else "l1")
-    sweeps = Sweeps(objective=name, class_weight=options.class_weight, output_box=options.box)
     data = TrainingData.of(network, X, y)
     solving = SolveOptions(solver=options.solver, limits=Limits(options.time_limit, options.gap))
+    sweeps = Sweeps(objective=name, class_weight=options.class_weight)
     loss = sweeps.objective_for(network, data.y).postprocessed(options.tolerance)
-    bounds = whole_box(network.blocks[-1].theta, sweeps.bound_of_outputs(loss))
-    watch = options.watch or (lambda done, total: None)
+    bounds = whole_box(network.blocks[-1].theta, options.box or loss.output_box)
+
+    def watch(step: Step) -> None:
+        if options.watch is not None:
+            options.watch(step.done, step.total)
+
     with options.workers() as workers:
-        fitted, fits = fit_last_layer(
-            network, data, loss, bounds, solving, workers, _Watched(watch)
-        )
+        fitted, fits = fit_last_layer(network, data, loss, bounds, solving, workers, watch)
     if fits and all(fit.status is Status.ERROR for fit in fits):
         raise SolverError(f"all {len(fits)} programs of the last layer failed: {fits[0].message}")
     return fitted.with_decision(loss.decision)

@@ -10,8 +10,8 @@ from layermilp.errors import OptionError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.schedule import sample_order
-from layermilp.layerwise.sweep import SILENT, InputTask, Stage, Step, SweepCallback, WeightTask
-from layermilp.layerwise.trainer import State, training
+from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.trainer import training
 from layermilp.networks.network import Network
 from layermilp.options import Options, option
 from layermilp.parallel import Workers
@@ -25,18 +25,14 @@ KINDS = ("weights", "inputs")
 class Selection(Options):
     """Which programs of a run are meant."""
 
-    batch: int = option(1, "train up to this batch", metavar="N", least=1)
-    sweep: int = option(1, "and this sweep of it, whose programs are written", metavar="N", least=1)
+    batch: int = option(1, "train up to this batch", least=1)
+    sweep: int = option(1, "and this sweep of it, whose programs are written", least=1)
     kinds: tuple[str, ...] = option(
-        KINDS,
-        "what the programs are for",
-        metavar="NAME[,NAME]",
-        choices=KINDS,
-        flag="--kind",
+        KINDS, "what the programs are for", metavar="NAME[,NAME]", choices=KINDS, flag="--kind"
     )
-    layer: int | None = option(None, "programs of this layer only", metavar="N", least=1)
+    layer: int | None = option(None, "programs of this layer only", least=1)
     input_samples: int = option(
-        10, "first samples of the batch whose input proposals are written", metavar="N", least=0
+        10, "first samples of the batch whose input proposals are written", least=0
     )
 
     def check_run(self, network: Network, settings: Sweeps) -> None:
@@ -84,20 +80,13 @@ def sweep_programs(
     settings: Sweeps,
     selection: Selection,
     workers: Workers,
-    callback: SweepCallback = SILENT,
 ) -> Iterator[SweepProgram]:
-    """Train up to a sweep, and yield its programs in the order in which they are solved.
+    """Train up to a sweep as `training` does, and yield those of its programs that are selected, in
+    the order in which they are solved.
 
     They are formulated as the settings say, before unknowns are left out or merged, and with the
     weights at that time as their starts. Those of hidden layers are mixed-integer programs also
     where the run fits by ridge regression.
-
-    Parameters
-    ----------
-    network, data, settings, workers, callback
-        As for `training`.
-    selection : Selection
-        Which programs.
 
     Raises
     ------
@@ -105,65 +94,32 @@ def sweep_programs(
         If the run has no such sweep or layer.
     """
     selection.check_run(network, settings)
+    steps: list[Step] = []
+    for state in training(network, data, settings, workers, steps.append):
+        last_sweep = state.records[-1].sweep
+        if state.batch == selection.batch and (state.batch_ended or last_sweep == selection.sweep):
+            break
+        steps.clear()
+    if last_sweep != selection.sweep:
+        raise OptionError(
+            f"sweep is {selection.sweep}, but batch {selection.batch} ended after {last_sweep}"
+        )
     first = (selection.batch - 1) * settings.batch_size
     rows = sample_order(len(data.X), settings)[first : first + settings.batch_size].tolist()
-    for stage in _stages(network, data, settings, selection, workers, callback):
-        if stage.kind in selection.kinds and selection.layer in (None, stage.layer):
-            yield from _programs(stage, rows[: selection.input_samples])
+    for step in steps:
+        is_chosen = step.kind in selection.kinds and selection.layer in (None, step.layer)
+        if is_chosen and step.done == 0:
+            yield from _programs(step, rows[: selection.input_samples])
 
 
-def _stages(
-    network: Network,
-    data: TrainingData,
-    settings: Sweeps,
-    selection: Selection,
-    workers: Workers,
-    callback: SweepCallback,
-) -> list[Stage]:
-    """Train to the end of a sweep; return its stages."""
-    record = _Record(callback)
-    for state in training(network, data, settings, workers, record):
-        if _sweep(state) == (selection.batch, selection.sweep):
-            return record.stages
-        if state.batch == selection.batch and state.batch_ended:
-            break
-        record.stages.clear()
-    raise OptionError(
-        f"sweep is {selection.sweep}, but batch {selection.batch} ended after "
-        f"{state.records[-1].sweep}"
-    )
-
-
-class _Record(SweepCallback):
-    """Keeps the stages, and passes the steps on."""
-
-    def __init__(self, callback: SweepCallback) -> None:
-        self.stages: list[Stage] = []
-        self.callback = callback
-
-    def on_tasks(self, stage: Stage) -> None:
-        self.stages.append(stage)
-
-    def on_step(self, step: Step) -> None:
-        self.callback.on_step(step)
-
-
-def _sweep(state: State) -> tuple[int, int]:
-    """Return batch and sweep that have just been run."""
-    return state.batch, state.records[-1].sweep
-
-
-def _programs(stage: Stage, rows: list[int]) -> Iterator[SweepProgram]:
-    """Formulate the programs of a stage; the inputs of as many samples as there are rows."""
-    number = 0
-    for task in stage.tasks:
-        if isinstance(task, InputTask):
-            for program in itertools.islice(task.programs(), len(rows) - number):
-                row = rows[number]
-                number += 1
-                yield SweepProgram(stage.layer, stage.kind, number, (), row, program)
-        elif isinstance(task, WeightTask):
-            number += 1
+def _programs(step: Step, rows: list[int]) -> Iterator[SweepProgram]:
+    """Formulate the programs of a layer; the inputs of as many samples as there are rows."""
+    if step.kind == "weights":
+        for number, task in enumerate(step.tasks, start=1):
             neurons = tuple((task.group.neurons + 1).tolist())
-            for program in task.programs():
-                yield SweepProgram(stage.layer, stage.kind, number, neurons, None, program)
+            yield SweepProgram(step.layer, step.kind, number, neurons, None, task.program())
+        return
+    programs = itertools.chain.from_iterable(task.programs() for task in step.tasks)
+    # The rows end first, so no program is formulated in vain.
+    for number, (row, program) in enumerate(zip(rows, programs, strict=False), start=1):
+        yield SweepProgram(step.layer, step.kind, number, (), row, program)

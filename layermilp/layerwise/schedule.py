@@ -3,6 +3,7 @@ weights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +89,11 @@ class WeightAverage:
 
     def of(self, network: Network) -> Network:
         """Return the network with the average as its weights."""
-        for i, s in enumerate(self.sums):
-            network = network.with_block(i, network.blocks[i].with_theta(s / self.total))
-        return network
+        return with_thetas(network, [s / self.total for s in self.sums])
+
+
+def with_thetas(network: Network, thetas: Sequence[FloatArray]) -> Network:
+    """Return the network with the parameters of its first blocks, one array each."""
+    for i, theta in enumerate(thetas):
+        network = network.with_block(i, network.blocks[i].with_theta(theta))
+    return network

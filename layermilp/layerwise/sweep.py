@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import methodcaller
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -16,11 +17,12 @@ from layermilp.algorithms.batched_branch_and_bound import Proposals, propose
 from layermilp.algorithms.fit import solve_problem
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.search import Fit
-from layermilp.algorithms.statistics import Answered, Phase, Statistics, SweepStatistics
+from layermilp.algorithms.statistics import Answered, SweepStatistics
 from layermilp.formulations.big_m import program_of
 from layermilp.formulations.loss import Box, Loss, OutputLoss
 from layermilp.formulations.problem import Regression
 from layermilp.formulations.relu_l1 import ReluL1
+from layermilp.layerwise.options import Sweeps
 from layermilp.networks.network import Block, Network
 from layermilp.networks.parameters import Group
 from layermilp.parallel import Workers
@@ -36,54 +38,54 @@ LIGHT = 200_000
 Answer = TypeVar("Answer", bound=Answered, covariant=True)
 
 
-class Task(Protocol[Answer]):
-    """A task of one program or several, ready for a worker."""
+@dataclass(frozen=True, eq=False)
+class Task(ABC, Generic[Answer]):
+    """A task of one program of a layer or several, ready for a worker, which builds them."""
+
+    loss: Loss
+    inputs: FloatArray
+    targets: Any
+    options: SolveOptions
 
     @property
     def is_light(self) -> bool:
         """Whether it takes less time than to send it."""
+        return False
 
     @property
     def seconds(self) -> float | None:
         """Time limit."""
+        return self.options.limits.time_limit
 
+    @abstractmethod
     def solve(self) -> Answer:
         """Return the answer."""
 
 
 @dataclass(frozen=True, eq=False)
-class WeightTask:
-    """The program of one group of neurons, ready for a worker, which builds it.
+class WeightTask(Task[Fit]):
+    """The program of one group of neurons.
 
     All tasks of a layer hold the same array of inputs, which workers of the same machine share.
     """
 
-    loss: Loss
     block: Block
     group: Group
-    inputs: FloatArray
-    targets: Any
     box: Box
-    options: SolveOptions
 
     @property
     def is_light(self) -> bool:
-        """Whether this is a small ridge regression, quicker to solve than to send."""
+        """Whether this is a small ridge regression."""
         size = len(self.inputs) * self.group.neurons.size * self.group.parameters.size
         return isinstance(self.loss, ReluL1) and self.options.ridge > 0.0 and size <= LIGHT
-
-    @property
-    def seconds(self) -> float | None:
-        """Time limit of the program."""
-        return self.options.limits.time_limit
 
     def problem(self) -> Regression:
         """Return what is minimized."""
         return self.loss.of_weights(self.block, self.group, self.inputs, self.targets, self.box)
 
-    def programs(self) -> Iterator[Program]:
-        """Yield the program: a mixed-integer one also where a ridge regression takes its place."""
-        yield program_of(self.problem(), self.options.formulation)
+    def program(self) -> Program:
+        """Return the program: a mixed-integer one also where a ridge regression takes its place."""
+        return program_of(self.problem(), self.options.formulation)
 
     def solve(self) -> Fit:
         """Return the fit."""
@@ -91,17 +93,11 @@ class WeightTask:
 
 
 @dataclass(frozen=True, eq=False)
-class InputTask:
-    """The input proposals of some samples of a layer, ready for a worker."""
+class InputTask(Task[Proposals]):
+    """The input proposals of some samples of a layer."""
 
-    loss: Loss
     weights: FloatArray
     bias: FloatArray
-    inputs: FloatArray
-    targets: Any
-    options: SolveOptions
-
-    is_light = False
 
     @property
     def seconds(self) -> float | None:
@@ -123,104 +119,58 @@ class InputTask:
         return propose(self.inputs, self.problem, self.options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
-    """Progress of training: tasks done of those that a layer has for its ``weights`` or ``inputs``
-    in a sweep, or for ``post-processing``."""
+    """Progress of training: how many tasks are done of those that a layer has for its ``weights``
+    or ``inputs`` in a sweep, or for ``post-processing``."""
 
     layer: int
     kind: str
     done: int
-    total: int
+    tasks: Sequence[Any]
     batch: int = 0
     sweep: int = 0
 
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """The tasks of a layer for its ``weights`` or ``inputs`` in a sweep, before they are solved."""
-
-    layer: int
-    kind: str
-    tasks: Sequence[Task[Any]]
+    @property
+    def total(self) -> int:
+        """Number of the tasks."""
+        return len(self.tasks)
 
 
-class SweepCallback:
-    """Callback of a sweep, with empty hooks."""
-
-    def on_tasks(self, stage: Stage) -> None:
-        """Take note of the tasks of a layer before they are solved."""
-
-    def on_step(self, step: Step) -> None:
-        """Take note of progress: before the first task of a layer is solved, and after each."""
-
-
-SILENT = SweepCallback()
-"""The callback of a sweep that nobody follows."""
-
-
-@dataclass(frozen=True)
-class LayerFit:
-    """Loss of one layer's weight programs before and after a sweep, summed over its neurons."""
-
-    layer: int
-    start_objective: float
-    objective: float
+Watch = Callable[[Step], None]
+"""Takes note of progress: before the first task of a layer is solved, and after each."""
 
 
 @dataclass(frozen=True, eq=False)
 class Swept:
-    """Outcome of a sweep."""
+    """Outcome of a sweep: the network, the losses of every trained layer's weight programs after
+    and before it, summed over its neurons, and what was solved."""
 
     network: Network
-    layers: tuple[LayerFit, ...]
-    statistics: Statistics
-    phases: tuple[Phase, ...]
+    objectives: tuple[float, ...]
+    start_objectives: tuple[float, ...]
+    statistics: SweepStatistics
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """The ``for`` loop of Algorithm 1.
+    """The ``for`` loop of Algorithm 1: a sweep of a batch, by their numbers from 1.
 
-    Parameters
-    ----------
-    loss : OutputLoss
-        What the last layer minimizes.
-    options : SolveOptions
-        How programs are formulated and solved.
-    seed : int
-        Seed of the run, from which those of the solvers are derived.
-    batch, number : int
-        Number of the batch in the run, and of the sweep in the batch, from 1.
-    workers : Workers
-        Processes that solve the programs.
-    callback : SweepCallback
-        Is told of tasks and progress.
+    Seeds of the solvers are derived from the seed of the settings.
     """
 
     loss: OutputLoss
-    options: SolveOptions
-    seed: int
+    settings: Sweeps
     batch: int
     number: int
     workers: Workers
-    callback: SweepCallback
+    watch: Watch
 
     def run(
         self, network: Network, X: FloatArray, labels: IntArray, boxes: tuple[Box, ...]
     ) -> Swept:
-        """Run it once.
-
-        Parameters
-        ----------
-        network : Network
-            Present weights.
-        X : (m, d) array
-            The batch.
-        labels : (m,) array of int
-            The output that stands for each sample's class.
-        boxes : tuple of Box
-            Bounds of the parameters of every block.
+        """Run it once from the present weights, on samples of shape ``(m, d)`` and the outputs that
+        stand for their classes, shape ``(m,)``, within a box for every block.
 
         Raises
         ------
@@ -228,47 +178,51 @@ class Sweep:
             If every program that a solver was asked for failed.
         """
         activations = network.activations(X)
-        first, last = _first_trained(network), len(network.blocks) - 1
+        # What is before the first block that has parameters has nothing to learn.
+        first = next(i for i, block in enumerate(network.blocks) if block.theta.size)
+        last = len(network.blocks) - 1
+        parts = [slice(k, k + SAMPLES_PER_TASK) for k in range(0, len(X), SAMPLES_PER_TASK)]
         loss: Loss = self.loss
         targets: Any = labels
-        layers: list[LayerFit] = []
+        objectives: list[float] = []
+        starts: list[float] = []
         statistics = SweepStatistics()
         for i in range(last, first - 1, -1):
             block, inputs = network.blocks[i], activations[i]
             groups = loss.groups(block)
             weight_tasks = [
-                WeightTask(loss, block, group, inputs, targets, boxes[i], options)
+                WeightTask(loss, inputs, targets, options, block, group, boxes[i])
                 for group, options in zip(groups, self._options(i), strict=False)
             ]
             fits = self._solved(i + 1, "weights", weight_tasks, statistics)
             block = with_fits(block, groups, fits)
             network = network.with_block(i, block)
-            start, end = (fit.start_objective for fit in fits), (fit.objective for fit in fits)
-            layers.append(LayerFit(i + 1, sum(start), sum(end)))
+            objectives.insert(0, sum(fit.objective for fit in fits))
+            starts.insert(0, sum(fit.start_objective for fit in fits))
             if i == first:
                 break
             input_tasks = [
-                InputTask(loss, block.weights, block.bias, inputs[part], targets[part], options)
-                for part, options in zip(_parts(len(X)), self._options(i), strict=False)
+                InputTask(loss, inputs[part], targets[part], options, block.weights, block.bias)
+                for part, options in zip(parts, self._options(i), strict=False)
             ]
             proposals = self._solved(i + 1, "inputs", input_tasks, statistics)
             loss, targets = ReluL1(), np.concatenate([proposal.inputs for proposal in proposals])
         statistics.check()
-        return Swept(network, tuple(reversed(layers)), statistics.total, tuple(statistics.phases))
+        return Swept(network, tuple(objectives), tuple(starts), statistics)
 
     def _options(self, layer: int) -> Iterator[SolveOptions]:
         """Yield options with a solver seed of its own for every task of a layer."""
+        setup, seed = self.settings.setup, self.settings.seed
         for task in itertools.count():
-            yield self.options.seeded(self.seed, self.batch, self.number, layer, task)
+            yield setup.seeded(seed, self.batch, self.number, layer, task)
 
     def _solved(
         self, layer: int, kind: str, tasks: Sequence[Task[Answer]], statistics: SweepStatistics
     ) -> list[Answer]:
-        """Return the answers to the tasks of a stage, and enter them into the statistics."""
+        """Return the answers to the tasks of a layer, and enter them into the statistics."""
         began = time.perf_counter()
-        self.callback.on_tasks(Stage(layer, kind, tasks))
-        step = Step(layer, kind, 0, len(tasks), self.batch, self.number)
-        answers = solved(tasks, self.workers, step, self.callback)
+        step = Step(layer, kind, 0, tasks, self.batch, self.number)
+        answers: list[Answer] = solved(step, self.workers, self.watch)
         statistics.enter(layer, kind, began, answers)
         return answers
 
@@ -281,38 +235,13 @@ def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Blo
     return block.with_theta(theta)
 
 
-def _first_trained(network: Network) -> int:
-    """Index of the first block that has parameters; what is before it has nothing to learn."""
-    return next(i for i, block in enumerate(network.blocks) if block.theta.size)
-
-
-def _parts(samples: int) -> list[slice]:
-    return [
-        slice(i, min(i + SAMPLES_PER_TASK, samples)) for i in range(0, samples, SAMPLES_PER_TASK)
-    ]
-
-
-def solved(
-    tasks: Sequence[Task[Answer]], workers: Workers, step: Step, callback: SweepCallback
-) -> list[Answer]:
-    """Return the answers to tasks, solved in this process if all are light.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        The tasks.
-    workers : Workers
-        Processes that solve them.
-    step : Step
-        Where training is before the first.
-    callback : SweepCallback
-        Is told of progress.
-    """
-    answers: list[Answer] = []
-    callback.on_step(step)
+def solved(step: Step, workers: Workers, watch: Watch) -> list[Any]:
+    """Return the answers to the tasks of a step, solved in this process if all are light."""
+    answers: list[Any] = []
+    watch(step)
+    tasks, solve = step.tasks, methodcaller("solve")
     is_light = all(task.is_light for task in tasks)
-    solve = methodcaller("solve")
     for answer in map(solve, tasks) if is_light else workers.map(solve, tasks, tasks[0].seconds):
         answers.append(answer)
-        callback.on_step(replace(step, done=len(answers)))
+        watch(replace(step, done=len(answers)))
     return answers

@@ -4,89 +4,26 @@ post-processing."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from layermilp.algorithms.search import Fit
 from layermilp.algorithms.statistics import Phase, Statistics
 from layermilp.formulations.loss import Box, OutputLoss
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
-from layermilp.layerwise.sweep import SILENT, Sweep, SweepCallback, Swept
+from layermilp.layerwise.state import Record, State
+from layermilp.layerwise.sweep import Sweep, Watch
 from layermilp.networks.network import Network
 from layermilp.options import option, with_options
 from layermilp.parallel import WorkerOptions, Workers
 from layermilp.program import FloatArray, IntArray
-
-
-@dataclass(frozen=True)
-class Record:
-    """One sweep, as a line of ``history.jsonl``.
-
-    Accuracies are shares of right predictions: on the batch, with the weights after the sweep; and
-    with the weights that a run which ends here returns, their average over batches, on all training
-    samples seen up to and with this batch and on the test data (None without them, never used for a
-    choice). Programs are those of the sweep; its phases, in their order, may be followed by that of
-    post-processing."""
-
-    batch: int
-    sweep: int
-    batch_accuracy: float
-    seen_accuracy: float
-    test_accuracy: float | None
-    objectives: tuple[float, ...]
-    start_objectives: tuple[float, ...]
-    programs: int
-    optimal: int
-    at_limit: int
-    failed: int
-    largest_gap: float
-    solver_calls: dict[str, int]
-    seconds: float
-    phases: tuple[Phase, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """Where training is after a sweep, or at the end of a batch.
-
-    Parameters
-    ----------
-    network : Network
-        What a run that ends here returns: the average of the weights after the batches, the best of
-        this one included.
-    iterate : Network
-        The best weights of the batch so far; at the end of a batch those that go on.
-    batch : int
-        Number of the batch, from 1.
-    batch_ended : bool
-        Whether the batch is over.
-    mean : WeightAverage
-        Average of the weights after the batches that are over.
-    records : tuple of Record
-        All sweeps so far.
-    tally : Statistics
-        All programs so far, post-processing included.
-    batch_accuracy : float
-        Of `iterate` on the batch.
-    seen_accuracy, test_accuracy : float
-        Of `network`, as in `Record`.
-    """
-
-    network: Network
-    iterate: Network
-    batch: int
-    batch_ended: bool
-    mean: WeightAverage
-    records: tuple[Record, ...]
-    tally: Statistics
-    batch_accuracy: float
-    seen_accuracy: float
-    test_accuracy: float | None
 
 
 def training(
@@ -94,57 +31,22 @@ def training(
     data: TrainingData,
     settings: Sweeps,
     workers: Workers,
-    callback: SweepCallback = SILENT,
+    watch: Watch = lambda step: None,
     begin: State | None = None,
 ) -> Iterator[State]:
     """Train as `train` does; yield the state after every sweep and at the end of every batch.
 
     Whoever iterates holds the best weights so far at any time, so an interrupted run loses one
     sweep at most. With the state at the end of a batch as `begin` the run goes on with the next
-    one, as if it had not been interrupted. The callback is told of the tasks and steps of all
-    sweeps."""
+    one, as if it had not been interrupted."""
     objective = settings.objective_for(network, data.y)
-    iterate = network.with_decision(objective.decision)
-    order, mean = sample_order(len(data.X), settings), WeightAverage(settings.average)
-    records: tuple[Record, ...] = ()
-    tally, done = Statistics(), 0
-    if begin is not None:
-        iterate, mean, records, tally, done = (
-            begin.iterate,
-            begin.mean,
-            begin.records,
-            begin.tally,
-            begin.batch,
-        )
-    for number in range(done + 1, settings.total_batches + 1):
-        batch = _Batch(number, order, data, settings, objective, workers, callback)
-        boxes = tuple(
-            trust_box(block.theta, settings, first=not mean.sums) for block in iterate.blocks
-        )
-        accuracy, last_accuracy = 0.0, -1.0
-        best: State | None = None
-        for sweep_number in range(1, settings.max_sweeps + 1):
-            if accuracy <= last_accuracy or accuracy == 1.0:
-                break
-            began = time.perf_counter()
-            swept = batch.sweep(iterate, boxes, sweep_number)
-            iterate, last_accuracy = swept.network, accuracy
-            result = mean.with_weights(iterate).of(iterate)
-            record = batch.record(sweep_number, swept, result, began)
-            records, tally, accuracy = (
-                (*records, record),
-                tally + swept.statistics,
-                record.batch_accuracy,
-            )
-            if best is None or accuracy > best.batch_accuracy:
-                accuracies = accuracy, record.seen_accuracy, record.test_accuracy
-                best = State(result, iterate, number, False, mean, records, tally, *accuracies)
-            best = replace(best, records=records, tally=tally)
-            yield best
-        assert best is not None  # there is at least one sweep
-        ended = batch.ended(best, mean, boxes[-1])
-        yield ended
-        iterate, tally, mean = ended.iterate, ended.tally, ended.mean
+    state, order = begin, sample_order(len(data.X), settings)
+    if state is None:
+        start, mean = network.with_decision(objective.decision), WeightAverage(settings.average)
+        state = State(start, start, 0, mean, (), Statistics(), 0.0, 0.0, None)
+    for number in range(state.batch + 1, settings.total_batches + 1):
+        batch = _Batch(number, order, data, settings, objective, workers, watch)
+        state = yield from batch.states(state)
 
 
 class _Batch:
@@ -158,114 +60,112 @@ class _Batch:
         settings: Sweeps,
         objective: OutputLoss,
         workers: Workers,
-        callback: SweepCallback,
+        watch: Watch,
     ) -> None:
         self.number, self.objective = number, objective
-        self.data, self.settings, self.workers, self.callback = data, settings, workers, callback
+        self.data, self.settings, self.workers, self.watch = data, settings, workers, watch
         end = number * settings.batch_size
         self.part = order[end - settings.batch_size : end]
         self.seen = _as_slice(np.unique(order[:end]))
 
-    def sweep(self, network: Network, boxes: tuple[Box, ...], number: int) -> Swept:
-        """Run one sweep on the batch."""
-        sweep = Sweep(
-            self.objective,
-            self.settings.regularized_setup,
-            self.settings.seed,
-            self.number,
-            number,
-            self.workers,
-            self.callback,
+    def states(self, before: State) -> Generator[State, None, State]:
+        """Sweep while the accuracy rises; yield the best weights after every sweep, and yield and
+        return the end of the batch."""
+        settings, state, iterate = self.settings, before, before.iterate
+        boxes = tuple(
+            trust_box(block.theta, settings, first=not before.mean.sums) for block in iterate.blocks
         )
-        return sweep.run(network, self.data.X[self.part], self.data.y[self.part], boxes)
-
-    def record(self, number: int, swept: Swept, result: Network, began: float) -> Record:
-        """Describe a sweep that began at a time of the performance counter, and after which
-        `result` would be returned."""
-        seen_accuracy, test_accuracy = self._accuracies(result)
-        return Record(
-            batch=self.number,
-            sweep=number,
-            batch_accuracy=self._share(swept.network, self.part),
-            seen_accuracy=seen_accuracy,
-            test_accuracy=test_accuracy,
-            objectives=tuple(fit.objective for fit in swept.layers),
-            start_objectives=tuple(fit.start_objective for fit in swept.layers),
-            programs=swept.statistics.programs,
-            optimal=swept.statistics.optimal,
-            at_limit=swept.statistics.at_limit,
-            failed=swept.statistics.failed,
-            largest_gap=swept.statistics.largest_gap,
-            solver_calls=dict(swept.statistics.solver_calls),
-            seconds=time.perf_counter() - began,
-            phases=swept.phases,
-        )
-
-    def ended(self, best: State, mean: WeightAverage, box: Box) -> State:
-        """End the batch: post-process the last layer where the settings say so; `mean` is the
-        average before the batch."""
-        when, is_last = self.settings.postprocess, self.number == self.settings.total_batches
-        iterate, result, tally, began = best.iterate, best.network, best.tally, time.perf_counter()
-        if when == "batch" and best.batch_accuracy < 1.0:
-            iterate, more = self._postprocess(iterate, box, self.part)
-            result = mean.with_weights(iterate).of(iterate)
-        elif is_last and when in ("end", "all"):
-            part = self.seen if when == "end" else slice(None)
-            bound = self.settings.bound_of_outputs(self.objective)
-            result, more = self._postprocess(
-                result, whole_box(result.blocks[-1].theta, bound), part
+        X, labels = self.data.X[self.part], self.data.y[self.part]
+        accuracy, last_accuracy = 0.0, -1.0
+        for number in range(1, settings.max_sweeps + 1):
+            if accuracy <= last_accuracy or accuracy == 1.0:
+                break
+            began = time.perf_counter()
+            sweep = Sweep(self.objective, settings, self.number, number, self.workers, self.watch)
+            swept = sweep.run(iterate, X, labels, boxes)
+            iterate, solved, last_accuracy = swept.network, swept.statistics.total, accuracy
+            found = self._judged(state, iterate, before.mean.with_weights(iterate).of(iterate))
+            accuracy = found.batch_accuracy
+            record = Record(
+                batch=self.number,
+                sweep=number,
+                batch_accuracy=accuracy,
+                seen_accuracy=found.seen_accuracy,
+                test_accuracy=found.test_accuracy,
+                objectives=swept.objectives,
+                start_objectives=swept.start_objectives,
+                **{**vars(solved), "solver_calls": dict(solved.solver_calls)},
+                seconds=time.perf_counter() - began,
+                phases=tuple(swept.statistics.phases),
             )
-        else:
-            return replace(best, batch_ended=True, mean=mean.with_weights(iterate))
-        accuracies = (self._share(iterate, self.part), *self._accuracies(result))
-        after = mean.with_weights(iterate)
-        phase = Phase.ended(len(result.blocks), "post-processing", began, more)
-        last = replace(best.records[-1], phases=(*best.records[-1].phases, phase))
-        return State(
-            result,
-            iterate,
-            self.number,
-            True,
-            after,
-            (*best.records[:-1], last),
-            tally + more,
-            *accuracies,
-        )
+            history, tally = (*state.history, record), state.tally + solved
+            is_better = number == 1 or accuracy > state.batch_accuracy
+            state = replace(found if is_better else state, history=history, tally=tally)
+            yield state
+        state = self._ended(state, boxes[-1])
+        yield state
+        return state
+
+    def _ended(self, best: State, box: Box) -> State:
+        """End the batch: post-process the last layer where the settings say so."""
+        when, is_last = self.settings.postprocess, self.number == self.settings.total_batches
+        iterate, result, began = best.iterate, best.network, time.perf_counter()
+        fits: list[Fit] = []
+        if when == "batch" and best.batch_accuracy < 1.0:
+            iterate, fits = self._postprocess(iterate, box, self.part)
+            result = best.mean.with_weights(iterate).of(iterate)
+        elif is_last and when in ("end", "all"):
+            bound = self.settings.output_box or self.objective.output_box
+            whole = whole_box(result.blocks[-1].theta, bound)
+            part = self.seen if when == "end" else slice(None)
+            result, fits = self._postprocess(result, whole, part)
+        if fits:
+            best, more = self._judged(best, iterate, result), Statistics.of(fits)
+            phase = Phase.ended(len(result.blocks), "post-processing", began, more)
+            *others, last = best.history
+            last = replace(last, phases=(*last.phases, phase))
+            best = replace(best, history=(*others, last), tally=best.tally + more)
+        mean = best.mean.with_weights(iterate)
+        return replace(best, mean=mean, batch_ended=True, is_last=is_last)
 
     def _postprocess(
         self, network: Network, box: Box, part: IntArray | slice
-    ) -> tuple[Network, Statistics]:
+    ) -> tuple[Network, list[Fit]]:
         """Post-process the last layer on the given samples."""
         options = self.settings.setup
         if options.limits.gap is None:
             limits = replace(options.limits, gap=self.objective.postprocess_gap)
             options = replace(options, limits=limits)
-        network, fits = fit_last_layer(
+        return fit_last_layer(
             network,
             TrainingData(self.data.X[part], self.data.y[part]),
             self.objective.postprocessed(self.settings.tolerance),
             box,
             options,
             self.workers,
-            self.callback,
+            self.watch,
             self.number,
         )
-        return network, Statistics.of(fits)
 
-    def _accuracies(self, network: Network) -> tuple[float, float | None]:
-        """Return the accuracy on all samples seen and on the test data."""
-        seen, data = self._share(network, self.seen), self.data
-        if data.X_test is None or data.y_test is None:
-            return seen, None
-        return seen, share_right(network, data.X_test, data.y_test)
-
-    def _share(self, network: Network, part: IntArray | slice) -> float:
-        return share_right(network, self.data.X[part], self.data.y[part])
+    def _judged(self, state: State, iterate: Network, result: Network) -> State:
+        """Return the state in which these are the weights, with their accuracies."""
+        data, test_accuracy = self.data, None
+        if data.X_test is not None and data.y_test is not None:
+            test_accuracy = share_right(result, data.X_test, data.y_test)
+        return replace(
+            state,
+            network=result,
+            iterate=iterate,
+            batch=self.number,
+            batch_accuracy=share_right(iterate, data.X[self.part], data.y[self.part]),
+            seen_accuracy=share_right(result, data.X[self.seen], data.y[self.seen]),
+            test_accuracy=test_accuracy,
+            batch_ended=False,
+        )
 
 
 def _as_slice(indices: IntArray) -> IntArray | slice:
-    """Return ascending indices as a slice where there is no gap, which takes no copy of the
-    samples."""
+    """Return ascending indices as a slice, which takes no copy, where there is no gap."""
     first, end = int(indices[0]), int(indices[-1]) + 1
     return slice(first, end) if end - first == indices.size else indices
 
@@ -297,9 +197,7 @@ class Call(Sweeps, WorkerOptions):
         is_flag=False,
         decides=False,
     )
-    y_test: ArrayLike | None = option(
-        None, "their labels", "Their labels.", is_flag=False, decides=False
-    )
+    y_test: ArrayLike | None = option(None, "their labels", is_flag=False, decides=False)
 
 
 @with_options(Call)
@@ -348,12 +246,9 @@ def run(
     data: TrainingData,
     settings: Sweeps,
     workers: Workers,
-    callback: SweepCallback = SILENT,
+    watch: Watch = lambda step: None,
 ) -> Trained:
     """Train to the end."""
     began = time.perf_counter()
-    state = None
-    for state in training(network, data, settings, workers, callback):  # noqa: B007
-        pass
-    assert state is not None  # there is at least one batch
+    state = deque(training(network, data, settings, workers, watch), maxlen=1).pop()
     return Trained(state.network, state.records, state.tally, time.perf_counter() - began)

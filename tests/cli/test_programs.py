@@ -30,7 +30,7 @@ from layermilp.integer.losses import OBJECTIVES
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.programs import Selection, sweep_programs
-from layermilp.layerwise.sweep import InputTask, Stage, SweepCallback
+from layermilp.layerwise.sweep import InputTask, Step
 from layermilp.layerwise.trainer import training
 from layermilp.networks.integer import IntegerLayer
 from layermilp.parallel import Workers
@@ -198,19 +198,19 @@ def _solved_by_the_library(table: Path, formulation: str, objective: str) -> lis
     optimum."""
     settings = Sweeps(batches=3, batch_size=8, formulation=formulation, objective=objective)
     network = Network.from_notation("2-3-3-2", init="he", seed=0)
-    stages: list[Stage] = []
-    callback = SweepCallback()
-    callback.on_tasks = stages.append  # type: ignore[method-assign, assignment]
+    steps: list[Step] = []
     data = TrainingData.of(network, *_data(table))
     with Workers(1) as workers:
-        for state in training(network, data, settings, workers, callback):
+        for state in training(network, data, settings, workers, steps.append):
             if state.batch == 2:
                 break
             if state.batch_ended:
-                stages.clear()
+                steps.clear()
     exact = SolveOptions(formulation, tie_break="none")
     losses: list[float] = []
-    for task in (replace(task, options=exact) for stage in stages for task in stage.tasks):  # type: ignore[type-var]
+    for task in (
+        replace(task, options=exact) for step in steps if not step.done for task in step.tasks
+    ):
         solved = task.solve()
         if isinstance(task, InputTask) and isinstance(task.loss, ReluL1):
             outputs = np.maximum(solved.inputs @ task.weights.T + task.bias, 0.0)

@@ -11,8 +11,9 @@ from sklearn.datasets import load_digits
 from layermilp import Network
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.options import Sweeps
-from layermilp.layerwise.sweep import Step, SweepCallback
-from layermilp.layerwise.trainer import State, training
+from layermilp.layerwise.state import State
+from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.trainer import training
 from layermilp.parallel import Workers
 
 
@@ -84,11 +85,10 @@ def states(
     watch: list[Step] | None = None,
 ) -> list[State]:
     """Train in this process; return every state, and append every step to `watch`."""
-    callback = SweepCallback()
-    if watch is not None:
-        callback.on_step = watch.append  # type: ignore[method-assign, assignment]
+    told = [] if watch is None else watch
+    data = TrainingData.of(network, X, y)
     with Workers(1) as workers:
-        return list(training(network, TrainingData.of(network, X, y), settings, workers, callback))
+        return list(training(network, data, settings, workers, told.append))
 
 
 def weights(network: Network) -> list[bytes]:

@@ -42,7 +42,7 @@ def test_the_number_of_batches_decides_epochs_and_decay(
 ) -> None:
     settings = Sweeps(batches=batches)
     assert (settings.n_epochs, settings.total_batches) == (epochs, epochs * batches)
-    assert settings.decay == settings.regularized_setup.weight_decay == pytest.approx(decay)
+    assert settings.decay == settings.setup.weight_decay == pytest.approx(decay)
     assert Sweeps(batches=batches, ridge=0.0).decay == 0.0
     given = Sweeps(batches=batches, epochs=3, weight_decay=0.2)
     assert (given.n_epochs, given.total_batches, given.decay) == (3, 3 * batches, 0.2)

@@ -12,8 +12,9 @@ import pytest
 from layermilp import Network, Trained, train
 from layermilp.errors import NetworkError
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.sweep import Step, SweepCallback
-from layermilp.layerwise.trainer import State, training
+from layermilp.layerwise.state import State
+from layermilp.layerwise.sweep import Step
+from layermilp.layerwise.trainer import training
 from layermilp.parallel import Workers
 from tests.layerwise.samples import bars, blobs, digits, fast, objectives, states, tiny, weights
 
@@ -87,14 +88,13 @@ def test_interrupted_training_keeps_the_last_state() -> None:
     whole = states(network, X, y, settings)
     data = TrainingData.of(network, X, y)
 
-    class Interrupting(SweepCallback):
-        def on_step(self, step: Step) -> None:
-            if step.batch == 2:
-                raise KeyboardInterrupt
+    def interrupt(step: Step) -> None:
+        if step.batch == 2:
+            raise KeyboardInterrupt
 
     kept: list[State] = []
     with pytest.raises(KeyboardInterrupt), Workers(1) as workers:  # noqa: PT012
-        for state in training(network, data, settings, workers, Interrupting()):
+        for state in training(network, data, settings, workers, interrupt):
             kept.append(state)
     assert kept[-1].batch_ended and kept[-1].batch == 1
     assert [weights(state.network) for state in kept] == [

@@ -220,7 +220,7 @@ def test_training_goes_on_after_every_batch() -> None:
         states = [
             state for state in METHOD.training(data, workers, Listener()) if state.is_resumable
         ]
-        assert [state.at.batch for state in states] == [1, 2, 3, 4, 5, 6]
+        assert [state.batch for state in states] == [1, 2, 3, 4, 5, 6]
         for state in states:
             file = _file(Checkpoint("digest", (state,)).arrays())
             again = Checkpoint.from_file(file, [METHOD], data).states[0]

@@ -110,7 +110,7 @@ def test_a_resumed_run_counts_its_own_batches(capsys: pytest.CaptureFixture[str]
     method = Layerwise(net="64-10", batches=10, epochs=1, postprocess="none")
     with Workers(1) as workers:
         states = method.training(data, workers, Listener())
-        half = next(state for state in states if state.at.batch == 5 and state.is_resumable)
+        half = next(state for state in states if state.batch == 5 and state.is_resumable)
         resumed = method.training(data, workers, progress, half)
-        assert next(state for state in resumed if state.is_resumable).at.batch == 6
+        assert next(state for state in resumed if state.is_resumable).batch == 6
     assert re.search(r"1:4\d passed, about 6:[45]\d left", capsys.readouterr().err)
