@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from layermilp.cli.sources import load
 from layermilp.datasets import Dataset
 from layermilp.errors import OptionError
 from layermilp.export import write_lp, write_mps
-from layermilp.files import empty_directory, write_atomically
+from layermilp.files import empty_directory, write_json
 from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.hybrid.method import Hybrid
 from layermilp.hybrid.trainer import Data, round_program
@@ -58,8 +57,7 @@ def dump_programs(arguments: argparse.Namespace) -> int:
         "layermilp_version": __version__,
         "programs": entries,
     }
-    text = json.dumps(index, indent=2, allow_nan=False) + "\n"
-    write_atomically(directory / INDEX, lambda file: file.write(text.encode()))
+    write_json(directory / INDEX, index)
     integers = sum(entry["integers"] > 0 for entry in entries)
     print(
         f"written         {directory}/: {INDEX} and {len(entries):,} programs, {integers:,} of "

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from layermilp.datasets.dataset import Dataset
-from layermilp.errors import ModelFileError
 from layermilp.method import Method, State
 from layermilp.networks.files import Arrays, ModelFile
 
@@ -77,14 +76,6 @@ class Checkpoint:
             )
             scores = tuple(tuple(float(score) for score in own) for own in content["scores"])
             return cls(str(content["digest"]), states, scores, float(content["seconds"]))
-
-    def check(self, digest: str) -> None:
-        """Raise `ModelFileError` unless the checkpoint is of a run of this digest."""
-        if self.digest != digest:
-            raise ModelFileError(
-                "the checkpoint is of a run with other options or data; train anew, into another "
-                "directory"
-            )
 
 
 def _own(arrays: Arrays, number: int) -> Mapping[str, Any]:

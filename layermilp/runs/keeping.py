@@ -7,7 +7,6 @@ import time
 
 from layermilp.method import State
 from layermilp.runs.callbacks import Callback, RunView
-from layermilp.runs.checkpoint import FORMAT, VERSION
 from layermilp.runs.directory import RunDirectory
 
 SECONDS_BETWEEN_WRITES = 2.0
@@ -59,19 +58,15 @@ class Keeping(Callback):
 
     def _checkpoint(self, run: RunView) -> None:
         began = time.perf_counter()
-        configuration = None if self.has_begun else run.configuration
-        self.directory.checkpoint(FORMAT, VERSION, run.checkpoint().arrays(), configuration)
+        self.directory.checkpoint(run.checkpoint(), None if self.has_begun else run.configuration)
         self.has_begun = self.has_checkpoint = True
         self._kept, self._last_checkpoint = run.states[-1], time.perf_counter()
         self._seconds = self._last_checkpoint - began
 
     def _write(self, run: RunView) -> None:
         self._last_write = time.perf_counter()
-        model = run.model
-        if model is not None:
-            self.directory.write(model, run.history(), run.summary())
-        elif run.states:
-            self.directory.summarize(run.summary())
+        if run.states:
+            self.directory.write(run.model, run.history(), run.summary())
 
     def left(self, run: RunView) -> str:
         """Return what is left of a run that an error has ended, in words."""
