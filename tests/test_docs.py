@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE
 
-from layermilp.cli import COMMANDS
+from layermilp.cli.commands import COMMANDS
 from layermilp.runs.methods import METHODS
 
 ROOT = Path(__file__).parent.parent

@@ -11,28 +11,38 @@ from layermilp.options import Described, Options, described
 Made = TypeVar("Made", bound=Options)
 
 
+class Argument:
+    """An argument of a single command, with what ``ArgumentParser.add_argument`` takes."""
+
+    def __init__(self, name: str, help: str, metavar: str | None = None, **others: Any) -> None:
+        self.name, self.others = name, {"help": help, **others}
+        if metavar is not None:
+            self.others["metavar"] = metavar
+
+
 def add_options(
     parser: argparse.ArgumentParser,
-    *classes: type[Options],
+    *taken: type[Options] | Argument,
     defaults: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add the options of classes to a parser, every one once.
+    """Add arguments and the options of classes to a parser.
 
     Parameters
     ----------
     parser : ArgumentParser
         The parser.
-    *classes : type
-        Options classes.
+    *taken : type or Argument
+        Options classes and arguments.
     defaults : mapping, optional
-        Defaults by name, in place of the classes' own.
+        Defaults of options by name, in place of the classes' own.
     """
-    known: set[str] = set()
     defaults = defaults or {}
-    for options in classes:
-        for each in described(options):
-            if each.option.is_flag and each.name not in known:
-                known.add(each.name)
+    for one in taken:
+        if isinstance(one, Argument):
+            parser.add_argument(one.name, **one.others)
+            continue
+        for each in described(one):
+            if each.option.is_flag:
                 _add(parser, each, defaults.get(each.name, each.default))
 
 
@@ -53,14 +63,12 @@ def _add(parser: argparse.ArgumentParser, each: Described, default: Any) -> None
         words = f"{words}: {', '.join(known.choices)}"
     if isinstance(default, tuple):
         default = ("-" if each.item is int else ",").join(map(str, default))
-    common: dict[str, Any] = {"dest": each.name, "default": default, "help": words}
-    parse = known.parse or _parser_of(each)
-    if each.kind is bool:
-        parser.add_argument(each.flag, action="store_true", **common)
-    elif known.repeats:
-        parser.add_argument(each.flag, action=_Pairs, type=parse, metavar=known.metavar, **common)
-    else:
-        parser.add_argument(each.flag, type=parse, metavar=known.metavar, **common)
+    how: dict[str, Any] = {"action": "store_true"}
+    if each.kind is not bool:
+        how = {"type": known.parse or _parser_of(each), "metavar": known.metavar}
+    if known.repeats:
+        how["action"] = _Pairs
+    parser.add_argument(each.flag, dest=each.name, default=default, help=words, **how)
 
 
 class _Pairs(argparse.Action):
@@ -82,8 +90,7 @@ def _parser_of(each: Described) -> Callable[[str], Any]:
     """Return what makes a value of a text, by the type of an option."""
     if each.kind is tuple:
         return _layers if each.item is int else names
-    parsers: dict[type, Callable[[str], Any]] = {int: int, float: float}
-    return parsers.get(each.kind, str)
+    return each.kind if each.kind in (int, float) else str
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -48,6 +48,16 @@ def import_(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def image_shape(text: str) -> tuple[int, ...]:
+    """Parse the shape of a sample."""
+    sides = text.split("x")
+    if len(sides) not in (2, 3) or not all(side.isdecimal() and len(side) < 10 for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no shape of an image; write 28x28 or 3x32x32"
+        )
+    return tuple(map(int, sides))
+
+
 def labels(texts: list[str] | None) -> NDArray[Any] | None:
     """Return labels as numbers if all of them are whole numbers as they are written by default,
     else as texts."""

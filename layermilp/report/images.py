@@ -11,10 +11,7 @@ import numpy as np
 from layermilp.integer import IntegerNetwork
 from layermilp.networks.layers import Conv2d
 from layermilp.program import FloatArray
-from layermilp.report.canvas import (
-    empty,
-    with_axes,
-)
+from layermilp.report.canvas import Drawing, drawing, empty, with_axes
 from layermilp.report.reported import Reported, image_of
 
 if TYPE_CHECKING:
@@ -26,8 +23,8 @@ MOST_NEURONS, MOST_MISTAKES = 32, 24
 Shape = tuple[int, int]
 
 
-def confusion(run: Reported) -> Figure | None:
-    """Draw how many samples of each class the model takes for which."""
+@drawing("confusion", "Confusion", "Samples of each class, and what they are taken for.")
+def _confusion(run: Reported) -> Figure | None:
     if run.judged is None or run.model is None or len(run.model.classes) > 30:
         return None
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
@@ -46,28 +43,22 @@ def confusion(run: Reported) -> Figure | None:
     return figure
 
 
-def first_layer(run: Reported) -> Figure | None:
-    """Draw the weights of the first layer that has any: as images, or else as a matrix."""
+@drawing(
+    "weights",
+    "Weights of the first layer",
+    "Blue below zero, red above; the first that has parameters.",
+)
+def _first_layer(run: Reported) -> Figure | None:
     images = list(itertools.islice(weight_images(run), MOST_NEURONS))
     if not images:
         return None
     largest = max(float(np.abs(image).max()) for _, image in images) or 1.0
-    columns = min(4, len(images))
-    rows = -(-len(images) // columns)
-    figure = empty(3.8, 3.0) if len(images) == 1 else empty(1.15 * columns + 0.8, 1.3 * rows + 0.2)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
+    look: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
+    each = (3.0, 2.8) if len(images) == 1 else (1.15, 1.3)
+    figure, axes = _grid(len(images), 4, each, (0.8, 0.2))
     for axis, (title, image) in zip(axes.flat, images, strict=False):
         aspect = "equal" if title else "auto"
-        shown = axis.imshow(
-            image,
-            cmap="RdBu_r",
-            vmin=-largest,
-            vmax=largest,
-            interpolation="nearest",
-            aspect=aspect,
-        )
+        shown = axis.imshow(image, interpolation="nearest", aspect=aspect, **look)
         axis.set_title(title, fontsize=8)
         if not title:
             axis.set_axis_on()
@@ -76,23 +67,43 @@ def first_layer(run: Reported) -> Figure | None:
     return figure
 
 
-def misclassified(run: Reported) -> Figure | None:
-    """Draw the first samples that the model gets wrong, the truth in brackets (the kind of Goebbels
-    2021, Figure 4)."""
+@drawing(
+    "mistakes",
+    "Mistakes",
+    "The first samples that are taken for something else, the truth in brackets (the kind of "
+    "Goebbels 2021, Figure 4).",
+)
+def _misclassified(run: Reported) -> Figure | None:
     shape = run.image_shape
     if run.judged is None or shape is None or not run.judged.wrong.size:
         return None
     which = run.judged.wrong[:MOST_MISTAKES]
-    columns = min(6, len(which))
-    rows = -(-len(which) // columns)
-    figure = empty(0.95 * columns, 1.2 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
+    figure, axes = _grid(len(which), 6, (0.95, 1.2))
     for axis, sample in zip(axes.flat, which, strict=False):
         axis.imshow(run.judged.X[sample].reshape(shape), cmap="gray_r", interpolation="nearest")
         axis.set_title(f"{run.judged.predicted[sample]} ({run.judged.labels[sample]})", fontsize=10)
     return figure
+
+
+IMAGES: tuple[Drawing, ...] = (_confusion, _first_layer, _misclassified)
+"""The figures, in the order of the page."""
+
+
+def _grid(
+    count: int,
+    most_columns: int,
+    each: tuple[float, float],
+    margin: tuple[float, float] = (0.0, 0.0),
+) -> tuple[Figure, Any]:
+    """Return a figure and its array of axes, which are hidden, with a place for every image; sizes
+    are widths and heights in inches."""
+    columns = min(most_columns, count)
+    rows = -(-count // columns)
+    figure = empty(each[0] * columns + margin[0], each[1] * rows + margin[1])
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes
 
 
 def weight_images(run: Reported) -> Iterator[tuple[str, FloatArray]]:

@@ -137,14 +137,14 @@ def _sections(runs: Sequence[Reported]) -> list[Section]:
         for number, run in enumerate(runs, start=1):
             figure = drawing.draw(run)
             if figure is not None:
+                plain = re.sub(r"[^\w.-]+", "_", run.name)  # what a file's name can have
                 file = (
                     f"{drawing.key}.png"
                     if len(runs) == 1
-                    else f"{drawing.key}-{number}-{_plain(run.name)}.png"
+                    else f"{drawing.key}-{number}-{plain}.png"
                 )
-                pictures.append(
-                    Picture(run.name, file, f"{drawing.title} of {run.name}", _png(figure))
-                )
+                alt = f"{drawing.title} of {run.name}"
+                pictures.append(Picture(run.name, file, alt, _png(figure)))
         if pictures:
             found.append(Section(drawing.key, drawing.title, drawing.caption, tuple(pictures)))
     return found
@@ -153,6 +153,9 @@ def _sections(runs: Sequence[Reported]) -> list[Section]:
 def _rendered(runs: Sequence[Reported], sections: Sequence[Section]) -> str:
     import jinja2
 
+    summaries = [run.summary | {"method": run.method} for run in runs]
+    results = [_row(title, key, summaries) for key, title in ROWS.items()]
+    others = dict.fromkeys(name for summary in summaries for name in summary if name not in HIDDEN)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("layermilp.report", "."),
         autoescape=True,
@@ -160,26 +163,11 @@ def _rendered(runs: Sequence[Reported], sections: Sequence[Section]) -> str:
     )
     return environment.get_template("report.html.jinja").render(
         runs=runs,
-        results=_results(runs),
-        others=_others(runs),
+        results=[row for row in results if any(row.cells)],
+        others=[_row(name, name, summaries) for name in others],
         sections=sections,
         version=__version__,
     )
-
-
-def _results(runs: Sequence[Reported]) -> list[Row]:
-    """Return the rows of the table of results."""
-    summaries = [run.summary | {"method": run.method} for run in runs]
-    rows = [_row(title, key, summaries) for key, title in ROWS.items()]
-    return [row for row in rows if any(row.cells)]
-
-
-def _others(runs: Sequence[Reported]) -> list[Row]:
-    """Return what else the summaries say, options most of all; what differs between runs comes
-    first."""
-    summaries = [run.summary for run in runs]
-    names = dict.fromkeys(name for summary in summaries for name in summary if name not in HIDDEN)
-    return sorted((_row(name, name, summaries) for name in names), key=lambda row: not row.differs)
 
 
 def _row(title: str, key: str, summaries: Sequence[dict[str, Any]]) -> Row:
@@ -192,24 +180,15 @@ def _cell(key: str, value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and key.endswith("accuracy"):
+        return f"{value:.4f}"
     if isinstance(value, float):
-        return (
-            f"{value:.4f}"
-            if key.endswith("accuracy")
-            else f"{value:,.1f}"
-            if abs(value) >= 1000.0
-            else f"{value:.4g}"
-        )
+        return f"{value:,.1f}" if abs(value) >= 1000.0 else f"{value:.4g}"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):
         return ", ".join(_cell(key, entry) for entry in value)
     return str(value)
-
-
-def _plain(name: str) -> str:
-    """Return a name without what a file's name cannot have."""
-    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _png(figure: Figure) -> bytes:
