@@ -19,10 +19,9 @@ def export(arguments: argparse.Namespace) -> int:
     title = format_of(arguments.out).title
     model = load_model(arguments.model)
     path = export_model(model, arguments.out, dtype=arguments.dtype)
-    print(
-        f"net             {model.notation}\nformat          {title}, {arguments.dtype}\nwritten   "
-        f"      {path}"
-    )
+    print(f"net             {model.notation}")
+    print(f"format          {title}, {arguments.dtype}")
+    print(f"written         {path}")
     return 0
 
 
@@ -37,13 +36,10 @@ def import_(arguments: argparse.Namespace) -> int:
         net=arguments.net,
     )
     path = network.save(arguments.out)
-    shown = ", ".join(map(str, network.classes[:10].tolist())) + (
-        ", ..." if network.n_outputs > 10 else ""
-    )
-    print(
-        f"net             {network.notation}\nclasses         {shown}\ndecision        "
-        f"{network.decision}"
-    )
+    shown = [*map(str, network.classes[:10].tolist()), *(["..."] if network.n_outputs > 10 else [])]
+    print(f"net             {network.notation}")
+    print(f"classes         {', '.join(shown)}")
+    print(f"decision        {network.decision}")
     print(f"written         {path}")
     return 0
 

@@ -4,7 +4,6 @@ elsewhere."""
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -49,12 +48,7 @@ class Progress(Callback):
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -73,20 +67,16 @@ class Progress(Callback):
         done."""
         self.text = text
         if share > 0.0:
-            self.expected = self._passed / share
+            self.expected = (time.perf_counter() - self.began) / share
 
     def ended(self, text: str, share: float) -> None:
         """Print a line with the time."""
         self.show(self.text, share)
         self.note(f"{text}, {self._time()}")
 
-    @property
-    def _passed(self) -> float:
-        return time.perf_counter() - self.began
-
     def _time(self) -> str:
         """Return the time passed, and what is left as far as it is known."""
-        passed = self._passed
+        passed = time.perf_counter() - self.began
         found = f"{_clock(passed)} passed"
         if self.expected is not None:
             found += f", about {_clock(max(self.expected - passed, 0.0))} left"
