@@ -46,14 +46,10 @@ def add_options(
                 _add(parser, each, defaults.get(each.name, each.default))
 
 
-def options_of(arguments: argparse.Namespace, options: type[Made], **changes: Any) -> Made:
+def options_of(arguments: argparse.Namespace, options: type[Made]) -> Made:
     """Return the options of a class that the arguments have."""
-    given = {
-        each.name: getattr(arguments, each.name)
-        for each in described(options)
-        if each.option.is_flag
-    }
-    return options(**{**given, **changes})
+    flags = [each.name for each in described(options) if each.option.is_flag]
+    return options(**{name: getattr(arguments, name) for name in flags})
 
 
 def _add(parser: argparse.ArgumentParser, each: Described, default: Any) -> None:

@@ -80,12 +80,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: a cell for every run, empty where the run does not have it, and whether
-    those that have it differ."""
+    """A row of a table: a cell for every run, empty where the run does not have it."""
 
     title: str
     cells: list[str]
-    differs: bool
+
+    @property
+    def differs(self) -> bool:
+        """Whether the runs that have it differ in it."""
+        return len(set(self.cells) - {""}) > 1
 
 
 @dataclass(frozen=True)
@@ -99,19 +102,8 @@ class Section:
 
 
 def write_report(runs: Sequence[Reported], out: str | Path) -> Path:
-    """Write the page and its figures.
-
-    Parameters
-    ----------
-    runs : sequence of Reported
-        Runs, in the order of the page.
-    out : str or Path
-        Directory of ``report.html`` and a PNG file per figure; it is made if it is missing.
-
-    Returns
-    -------
-    Path
-        The page, which needs no other file.
+    """Write ``report.html``, with the runs in their order, and a PNG file per figure into a
+    directory, which is made if it is missing; return the page, which needs no other file.
 
     Raises
     ------
@@ -171,8 +163,7 @@ def _rendered(runs: Sequence[Reported], sections: Sequence[Section]) -> str:
 
 
 def _row(title: str, key: str, summaries: Sequence[dict[str, Any]]) -> Row:
-    cells = [_cell(key, summary[key]) if key in summary else "" for summary in summaries]
-    return Row(title, cells, len({cell for cell in cells if cell}) > 1)
+    return Row(title, [_cell(key, each[key]) if key in each else "" for each in summaries])
 
 
 def _cell(key: str, value: Any) -> str:

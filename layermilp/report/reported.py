@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,9 +134,8 @@ def image_of(network: Network, i: int) -> tuple[int, int] | None:
 
 
 def square(n: int) -> tuple[int, int] | None:
-    """Return the sides of a square image of `n` pixels; None if there is none, or it has fewer than
-    16."""
-    side = round(n**0.5)
+    """Return the sides of a square image of `n` pixels; None for fewer than 16, or no square."""
+    side = math.isqrt(n)
     return (side, side) if side * side == n and n >= 16 else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,24 +68,17 @@ class Checkpoint:
         file.version(FORMAT, (VERSION,))
         with file.damage():
             content = json.loads(str(file.arrays["content"]))
+            own: list[dict[str, Any]] = [{} for _ in content["members"]]
+            for name, array in file.arrays.items():
+                number, colon, rest = name.partition(":")
+                if colon:
+                    own[int(number)][rest] = array
             states = tuple(
-                method.restored(entry, _own(file.arrays, number), data)
-                for number, (entry, method) in enumerate(
-                    zip(content["members"], methods, strict=False)
-                )
+                method.restored(entry, arrays, data)
+                for entry, arrays, method in zip(content["members"], own, methods, strict=False)
             )
-            scores = tuple(tuple(float(score) for score in own) for own in content["scores"])
+            scores = tuple(tuple(map(float, tried)) for tried in content["scores"])
             return cls(str(content["digest"]), states, scores, float(content["seconds"]))
-
-
-def _own(arrays: Arrays, number: int) -> Mapping[str, Any]:
-    """Return the arrays of a member, by their own names."""
-    prefix = f"{number}:"
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
 
 
 def digest_of(methods: Sequence[Method], data: Dataset) -> str:

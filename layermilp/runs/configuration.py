@@ -81,9 +81,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return options as JSON has them; a mapping becomes its pairs, since its keys may be
     numbers."""
     return {
-        name: {"pairs": [list(pair) for pair in value.items()]}
-        if isinstance(value, Mapping)
-        else value
+        name: {"pairs": list(value.items())} if isinstance(value, Mapping) else value
         for name, value in values.items()
     }
 

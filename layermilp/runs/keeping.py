@@ -71,8 +71,6 @@ class Keeping(Callback):
     def left(self, run: RunView) -> str:
         """Return what is left of a run that an error has ended, in words."""
         if self.has_checkpoint:
-            return (
-                f"`layermilp train --resume {self.directory.path}` goes on after the last "
-                "checkpoint"
-            )
+            resume = f"layermilp train --resume {self.directory.path}"
+            return f"`{resume}` goes on after the last checkpoint"
         return "" if run.model is None else f"{self.directory.model} holds what was learned so far"

@@ -95,8 +95,6 @@ class Run(RunOptions, Listener):
         Whether all members are done.
     is_out_of_time : bool
         Whether the run was ended by its limit.
-    seconds : float
-        Wall seconds, with those before it was resumed.
     """
 
     method: Method
@@ -133,10 +131,8 @@ class Run(RunOptions, Listener):
 
         Parameters
         ----------
-        directory : path
-            Of the run.
-        callbacks : sequence of Callback
-            Are told what happens.
+        directory, callbacks
+            As for a new run.
         data : optional
             The same data, where they have no name that the run has written down.
         n_jobs : int, optional
@@ -155,9 +151,8 @@ class Run(RunOptions, Listener):
             raise ModelFileError(
                 f"the run of {directory} was trained on arrays; give them again, as data=(X, y)"
             )
-        options = {**kept.run, "max_seconds": max_seconds}
-        if n_jobs is not None:
-            options["n_jobs"] = n_jobs
+        n_jobs = kept.run["n_jobs"] if n_jobs is None else n_jobs
+        options = {**kept.run, "n_jobs": n_jobs, "max_seconds": max_seconds}
         return cls(kept.method, data, directory, callbacks, True, **options)
 
     @cached_property
@@ -172,9 +167,9 @@ class Run(RunOptions, Listener):
     def model(self) -> Model | None:
         """What was learned so far: the network, or the committee of the members so far."""
         models: list[Any] = [state.model for state in self.states if state.model is not None]
-        if not models:
-            return None
-        return models[0] if self.committee == 1 else Committee(models)
+        if self.committee == 1:
+            return next(iter(models), None)
+        return Committee(models) if models else None
 
     @property
     def is_ending(self) -> bool:
@@ -183,7 +178,7 @@ class Run(RunOptions, Listener):
 
     @property
     def seconds(self) -> float:
-        """Wall seconds so far."""
+        """Wall seconds so far, with those before it was resumed."""
         return time.perf_counter() - self._began
 
     @property
@@ -272,7 +267,6 @@ class Run(RunOptions, Listener):
         return members
 
     def _restore(self, members: list[Method]) -> None:
-        """Take up the newest checkpoint."""
         assert self._keeping is not None  # a resumed run has a directory
         found = self._keeping.directory.restored(members, self.dataset, self.note)
         if found is None:
