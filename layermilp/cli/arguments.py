@@ -85,11 +85,11 @@ class _Pairs(argparse.Action):
 def _parser_of(each: Described) -> Callable[[str], Any]:
     """Return what makes a value of a text, by the type of an option."""
     if each.kind is tuple:
-        return _layers if each.item is int else names
+        return _layers if each.item is int else _names
     return each.kind if each.kind in (int, float) else str
 
 
-def names(text: str) -> tuple[str, ...]:
+def _names(text: str) -> tuple[str, ...]:
     """Parse names with commas between them."""
     return tuple(text.split(","))
 

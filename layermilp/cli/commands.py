@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from layermilp.cli import models, sources
-from layermilp.cli.arguments import Argument, names
-from layermilp.cli.exchange import export, image_shape, import_
+from layermilp.cli.arguments import Argument
+from layermilp.cli.exchange import export, image_shape, import_, labels
 from layermilp.cli.parser import Command
 from layermilp.cli.programs import dump_programs
 from layermilp.cli.report import report
@@ -115,7 +115,7 @@ COMMANDS = {
             "--classes",
             "label of each output (default: the file's, else 0,1,...)",
             "NAME[,NAME...]",
-            type=names,
+            type=labels,
         ),
         Argument(
             "--decision",

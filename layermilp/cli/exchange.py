@@ -30,7 +30,7 @@ def import_(arguments: argparse.Namespace) -> int:
     require_writable(Path(arguments.out))
     network = import_model(
         arguments.model,
-        classes=labels(arguments.classes),
+        classes=arguments.classes,
         decision=arguments.decision,
         image=arguments.image,
         net=arguments.net,
@@ -54,14 +54,13 @@ def image_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, sides))
 
 
-def labels(texts: list[str] | None) -> NDArray[Any] | None:
-    """Return labels as numbers if all of them are whole numbers as they are written by default,
-    else as texts."""
-    if texts is None:
-        return None
+def labels(text: str) -> NDArray[Any]:
+    """Parse labels with commas between them: numbers if all of them are whole numbers as they are
+    written by default, else texts."""
+    parts = text.split(",")
     if all(
-        text.removeprefix("-").isdecimal() and len(text) < 19 and str(int(text)) == text
-        for text in texts
+        part.removeprefix("-").isdecimal() and len(part) < 19 and str(int(part)) == part
+        for part in parts
     ):
-        return np.array([int(text) for text in texts])
-    return np.array(texts)
+        return np.array([int(part) for part in parts])
+    return np.array(parts)

@@ -47,8 +47,9 @@ def postprocess(arguments: argparse.Namespace) -> int:
             share = (len(fitted) + done / total) / len(members)
             progress.show(f"{of}program {done}/{total}", share)
 
+        options["watch"] = watch
         for member in members:
-            fitted.append(fit_again(member, X, y, watch=watch, **options))
+            fitted.append(fit_again(member, X, y, **options))
     model = Committee(fitted) if isinstance(model, Committee) else fitted[0]
     seconds, after = time.perf_counter() - began, accuracies(model, data)
     path = model.save(arguments.out)

@@ -24,21 +24,9 @@ Taken = Argument | type[Options]
 
 
 class Command:
-    """A command.
-
-    Parameters
-    ----------
-    function : callable
-        Does it, given the arguments; returns the exit code.
-    summary : str
-        What it does.
-    *takes : Argument or type
-        Its arguments and classes of options, in the order of its help.
-    trains : bool
-        Whether it takes a method with its options, and data, before all else.
-    of_methods : mapping, optional
-        What it takes besides, by the method.
-    """
+    """A command: a function that returns the exit code, what it does in words, and what it takes,
+    in the order of its help. One that trains takes a method with its options, and data, before all
+    else; `of_methods` is what it takes besides, by the method."""
 
     def __init__(
         self,

@@ -88,16 +88,12 @@ def _sweeps(run: Reported) -> Figure | None:
     from matplotlib import colormaps
 
     figure, axes = with_axes(5.6, 3.4)
-    most = max(map(len, batches.values()))
+    shades = colormaps["viridis"](np.linspace(0.25, 0.95, max(map(len, batches.values()))))
     for place, accuracies in enumerate(batches.values(), start=1):
-        reached = 0.0
-        for number, accuracy in enumerate(accuracies):
-            gain = max(accuracy - reached, 0.0)
-            shade = colormaps["viridis"](0.25 + 0.7 * number / max(most - 1, 1))
-            axes.bar(
-                place, gain, bottom=reached, color=shade, width=0.9, label=f"sweep {number + 1}"
-            )
-            reached += gain
+        reached = np.maximum.accumulate([0.0, *accuracies])
+        for number, gain in enumerate(np.diff(reached)):
+            look: dict[str, Any] = {"color": shades[number], "label": f"sweep {number + 1}"}
+            axes.bar(place, gain, bottom=reached[number], width=0.9, **look)
     axes.set(
         xlabel="batch" if run.summary.get("committee", 1) == 1 else "batch, member after member",
         ylabel="accuracy on the batch",
@@ -148,7 +144,7 @@ def _batches(run: Reported) -> Figure | None:
     return figure
 
 
-@drawing("objective", "Objective", "Loss and training accuracy of an integer network, by programs.")
+@drawing("objective", "Objective", "Loss and training accuracy of an integer network.")
 def _objective(run: Reported) -> Figure | None:
     if run.method != "integer" or not run.history:
         return None
@@ -207,9 +203,8 @@ def _seconds(run: Reported) -> Figure | None:
     axes.bar_label(shown, labels=[f" {value:.2f}" for value in values], fontsize=8)
     axes.set_yticks(range(len(bars)), names)
     axes.invert_yaxis()
-    axes.set(
-        xlabel="wall seconds, summed over sweeps" if run.method == "layerwise" else "wall seconds"
-    )
+    over = ", summed over sweeps" if run.method == "layerwise" else ""
+    axes.set(xlabel=f"wall seconds{over}")
     axes.margins(x=0.12)
     return figure
 
@@ -286,11 +281,10 @@ def _curves(run: Reported) -> Iterator[tuple[str, FloatArray, list[float]]]:
 
 def _of_phases(run: Reported, key: str) -> dict[tuple[int, str], float]:
     """Return the sum of a field over all sweeps, by layer and kind in the order of a sweep."""
-    found: dict[tuple[int, str], float] = {}
+    found: defaultdict[tuple[int, str], float] = defaultdict(float)
     for record in _layerwise(run):
         for phase in record.get("phases", ()):
-            place = phase["layer"], phase["kind"]
-            found[place] = found.get(place, 0.0) + phase[key]
+            found[phase["layer"], phase["kind"]] += phase[key]
     order = {kind: i for i, kind in enumerate(KINDS)}
     return dict(sorted(found.items(), key=lambda item: (item[0][0], order.get(item[0][1], 9))))
 

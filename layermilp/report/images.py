@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from layermilp.integer import IntegerNetwork
 from layermilp.networks.layers import Conv2d
+from layermilp.networks.network import Network
 from layermilp.program import FloatArray
 from layermilp.report.canvas import Drawing, drawing, empty, with_axes
-from layermilp.report.reported import Reported, image_of
+from layermilp.report.reported import Reported
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,7 +76,7 @@ def _first_layer(run: Reported) -> Figure | None:
     "Goebbels 2021, Figure 4).",
 )
 def _misclassified(run: Reported) -> Figure | None:
-    shape = run.image_shape
+    shape = _image_of(run.members[0]) if run.members else None
     if run.judged is None or shape is None or not run.judged.wrong.size:
         return None
     which = run.judged.wrong[:MOST_MISTAKES]
@@ -112,14 +114,28 @@ def weight_images(run: Reported) -> Iterator[tuple[str, FloatArray]]:
     for number, member in enumerate(run.members, start=1):
         of = f"{number}." if len(run.members) > 1 else ""
         if isinstance(member, IntegerNetwork):
-            yield from _dense_images(member.layers[0].weights, run.image_shape, of)
+            yield from _dense_images(member.layers[0].weights, _image_of(member), of)
             continue
         i, block = next((i, block) for i, block in enumerate(member.blocks) if block.theta.size)
         if isinstance(block.layer, Conv2d):
             kernels, _ = block.layer.arrays(block.theta)
             yield from ((f"{of}kernel", kernel) for kernel in np.concatenate(kernels))
         else:
-            yield from _dense_images(block.weights, image_of(member, i), of)
+            yield from _dense_images(block.weights, _image_of(member, i), of)
+
+
+def _image_of(network: Network | IntegerNetwork, i: int = 0) -> Shape | None:
+    """Return height and width of the image that layer `i` takes: as it or the one before says, or
+    if it is a square of 4 x 4 or more."""
+    n = network.n_inputs
+    if isinstance(network, Network):
+        n = network.blocks[i].n_inputs
+        before = [block.layer.outputs for block in network.blocks[:i]]
+        for shape in (network.blocks[i].layer.inputs, *before[-1:]):
+            if len(shape) == 3:
+                return shape[1], shape[2]
+    side = math.isqrt(n)
+    return (side, side) if side * side == n and n >= 16 else None
 
 
 def _dense_images(weights: Any, shape: Shape | None, of: str) -> Iterator[tuple[str, FloatArray]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,36 +106,11 @@ class Reported:
         return str(self.summary.get("method", "layerwise"))
 
     @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """Height and width of the inputs where they are an image: as the first layer says, or if
-        they are a square."""
-        member = next(iter(self.members), None)
-        if isinstance(member, Network):
-            return image_of(member, 0)
-        return None if member is None else square(member.n_inputs)
-
-    @property
     def members(self) -> tuple[Network | IntegerNetwork, ...]:
         """The network, or those of a committee; none if nothing was learned."""
         if isinstance(self.model, Committee):
             return self.model.networks
         return () if self.model is None else (self.model,)
-
-
-def image_of(network: Network, i: int) -> tuple[int, int] | None:
-    """Return height and width of the image that block `i` takes: as its layer or the one before
-    says, or if it is a square."""
-    before = [block.layer.outputs for block in network.blocks[:i]]
-    for shape in (network.blocks[i].layer.inputs, *before[-1:]):
-        if len(shape) == 3:
-            return shape[1], shape[2]
-    return square(network.blocks[i].n_inputs)
-
-
-def square(n: int) -> tuple[int, int] | None:
-    """Return the sides of a square image of `n` pixels; None for fewer than 16, or no square."""
-    side = math.isqrt(n)
-    return (side, side) if side * side == n and n >= 16 else None
 
 
 def names_of(paths: Sequence[str | Path]) -> list[str]:

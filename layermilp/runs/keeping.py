@@ -67,10 +67,3 @@ class Keeping(Callback):
         self._last_write = time.perf_counter()
         if run.states:
             self.directory.write(run.model, run.history(), run.summary())
-
-    def left(self, run: RunView) -> str:
-        """Return what is left of a run that an error has ended, in words."""
-        if self.has_checkpoint:
-            resume = f"layermilp train --resume {self.directory.path}"
-            return f"`{resume}` goes on after the last checkpoint"
-        return "" if run.model is None else f"{self.directory.model} holds what was learned so far"

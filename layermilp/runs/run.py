@@ -331,12 +331,13 @@ class Run(RunOptions, Listener):
         # What cannot be written, on a full disk for instance, may be the error itself.
         with suppress(LayermilpError, MemoryError, OSError):
             self._tell(lambda each: each.on_end(self))
-        if self._keeping is not None:
-            left = self._keeping.left(self)
-        else:
-            left = "without --out nothing is kept" if self.model is not None else ""
-        if left:
-            error.add_note(left)
+        if self._keeping is not None and self._keeping.has_checkpoint:
+            resume = f"layermilp train --resume {self._keeping.directory.path}"
+            error.add_note(f"`{resume}` goes on after the last checkpoint")
+        elif self._keeping is not None and self.model is not None:
+            error.add_note(f"{self._keeping.directory.model} holds what was learned so far")
+        elif self.model is not None:
+            error.add_note("without --out nothing is kept")
 
     def _check_time(self) -> None:
         if time.perf_counter() >= self._end:
