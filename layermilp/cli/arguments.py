@@ -25,17 +25,8 @@ def add_options(
     *taken: type[Options] | Argument,
     defaults: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add arguments and the options of classes to a parser.
-
-    Parameters
-    ----------
-    parser : ArgumentParser
-        The parser.
-    *taken : type or Argument
-        Options classes and arguments.
-    defaults : mapping, optional
-        Defaults of options by name, in place of the classes' own.
-    """
+    """Add arguments, and the options of classes, to a parser; `defaults` of options by name win
+    over the classes' own."""
     defaults = defaults or {}
     for one in taken:
         if isinstance(one, Argument):
@@ -48,8 +39,12 @@ def add_options(
 
 def options_of(arguments: argparse.Namespace, options: type[Made]) -> Made:
     """Return the options of a class that the arguments have."""
-    flags = [each.name for each in described(options) if each.option.is_flag]
-    return options(**{name: getattr(arguments, name) for name in flags})
+    given = {}
+    for each in described(options):
+        if each.option.is_flag:
+            value = getattr(arguments, each.name)
+            given[each.name] = dict(value) or None if each.option.repeats else value
+    return options(**given)
 
 
 def _add(parser: argparse.ArgumentParser, each: Described, default: Any) -> None:
@@ -62,24 +57,9 @@ def _add(parser: argparse.ArgumentParser, each: Described, default: Any) -> None
     how: dict[str, Any] = {"action": "store_true"}
     if each.kind is not bool:
         how = {"type": known.parse or _parser_of(each), "metavar": known.metavar}
-    if known.repeats:
-        how["action"] = _Pairs
+    if known.repeats:  # pairs of name and value, see `options_of`
+        default, how["action"] = list((default or {}).items()), "append"
     parser.add_argument(each.flag, dest=each.name, default=default, help=words, **how)
-
-
-class _Pairs(argparse.Action):
-    """Collects pairs of name and value into a mapping."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        name, value = values
-        before = getattr(namespace, self.dest) or {}
-        setattr(namespace, self.dest, {**before, name: value})
 
 
 def _parser_of(each: Described) -> Callable[[str], Any]:

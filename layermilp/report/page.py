@@ -130,13 +130,9 @@ def _sections(runs: Sequence[Reported]) -> list[Section]:
             figure = drawing.draw(run)
             if figure is not None:
                 plain = re.sub(r"[^\w.-]+", "_", run.name)  # what a file's name can have
-                file = (
-                    f"{drawing.key}.png"
-                    if len(runs) == 1
-                    else f"{drawing.key}-{number}-{plain}.png"
-                )
+                of = "" if len(runs) == 1 else f"-{number}-{plain}"
                 alt = f"{drawing.title} of {run.name}"
-                pictures.append(Picture(run.name, file, alt, _png(figure)))
+                pictures.append(Picture(run.name, f"{drawing.key}{of}.png", alt, _png(figure)))
         if pictures:
             found.append(Section(drawing.key, drawing.title, drawing.caption, tuple(pictures)))
     return found

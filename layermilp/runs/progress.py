@@ -77,16 +77,13 @@ class Progress(Callback):
     def _time(self) -> str:
         """Return the time passed, and what is left as far as it is known."""
         passed = time.perf_counter() - self.began
-        found = f"{_clock(passed)} passed"
-        if self.expected is not None:
-            found += f", about {_clock(max(self.expected - passed, 0.0))} left"
-        elif self.limit is not None:
-            found += f", at most {_clock(max(self.limit - passed, 0.0))} left"
-        return found
+        words, end = ("at most", self.limit) if self.expected is None else ("about", self.expected)
+        left = "" if end is None else f", {words} {_clock(max(end - passed, 0.0))} left"
+        return f"{_clock(passed)} passed{left}"
 
     def _line(self) -> Text:
         # The time first: what a narrow terminal cuts off matters less.
-        line = f"{self._time()} · {self.text}" if self.text else self._time()
+        line = " · ".join(filter(None, [self._time(), self.text]))
         return Text(line, no_wrap=True, overflow="ellipsis")
 
 
