@@ -65,13 +65,8 @@ def _add(parser: argparse.ArgumentParser, each: Described, default: Any) -> None
 def _parser_of(each: Described) -> Callable[[str], Any]:
     """Return what makes a value of a text, by the type of an option."""
     if each.kind is tuple:
-        return _layers if each.item is int else _names
+        return _layers if each.item is int else lambda text: tuple(text.split(","))
     return each.kind if each.kind in (int, float) else str
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """Parse names with commas between them."""
-    return tuple(text.split(","))
 
 
 def _layers(text: str) -> tuple[int, ...]:

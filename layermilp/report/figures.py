@@ -111,22 +111,19 @@ def _sweeps(run: Reported) -> Figure | None:
     "Goebbels 2021, Figure 3).",
 )
 def _batches(run: Reported) -> Figure | None:
-    ends = {(record.get("member", 1), record["batch"]): record for record in _layerwise(run)}
-    if not ends:
+    members: defaultdict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for record in _layerwise(run):
+        members[record.get("member", 1)][record["batch"]] = record
+    if not members:
         return None
     figure, axes = with_axes(5.6, 3.4)
-    members = sorted({member for member, _ in ends})
     for key, label, color in (
         ("batch_accuracy", "on the batch", COLORS[0]),
         ("seen_accuracy", "on all samples seen", COLORS[1]),
         ("test_accuracy", "on the test samples", COLORS[2]),
     ):
-        for member in members:
-            points = [
-                (batch, end[key])
-                for (own, batch), end in ends.items()
-                if own == member and end[key] is not None
-            ]
+        for ends in members.values():
+            points = [(batch, end[key]) for batch, end in ends.items() if end[key] is not None]
             if points:
                 axes.plot(*zip(*points, strict=True), color=color, linewidth=1.3, label=label)
     final = run.summary.get("test_accuracy")
