@@ -14,7 +14,7 @@ from layermilp.layerwise.method import Layerwise
 from layermilp.layerwise.options import preset
 from layermilp.method import Method
 from layermilp.options import Options
-from layermilp.runs.methods import DEFAULT, METHODS
+from layermilp.runs.methods import METHODS
 from layermilp.version import __version__
 
 USAGE_ERROR = 2
@@ -70,7 +70,7 @@ def parse(commands: Mapping[str, Command], argv: Sequence[str]) -> argparse.Name
     """
     # What decides which other options there are, or their defaults, is looked for first.
     peek = Parser(prog="layermilp", add_help=False, allow_abbrev=False)
-    peek.add_argument("--method", default=DEFAULT)
+    peek.add_argument("--method", default=Layerwise.name)
     peek.add_argument("--preset")
     found = peek.parse_known_args(argv)[0]
     if found.method not in METHODS:

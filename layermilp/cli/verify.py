@@ -69,9 +69,8 @@ def _recomputed(
         batches = [last[member] for member in sorted(last)]
         return known | Layerwise(**options).claims(model, batches, data)
     count, seed = int(summary["samples"]), int(summary["seed"])
-    drawn = None if count == len(data.X_train) else count
     # Which samples are drawn is the same for every method that draws them.
-    mine = Hybrid(samples=drawn, seed=seed).seen(data, int(summary.get("members_done", 1)))
+    mine = Hybrid(samples=count, seed=seed).seen(data, int(summary.get("members_done", 1)))
     X, y = mine.X_train, mine.classes[mine.y_train]
     seen = accuracies(model, mine)["train"]
     if method == Hybrid.name:

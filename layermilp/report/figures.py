@@ -43,12 +43,11 @@ STAGES = {
 """Kinds of stages of the hybrid, undone or not: words, marker and color."""
 
 CURVES = {
-    "test_accuracy": "test",
-    "seen_accuracy": "all samples seen",
-    "accuracy": "training",
-    "validation_accuracy": "validation",
+    "layerwise": ("test_accuracy", "test"),
+    "integer": ("accuracy", "training"),
+    "hybrid": ("validation_accuracy", "validation"),
 }
-"""What an accuracy in a history is of."""
+"""The accuracy that is drawn of a method's history, and what it is of."""
 
 
 def accuracy_over_time(runs: Sequence[Reported]) -> Figure | None:
@@ -260,20 +259,16 @@ def _layerwise(run: Reported) -> list[dict[str, Any]]:
 def _curves(run: Reported) -> Iterator[tuple[str, FloatArray, list[float]]]:
     """Return what the accuracy is of, seconds, and accuracies: of every member of a committee for
     itself."""
-    keys = {"layerwise": "test_accuracy", "integer": "accuracy", "hybrid": "validation_accuracy"}
-    if run.method not in keys:
+    if run.method not in CURVES:
         return
-    key = keys[run.method]
+    key, of = CURVES[run.method]
     if any(record.get(key) is None for record in run.history):
-        key = "seen_accuracy"
+        key, of = "seen_accuracy", "all samples seen"
     for _, own in itertools.groupby(run.history, key=lambda record: record.get("member", 1)):
         records = list(own)
         seconds = np.array([record["seconds"] for record in records])
-        yield (
-            CURVES[key],
-            seconds if run.method == "integer" else np.cumsum(seconds),
-            [record[key] for record in records],
-        )
+        times = seconds if run.method == "integer" else np.cumsum(seconds)
+        yield of, times, [record[key] for record in records]
 
 
 def _of_phases(run: Reported, key: str) -> dict[tuple[int, str], float]:

@@ -11,7 +11,4 @@ from layermilp.smt.method import SMT
 METHODS: dict[str, type[Method]] = {
     method.name: method for method in (Layerwise, Integer, Hybrid, SMT)
 }
-"""Methods by name; the first is the default."""
-
-DEFAULT = Layerwise.name
-"""Name of the method where none is named."""
+"""Methods by name."""
