@@ -44,9 +44,8 @@ Found = tuple[dict[str, Any], Iterable[Described]]
 def dump_programs(arguments: argparse.Namespace) -> int:
     """Write the programs and their index."""
     if arguments.method not in METHODS:
-        raise OptionError(
-            f"dump-programs is for the methods {', '.join(METHODS)}, not {arguments.method}"
-        )
+        known = ", ".join(METHODS)
+        raise OptionError(f"dump-programs is for the methods {known}, not {arguments.method}")
     if arguments.format not in WRITERS:
         raise OptionError(f"format {arguments.format!r} is unknown; choose {', '.join(WRITERS)}")
     directory = empty_directory(Path(arguments.out))
@@ -62,10 +61,8 @@ def dump_programs(arguments: argparse.Namespace) -> int:
     }
     write_json(directory / INDEX, index)
     integers = sum(entry["integers"] > 0 for entry in entries)
-    print(
-        f"written         {directory}/: {INDEX} and {len(entries):,} programs, {integers:,} of "
-        "them mixed-integer"
-    )
+    told = f"{INDEX} and {len(entries):,} programs, {integers:,} of them mixed-integer"
+    print(f"written         {directory}/: {told}")
     return 0
 
 

@@ -21,17 +21,8 @@ from layermilp.runs.directory import read_history, read_summary
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Samples, their labels, and what a model takes them for.
-
-    Parameters
-    ----------
-    part : {"test", "training"}
-        Which samples.
-    X : (m, d) array
-        Samples.
-    labels, predicted : (m,) array
-        What they are, and what the model says.
-    """
+    """Samples `X` of a part, ``test`` or ``training``, shape ``(m, d)``; their labels, and what a
+    model takes them for, shapes ``(m,)``."""
 
     part: str
     X: FloatArray
@@ -60,18 +51,14 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Reported:
-    """A run with its name in the report.
+    """A run with its name in the report, and the content of its files.
 
     Parameters
     ----------
     name : str
         Tells it from runs of other directories.
-    summary : dict
-        ``summary.json``.
-    history : list of dict
-        ``history.jsonl``, empty where there is none.
     model : Model or None
-        What was learned; None if nothing was.
+        What was learned; None, and no history, if nothing was.
     judged : Judged or None
         How the model does; None if the data were not to be had.
     note : str

@@ -20,20 +20,8 @@ VERSION = 3
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Where the members of a run are.
-
-    Parameters
-    ----------
-    digest : str
-        Of everything that decides the run, see `digest_of`.
-    states : tuple of State
-        One for every member that has begun: a single network, or the members of a committee that
-        are done.
-    scores : tuple of tuple of float
-        Scores of the initializations that were tried, for every member.
-    seconds : float
-        Wall seconds of the run so far.
-    """
+    """Where the members of a run are: states, scores and seconds as `layermilp.runs.run.Run` has
+    them, and the digest of everything that decides the run, see `digest_of`."""
 
     digest: str
     states: tuple[State, ...]

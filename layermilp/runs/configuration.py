@@ -24,17 +24,8 @@ FILE = "run.json"
 
 @dataclass(frozen=True, eq=False)
 class Configuration:
-    """What a run was asked for.
-
-    Parameters
-    ----------
-    method : Method
-        The method with its options.
-    run : dict
-        The options of the run by name.
-    source : DataSource or None
-        Where the data are; None for arrays, which have no name.
-    """
+    """What a run was asked for: the method with its options, the options of the run by name, and
+    where the data are, None for arrays, which have no name."""
 
     method: Method
     run: dict[str, Any]

@@ -24,13 +24,7 @@ from layermilp.solvers.interrupts import postponed
 
 
 class RunDirectory:
-    """Where a run keeps what it learns.
-
-    Parameters
-    ----------
-    path : str or Path
-        The directory; it is made if it is missing. Files of an earlier run are replaced only when
-        this one has learned something.
+    """Where a run keeps what it learns: a directory, which is made if it is missing.
 
     Raises
     ------
@@ -87,10 +81,8 @@ class RunDirectory:
         return self.path / "checkpoint.npz", self.path / "checkpoint-before.npz"
 
     def checkpoint(self, found: Checkpoint, configuration: Configuration | None) -> None:
-        """Write a checkpoint; keep the one before.
-
-        With the configuration of a new run its first checkpoint begins it: what an earlier run has
-        left goes only when there is something in its place."""
+        """Write a checkpoint; keep the one before. With the configuration of a new run its first
+        checkpoint begins it."""
         newest, before = self.checkpoints
         fresh = newest.with_name(".checkpoint.new.npz")
         with postponed():

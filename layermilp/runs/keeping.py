@@ -18,13 +18,8 @@ MOST_SHARE = 0.05
 
 
 class Keeping(Callback):
-    """Writes what a run has learned into its directory.
-
-    Parameters
-    ----------
-    directory : RunDirectory
-        Where. What an earlier run has left there goes only when there is something in its place.
-    """
+    """Writes what a run has learned into its directory. What an earlier run has left there goes
+    only when there is something in its place."""
 
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory

@@ -13,17 +13,8 @@ from layermilp.runs.callbacks import Callback
 
 
 class Progress(Callback):
-    """Shows what a command does; a context manager, and a callback of a run.
-
-    Parameters
-    ----------
-    quiet : bool
-        Show nothing at all.
-    verbose : bool
-        Show details as well.
-    limit : float, optional
-        Seconds after which the command ends by itself.
-    """
+    """Shows what a command does: nothing if quiet, details as well if verbose; a context manager,
+    and a callback of a run. `limit` is the seconds after which the command ends by itself."""
 
     def __init__(
         self, *, quiet: bool = False, verbose: bool = False, limit: float | None = None
