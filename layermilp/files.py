@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -37,6 +38,12 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> Path:
             Path(temporary).unlink(missing_ok=True)
             raise
     return path
+
+
+def write_json(path: Path, content: dict[str, Any]) -> Path:
+    """Write an object as JSON, a value a line, atomically; errors as in `write_atomically`."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    return write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def require_writable(path: Path) -> None:

@@ -104,8 +104,7 @@ class Method(Options, ABC):
         return None
 
     def check_memory(self, networks: int) -> None:
-        """Raise an error if there is not enough memory for so many networks, before data are
-        loaded."""
+        """Raise an error, before data are loaded, if so many networks need too much memory."""
 
     @abstractmethod
     def check(self, data: Dataset) -> None:
@@ -119,18 +118,9 @@ class Method(Options, ABC):
     def training(
         self, data: Dataset, workers: Workers, listener: Listener, begin: Any = None
     ) -> Iterator[State]:
-        """Train one network; yield where it is, the end at last.
+        """Train one network on data that are `prepared`; yield where it is, the end at last.
 
-        Parameters
-        ----------
-        data : Dataset
-            As `prepared` has returned them.
-        workers : Workers
-            Who solves programs.
-        listener : Listener
-            Is told what happens.
-        begin : State, optional
-            A resumable state, after which training goes on as if nothing had been between.
+        After a resumable state `begin` training goes on as if nothing had been between.
         """
 
     @abstractmethod
@@ -146,11 +136,10 @@ class Method(Options, ABC):
         """Return the lines that are printed at the end."""
 
     def settled(self) -> dict[str, Any]:
-        """Return the options, for ``summary.json``, with what is decided by others in their
-        place."""
-        return {
-            each: value for each, value in self.values(decisive=True).items() if each != "samples"
-        }
+        """Return the options, for ``summary.json``, with what the data and other options
+        decide."""
+        values = self.values(decisive=True)
+        return {name: value for name, value in values.items() if name != "samples"}
 
     def told(self, states: Sequence[State]) -> str:
         """Return where a run goes on, in words, with these members' states."""
@@ -191,13 +180,12 @@ class SampledMethod(Method):
     )
 
     def check(self, data: Dataset) -> None:
-        """Raise an error if there are fewer samples."""
-        chosen_samples(data, self.samples, self.seed)
+        """Raise `OptionError` if there are fewer samples."""
+        self._drawn(data)
 
     def prepared(self, data: Dataset) -> Dataset:
         """Return the data with the samples that are used."""
-        chosen = chosen_samples(data, self.samples, self.seed)
-        return replace(data, X_train=data.X_train[chosen], y_train=data.y_train[chosen])
+        return _part(data, self._drawn(data))
 
     def n_samples(self, data: Dataset) -> int:
         """Return how many samples a member uses."""
@@ -205,28 +193,21 @@ class SampledMethod(Method):
 
     def seen(self, data: Dataset, members: int) -> Dataset:
         """Return the data with the samples that any of so many members has used."""
-        used = [
-            chosen_samples(data, self.samples, self.member(number).seed)
-            for number in range(members)
-        ]
-        every = np.unique(np.concatenate(used))
-        return replace(data, X_train=data.X_train[every], y_train=data.y_train[every])
+        used = [self.member(number)._drawn(data) for number in range(members)]
+        return _part(data, np.unique(np.concatenate(used)))
+
+    def _drawn(self, data: Dataset) -> IntArray:
+        """Return the training samples that are used: all, or as many drawn by the seed."""
+        n = len(data.X_train)
+        if self.samples is None:
+            return np.arange(n)
+        if self.samples > n:
+            raise OptionError(f"samples is {self.samples}; {data.name} has {n:,} training samples")
+        return np.random.default_rng(self.seed).choice(n, self.samples, replace=False)
 
 
-def chosen_samples(data: Dataset, count: int | None, seed: int) -> IntArray:
-    """Return the training samples that are used: all, or as many drawn by the seed.
-
-    Raises
-    ------
-    OptionError
-        If there are not so many.
-    """
-    n = len(data.X_train)
-    if count is None:
-        return np.arange(n)
-    if not 1 <= count <= n:
-        raise OptionError(f"samples is {count}; {data.name} has {n:,} training samples")
-    return np.random.default_rng(seed).choice(n, count, replace=False)
+def _part(data: Dataset, chosen: IntArray) -> Dataset:
+    return replace(data, X_train=data.X_train[chosen], y_train=data.y_train[chosen])
 
 
 def derived_seed(seed: int, number: int) -> int:
@@ -237,14 +218,11 @@ def derived_seed(seed: int, number: int) -> int:
 
 
 def accuracies(model: Model, data: Dataset) -> dict[str, float | None]:
-    """Return the accuracy on the training part, and on the test part where there is one, else
-    None."""
-    found: dict[str, float | None] = {}
-    for name, X, y in (
-        ("train", data.X_train, data.y_train),
-        ("test", data.X_test, data.y_test),
-    ):
-        found[name] = None
+    """Return the accuracies on the parts ``train`` and ``test``, None where there is no test part;
+    raise `DataError` if a label is none of the model's."""
+    parts = {"train": (data.X_train, data.y_train), "test": (data.X_test, data.y_test)}
+    found: dict[str, float | None] = dict.fromkeys(parts)
+    for name, (X, y) in parts.items():
         if X is not None and y is not None:
             labels = data.classes[y]
             model.class_indices(labels)

@@ -11,39 +11,40 @@ from layermilp.options import Described, Options, described
 Made = TypeVar("Made", bound=Options)
 
 
+class Argument:
+    """An argument of a single command, with what ``ArgumentParser.add_argument`` takes."""
+
+    def __init__(self, name: str, help: str, metavar: str | None = None, **others: Any) -> None:
+        self.name, self.others = name, {"help": help, **others}
+        if metavar is not None:
+            self.others["metavar"] = metavar
+
+
 def add_options(
     parser: argparse.ArgumentParser,
-    *classes: type[Options],
+    *taken: type[Options] | Argument,
     defaults: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add the options of classes to a parser, every one once.
-
-    Parameters
-    ----------
-    parser : ArgumentParser
-        The parser.
-    *classes : type
-        Options classes.
-    defaults : mapping, optional
-        Defaults by name, in place of the classes' own.
-    """
-    known: set[str] = set()
+    """Add arguments, and the options of classes, to a parser; `defaults` of options by name win
+    over the classes' own."""
     defaults = defaults or {}
-    for options in classes:
-        for each in described(options):
-            if each.option.is_flag and each.name not in known:
-                known.add(each.name)
+    for one in taken:
+        if isinstance(one, Argument):
+            parser.add_argument(one.name, **one.others)
+            continue
+        for each in described(one):
+            if each.option.is_flag:
                 _add(parser, each, defaults.get(each.name, each.default))
 
 
-def options_of(arguments: argparse.Namespace, options: type[Made], **changes: Any) -> Made:
+def options_of(arguments: argparse.Namespace, options: type[Made]) -> Made:
     """Return the options of a class that the arguments have."""
-    given = {
-        each.name: getattr(arguments, each.name)
-        for each in described(options)
-        if each.option.is_flag
-    }
-    return options(**{**given, **changes})
+    given = {}
+    for each in described(options):
+        if each.option.is_flag:
+            value = getattr(arguments, each.name)
+            given[each.name] = dict(value) or None if each.option.repeats else value
+    return options(**given)
 
 
 def _add(parser: argparse.ArgumentParser, each: Described, default: Any) -> None:
@@ -53,42 +54,19 @@ def _add(parser: argparse.ArgumentParser, each: Described, default: Any) -> None
         words = f"{words}: {', '.join(known.choices)}"
     if isinstance(default, tuple):
         default = ("-" if each.item is int else ",").join(map(str, default))
-    common: dict[str, Any] = {"dest": each.name, "default": default, "help": words}
-    parse = known.parse or _parser_of(each)
-    if each.kind is bool:
-        parser.add_argument(each.flag, action="store_true", **common)
-    elif known.repeats:
-        parser.add_argument(each.flag, action=_Pairs, type=parse, metavar=each.metavar, **common)
-    else:
-        parser.add_argument(each.flag, type=parse, metavar=each.metavar, **common)
-
-
-class _Pairs(argparse.Action):
-    """Collects pairs of name and value into a mapping."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        name, value = values
-        before = getattr(namespace, self.dest) or {}
-        setattr(namespace, self.dest, {**before, name: value})
+    how: dict[str, Any] = {"action": "store_true"}
+    if each.kind is not bool:
+        how = {"type": known.parse or _parser_of(each), "metavar": each.metavar}
+    if known.repeats:  # pairs of name and value, see `options_of`
+        default, how["action"] = list((default or {}).items()), "append"
+    parser.add_argument(each.flag, dest=each.name, default=default, help=words, **how)
 
 
 def _parser_of(each: Described) -> Callable[[str], Any]:
     """Return what makes a value of a text, by the type of an option."""
     if each.kind is tuple:
-        return _layers if each.item is int else names
-    parsers: dict[type, Callable[[str], Any]] = {int: int, float: float}
-    return parsers.get(each.kind, str)
-
-
-def names(text: str) -> tuple[str, ...]:
-    """Parse names with commas between them."""
-    return tuple(text.split(","))
+        return _layers if each.item is int else lambda text: tuple(text.split(","))
+    return each.kind if each.kind in (int, float) else str
 
 
 def _layers(text: str) -> tuple[int, ...]:

@@ -19,10 +19,9 @@ def export(arguments: argparse.Namespace) -> int:
     title = format_of(arguments.out).title
     model = load_model(arguments.model)
     path = export_model(model, arguments.out, dtype=arguments.dtype)
-    print(
-        f"net             {model.notation}\nformat          {title}, {arguments.dtype}\nwritten   "
-        f"      {path}"
-    )
+    print(f"net             {model.notation}")
+    print(f"format          {title}, {arguments.dtype}")
+    print(f"written         {path}")
     return 0
 
 
@@ -31,31 +30,37 @@ def import_(arguments: argparse.Namespace) -> int:
     require_writable(Path(arguments.out))
     network = import_model(
         arguments.model,
-        classes=labels(arguments.classes),
+        classes=arguments.classes,
         decision=arguments.decision,
         image=arguments.image,
         net=arguments.net,
     )
     path = network.save(arguments.out)
-    shown = ", ".join(map(str, network.classes[:10].tolist())) + (
-        ", ..." if network.n_outputs > 10 else ""
-    )
-    print(
-        f"net             {network.notation}\nclasses         {shown}\ndecision        "
-        f"{network.decision}"
-    )
+    shown = [*map(str, network.classes[:10].tolist()), *(["..."] if network.n_outputs > 10 else [])]
+    print(f"net             {network.notation}")
+    print(f"classes         {', '.join(shown)}")
+    print(f"decision        {network.decision}")
     print(f"written         {path}")
     return 0
 
 
-def labels(texts: list[str] | None) -> NDArray[Any] | None:
-    """Return labels as numbers if all of them are whole numbers as they are written by default,
-    else as texts."""
-    if texts is None:
-        return None
+def image_shape(text: str) -> tuple[int, ...]:
+    """Parse the shape of a sample."""
+    sides = text.split("x")
+    if len(sides) not in (2, 3) or not all(side.isdecimal() and len(side) < 10 for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no shape of an image; write 28x28 or 3x32x32"
+        )
+    return tuple(map(int, sides))
+
+
+def labels(text: str) -> NDArray[Any]:
+    """Parse labels with commas between them: numbers if all of them are whole numbers as they are
+    written by default, else texts."""
+    parts = text.split(",")
     if all(
-        text.removeprefix("-").isdecimal() and len(text) < 19 and str(int(text)) == text
-        for text in texts
+        part.removeprefix("-").isdecimal() and len(part) < 19 and str(int(part)) == part
+        for part in parts
     ):
-        return np.array([int(text) for text in texts])
-    return np.array(texts)
+        return np.array([int(part) for part in parts])
+    return np.array(parts)

@@ -34,9 +34,9 @@ def postprocess(arguments: argparse.Namespace) -> int:
             "blocks"
         )
     require_writable(Path(arguments.out))
-    data = load(arguments, model.n_inputs, to_stderr)
+    data = load(arguments, model.n_inputs)
     to_stderr(f"data: {data.source}")
-    options = options_of(arguments, Postprocess)
+    options: dict[str, Any] = options_of(arguments, Postprocess).values()
     before, began = accuracies(model, data), time.perf_counter()
     X, y = data.X_train, data.classes[data.y_train]
     with Progress() as progress:
@@ -44,19 +44,16 @@ def postprocess(arguments: argparse.Namespace) -> int:
 
         def watch(done: int, total: int) -> None:
             of = f"member {len(fitted) + 1}/{len(members)} · " if len(members) > 1 else ""
-            progress.show(
-                f"{of}program {done}/{total}", (len(fitted) + done / total) / len(members)
-            )
+            share = (len(fitted) + done / total) / len(members)
+            progress.show(f"{of}program {done}/{total}", share)
 
-        known: dict[str, Any] = {**options.values(), "watch": watch}
+        options["watch"] = watch
         for member in members:
-            fitted.append(fit_again(member, X, y, **known))
+            fitted.append(fit_again(member, X, y, **options))
     model = Committee(fitted) if isinstance(model, Committee) else fitted[0]
     seconds, after = time.perf_counter() - began, accuracies(model, data)
     path = model.save(arguments.out)
-    print(
-        f"net             {model.notation} on {data.name}, {len(data.X_train):,} training samples"
-    )
+    print(f"net             {model.notation} on {data.name}, {len(X):,} training samples")
     for part in before:
         if before[part] is not None:
             print(f"{part + ' accuracy':16}{before[part]:.4f} before, {after[part]:.4f} after")
@@ -67,17 +64,12 @@ def postprocess(arguments: argparse.Namespace) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     """Print the accuracy of a saved network or committee."""
     model = load_model(arguments.model)
-    data = load(arguments, model.n_inputs, to_stderr)
+    data = load(arguments, model.n_inputs)
     found = accuracies(model, data)
     if arguments.json:
-        result: dict[str, Any] = {
-            "model": str(arguments.model),
-            "net": model.notation,
-            "data": data.name,
-        }
-        print(
-            json.dumps(result | {f"{part}_accuracy": accuracy for part, accuracy in found.items()})
-        )
+        result = {"model": str(arguments.model), "net": model.notation, "data": data.name}
+        shares = {f"{part}_accuracy": accuracy for part, accuracy in found.items()}
+        print(json.dumps({**result, **shares}))
         return 0
     print(f"{model.notation} on {data.source}")
     for part, X in (("train", data.X_train), ("test", data.X_test)):

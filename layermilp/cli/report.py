@@ -29,10 +29,9 @@ def _judged(run: Reported, arguments: argparse.Namespace) -> Reported:
     if run.model is None:
         return run
     try:
-        data = load_again(arguments, run.summary, run.model.n_inputs, to_stderr)
+        data = load_again(arguments, run.summary, run.model.n_inputs)
         return replace(run, judged=Judged.of(run.model, data))
     except DataError as error:
         to_stderr(f"{run.name}: {error}; its page shows no predictions")
-        return replace(
-            run, note=f"its data were not to be had, so no predictions are shown: {error}"
-        )
+        why = f"its data were not to be had, so no predictions are shown: {error}"
+        return replace(run, note=why)

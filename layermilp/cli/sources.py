@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from layermilp import datasets
@@ -35,28 +35,23 @@ def data(arguments: argparse.Namespace) -> int:
             print(f"{name:8}{status:14}{where}")
         return 0
     arguments.data = arguments.name
-    found = load(arguments, None, to_stderr)
+    found = load(arguments, None)
     n_test = 0 if found.X_test is None else len(found.X_test)
+    print(found.source)
     print(
-        f"{found.source}\n{len(found.X_train):,} training and {n_test:,} test samples, "
-        f"{found.n_inputs} inputs, "
+        f"{len(found.X_train):,} training and {n_test:,} test samples, {found.n_inputs} inputs, "
         f"{found.n_classes} classes"
     )
     return 0
 
 
-def load(
-    arguments: argparse.Namespace, n_inputs: int | None, report: Callable[[str], None]
-) -> Dataset:
+def load(arguments: argparse.Namespace, n_inputs: int | None) -> Dataset:
     """Load the data that the arguments name."""
-    return options_of(arguments, DataSource).load(n_inputs, report)
+    return options_of(arguments, DataSource).load(n_inputs, to_stderr)
 
 
 def load_again(
-    arguments: argparse.Namespace,
-    summary: Mapping[str, Any],
-    n_inputs: int | None,
-    report: Callable[[str], None],
+    arguments: argparse.Namespace, summary: Mapping[str, Any], n_inputs: int | None
 ) -> Dataset:
     """Load the data of a run by its summary; what the arguments name wins."""
     kept = summary.get("data_options")
@@ -72,7 +67,7 @@ def load_again(
         raise DataError(
             f"the summary names no data but {shortened(named)}; name them with --data"
         ) from error
-    return source.load(n_inputs, report)
+    return source.load(n_inputs, to_stderr)
 
 
 def to_stderr(text: str) -> None:

@@ -10,7 +10,6 @@ from layermilp.cli.arguments import options_of
 from layermilp.cli.parser import Parser
 from layermilp.datasets.source import DataSource
 from layermilp.errors import OptionError
-from layermilp.method import Method
 from layermilp.runs.methods import METHODS
 from layermilp.runs.progress import Progress
 from layermilp.runs.run import Run, RunOptions
@@ -22,19 +21,17 @@ INTERRUPTED = 130
 
 
 def train(arguments: argparse.Namespace) -> int:
-    """Train, or go on with the run of a directory, and print the outcome."""
-    if arguments.resume is not None:
-        return followed(*_resumed(arguments.argv))
-    method = options_of(arguments, METHODS[arguments.method])
+    """Train, or go on with the run of a directory, to the end, and print what was learned."""
     progress = Progress(quiet=arguments.quiet, verbose=arguments.verbose)
-    progress.limit = _limit(method, arguments.max_seconds)
-    source = options_of(arguments, DataSource)
-    options = options_of(arguments, RunOptions).values()
-    return followed(Run(method, source, arguments.out, [progress], **options), progress)
-
-
-def followed(run: Run, progress: Progress) -> int:
-    """Follow a run to its end, and print what it has learned; return the exit code."""
+    if arguments.resume is not None:
+        run = _resumed(arguments.argv, progress)
+    else:
+        method = options_of(arguments, METHODS[arguments.method])
+        source = options_of(arguments, DataSource)
+        options = options_of(arguments, RunOptions).values()
+        run = Run(method, source, arguments.out, [progress], **options)
+    limits = (run.method.seconds_limit, run.max_seconds)
+    progress.limit = min((each for each in limits if each is not None), default=None)
     with progress:
         run.follow()
     if not run.states:
@@ -47,14 +44,9 @@ def followed(run: Run, progress: Progress) -> int:
     return NO_ANSWER if run.model is None else 0
 
 
-def _resumed(argv: Sequence[str]) -> tuple[Run, Progress]:
-    """Return the run that ``train --resume DIR`` goes on with, by its own options.
-
-    Raises
-    ------
-    OptionError
-        If there are options beside it that decide anything.
-    """
+def _resumed(argv: Sequence[str], progress: Progress) -> Run:
+    """Return the run that ``train --resume DIR`` goes on with, by its own options; refuse options
+    beside it that decide anything."""
     peek = Parser(prog="layermilp train", add_help=False, allow_abbrev=False)
     peek.add_argument("--resume", required=True)
     peek.add_argument("--jobs", type=int)
@@ -67,13 +59,4 @@ def _resumed(argv: Sequence[str]) -> tuple[Run, Progress]:
             f"--resume goes on with the options of its run, so {others[0]} cannot be given beside "
             "it"
         )
-    progress = Progress(quiet=given.quiet, verbose=given.verbose)
-    run = Run.resume(given.resume, [progress], n_jobs=given.jobs, max_seconds=given.max_seconds)
-    progress.limit = _limit(run.method, given.max_seconds)
-    return run, progress
-
-
-def _limit(method: Method, max_seconds: float | None) -> float | None:
-    """Return the seconds after which a run ends by itself, if that is known."""
-    limits = [each for each in (method.seconds_limit, max_seconds) if each is not None]
-    return min(limits, default=None)
+    return Run.resume(given.resume, [progress], n_jobs=given.jobs, max_seconds=given.max_seconds)

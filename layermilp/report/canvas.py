@@ -1,8 +1,12 @@
-"""Empty figures, and what their axes have in common."""
+"""Kinds of figures, empty figures, and what their axes have in common."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from layermilp.report.reported import Reported
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -10,6 +14,24 @@ if TYPE_CHECKING:
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Colors that can be told apart by people who see few."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A kind of figure: the stem of its file's name, its title, what it shows, and the function
+    that draws it for a run, or returns None where the run has nothing to draw."""
+
+    key: str
+    title: str
+    caption: str
+    draw: Callable[[Reported], Figure | None]
+
+
+def drawing(
+    key: str, title: str, caption: str
+) -> Callable[[Callable[[Reported], Figure | None]], Drawing]:
+    """Make the function below into a kind of figure."""
+    return lambda draw: Drawing(key, title, caption, draw)
 
 
 def empty(width: float, height: float) -> Figure:
@@ -34,25 +56,13 @@ def count_axis(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def labels(axes: Axes) -> dict[str, Any]:
-    """Return every label once."""
+def legend(axes: Axes, **place: Any) -> None:
+    """Add a legend with every label once; without a place of its own, only for several labels."""
     handles, labels = axes.get_legend_handles_labels()
-    return dict(zip(labels, handles, strict=True))
+    once = dict(zip(labels, handles, strict=True))
+    if place or len(once) > 1:
+        axes.legend(once.values(), once.keys(), frameon=False, fontsize=8, **place)
 
 
-def legend_once(axes: Axes) -> None:
-    """Add a legend with every label once, where there are several."""
-    once = labels(axes)
-    if len(once) > 1:
-        axes.legend(once.values(), once.keys(), frameon=False, fontsize=8)
-
-
-def legend_above(axes: Axes) -> None:
-    """Add a legend with every label once, above the axes."""
-    once = labels(axes)
-    place: dict[str, Any] = {
-        "loc": "lower center",
-        "bbox_to_anchor": (0.5, 1.0),
-        "ncols": min(len(once), 5),
-    }
-    axes.legend(once.values(), once.keys(), frameon=False, fontsize=8, **place)
+ABOVE: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 5}
+"""Place of a legend above the axes."""

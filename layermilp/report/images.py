@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,10 @@ import numpy as np
 
 from layermilp.integer import IntegerNetwork
 from layermilp.networks.layers import Conv2d
+from layermilp.networks.network import Network
 from layermilp.program import FloatArray
-from layermilp.report.canvas import (
-    empty,
-    with_axes,
-)
-from layermilp.report.reported import Reported, image_of
+from layermilp.report.canvas import Drawing, drawing, empty, with_axes
+from layermilp.report.reported import Reported
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,8 +25,8 @@ MOST_NEURONS, MOST_MISTAKES = 32, 24
 Shape = tuple[int, int]
 
 
-def confusion(run: Reported) -> Figure | None:
-    """Draw how many samples of each class the model takes for which."""
+@drawing("confusion", "Confusion", "Samples of each class, and what they are taken for.")
+def _confusion(run: Reported) -> Figure | None:
     if run.judged is None or run.model is None or len(run.model.classes) > 30:
         return None
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
@@ -46,28 +45,22 @@ def confusion(run: Reported) -> Figure | None:
     return figure
 
 
-def first_layer(run: Reported) -> Figure | None:
-    """Draw the weights of the first layer that has any: as images, or else as a matrix."""
+@drawing(
+    "weights",
+    "Weights of the first layer",
+    "Blue below zero, red above; the first that has parameters.",
+)
+def _first_layer(run: Reported) -> Figure | None:
     images = list(itertools.islice(weight_images(run), MOST_NEURONS))
     if not images:
         return None
     largest = max(float(np.abs(image).max()) for _, image in images) or 1.0
-    columns = min(4, len(images))
-    rows = -(-len(images) // columns)
-    figure = empty(3.8, 3.0) if len(images) == 1 else empty(1.15 * columns + 0.8, 1.3 * rows + 0.2)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
+    look: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
+    each = (3.0, 2.8) if len(images) == 1 else (1.15, 1.3)
+    figure, axes = _grid(len(images), 4, each, (0.8, 0.2))
     for axis, (title, image) in zip(axes.flat, images, strict=False):
         aspect = "equal" if title else "auto"
-        shown = axis.imshow(
-            image,
-            cmap="RdBu_r",
-            vmin=-largest,
-            vmax=largest,
-            interpolation="nearest",
-            aspect=aspect,
-        )
+        shown = axis.imshow(image, interpolation="nearest", aspect=aspect, **look)
         axis.set_title(title, fontsize=8)
         if not title:
             axis.set_axis_on()
@@ -76,23 +69,43 @@ def first_layer(run: Reported) -> Figure | None:
     return figure
 
 
-def misclassified(run: Reported) -> Figure | None:
-    """Draw the first samples that the model gets wrong, the truth in brackets (the kind of Goebbels
-    2021, Figure 4)."""
-    shape = run.image_shape
+@drawing(
+    "mistakes",
+    "Mistakes",
+    "The first samples that are taken for something else, the truth in brackets (the kind of "
+    "Goebbels 2021, Figure 4).",
+)
+def _misclassified(run: Reported) -> Figure | None:
+    shape = _image_of(run.members[0]) if run.members else None
     if run.judged is None or shape is None or not run.judged.wrong.size:
         return None
     which = run.judged.wrong[:MOST_MISTAKES]
-    columns = min(6, len(which))
-    rows = -(-len(which) // columns)
-    figure = empty(0.95 * columns, 1.2 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
+    figure, axes = _grid(len(which), 6, (0.95, 1.2))
     for axis, sample in zip(axes.flat, which, strict=False):
         axis.imshow(run.judged.X[sample].reshape(shape), cmap="gray_r", interpolation="nearest")
         axis.set_title(f"{run.judged.predicted[sample]} ({run.judged.labels[sample]})", fontsize=10)
     return figure
+
+
+IMAGES: tuple[Drawing, ...] = (_confusion, _first_layer, _misclassified)
+"""The figures, in the order of the page."""
+
+
+def _grid(
+    count: int,
+    most_columns: int,
+    each: tuple[float, float],
+    margin: tuple[float, float] = (0.0, 0.0),
+) -> tuple[Figure, Any]:
+    """Return a figure and its array of axes, which are hidden, with a place for every image; sizes
+    are widths and heights in inches."""
+    columns = min(most_columns, count)
+    rows = -(-count // columns)
+    figure = empty(each[0] * columns + margin[0], each[1] * rows + margin[1])
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes
 
 
 def weight_images(run: Reported) -> Iterator[tuple[str, FloatArray]]:
@@ -101,14 +114,28 @@ def weight_images(run: Reported) -> Iterator[tuple[str, FloatArray]]:
     for number, member in enumerate(run.members, start=1):
         of = f"{number}." if len(run.members) > 1 else ""
         if isinstance(member, IntegerNetwork):
-            yield from _dense_images(member.layers[0].weights, run.image_shape, of)
+            yield from _dense_images(member.layers[0].weights, _image_of(member), of)
             continue
         i, block = next((i, block) for i, block in enumerate(member.blocks) if block.theta.size)
         if isinstance(block.layer, Conv2d):
             kernels, _ = block.layer.arrays(block.theta)
             yield from ((f"{of}kernel", kernel) for kernel in np.concatenate(kernels))
         else:
-            yield from _dense_images(block.weights, image_of(member, i), of)
+            yield from _dense_images(block.weights, _image_of(member, i), of)
+
+
+def _image_of(network: Network | IntegerNetwork, i: int = 0) -> Shape | None:
+    """Return height and width of the image that layer `i` takes: as it or the one before says, or
+    if it is a square of 4 x 4 or more."""
+    n = network.n_inputs
+    if isinstance(network, Network):
+        n = network.blocks[i].n_inputs
+        before = [block.layer.outputs for block in network.blocks[:i]]
+        for shape in (network.blocks[i].layer.inputs, *before[-1:]):
+            if len(shape) == 3:
+                return shape[1], shape[2]
+    side = math.isqrt(n)
+    return (side, side) if side * side == n and n >= 16 else None
 
 
 def _dense_images(weights: Any, shape: Shape | None, of: str) -> Iterator[tuple[str, FloatArray]]:

@@ -80,12 +80,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: a cell for every run, empty where the run does not have it, and whether
-    those that have it differ."""
+    """A row of a table: a cell for every run, empty where the run does not have it."""
 
     title: str
     cells: list[str]
-    differs: bool
+
+    @property
+    def differs(self) -> bool:
+        """Whether the runs that have it differ in it."""
+        return len(set(self.cells) - {""}) > 1
 
 
 @dataclass(frozen=True)
@@ -99,19 +102,8 @@ class Section:
 
 
 def write_report(runs: Sequence[Reported], out: str | Path) -> Path:
-    """Write the page and its figures.
-
-    Parameters
-    ----------
-    runs : sequence of Reported
-        Runs, in the order of the page.
-    out : str or Path
-        Directory of ``report.html`` and a PNG file per figure; it is made if it is missing.
-
-    Returns
-    -------
-    Path
-        The page, which needs no other file.
+    """Write ``report.html``, with the runs in their order, and a PNG file per figure into a
+    directory, which is made if it is missing; return the page, which needs no other file.
 
     Raises
     ------
@@ -137,14 +129,10 @@ def _sections(runs: Sequence[Reported]) -> list[Section]:
         for number, run in enumerate(runs, start=1):
             figure = drawing.draw(run)
             if figure is not None:
-                file = (
-                    f"{drawing.key}.png"
-                    if len(runs) == 1
-                    else f"{drawing.key}-{number}-{_plain(run.name)}.png"
-                )
-                pictures.append(
-                    Picture(run.name, file, f"{drawing.title} of {run.name}", _png(figure))
-                )
+                plain = re.sub(r"[^\w.-]+", "_", run.name)  # what a file's name can have
+                of = "" if len(runs) == 1 else f"-{number}-{plain}"
+                alt = f"{drawing.title} of {run.name}"
+                pictures.append(Picture(run.name, f"{drawing.key}{of}.png", alt, _png(figure)))
         if pictures:
             found.append(Section(drawing.key, drawing.title, drawing.caption, tuple(pictures)))
     return found
@@ -153,6 +141,9 @@ def _sections(runs: Sequence[Reported]) -> list[Section]:
 def _rendered(runs: Sequence[Reported], sections: Sequence[Section]) -> str:
     import jinja2
 
+    summaries = [run.summary | {"method": run.method} for run in runs]
+    results = [_row(title, key, summaries) for key, title in ROWS.items()]
+    others = dict.fromkeys(name for summary in summaries for name in summary if name not in HIDDEN)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("layermilp.report", "."),
         autoescape=True,
@@ -160,31 +151,15 @@ def _rendered(runs: Sequence[Reported], sections: Sequence[Section]) -> str:
     )
     return environment.get_template("report.html.jinja").render(
         runs=runs,
-        results=_results(runs),
-        others=_others(runs),
+        results=[row for row in results if any(row.cells)],
+        others=[_row(name, name, summaries) for name in others],
         sections=sections,
         version=__version__,
     )
 
 
-def _results(runs: Sequence[Reported]) -> list[Row]:
-    """Return the rows of the table of results."""
-    summaries = [run.summary | {"method": run.method} for run in runs]
-    rows = [_row(title, key, summaries) for key, title in ROWS.items()]
-    return [row for row in rows if any(row.cells)]
-
-
-def _others(runs: Sequence[Reported]) -> list[Row]:
-    """Return what else the summaries say, options most of all; what differs between runs comes
-    first."""
-    summaries = [run.summary for run in runs]
-    names = dict.fromkeys(name for summary in summaries for name in summary if name not in HIDDEN)
-    return sorted((_row(name, name, summaries) for name in names), key=lambda row: not row.differs)
-
-
 def _row(title: str, key: str, summaries: Sequence[dict[str, Any]]) -> Row:
-    cells = [_cell(key, summary[key]) if key in summary else "" for summary in summaries]
-    return Row(title, cells, len({cell for cell in cells if cell}) > 1)
+    return Row(title, [_cell(key, each[key]) if key in each else "" for each in summaries])
 
 
 def _cell(key: str, value: Any) -> str:
@@ -192,24 +167,15 @@ def _cell(key: str, value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and key.endswith("accuracy"):
+        return f"{value:.4f}"
     if isinstance(value, float):
-        return (
-            f"{value:.4f}"
-            if key.endswith("accuracy")
-            else f"{value:,.1f}"
-            if abs(value) >= 1000.0
-            else f"{value:.4g}"
-        )
+        return f"{value:,.1f}" if abs(value) >= 1000.0 else f"{value:.4g}"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):
         return ", ".join(_cell(key, entry) for entry in value)
     return str(value)
-
-
-def _plain(name: str) -> str:
-    """Return a name without what a file's name cannot have."""
-    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _png(figure: Figure) -> bytes:

@@ -21,17 +21,8 @@ from layermilp.runs.directory import read_history, read_summary
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Samples, their labels, and what a model takes them for.
-
-    Parameters
-    ----------
-    part : {"test", "training"}
-        Which samples.
-    X : (m, d) array
-        Samples.
-    labels, predicted : (m,) array
-        What they are, and what the model says.
-    """
+    """Samples `X` of a part, ``test`` or ``training``, shape ``(m, d)``; their labels, and what a
+    model takes them for, shapes ``(m,)``."""
 
     part: str
     X: FloatArray
@@ -60,18 +51,14 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Reported:
-    """A run with its name in the report.
+    """A run with its name in the report, and the content of its files.
 
     Parameters
     ----------
     name : str
         Tells it from runs of other directories.
-    summary : dict
-        ``summary.json``.
-    history : list of dict
-        ``history.jsonl``, empty where there is none.
     model : Model or None
-        What was learned; None if nothing was.
+        What was learned; None, and no history, if nothing was.
     judged : Judged or None
         How the model does; None if the data were not to be had.
     note : str
@@ -106,37 +93,11 @@ class Reported:
         return str(self.summary.get("method", "layerwise"))
 
     @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """Height and width of the inputs where they are an image: as the first layer says, or if
-        they are a square."""
-        member = next(iter(self.members), None)
-        if isinstance(member, Network):
-            return image_of(member, 0)
-        return None if member is None else square(member.n_inputs)
-
-    @property
     def members(self) -> tuple[Network | IntegerNetwork, ...]:
         """The network, or those of a committee; none if nothing was learned."""
         if isinstance(self.model, Committee):
             return self.model.networks
         return () if self.model is None else (self.model,)
-
-
-def image_of(network: Network, i: int) -> tuple[int, int] | None:
-    """Return height and width of the image that block `i` takes: as its layer or the one before
-    says, or if it is a square."""
-    before = [block.layer.outputs for block in network.blocks[:i]]
-    for shape in (network.blocks[i].layer.inputs, *before[-1:]):
-        if len(shape) == 3:
-            return shape[1], shape[2]
-    return square(network.blocks[i].n_inputs)
-
-
-def square(n: int) -> tuple[int, int] | None:
-    """Return the sides of a square image of `n` pixels; None if there is none, or it has fewer than
-    16."""
-    side = round(n**0.5)
-    return (side, side) if side * side == n and n >= 16 else None
 
 
 def names_of(paths: Sequence[str | Path]) -> list[str]:

@@ -12,15 +12,7 @@ from layermilp.runs.configuration import Configuration
 
 
 class RunView(Protocol):
-    """What callbacks see of a run.
-
-    Attributes
-    ----------
-    states : list of State
-        Where the members are that have begun; of a committee those that are done.
-    is_resumed : bool
-        Whether the run goes on with one of before.
-    """
+    """What callbacks see of a `layermilp.runs.run.Run`."""
 
     states: list[State]
     is_resumed: bool

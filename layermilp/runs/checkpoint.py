@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from layermilp.datasets.dataset import Dataset
-from layermilp.errors import ModelFileError
 from layermilp.method import Method, State
 from layermilp.networks.files import Arrays, ModelFile, damage
 
@@ -21,20 +20,8 @@ VERSION = 3
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Where the members of a run are.
-
-    Parameters
-    ----------
-    digest : str
-        Of everything that decides the run, see `digest_of`.
-    states : tuple of State
-        One for every member that has begun: a single network, or the members of a committee that
-        are done.
-    scores : tuple of tuple of float
-        Scores of the initializations that were tried, for every member.
-    seconds : float
-        Wall seconds of the run so far.
-    """
+    """Where the members of a run are: states, scores and seconds as `layermilp.runs.run.Run` has
+    them, and the digest of everything that decides the run, see `digest_of`."""
 
     digest: str
     states: tuple[State, ...]
@@ -69,32 +56,17 @@ class Checkpoint:
         file.version(FORMAT, (VERSION,))
         with damage(file.path):
             content = json.loads(str(file.arrays["content"]))
+            own: list[dict[str, Any]] = [{} for _ in content["members"]]
+            for name, array in file.arrays.items():
+                number, colon, rest = name.partition(":")
+                if colon:
+                    own[int(number)][rest] = array
             states = tuple(
-                method.restored(entry, _own(file.arrays, number), data)
-                for number, (entry, method) in enumerate(
-                    zip(content["members"], methods, strict=False)
-                )
+                method.restored(entry, arrays, data)
+                for entry, arrays, method in zip(content["members"], own, methods, strict=False)
             )
-            scores = tuple(tuple(float(score) for score in own) for own in content["scores"])
+            scores = tuple(tuple(map(float, tried)) for tried in content["scores"])
             return cls(str(content["digest"]), states, scores, float(content["seconds"]))
-
-    def check(self, digest: str) -> None:
-        """Raise `ModelFileError` unless the checkpoint is of a run of this digest."""
-        if self.digest != digest:
-            raise ModelFileError(
-                "the checkpoint is of a run with other options or data; train anew, into another "
-                "directory"
-            )
-
-
-def _own(arrays: Arrays, number: int) -> Mapping[str, Any]:
-    """Return the arrays of a member, by their own names."""
-    prefix = f"{number}:"
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
 
 
 def digest_of(methods: Sequence[Method], data: Dataset) -> str:

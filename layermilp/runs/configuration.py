@@ -11,10 +11,10 @@ from typing import Any
 
 from layermilp.datasets.source import DataSource
 from layermilp.errors import LayermilpError, ModelFileError
-from layermilp.files import write_atomically
+from layermilp.files import write_json
 from layermilp.method import Method
 from layermilp.networks.files import DAMAGE
-from layermilp.options import Options, described
+from layermilp.options import Options
 from layermilp.runs.methods import METHODS
 from layermilp.version import __version__
 
@@ -24,17 +24,8 @@ FILE = "run.json"
 
 @dataclass(frozen=True, eq=False)
 class Configuration:
-    """What a run was asked for.
-
-    Parameters
-    ----------
-    method : Method
-        The method with its options.
-    run : dict
-        The options of the run by name.
-    source : DataSource or None
-        Where the data are; None for arrays, which have no name.
-    """
+    """What a run was asked for: the method with its options, the options of the run by name, and
+    where the data are, None for arrays, which have no name."""
 
     method: Method
     run: dict[str, Any]
@@ -49,8 +40,7 @@ class Configuration:
             "data": None if self.source is None else self.source.values(),
             "layermilp_version": __version__,
         }
-        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        write_atomically(directory / FILE, lambda file: file.write(text.encode()))
+        write_json(directory / FILE, content)
 
     @classmethod
     def read(cls, directory: str | Path, run_options: type[Options]) -> Configuration:
@@ -64,11 +54,10 @@ class Configuration:
         file = Path(directory) / FILE
         try:
             content = json.loads(file.read_text())
-            method = METHODS[content["method"]]
             source = content["data"]
             return cls(
-                method(**_typed(method, content["options"])),
-                _typed(run_options, content["run"]),
+                METHODS[content["method"]](**_unplain(content["options"])),
+                run_options(**_unplain(content["run"])).values(),
                 None if source is None else DataSource(**source),
             )
         except FileNotFoundError as error:
@@ -83,19 +72,14 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return options as JSON has them; a mapping becomes its pairs, since its keys may be
     numbers."""
     return {
-        name: {"pairs": [list(pair) for pair in value.items()]}
-        if isinstance(value, Mapping)
-        else value
+        name: {"pairs": list(value.items())} if isinstance(value, Mapping) else value
         for name, value in values.items()
     }
 
 
-def _typed(options: type[Options], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as their class has them."""
-    kinds = {each.name: each.kind for each in described(options)}
-    found = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            value = dict(value["pairs"])
-        found[name] = tuple(value) if kinds[name] is tuple else value
-    return found
+def _unplain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as they were before `_plain`; lists become tuples where options are made."""
+    return {
+        name: dict(value["pairs"]) if isinstance(value, dict) else value
+        for name, value in values.items()
+    }

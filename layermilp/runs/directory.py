@@ -7,29 +7,24 @@ import fcntl
 import json
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from layermilp.datasets.dataset import Dataset
 from layermilp.errors import ModelFileError, OutputError
-from layermilp.files import directory, require_writable, write_atomically
-from layermilp.networks.files import Arrays, ModelFile, read_model_file, write_model_file
+from layermilp.files import directory, require_writable, write_atomically, write_json
+from layermilp.method import Method
+from layermilp.networks.files import read_model_file, write_model_file
 from layermilp.networks.load import Model
+from layermilp.runs.checkpoint import FORMAT, VERSION, Checkpoint
 from layermilp.runs.configuration import FILE as CONFIGURATION
 from layermilp.runs.configuration import Configuration
 from layermilp.solvers.interrupts import postponed
 
-Read = TypeVar("Read")
-
 
 class RunDirectory:
-    """Where a run keeps what it learns.
-
-    Parameters
-    ----------
-    path : str or Path
-        The directory; it is made if it is missing. Files of an earlier run are replaced only when
-        this one has learned something.
+    """Where a run keeps what it learns: a directory, which is made if it is missing.
 
     Raises
     ------
@@ -40,11 +35,8 @@ class RunDirectory:
     def __init__(self, path: str | Path) -> None:
         self.path = directory(Path(path))
         require_writable(self.model)
-        self._lock()
-
-    def _lock(self) -> None:
-        """Keep other runs out until `release`, or for as long as this process lives; the system
-        lets go of the lock even of a killed one."""
+        # Other runs are kept out until `release`, or for as long as this process lives; the system
+        # lets go of the lock even of a killed one.
         lock = os.open(self.path, os.O_RDONLY)
         self.release = weakref.finalize(self, os.close, lock)
         try:
@@ -60,14 +52,16 @@ class RunDirectory:
         return self.path / "model.npz"
 
     def write(
-        self, model: Model, history: Iterable[dict[str, Any]], summary: dict[str, Any]
+        self, model: Model | None, history: Iterable[dict[str, Any]], summary: dict[str, Any]
     ) -> None:
-        """Write what was learned so far."""
+        """Write what was learned so far; where that is nothing, the summary alone."""
         lines = "".join(json.dumps(record) + "\n" for record in history)
         with postponed():  # an archive that is interrupted while it is closed raises something else
-            model.save(self.model)
-            write_atomically(self.path / "history.jsonl", lambda file: file.write(lines.encode()))
-            self.summarize(summary)
+            if model is not None:
+                model.save(self.model)
+                history_file = self.path / "history.jsonl"
+                write_atomically(history_file, lambda file: file.write(lines.encode()))
+            write_json(self.path / "summary.json", summary)
 
     @property
     def has_run(self) -> bool:
@@ -86,21 +80,13 @@ class RunDirectory:
         """The newest checkpoint and the one before."""
         return self.path / "checkpoint.npz", self.path / "checkpoint-before.npz"
 
-    def checkpoint(
-        self,
-        format_name: str,
-        version: int,
-        arrays: Arrays,
-        configuration: Configuration | None = None,
-    ) -> None:
-        """Write a checkpoint; keep the one before.
-
-        With the configuration of a new run its first checkpoint begins it: what an earlier run has
-        left goes only when there is something in its place."""
+    def checkpoint(self, found: Checkpoint, configuration: Configuration | None) -> None:
+        """Write a checkpoint; keep the one before. With the configuration of a new run its first
+        checkpoint begins it."""
         newest, before = self.checkpoints
         fresh = newest.with_name(".checkpoint.new.npz")
         with postponed():
-            write_model_file(fresh, format_name, version, arrays)
+            write_model_file(fresh, FORMAT, VERSION, found.arrays())
             try:
                 if configuration is not None:
                     self.begin(configuration)
@@ -112,10 +98,9 @@ class RunDirectory:
                 raise OutputError(f"cannot write {newest}: {error.strerror or error}") from error
 
     def restored(
-        self, read: Callable[[ModelFile], Read], note: Callable[[str], None]
-    ) -> Read | None:
-        """Return what the newest checkpoint holds, or if it is damaged the one before; None if
-        there is none.
+        self, members: Sequence[Method], data: Dataset, note: Callable[[str], None]
+    ) -> Checkpoint | None:
+        """Return the newest checkpoint, or if it is damaged the one before; None if there is none.
 
         Raises
         ------
@@ -127,7 +112,7 @@ class RunDirectory:
             if not path.exists():
                 continue
             try:
-                return read(read_model_file(path))
+                return Checkpoint.from_file(read_model_file(path), members, data)
             except ModelFileError as error:
                 damage = error
                 note(f"{error}; it is left out")
@@ -136,11 +121,6 @@ class RunDirectory:
                 f"no checkpoint of {self.path} can be read; train anew, into another directory"
             ) from damage
         return None
-
-    def summarize(self, summary: dict[str, Any]) -> None:
-        """Write the summary alone, where nothing was learned."""
-        text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
-        write_atomically(self.path / "summary.json", lambda file: file.write(text.encode()))
 
 
 def read_summary(path: str | Path) -> dict[str, Any]:
@@ -161,20 +141,16 @@ def read_history(path: str | Path) -> list[dict[str, Any]]:
 
 def _objects(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a file of JSON, one or one a line."""
-    found = _values(path, f"there is no {path}; give the directory of a run, or its model.npz")
-    if not all(isinstance(entry, dict) for entry in found):
-        raise ModelFileError(f"{path} is damaged: it holds no JSON object")
-    return found
-
-
-def _values(path: Path, missing: str) -> list[Any]:
-    """Return the values of a file of JSON, one or one a line; `missing` is what is said where there
-    is no file."""
     try:
         text = path.read_text()
         lines = text.splitlines() if path.suffix == ".jsonl" else [text]
-        return [json.loads(line) for line in lines]
+        found = [json.loads(line) for line in lines]
     except FileNotFoundError as error:
-        raise ModelFileError(missing) from error
+        raise ModelFileError(
+            f"there is no {path}; give the directory of a run, or its model.npz"
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: {str(error)[:200]}") from error
+    if not all(isinstance(entry, dict) for entry in found):
+        raise ModelFileError(f"{path} is damaged: it holds no JSON object")
+    return found

@@ -7,7 +7,6 @@ import time
 
 from layermilp.method import State
 from layermilp.runs.callbacks import Callback, RunView
-from layermilp.runs.checkpoint import FORMAT, VERSION
 from layermilp.runs.directory import RunDirectory
 
 SECONDS_BETWEEN_WRITES = 2.0
@@ -19,13 +18,8 @@ MOST_SHARE = 0.05
 
 
 class Keeping(Callback):
-    """Writes what a run has learned into its directory.
-
-    Parameters
-    ----------
-    directory : RunDirectory
-        Where. What an earlier run has left there goes only when there is something in its place.
-    """
+    """Writes what a run has learned into its directory. What an earlier run has left there goes
+    only when there is something in its place."""
 
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
@@ -59,25 +53,12 @@ class Keeping(Callback):
 
     def _checkpoint(self, run: RunView) -> None:
         began = time.perf_counter()
-        configuration = None if self.has_begun else run.configuration
-        self.directory.checkpoint(FORMAT, VERSION, run.checkpoint().arrays(), configuration)
+        self.directory.checkpoint(run.checkpoint(), None if self.has_begun else run.configuration)
         self.has_begun = self.has_checkpoint = True
         self._kept, self._last_checkpoint = run.states[-1], time.perf_counter()
         self._seconds = self._last_checkpoint - began
 
     def _write(self, run: RunView) -> None:
         self._last_write = time.perf_counter()
-        model = run.model
-        if model is not None:
-            self.directory.write(model, run.history(), run.summary())
-        elif run.states:
-            self.directory.summarize(run.summary())
-
-    def left(self, run: RunView) -> str:
-        """Return what is left of a run that an error has ended, in words."""
-        if self.has_checkpoint:
-            return (
-                f"`layermilp train --resume {self.directory.path}` goes on after the last "
-                "checkpoint"
-            )
-        return "" if run.model is None else f"{self.directory.model} holds what was learned so far"
+        if run.states:
+            self.directory.write(run.model, run.history(), run.summary())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from layermilp.errors import OptionError
 from layermilp.hybrid.method import Hybrid
 from layermilp.integer.method import Integer
 from layermilp.layerwise.method import Layerwise
@@ -12,20 +11,4 @@ from layermilp.smt.method import SMT
 METHODS: dict[str, type[Method]] = {
     method.name: method for method in (Layerwise, Integer, Hybrid, SMT)
 }
-"""Methods by name; the first is the default."""
-
-DEFAULT = Layerwise.name
-"""Name of the method where none is named."""
-
-
-def method_of(name: str) -> type[Method]:
-    """Return a method.
-
-    Raises
-    ------
-    OptionError
-        If the name is unknown.
-    """
-    if name not in METHODS:
-        raise OptionError(f"method {name!r} is unknown; choose {', '.join(METHODS)}")
-    return METHODS[name]
+"""Methods by name."""

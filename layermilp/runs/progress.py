@@ -4,7 +4,6 @@ elsewhere."""
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -14,17 +13,8 @@ from layermilp.runs.callbacks import Callback
 
 
 class Progress(Callback):
-    """Shows what a command does; a context manager, and a callback of a run.
-
-    Parameters
-    ----------
-    quiet : bool
-        Show nothing at all.
-    verbose : bool
-        Show details as well.
-    limit : float, optional
-        Seconds after which the command ends by itself.
-    """
+    """Shows what a command does: nothing if quiet, details as well if verbose; a context manager,
+    and a callback of a run. `limit` is the seconds after which the command ends by itself."""
 
     def __init__(
         self, *, quiet: bool = False, verbose: bool = False, limit: float | None = None
@@ -49,12 +39,7 @@ class Progress(Callback):
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -73,30 +58,23 @@ class Progress(Callback):
         done."""
         self.text = text
         if share > 0.0:
-            self.expected = self._passed / share
+            self.expected = (time.perf_counter() - self.began) / share
 
     def ended(self, text: str, share: float) -> None:
         """Print a line with the time."""
         self.show(self.text, share)
         self.note(f"{text}, {self._time()}")
 
-    @property
-    def _passed(self) -> float:
-        return time.perf_counter() - self.began
-
     def _time(self) -> str:
         """Return the time passed, and what is left as far as it is known."""
-        passed = self._passed
-        found = f"{_clock(passed)} passed"
-        if self.expected is not None:
-            found += f", about {_clock(max(self.expected - passed, 0.0))} left"
-        elif self.limit is not None:
-            found += f", at most {_clock(max(self.limit - passed, 0.0))} left"
-        return found
+        passed = time.perf_counter() - self.began
+        words, end = ("at most", self.limit) if self.expected is None else ("about", self.expected)
+        left = "" if end is None else f", {words} {_clock(max(end - passed, 0.0))} left"
+        return f"{_clock(passed)} passed{left}"
 
     def _line(self) -> Text:
         # The time first: what a narrow terminal cuts off matters less.
-        line = f"{self._time()} · {self.text}" if self.text else self._time()
+        line = " · ".join(filter(None, [self._time(), self.text]))
         return Text(line, no_wrap=True, overflow="ellipsis")
 
 

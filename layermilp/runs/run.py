@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -93,8 +95,6 @@ class Run(RunOptions, Listener):
         Whether all members are done.
     is_out_of_time : bool
         Whether the run was ended by its limit.
-    seconds : float
-        Wall seconds, with those before it was resumed.
     """
 
     method: Method
@@ -112,7 +112,7 @@ class Run(RunOptions, Listener):
         self.method.check_memory(max(self.committee, self.init_trials))
         self._workers = self.workers()
         self._began = time.perf_counter()
-        self._began_now = self._began
+        self._end = self._began + (math.inf if self.max_seconds is None else self.max_seconds)
         self._source = DataSource(data=self.data) if isinstance(self.data, str) else self.data
         self._keeping = None if self.directory is None else Keeping(RunDirectory(self.directory))
         self._listeners = [*self.callbacks, *([self._keeping] if self._keeping else [])]
@@ -131,10 +131,8 @@ class Run(RunOptions, Listener):
 
         Parameters
         ----------
-        directory : path
-            Of the run.
-        callbacks : sequence of Callback
-            Are told what happens.
+        directory, callbacks
+            As for a new run.
         data : optional
             The same data, where they have no name that the run has written down.
         n_jobs : int, optional
@@ -153,19 +151,13 @@ class Run(RunOptions, Listener):
             raise ModelFileError(
                 f"the run of {directory} was trained on arrays; give them again, as data=(X, y)"
             )
-        options = {**kept.run, "max_seconds": max_seconds}
-        if n_jobs is not None:
-            options["n_jobs"] = n_jobs
+        n_jobs = kept.run["n_jobs"] if n_jobs is None else n_jobs
+        options = {**kept.run, "n_jobs": n_jobs, "max_seconds": max_seconds}
         return cls(kept.method, data, directory, callbacks, True, **options)
 
-    @property
+    @cached_property
     def dataset(self) -> Dataset:
         """The data; they are loaded when they are first asked for."""
-        if not hasattr(self, "_dataset"):
-            self._dataset = self._loaded()
-        return self._dataset
-
-    def _loaded(self) -> Dataset:
         source = self._source
         if isinstance(source, DataSource):
             return source.load(self.method.n_inputs, self.note)
@@ -175,9 +167,9 @@ class Run(RunOptions, Listener):
     def model(self) -> Model | None:
         """What was learned so far: the network, or the committee of the members so far."""
         models: list[Any] = [state.model for state in self.states if state.model is not None]
-        if not models:
-            return None
-        return models[0] if self.committee == 1 else Committee(models)
+        if self.committee == 1:
+            return next(iter(models), None)
+        return Committee(models) if models else None
 
     @property
     def is_ending(self) -> bool:
@@ -186,7 +178,7 @@ class Run(RunOptions, Listener):
 
     @property
     def seconds(self) -> float:
-        """Wall seconds so far."""
+        """Wall seconds so far, with those before it was resumed."""
         return time.perf_counter() - self._began
 
     @property
@@ -250,10 +242,10 @@ class Run(RunOptions, Listener):
             with terminated_like_interrupted(), self._workers as workers:
                 self._train(members, workers)
             self.is_over = True
-            self._tell_end()
+            self._tell(lambda each: each.on_end(self))
         except (KeyboardInterrupt, TimeIsOver) as end:
             self.is_out_of_time = isinstance(end, TimeIsOver)
-            self._tell_end()
+            self._tell(lambda each: each.on_end(self))
         except (LayermilpError, MemoryError, OSError) as error:
             self._fail(error)
             raise
@@ -271,20 +263,20 @@ class Run(RunOptions, Listener):
         self._digest = digest_of(members, self.dataset)
         if self.is_resumed:
             self._restore(members)
-        for listener in self._listeners:
-            listener.on_begin(self)
+        self._tell(lambda each: each.on_begin(self))
         return members
 
     def _restore(self, members: list[Method]) -> None:
-        """Take up the newest checkpoint."""
         assert self._keeping is not None  # a resumed run has a directory
-        found = self._keeping.directory.restored(
-            lambda file: Checkpoint.from_file(file, members, self.dataset), self.note
-        )
+        found = self._keeping.directory.restored(members, self.dataset, self.note)
         if found is None:
             self.note("there is no checkpoint yet; the run begins anew")
             return
-        found.check(self._digest)
+        if found.digest != self._digest:
+            raise ModelFileError(
+                "the checkpoint is of a run with other options or data; train anew, into another "
+                "directory"
+            )
         self.states, self.scores = list(found.states), list(found.scores)
         self._began -= found.seconds
         self.note(self.method.told(self.states))
@@ -302,16 +294,15 @@ class Run(RunOptions, Listener):
     def _train_members(self, members: list[Method], workers: Workers) -> None:
         """Train the members that are not done, each in one worker process."""
         done, count = len(self.states), len(members)
-        tasks = [
-            _Member(*self._chosen(number, members[number], workers))
-            for number in range(done, count)
-        ]
+        tasks = [self._chosen(number, members[number], workers) for number in range(done, count)]
         self.note(f"{count} members, {min(workers.n_jobs, count)} at a time")
         self.show(f"member {done + 1}/{count}")
-        for number, state in enumerate(workers.map(_Member.solve, tasks), start=done + 1):
+        for number, state in enumerate(workers.map(_trained, tasks), start=done + 1):
             self.states.append(state)
             self._tell_state()
-            self.note(f"member {number}/{count}{self._judged(state)}")
+            judged = {} if state.model is None else accuracies(state.model, self.dataset)
+            shown = [f"{part} {share:.3f}" for part, share in judged.items() if share is not None]
+            self.note(", ".join([f"member {number}/{count}", *shown]))
             self.show(f"member {min(number + 1, count)}/{count}", (number - done) / (count - done))
 
     def _chosen(self, number: int, member: Method, workers: Workers) -> tuple[Method, Dataset]:
@@ -327,78 +318,60 @@ class Run(RunOptions, Listener):
         self.note(f"initialization {chosen + 1} of {len(scores)} goes on")
         return member.trial(chosen), data
 
-    def _judged(self, state: State) -> str:
-        if state.model is None:
-            return ""
-        found = accuracies(state.model, self.dataset)
-        return "".join(
-            f", {part} {accuracy:.3f}" for part, accuracy in found.items() if accuracy is not None
-        )
+    def _tell(self, hook: Callable[[Callback], None]) -> None:
+        for listener in self._listeners:
+            hook(listener)
 
     def _tell_state(self) -> None:
-        for listener in self._listeners:
-            listener.on_state(self)
+        self._tell(lambda each: each.on_state(self))
         self._check_time()
-
-    def _tell_end(self) -> None:
-        for listener in self._listeners:
-            listener.on_end(self)
 
     def _fail(self, error: Exception) -> None:
         """Keep what was learned, and say in a note to the error what is left."""
         # What cannot be written, on a full disk for instance, may be the error itself.
         with suppress(LayermilpError, MemoryError, OSError):
-            self._tell_end()
-        if self._keeping is not None:
-            left = self._keeping.left(self)
-        else:
-            left = "without --out nothing is kept" if self.model is not None else ""
-        if left:
-            error.add_note(left)
+            self._tell(lambda each: each.on_end(self))
+        if self._keeping is not None and self._keeping.has_checkpoint:
+            resume = f"layermilp train --resume {self._keeping.directory.path}"
+            error.add_note(f"`{resume}` goes on after the last checkpoint")
+        elif self._keeping is not None and self.model is not None:
+            error.add_note(f"{self._keeping.directory.model} holds what was learned so far")
+        elif self.model is not None:
+            error.add_note("without --out nothing is kept")
 
     def _check_time(self) -> None:
-        passed = time.perf_counter() - self._began_now
-        if self.max_seconds is not None and passed >= self.max_seconds:
+        if time.perf_counter() >= self._end:
             raise TimeIsOver
 
     def show(self, text: str, share: float = 0.0) -> None:
         """Tell the callbacks; end the run where its time is over."""
-        for listener in self._listeners:
-            listener.show(text, share)
+        self._tell(lambda each: each.show(text, share))
         self._check_time()
 
     def note(self, text: str) -> None:
         """Tell the callbacks."""
-        for listener in self._listeners:
-            listener.note(text)
+        self._tell(lambda each: each.note(text))
 
     def detail(self, text: str) -> None:
         """Tell the callbacks."""
-        for listener in self._listeners:
-            listener.detail(text)
+        self._tell(lambda each: each.detail(text))
 
     def ended(self, text: str, share: float) -> None:
         """Tell the callbacks."""
-        for listener in self._listeners:
-            listener.ended(text, share)
+        self._tell(lambda each: each.ended(text, share))
 
 
 class TimeIsOver(Exception):
     """The limit of a run is reached."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Member:
-    """The training of a member of a committee, ready for a worker."""
-
-    method: Method
-    data: Dataset
-
-    def solve(self) -> State:
-        """Train to the end. The member is judged once, at the end, and not after every step."""
-        alone = replace(self.data, X_test=None, y_test=None)
-        with Workers(1) as workers:
-            return deque(self.method.training(alone, workers, Listener()), maxlen=1).pop()
+def _trained(member: tuple[Method, Dataset]) -> State:
+    """Train a member of a committee to its end, in a worker. It is judged once, there, and not
+    after every step, hence without test data."""
+    method, data = member
+    alone = replace(data, X_test=None, y_test=None)
+    with Workers(1) as workers:
+        return deque(method.training(alone, workers, Listener()), maxlen=1).pop()
 
 
 @contextmanager

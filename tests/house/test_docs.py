@@ -22,7 +22,7 @@ from shlex import split
 
 import pytest
 
-from layermilp.cli import COMMANDS
+from layermilp.cli.commands import COMMANDS
 from layermilp.runs.methods import METHODS
 from tests.common import PATIENCE, ROOT
 

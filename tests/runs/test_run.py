@@ -102,7 +102,7 @@ def test_a_run_ends_at_its_limit_and_goes_on_later(
         nonlocal looks
         looks += 1
         if run.states and looks > 3:
-            run._began_now -= 1000.0
+            run._end -= 1000.0
         look(run)
 
     with monkeypatch.context() as patch:
