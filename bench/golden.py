@@ -145,7 +145,7 @@ RUNS: dict[str, Callable[[], bytes]] = {
         estimators.HybridClassifier((6,), rounds=1, random_state=0)
     ),
     "estimator smt": lambda: estimator(
-        estimators.SMTClassifier((40,), stages=("random",), random_state=0)
+        estimators.SMTClassifier((40,), stages=("random",), time_limit=600.0, random_state=0)
     ),
 }
 """What is run, by name; only names that stay from version to version are called."""

@@ -57,7 +57,8 @@ def propose(inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) ->
     if FORMULATIONS[options.formulation].is_reference:
         # Every sample is a program of its own.
         fits = [solve_problem(problem_of(slice(k, k + 1)), options) for k in range(len(inputs))]
-        return Proposals(np.array([fit.parameters for fit in fits]), Statistics.of(fits))
+        message = next(filter(None, (fit.message for fit in fits)), "")
+        return Proposals(np.array([fit.parameters for fit in fits]), Statistics.of(fits), message)
     return _BatchedSearch(inputs, problem_of, options, problem).run()
 
 
@@ -86,7 +87,8 @@ def _propose_jointly(
     if options.tie_break == "l2" and not problem.is_priced:
         proposed = _nearest(problem, proposed, improves)
     statuses = [fit.status] * len(inputs)
-    return Proposals(proposed, Statistics.of_statuses(statuses, fit.scaled_gap, fit.solver_calls))
+    statistics = Statistics.of_statuses(statuses, fit.scaled_gap, fit.solver_calls)
+    return Proposals(proposed, statistics, fit.message)
 
 
 def _by_sample(problem: Regression, theta: FloatArray, n_samples: int) -> FloatArray:
@@ -257,6 +259,7 @@ class _BatchedSearch:
         program = Program(costs, lp.matrix, rhs, rhs, lower, upper, no_integers, name="proposals")
         result = self.frame.solve(program)
         if result.x is None or not result.status.is_optimal:
+            self.frame.message = self.frame.message or result.message
             return Stop.of(result)
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
         return theta, envelope.at(problem.preactivation(theta)).reshape(n_nodes, -1).sum(axis=1)
@@ -289,6 +292,7 @@ class _BatchedSearch:
             self.frame.solver_calls,
         )
         improves = np.any(self.best != self.inputs, axis=1)
-        if self.options.tie_break != "l2" or not improves.any():
-            return Proposals(self.best, statistics)
-        return Proposals(_nearest(self.whole, self.best, improves), statistics)
+        best = self.best
+        if self.options.tie_break == "l2" and improves.any():
+            best = _nearest(self.whole, best, improves)
+        return Proposals(best, statistics, self.frame.message if self.failed.any() else "")

@@ -14,8 +14,12 @@ import numpy as np
 import pytest
 
 from layermilp import Network, Run, fit_relu_neuron, load_model
+from layermilp.algorithms.batched_branch_and_bound import propose
+from layermilp.algorithms.options import SolveOptions
 from layermilp.cli import main
 from layermilp.errors import SolverError
+from layermilp.formulations import FORMULATIONS
+from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.program import Program, Status
 from layermilp.smt import process
 from layermilp.smt.method import Tried
@@ -63,6 +67,19 @@ def test_garbage_is_an_error_and_no_point(mode: str, sick: Callable[..., None]) 
     assert result.status is Status.ERROR and result.x is None and np.isnan(result.objective)
     assert result.bound == -np.inf
     assert re.search(GARBAGE[mode], result.message)
+
+
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_proposals_whose_programs_fail_say_why(sick: Callable[..., None], formulation: str) -> None:
+    sick("raise")
+    inputs, weights = np.full((3, 2), 0.5), np.array([[1.0, -0.5], [-1.0, 1.0]])
+    targets = np.tile([0.1, 0.9], (3, 1))
+    found = propose(
+        inputs,
+        lambda part: ReluL1().of_inputs(weights, np.zeros(2), inputs[part], targets[part]),
+        SolveOptions(formulation=formulation, solver="faulty"),
+    )
+    assert found.statistics.failed == 3 and "server is on fire" in found.message
 
 
 def test_a_bound_above_the_objective_proves_nothing(sick: Callable[..., None]) -> None:
