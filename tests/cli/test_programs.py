@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from shlex import split
@@ -35,26 +34,18 @@ from layermilp.layerwise.trainer import training
 from layermilp.networks.integer import IntegerLayer
 from layermilp.parallel import Workers
 from layermilp.program import Program
+from tests.cli.commands import Command
 from tests.common import PATIENCE
 
-Dump = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = ["--net", "2-3-3-2", "--batches", "3", "--batch-size", "8", "--jobs", "1"]
 
 
 @pytest.fixture
-def dump(
-    table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Dump:
+def dump(here: Command, table: Path, tmp_path: Path) -> Command:
     """Return what runs the command on the table, into ``out``, in this process."""
-    monkeypatch.delenv("LAYERMILP_DATA", raising=False)
 
     def call(*words: str, out: Path = tmp_path / "out") -> subprocess.CompletedProcess[str]:
-        capfd.readouterr()
-        try:
-            code = main(["dump-programs", "--data", str(table), "--out", str(out), *words])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return subprocess.CompletedProcess(words, code, *capfd.readouterr())
+        return here("dump-programs", "--data", str(table), "--out", str(out), *words)
 
     return call
 
@@ -167,7 +158,7 @@ def test_the_command_writes_programs_and_an_index(table: Path, tmp_path: Path) -
 @pytest.mark.parametrize("objective", ["margin", "l1"])
 @pytest.mark.parametrize("formulation", ["reduced", "paper"])
 def test_every_file_has_the_optimum_that_the_library_reports(
-    formulation: str, objective: str, table: Path, dump: Dump, tmp_path: Path
+    formulation: str, objective: str, table: Path, dump: Command, tmp_path: Path
 ) -> None:
     """Of a sweep after the first, under trust regions, and in both formats."""
     options = [
@@ -223,7 +214,7 @@ def _solved_by_the_library(table: Path, formulation: str, objective: str) -> lis
     return losses
 
 
-def test_kinds_and_layers_are_chosen(dump: Dump, tmp_path: Path) -> None:
+def test_kinds_and_layers_are_chosen(dump: Command, tmp_path: Path) -> None:
     assert dump(*SMALL, "--kind", "weights", "--layer", "2").returncode == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "layer2-weights-1.mps",
@@ -241,7 +232,7 @@ def test_kinds_and_layers_are_chosen(dump: Dump, tmp_path: Path) -> None:
     assert len(list(other.glob("*-inputs-*.lp"))) == 16 == len(_index(other)["programs"])
 
 
-def test_a_later_sweep_has_other_programs(dump: Dump, tmp_path: Path) -> None:
+def test_a_later_sweep_has_other_programs(dump: Command, tmp_path: Path) -> None:
     options = split("--net 2-3-2 --batch-size 20 --max-sweeps 3 --jobs 1 --layer 1")
     for sweep in ("1", "2"):
         done = dump(*options, "--sweep", sweep, out=tmp_path / sweep)
@@ -252,7 +243,7 @@ def test_a_later_sweep_has_other_programs(dump: Dump, tmp_path: Path) -> None:
     assert first != second
 
 
-def test_shared_weights_are_one_program(tmp_path: Path, dump: Dump) -> None:
+def test_shared_weights_are_one_program(tmp_path: Path, dump: Command) -> None:
     done = dump(*split("--data digits --net 8x8-conv3-10 --batch-size 5 --jobs 1 --layer 1"))
     assert done.returncode == 0, done.stderr
     (entry,) = _index(tmp_path / "out")["programs"]
@@ -281,7 +272,7 @@ def test_programs_come_from_python_too(table: Path) -> None:
 @pytest.mark.parametrize("suffix", ["mps", "lp"])
 @pytest.mark.parametrize("hidden", ["2", "2-2"])
 def test_the_whole_integer_network_is_one_program(
-    hidden: str, suffix: str, table: Path, dump: Dump, tmp_path: Path
+    hidden: str, suffix: str, table: Path, dump: Command, tmp_path: Path
 ) -> None:
     options = [
         *split("--method integer --hidden"),
@@ -312,7 +303,7 @@ HYBRID = split("--method hybrid --hidden 3 --epochs 2 --batch-size 8 --solver-sa
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_the_last_layer_of_a_hybrid_run_is_a_program(
-    number: int, table: Path, dump: Dump, tmp_path: Path
+    number: int, table: Path, dump: Command, tmp_path: Path
 ) -> None:
     """The count of wrong samples that a run with --exact reaches in that round, and the count
     before."""
@@ -371,7 +362,7 @@ def test_the_last_layer_of_a_hybrid_run_is_a_program(
     ],
 )
 def test_refusals_are_one_line(
-    words: list[str], expected: list[str], dump: Dump, tmp_path: Path
+    words: list[str], expected: list[str], dump: Command, tmp_path: Path
 ) -> None:
     done = dump(*([] if "--method" in words else SMALL), *words)
     assert done.returncode == 2 and done.stdout == "", done
@@ -384,7 +375,7 @@ def test_refusals_are_one_line(
     assert not (tmp_path / "out" / "programs.json").exists()
 
 
-def test_a_sweep_that_is_not_reached_is_refused(dump: Dump) -> None:
+def test_a_sweep_that_is_not_reached_is_refused(dump: Command) -> None:
     """The first sweep of a batch of one sample gets it right, and ends the batch."""
     done = dump(
         "--net", "2-3-2", "--batch-size", "1", "--max-sweeps", "9", "--sweep", "9", "--jobs", "1"
@@ -392,7 +383,7 @@ def test_a_sweep_that_is_not_reached_is_refused(dump: Dump) -> None:
     assert done.returncode == 2 and "batch 1 ended after" in done.stderr
 
 
-def test_nothing_is_overwritten(dump: Dump, tmp_path: Path) -> None:
+def test_nothing_is_overwritten(dump: Command, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")

@@ -18,7 +18,6 @@ from layermilp.formulations.l1 import hinge_of_inputs
 from layermilp.formulations.margin import Margin
 from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.program import IntArray, Limits, Program, Result
-from layermilp.solvers import SOLVERS
 from tests.conformance.optima import (
     NAN,
     X,
@@ -28,16 +27,6 @@ from tests.conformance.optima import (
     margin_optimum,
     relu_optimum,
 )
-from tests.conformance.problems import missing
-
-
-@pytest.fixture(params=list(SOLVERS))
-def solver(request: pytest.FixtureRequest) -> str:
-    """Return the name of each solver; one that is missing is skipped with its name."""
-    why = missing(request.param)
-    if why is not None:
-        pytest.skip(why)
-    return str(request.param)
 
 
 def _layer(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

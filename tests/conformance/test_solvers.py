@@ -34,7 +34,6 @@ from tests.conformance.problems import (
     knapsack,
     market_slack,
     market_split,
-    missing,
 )
 
 UNKNOWN_OPTION = {"cplex": "mip.nope", "highs": "nope", "cbc": "nope", "gurobi": "Nope"}
@@ -92,13 +91,10 @@ REFUSED_LIMITS: dict[str, list[tuple[str, Any]]] = {
 }
 
 
-@pytest.fixture(params=list(SOLVERS))
-def solver(request: pytest.FixtureRequest) -> Solver:
-    """Return each solver; one that is missing is skipped with its name."""
-    why = missing(request.param)
-    if why is not None:
-        pytest.skip(why)
-    return SOLVERS[request.param]
+@pytest.fixture
+def solver(solver: str) -> Solver:
+    """Return each solver."""
+    return SOLVERS[solver]
 
 
 @pytest.mark.parametrize("problem", SOLVABLE, ids=repr)

@@ -10,21 +10,10 @@ import pytest
 from layermilp import solvers
 from layermilp.errors import OptionError, SolverNotAvailable
 from layermilp.program import Limits
-from layermilp.solvers import SOLVERS, Solver
+from layermilp.solvers import SOLVERS
 from tests.conformance.problems import (
     knapsack,
-    missing,
 )
-
-
-@pytest.fixture(params=list(SOLVERS))
-def solver(request: pytest.FixtureRequest) -> Solver:
-    """Return each solver; one that is missing is skipped with its name."""
-    why = missing(request.param)
-    if why is not None:
-        pytest.skip(why)
-    return SOLVERS[request.param]
-
 
 SUBSETS = [
     some for some in itertools.product((0, 1), repeat=len(SOLVERS)) if 0 < sum(some) < len(some)

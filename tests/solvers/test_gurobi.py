@@ -10,21 +10,12 @@ import pytest
 
 from layermilp import solvers
 from layermilp.errors import ProgramTooLarge, SolverNotAvailable
-from layermilp.solvers import SOLVERS, Solver, gurobi
+from layermilp.solvers import SOLVERS, gurobi
 from tests.conformance.problems import (
     knapsack,
     missing,
     wide,
 )
-
-
-@pytest.fixture(params=list(SOLVERS))
-def solver(request: pytest.FixtureRequest) -> Solver:
-    """Return each solver; one that is missing is skipped with its name."""
-    why = missing(request.param)
-    if why is not None:
-        pytest.skip(why)
-    return SOLVERS[request.param]
 
 
 @pytest.fixture
