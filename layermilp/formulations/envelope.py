@@ -105,8 +105,8 @@ class Envelope:
         return np.asarray(self.values + lower * (g - k1) + upper * (g - k2))
 
 
+# Costs, right-hand side, lower and upper bounds of a program ``min c . x, A x = b``.
 Numbers = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-"""Costs, right-hand side, lower and upper bounds of a program ``min c . x, A x = b``."""
 
 
 class PrimalLp:

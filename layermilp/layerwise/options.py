@@ -159,7 +159,12 @@ class Sweeps(LastLayer):
         above=0.0,
     )
     trust_factor: float = option(
-        0.6, "factor f of the trust region w - f |w| - a, w + f |w| + a", metavar="F", least=0.0
+        0.6,
+        "factor f of the trust region w - f |w| - a, w + f |w| + a",
+        "Factor `f` of the trust region (10) of a parameter from its value `w` before the batch, "
+        "``[w - f |w| - a, w + f |w| + a]``.",
+        "F",
+        least=0.0,
     )
     trust_offset: float = option(0.03, "offset a of the trust region", metavar="A", least=0.0)
     tie_break: str = option(
