@@ -1,7 +1,7 @@
 """The gradient baseline: PyTorch's Adam on the same network and the same images as ``layermilp
 train``.
 
-Prints one JSON object. As in the report, learning rate 0.001 and batches of 100; the last layer has
+Prints one JSON object. As in the paper, learning rate 0.001 and batches of 100; the last layer has
 a softmax (cross entropy), the images come in the order of the file in the first epoch and
 reshuffled in the others."""
 

@@ -1,4 +1,4 @@
-"""How many epochs serve the report's setting before the last layer is post-processed on all images.
+"""How many epochs serve the paper's setting before the last layer is post-processed on all images.
 
 Trains with the preset goebbels2021, the last layer post-processed after every batch, on the first
 50,000 MNIST images, from the best of five starts and with the tie-break that

@@ -22,7 +22,7 @@ from layermilp.exchange import export_model, to_torch
 from layermilp.program import FloatArray
 
 NETS = {"784-8-8-10": "he", "28x28-mean4-conv3-10": "positive", "28x28-conv5b-10": "positive"}
-"""Networks and their initial weights: dense, the report's convolution, and a convolution of all
+"""Networks and their initial weights: dense, the paper's convolution, and a convolution of all
 pixels with an offset."""
 
 

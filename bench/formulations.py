@@ -1,4 +1,4 @@
-"""Recorded weight programs by the report's formulation and by the reduced one: time to the proven
+"""Recorded weight programs by the paper's formulation and by the reduced one: time to the proven
 optimum, and to within 1 %.
 
 Every program of ``programs.npz`` (see `record.py`) is solved twice as `layermilp.fit_relu_neuron`

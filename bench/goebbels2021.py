@@ -1,4 +1,4 @@
-"""Every result of section 3 of Goebbels 2021: the report's figure, ours in its setting, ours at our
+"""Every result of section 3 of Goebbels 2021: the paper's figure, ours in its setting, ours at our
 defaults, and Adam's.
 
 Each run is a command of the command line, ``layermilp train ...``, which the table of commands
@@ -7,7 +7,7 @@ decide nothing: initializations are chosen on training images that the first bat
 and the defaults were chosen on training images 50,001 to 60,000.
 
 In DIR go ``results.json``, ``results.md`` (the tables), ``figure2.png`` and ``figure3.png`` (the
-kind of the report's), and the runs. Runs that are there already, by the same command, are not
+kind of the paper's), and the runs. Runs that are there already, by the same command, are not
 repeated."""
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ SETTINGS = {
 }
 """How a result is reproduced.
 
-The report says that a good initialization in [-1, 1] was found by experiment, and does not say
+The paper says that a good initialization in [-1, 1] was found by experiment, and does not say
 which of several optimal solutions goes on. Read plainly, weights start uniform in [-1, 1], and
 whichever solution the solver returns goes on. Its setting with what the experiment here found:
 weights start as He et al. scale them, cut at [-1, 1], the first batch chooses among five such
 starts, and of optimal solutions the nearest to the present weights goes on. Before the
-post-processing on all images, ten epochs are trained, by members of a committee five; the report
+post-processing on all images, ten epochs are trained, by members of a committee five; the paper
 also tried several. All else is the same in both. """
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One result of the report.
+    """One result of the paper.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ class Experiment:
         Key and description.
     figure : str
         Which accuracy: a key of ``summary.json``.
-    report : str
-        The report's figure, and its seconds.
+    paper : str
+        The paper's figure, and its seconds.
     common : tuple of str
         Options of ``layermilp train`` in every setting.
     options : dict
@@ -69,7 +69,7 @@ class Experiment:
     name: str
     title: str
     figure: str
-    report: str
+    paper: str
     common: tuple[str, ...]
     options: dict[str, tuple[str, ...]]
     adam: tuple[str, ...] = ()
@@ -279,7 +279,7 @@ def collect(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
             continue
         entry: dict[str, Any] = {
             "title": experiment.title,
-            "published": experiment.report,
+            "published": experiment.paper,
             "figure": experiment.figure,
         }
         for setting in experiment.options:
@@ -311,7 +311,7 @@ def collect(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
 def table(results: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the tables, in Markdown."""
     columns = SETTINGS | {"adam": "Adam"}
-    yield "| | report | " + " | ".join(columns.values()) + " |"
+    yield "| | paper | " + " | ".join(columns.values()) + " |"
     yield "|---" * (2 + len(columns)) + "|"
     for entry in results["experiments"].values():
         cells = [cell(entry.get(column)) for column in columns]
@@ -359,7 +359,7 @@ def plot(results: dict[str, Any], out: Path) -> None:
 
 
 def plot_iterations(entry: dict[str, Any], out: Path) -> None:
-    """Bars of the kind of the report's Figure 2: how sweeps raise the accuracy on the first 100
+    """Bars of the kind of the paper's Figure 2: how sweeps raise the accuracy on the first 100
     images."""
     from matplotlib import colormaps
     from matplotlib import pyplot as plt
@@ -396,7 +396,7 @@ def plot_iterations(entry: dict[str, Any], out: Path) -> None:
 
 
 def plot_batches(entry: dict[str, Any], out: Path) -> None:
-    """Curves of the kind of the report's Figure 3: accuracy on the batch, on all images seen, and
+    """Curves of the kind of the paper's Figure 3: accuracy on the batch, on all images seen, and
     on the test images."""
     from matplotlib import pyplot as plt
 

@@ -2,7 +2,7 @@
 
 The images are scikit-learn's digits, each turned, scaled and moved a little by a seed and drawn
 into 28 x 28 pixels, so that the programs are of MNIST's size and sparsity without its files. Every
-run trains as the report does, by mixed-integer programs in all layers; the hidden layers' programs
+run trains as the paper does, by mixed-integer programs in all layers; the hidden layers' programs
 of the batches asked for are kept as they were handed to the workers, and of a layer's neurons some
 by a seed. Values are rounded to single precision, which is what the recorded programs are then."""
 

@@ -2,7 +2,7 @@
 
 One batch of warped digits (see `record.py`) is trained for one sweep. From 784-8-8-8-10 and 100
 samples one quantity changes at a time. ``ridge`` is the default; ``milp`` fits hidden layers by
-mixed-integer programs, as the report does (``ridge=0``). Seconds are wall seconds of
+mixed-integer programs, as the paper does (``ridge=0``). Seconds are wall seconds of
 `layermilp.train` without its start; megabytes are the largest resident size of the process and of
 its largest worker together. Slopes are those of log seconds against log size (for depth: against
 layers)."""

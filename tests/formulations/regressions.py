@@ -61,7 +61,7 @@ def drawn_example(samples: int = 10, inputs: int = 3) -> ReluRegression:
 
 
 def report_output_optimum(problem: HingeRegression) -> float:
-    """Solve (7), (8) and section 2.3 with the report's variables: delta+, delta- and the slack s of
+    """Solve (7), (8) and section 2.3 with the paper's variables: delta+, delta- and the slack s of
     every row.
 
     Class weights are factors of its objective.
@@ -148,7 +148,7 @@ def _pattern_optimum(problem: ReluRegression, firing: np.ndarray) -> float:
 
 
 def brute_force(problem: ReluRegression) -> float:
-    """Return the optimum as the smallest over the LPs of all firing patterns (the report's 2^m
+    """Return the optimum as the smallest over the LPs of all firing patterns (the paper's 2^m
     LPs)."""
     patterns = product([False, True], repeat=problem.n_rows)
     return min(_pattern_optimum(problem, np.array(pattern)) for pattern in patterns)
