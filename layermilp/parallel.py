@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import importlib.util
 import multiprocessing
+import os
 import signal
 import socket
 import warnings
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 import joblib
 import threadpoolctl
+from joblib.externals.loky.backend import resource_tracker
 
 from layermilp.errors import OptionError, SolverError
 from layermilp.options import Options, option
@@ -139,10 +141,12 @@ class Workers:
 
     def _begin(self) -> None:
         """Start or reach the processes."""
-        own: dict[str, Any] = {"inner_max_num_threads": 1}
-        if self.backend != "loky":
+        own: dict[str, Any] = {}
+        if self.backend == "loky":
+            own = {"inner_max_num_threads": 1}
+            _start_tracker()
+        else:
             self._reach_cluster()
-            own = {}
         self._stack.enter_context(joblib.parallel_config(backend=self.backend, **own))
         self._parallel = self._stack.enter_context(
             joblib.Parallel(
@@ -235,6 +239,19 @@ class Workers:
         self._stack.callback(ray.shutdown)
         register_ray()
         return int(ray.cluster_resources()["CPU"])
+
+
+def _start_tracker() -> None:
+    """Start the process that tidies up after workers, without its warnings: it has to where a run
+    is killed, or interrupted while workers start."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextmanager

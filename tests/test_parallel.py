@@ -3,6 +3,9 @@ of one process."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from layermilp import Network, postprocess, train
 from layermilp.errors import OptionError
 from layermilp.parallel import BACKENDS, Workers
+from tests.common import PATIENCE
 
 
 def _data() -> tuple[np.ndarray, np.ndarray]:
@@ -110,3 +114,25 @@ def test_a_ray_cluster_that_is_not_there_is_refused_at_once() -> None:
 
 def _fail(address: str) -> None:
     raise OSError(f"Timed out trying to connect to {address}")
+
+
+def test_what_a_killed_run_leaves_is_tidied_up_in_silence() -> None:
+    code = (
+        "import os\n"
+        "from joblib.externals.loky.backend import resource_tracker\n"
+        "from layermilp.parallel import Workers\n"
+        "with Workers(2) as workers:\n"
+        "    assert list(workers.map(abs, [-1, -2])) == [1, 2]\n"
+        "    resource_tracker.register('/nobody-unlinks-this', 'semlock')\n"
+        "    assert 'PYTHONWARNINGS' not in os.environ\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -246,5 +246,5 @@ def test_committee_interrupted_while_its_workers_start_says_so(tmp_path: Path) -
     assert code == 130 and stdout == ""
     # Workers that have only just begun to import Python's own modules may leave tracebacks before
     # it.
-    assert stderr.splitlines()[-1] == "layermilp: interrupted before anything was learned"
+    assert stderr.splitlines()[-1] == "layermilp: interrupted before anything was learned", stderr
     assert not out.exists() or {path.name for path in out.iterdir()} <= {"run.json"}
