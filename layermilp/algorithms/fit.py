@@ -18,7 +18,7 @@ from layermilp.algorithms.ridge import fit_ridge
 from layermilp.algorithms.search import Fit, Search, Stop
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
 from layermilp.algorithms.tolerances import TIE_TOLERANCE
-from layermilp.formulations.big_m import FORMULATIONS, Formulation
+from layermilp.formulations.big_m import FORMULATIONS, Formulation, program_of
 from layermilp.formulations.problem import OutputRegression, Regression
 from layermilp.formulations.proximal import PROXIMAL, Proximity
 from layermilp.formulations.relu_l1 import FiringRegression, ReluRegression
@@ -39,6 +39,17 @@ def solve_problem(problem: Regression, options: SolveOptions) -> Fit:
         return solve_linear(problem, options)
     assert isinstance(problem, ReluRegression)
     return solve_relu(problem, options)
+
+
+def weight_program(problem: Regression, options: SolveOptions) -> Program:
+    """Return the program that a fit stands for, as another solver would get it: near the start in
+    few coordinates, see `Proximity`; a mixed-integer one also where a ridge regression takes its
+    place."""
+    formulation = FORMULATIONS[options.formulation]
+    if isinstance(problem, ReluRegression) and options.proximity and not formulation.is_reference:
+        near = Proximity.of(problem, options.proximity, options.weight_decay, by_axes=True)
+        return PROXIMAL.build(near.problem)
+    return program_of(problem, options.formulation)
 
 
 def solve_linear(problem: OutputRegression, options: SolveOptions) -> Fit:
@@ -141,9 +152,12 @@ def _search_tree(search: Search[FiringRegression]) -> None:
     A node of a large program takes seconds and proves little: with a node limit there are only the
     descents."""
     tree, limit = Tree(search), search.options.limits.node_limit
-    tree.descend(tree.pattern(search.problem.start))
+    patterns = [tree.pattern(search.problem.start), np.ones(tree.n_rows, dtype=bool)]
+    if search.options.proximity:  # what is silent at the start would stay so
+        patterns.reverse()
+    tree.descend(patterns[0])
     if not search.is_done():
-        tree.descend(np.ones(tree.n_rows, dtype=bool))
+        tree.descend(patterns[1])
     if not search.is_done():
         most = MOST_TREE_NODES if limit is None else 0 if tree.is_large else limit * TREE_NODES
         succeeded = tree.explore(most)
