@@ -155,6 +155,13 @@ class Program:
         """Names of the rows: ``r_0, r_1, ...``."""
         return [f"r_{i}" for i in range(self.n_rows)]
 
+    @property
+    def least(self) -> float:
+        """A lower bound of the objective: its least value over the bounds of the columns."""
+        costs, lower, upper = self.costs, self.col_lower, self.col_upper
+        ends = np.where(costs > 0.0, lower, np.where(costs < 0.0, upper, 0.0))
+        return float(costs @ ends) + self.offset
+
     def row_kinds(self) -> NDArray[np.str_]:
         """Kinds of the rows, shape ``(m,)``: ``E`` where the bounds are equal, ``R`` with two
         others, ``L`` with only an upper, ``G`` with only a lower one, ``N`` without any."""

@@ -23,7 +23,7 @@ from layermilp.algorithms.search import Search
 from layermilp.algorithms.tolerances import EMPTY_BOX, EXACT, FINE_ROUNDING, LEAST_GAIN, ROUNDING
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, envelope_lp
 from layermilp.formulations.l1 import HingeRegression
-from layermilp.formulations.relu_l1 import ReluRegression
+from layermilp.formulations.relu_l1 import FiringRegression, ReluRows
 from layermilp.program import FEASIBILITY_TOLERANCE, BoolArray, FloatArray, IntArray, Limits
 from layermilp.solvers.warm_lp import WarmLp
 
@@ -47,7 +47,7 @@ class LpFailed(Exception):
 
 
 def descend(
-    search: Search[ReluRegression],
+    search: Search[FiringRegression],
     firing: BoolArray,
     step: Callable[[BoolArray], tuple[FloatArray, BoolArray]],
 ) -> None:
@@ -115,14 +115,18 @@ class Tree:
         Is offered better points and bounds, and decides when they are good enough.
     """
 
-    def __init__(self, search: Search[ReluRegression]) -> None:
-        problem = search.problem
-        can_fire = problem.interval[1] > 0.0
-        self.problem, self.best = problem, search
+    def __init__(self, search: Search[FiringRegression]) -> None:
+        problem, high = search.problem, search.problem.interval[1]
+        every = problem.firing_rows(np.ones(problem.n_rows, dtype=bool))
+        can_fire = high > every.thresholds
+        self.problem, self.best, self.can_fire = problem, search, can_fire
         self.h, self.g = problem.coefficients[can_fire].toarray(), problem.constants[can_fire]
-        self.t, self.constant = problem.targets[can_fire], float(problem.targets[~can_fire].sum())
+        self.rows, self.constant = (
+            problem.firing_rows(can_fire),
+            float(every.losses(high)[~can_fire].sum()),
+        )
         self.positive, self.negative = np.maximum(self.h, 0.0), np.minimum(self.h, 0.0)
-        self.lp = envelope_lp(self.h, self.g)
+        self.lp = envelope_lp(self.h, self.g, self.rows.n_slopes)
         self.warm = WarmLp(self.lp.matrix)
         self.n_rows = int(self.g.size)
         self.costs = _PseudoCosts(self.n_rows)
@@ -141,13 +145,13 @@ class Tree:
     def step(self, firing: BoolArray) -> FloatArray:
         """Return the optimum with the firing fixed; from an interior-point method if the program is
         large."""
-        problem, positive = self.problem, self.t > 0.0
-        if not self.is_large:
-            return self._solve(Envelope.of_pattern(self.t, firing), problem.lower, problem.upper)[2]
+        problem, rows = self.problem, self.rows
+        if not (self.is_large and isinstance(rows, ReluRows)):
+            return self._solve(rows.fixed(firing), problem.lower, problem.upper)[2]
         # A row that fires costs |a - t|, one that does not t + max(0, a - 2 t): losses of a hinge,
         # but for the constant t.
-        fires, off = positive & firing, positive & ~firing
-        constants = self.g - np.where(fires, self.t - 1.0, np.where(off, 2.0 * self.t, 0.0))
+        t, fires, off = rows.targets, rows.can_choose & firing, rows.can_choose & ~firing
+        constants = self.g - np.where(fires, t - 1.0, np.where(off, 2.0 * t, 0.0))
         box = problem.lower, problem.upper, problem.start
         pieces = HingeRegression(self.h, constants, *box, fires, np.ones(self.n_rows))
         options = SolveOptions(limits=Limits(gap=FEASIBILITY_TOLERANCE))
@@ -162,7 +166,7 @@ class Tree:
 
     def pattern(self, theta: FloatArray) -> BoolArray:
         """Whether each row fires at a point."""
-        return np.asarray(self.h @ theta + self.g > 0.0)
+        return np.asarray(self.h @ theta + self.g > self.rows.thresholds)
 
     def explore(self, most_nodes: int) -> bool:
         """Search, best node first, until every node is good enough or a limit is hit, of which that
@@ -202,9 +206,9 @@ class Tree:
                 return self.best.loss, []
             lower, upper = allowed
             low, high = self._interval(lower, upper)
-            is_silent = (decided == OPEN) & (self.t > 0.0) & (high <= 0.0)
+            is_silent = (decided == OPEN) & self.rows.can_choose & (high <= self.rows.thresholds)
             decided = np.where(is_silent, np.int8(SILENT), decided)
-            envelope = Envelope.of(self.t, low, decided)
+            envelope = self.rows.relaxed(low, decided)
             own, slopes, theta = self._solve(envelope, lower, upper)
             bound = max(bound, own)
             self.best.offer(theta)
@@ -243,11 +247,11 @@ class Tree:
         envelope errs at the point."""
         a = self.h @ theta + self.g
         below = envelope.at(a)
-        error = np.abs(np.maximum(a, 0.0) - self.t) - below
-        can_branch = (node.decided == OPEN) & (self.t > 0.0) & (error > EXACT)
+        error = self.rows.losses(a) - below
+        can_branch = (node.decided == OPEN) & self.rows.can_choose & (error > EXACT)
         if not can_branch.any():
             return []
-        gains = np.maximum(np.stack([np.abs(self.t - a), self.t]) - below, LEAST_GAIN)
+        gains = np.maximum(self.rows.choices(a) - below, LEAST_GAIN)
         promise = np.maximum(gains * self.costs.factors(), LEAST_GAIN)
         row = int(np.argmax(np.where(can_branch, promise[0] * promise[1], -1.0)))
         children = []
@@ -258,9 +262,12 @@ class Tree:
         return children
 
     def _interval(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Smallest and largest preactivations over a box."""
+        """Smallest and largest preactivations of the points of a box that are no worse than the
+        best."""
+        least, most = (each[self.can_fire] for each in self.problem.reach(self.best.loss))
         low = self.positive @ lower + self.negative @ upper + self.g
-        return low, self.positive @ upper + self.negative @ lower + self.g
+        high = self.positive @ upper + self.negative @ lower + self.g
+        return np.maximum(low, least), np.minimum(high, most)
 
     def _propagate(
         self, decided: IntArray, lower: FloatArray, upper: FloatArray
@@ -272,7 +279,7 @@ class Tree:
         if not rows.size:
             return lower, np.maximum(lower, upper)
         sign = decided[rows].astype(np.float64)
-        h, g = sign[:, None] * self.h[rows], sign * self.g[rows]
+        h, g = sign[:, None] * self.h[rows], sign * (self.g - self.rows.thresholds)[rows]
         # Every such row now reads h . theta + g >= 0, and this is how far it is satisfied at best.
         room = np.maximum(h, 0.0) @ upper + np.minimum(h, 0.0) @ lower + g
         if np.any(room < -EMPTY_BOX):

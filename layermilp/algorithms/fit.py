@@ -18,9 +18,10 @@ from layermilp.algorithms.ridge import fit_ridge
 from layermilp.algorithms.search import Fit, Search, Stop
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
 from layermilp.algorithms.tolerances import TIE_TOLERANCE
-from layermilp.formulations.big_m import FORMULATIONS, Formulation
+from layermilp.formulations.big_m import FORMULATIONS, Formulation, program_of
 from layermilp.formulations.problem import OutputRegression, Regression
-from layermilp.formulations.relu_l1 import ReluRegression
+from layermilp.formulations.proximal import PROXIMAL, Proximity
+from layermilp.formulations.relu_l1 import FiringRegression, ReluRegression
 from layermilp.program import BoolArray, FloatArray, Program
 from layermilp.solvers import fitting, warm_lp
 
@@ -38,6 +39,17 @@ def solve_problem(problem: Regression, options: SolveOptions) -> Fit:
         return solve_linear(problem, options)
     assert isinstance(problem, ReluRegression)
     return solve_relu(problem, options)
+
+
+def weight_program(problem: Regression, options: SolveOptions) -> Program:
+    """Return the program that a fit stands for, as another solver would get it: near the start in
+    few coordinates, see `Proximity`; a mixed-integer one also where a ridge regression takes its
+    place."""
+    formulation = FORMULATIONS[options.formulation]
+    if isinstance(problem, ReluRegression) and options.proximity and not formulation.is_reference:
+        near = Proximity.of(problem, options.proximity, options.weight_decay, by_axes=True)
+        return PROXIMAL.build(near.problem)
+    return program_of(problem, options.formulation)
 
 
 def solve_linear(problem: OutputRegression, options: SolveOptions) -> Fit:
@@ -67,6 +79,8 @@ def solve_relu(problem: ReluRegression, options: SolveOptions) -> Fit:
         return search.fit()
     if options.ridge:
         return _solve_ridge(problem, options)
+    if options.proximity:
+        return _solve_proximal(problem, options)
     used = nonzero_columns(problem.coefficients)
     fit = _solve_used(restricted(problem, used), formulation, options)
     parameters = problem.start.copy()
@@ -89,6 +103,23 @@ def _solve_ridge(problem: ReluRegression, options: SolveOptions) -> Fit:
     return search.fit()
 
 
+def _solve_proximal(problem: ReluRegression, options: SolveOptions) -> Fit:
+    """Fit near the start, see `layermilp.formulations.proximal`; objective, bound and status are
+    those of that program.
+
+    Few coordinates come first; where their optimum leaves the box of the weights, the weights
+    themselves are the unknowns."""
+    for by_axes in (True, False):
+        near = Proximity.of(problem, options.proximity, options.weight_decay, by_axes=by_axes)
+        search = Search(near.problem, options)
+        if not search.is_optimal():
+            _search_by(PROXIMAL, search)
+        theta = near.weights(search.theta)
+        if near.holds(theta):
+            break
+    return replace(search.fit(), parameters=np.clip(theta, problem.lower, problem.upper))
+
+
 def _solve_used(problem: ReluRegression, formulation: Formulation, options: SolveOptions) -> Fit:
     """Take the steps of `solve_relu` after the first: every unknown occurs in some row."""
     search = Search(problem, options)
@@ -104,7 +135,7 @@ def _solve_used(problem: ReluRegression, formulation: Formulation, options: Solv
     return search.fit()
 
 
-def _search_by(formulation: Formulation, search: Search[ReluRegression]) -> None:
+def _search_by(formulation: Formulation, search: Search[FiringRegression]) -> None:
     """Descend and search, by `Tree` where that may take the place of the formulation's program."""
     if not (formulation.is_envelope and search.options.takes_warm_programs):
         _search_program(search, formulation)
@@ -114,16 +145,19 @@ def _search_by(formulation: Formulation, search: Search[ReluRegression]) -> None
         _solve_program(search, formulation)
 
 
-def _search_tree(search: Search[ReluRegression]) -> None:
+def _search_tree(search: Search[FiringRegression]) -> None:
     """Descend and search by `Tree`; it is not said why the search ends where the solver is to take
     over.
 
     A node of a large program takes seconds and proves little: with a node limit there are only the
     descents."""
     tree, limit = Tree(search), search.options.limits.node_limit
-    tree.descend(tree.pattern(search.problem.start))
+    patterns = [tree.pattern(search.problem.start), np.ones(tree.n_rows, dtype=bool)]
+    if search.options.proximity:  # what is silent at the start would stay so
+        patterns.reverse()
+    tree.descend(patterns[0])
     if not search.is_done():
-        tree.descend(np.ones(tree.n_rows, dtype=bool))
+        tree.descend(patterns[1])
     if not search.is_done():
         most = MOST_TREE_NODES if limit is None else 0 if tree.is_large else limit * TREE_NODES
         succeeded = tree.explore(most)
@@ -132,13 +166,13 @@ def _search_tree(search: Search[ReluRegression]) -> None:
     search.solver_calls[warm_lp.SOLVER] += tree.programs
 
 
-def _search_program(search: Search[ReluRegression], formulation: Formulation) -> None:
+def _search_program(search: Search[FiringRegression], formulation: Formulation) -> None:
     """Descend and search by the formulation's program, in the options' solver."""
     problem = search.problem
     program = formulation.build(problem)
-    search.raise_bound(program.offset)
+    search.raise_bound(program.least)
     if program.is_mip:
-        _descend(search, formulation, program, problem.preactivation(problem.start) > 0.0)
+        _descend(search, formulation, program, _fires(problem, problem.start))
         if not search.is_done():
             _descend(search, formulation, program, np.ones(problem.n_rows, dtype=bool))
     if not search.is_done():
@@ -159,7 +193,7 @@ def _fit_exactly(search: Search[ReluRegression]) -> bool:
     return theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
 
 
-def _solve_program(search: Search[ReluRegression], formulation: Formulation) -> None:
+def _solve_program(search: Search[FiringRegression], formulation: Formulation) -> None:
     """Solve the formulation's program from the best point."""
     program = formulation.build(replace(search.problem, start=search.theta))
     result = search.solve(program)
@@ -168,12 +202,18 @@ def _solve_program(search: Search[ReluRegression], formulation: Formulation) -> 
         # The binaries were integer within a tolerance only; with the pattern fixed there is none to
         # exploit.
         problem = search.problem
-        firing = problem.preactivation(result.x[: problem.n_unknowns]) > 0.0
+        firing = _fires(problem, result.x[: problem.n_unknowns])
         _descend(search, formulation, program, firing)
 
 
+def _fires(problem: FiringRegression, theta: FloatArray) -> BoolArray:
+    """Whether each row fires at a point, shape ``(R,)``."""
+    rows = problem.firing_rows(np.ones(problem.n_rows, dtype=bool))
+    return problem.preactivation(theta) > rows.thresholds
+
+
 def _descend(
-    search: Search[ReluRegression], formulation: Formulation, program: Program, firing: BoolArray
+    search: Search[FiringRegression], formulation: Formulation, program: Program, firing: BoolArray
 ) -> None:
     """Improve the best point by `descend`, from the firing of all rows, shape ``(R,)``: a step
     fixes the binaries of the formulation's program."""
@@ -184,7 +224,7 @@ def _descend(
         if result.x is None:
             raise LpFailed
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
-        return theta, problem.preactivation(theta)[rows] > 0.0
+        return theta, _fires(problem, theta)[rows]
 
     descend(search, firing[rows], step)
 

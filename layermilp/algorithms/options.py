@@ -32,9 +32,10 @@ class SolveOptions:
         At least 0. A program also counts as solved when ``objective - bound`` is at most this share
         of its targets' sum, which is the loss of a silent neuron. Unlike a gap relative to the
         objective it does not ask for proofs of ever less as the loss falls.
-    ridge, weight_decay : float
+    ridge, proximity, weight_decay : float
         With a ridge above 0 hidden layers are fitted by ridge regression instead, see
-        `layermilp.algorithms.ridge`; the reference form is not.
+        `layermilp.algorithms.ridge`; with a proximity above 0 near their present weights, see
+        `layermilp.formulations.proximal`; the reference form is not.
     """
 
     formulation: str = "reduced"
@@ -44,6 +45,7 @@ class SolveOptions:
     tie_break: str = "l2"
     target_gap: float = 0.0
     ridge: float = 0.0
+    proximity: float = 0.0
     weight_decay: float = 0.0
 
     @property

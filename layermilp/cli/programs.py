@@ -88,7 +88,7 @@ def _layerwise(arguments: argparse.Namespace, progress: Progress) -> Found:
     selection.check_run(method.initial(), method)
     data = _loaded(arguments, method, progress)
     network = method.network_for(data)
-    if method.ridge and not FORMULATIONS[method.formulation].is_reference:
+    if method.softness and not FORMULATIONS[method.formulation].is_reference:
         progress.note(
             f"the run fits hidden layers by ridge regression (ridge {method.ridge:g}); written "
             "are the mixed-integer programs of the same regressions, which --ridge 0 solves"

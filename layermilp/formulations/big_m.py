@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -150,8 +151,8 @@ class Formulation:
         search by those may replace it.
     """
 
-    build: Callable[[ReluRegression], Program]
-    binary_rows: Callable[[ReluRegression], IntArray]
+    build: Callable[[Any], Program]
+    binary_rows: Callable[[Any], IntArray]
     is_reference: bool = False
     is_envelope: bool = False
 

@@ -1,8 +1,9 @@
-"""Convex underestimates of a `ReluRegression`, as linear programs whose matrix never changes.
+"""Convex underestimates of regressions through a ReLU, as linear programs whose matrix never
+changes.
 
-With `H`, `g` and `t` as in the regression, and the firing of some rows decided, every row has a
-convex piecewise linear function ``f_r`` of its preactivation with three slopes ``s0 <= s1 <= s2``
-that change at the kinks ``k1 <= k2``::
+With the firing of some rows decided, every row has a convex piecewise linear function ``f_r`` of
+its preactivation, with slopes ``s0 <= s1 <= ...`` that change at the kinks ``k1 <= k2 <= ...``.
+Those of a `ReluRegression` with `H`, `g` and `t` have three slopes::
 
     row                     s0           s1   s2    k1   k2   f at k1
     t = 0                   0            0    1     0    0    0
@@ -25,6 +26,7 @@ bounds and right-hand sides, never a coefficient."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +44,8 @@ large one is ill-scaled."""
 
 @dataclass(frozen=True, eq=False)
 class Envelope:
-    """The functions ``f_r`` of all rows: slopes ``(R, 3)``, kinks ``(R, 2)``, and values ``(R,)``
-    at the first kinks."""
+    """The functions ``f_r`` of all rows: slopes ``(R, S)``, kinks ``(R, S - 1)``, and values
+    ``(R,)`` at the first kinks."""
 
     slopes: FloatArray
     kinks: FloatArray
@@ -83,15 +85,16 @@ class Envelope:
 
     def at(self, a: FloatArray) -> FloatArray:
         """Return ``f_r(a_r)``, shape ``(R,)``."""
-        (first, second, third), (k1, k2) = self.slopes.T, self.kinks.T
-        left, right = np.minimum(a - k1, 0.0), np.maximum(a - k2, 0.0)
-        return np.asarray(
-            self.values + first * left + second * np.clip(a - k1, 0.0, k2 - k1) + third * right
-        )
+        first, *inner, last = self.slopes.T
+        kinks = self.kinks.T
+        found = self.values + first * np.minimum(a - kinks[0], 0.0)
+        for slope, begin, end in zip(inner, kinks, kinks[1:], strict=False):
+            found = found + slope * np.clip(a - begin, 0.0, end - begin)
+        return np.asarray(found + last * np.maximum(a - kinks[-1], 0.0))
 
     def clipped(self, multipliers: FloatArray) -> FloatArray:
         """Return multipliers within the slopes, for which `constants_of` is finite."""
-        return np.clip(multipliers, self.slopes[:, 0], self.slopes[:, 2])
+        return np.clip(multipliers, self.slopes[:, 0], self.slopes[:, -1])
 
     def constants_of(self, multipliers: FloatArray, g: FloatArray) -> FloatArray:
         """Return ``min_a (f_r(a) - pi_r a) + pi_r g_r`` of every row, for multipliers ``pi`` within
@@ -99,10 +102,12 @@ class Envelope:
 
         With ``q = H' pi`` the sum is the constant of a linear function below the sum of all rows
         everywhere, ``constant + q . theta``."""
-        second, (k1, k2) = self.slopes[:, 1], self.kinks.T
-        upper = np.maximum(multipliers - second, 0.0)
-        lower = multipliers - upper
-        return np.asarray(self.values + lower * (g - k1) + upper * (g - k2))
+        left, found = multipliers, self.values
+        # From the last kink to the first: what of the multiplier is above the slope before it.
+        for slope, kink in zip(self.slopes.T[-2:0:-1], self.kinks.T[:0:-1], strict=True):
+            part = np.maximum(left - slope, 0.0)
+            left, found = left - part, found + part * (g - kink)
+        return np.asarray(found + left * (g - self.kinks[:, 0]))
 
 
 # Costs, right-hand side, lower and upper bounds of a program ``min c . x, A x = b``.
@@ -110,25 +115,26 @@ Numbers = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 class PrimalLp:
-    """A row for each row of the regression: ``H theta + u - m - v = k1 - g``.
+    """A row for each row of the regression: ``H theta + u - v_1 - v_2 - ... = k1 - g``.
 
-    The columns are `theta` and three parts of ``a - k1``: below the first kink, between the kinks,
-    above the second."""
+    The columns are `theta` and the parts of ``a - k1``: below the first kink, between each two
+    kinks, above the last."""
 
-    def __init__(self, h: FloatArray | sparse.csr_array, g: FloatArray) -> None:
+    def __init__(self, h: FloatArray | sparse.csr_array, g: FloatArray, n_slopes: int = 3) -> None:
         self.g, self.n_unknowns = g, h.shape[1]
         eye = sparse.eye_array(len(g))
-        self.matrix = sparse.csr_array(sparse.hstack([sparse.csr_array(h), eye, -eye, -eye]))
+        parts = [sparse.csr_array(h), eye, *[-eye] * (n_slopes - 1)]
+        self.matrix = sparse.csr_array(sparse.hstack(parts))
 
     def numbers(self, envelope: Envelope, lower: FloatArray, upper: FloatArray) -> Numbers:
         """Return what the program has for an envelope and a box besides its matrix."""
-        (first, second, third), (k1, k2) = envelope.slopes.T, envelope.kinks.T
-        none, infinite = np.zeros(3 * k1.size), np.full(k1.size, np.inf)
+        (first, *others), kinks = envelope.slopes.T, envelope.kinks.T
+        none, infinite = np.zeros(envelope.slopes.size), np.full(self.g.size, np.inf)
         return (
-            np.concatenate([np.zeros(self.n_unknowns), -first, second, third]),
-            k1 - self.g,
+            np.concatenate([np.zeros(self.n_unknowns), -first, *others]),
+            kinks[0] - self.g,
             np.concatenate([lower, none]),
-            np.concatenate([upper, infinite, k2 - k1, infinite]),
+            np.concatenate([upper, infinite, *np.diff(kinks, axis=0), infinite]),
         )
 
     def multipliers(
@@ -140,39 +146,78 @@ class PrimalLp:
 
 
 class DualLp:
-    """A row for each unknown: ``H' (x1 + x2) - p + n = -H' s0``, where ``pi = s0 + x1 + x2``.
+    """A row for each unknown: ``H' (x_1 + x_2 + ...) - p + n = -H' s0``, where ``pi = s0 + x_1 +
+    x_2 + ...``.
 
-    The columns are the parts ``x1 <= s1 - s0`` and ``x2 <= s2 - s1`` of the multipliers, and the
-    prices `p` and `n` of the lower and upper bounds of the unknowns."""
+    The columns are the parts ``x_i <= s_i - s_{i-1}`` of the multipliers, and the prices `p` and
+    `n` of the lower and upper bounds of the unknowns."""
 
-    def __init__(self, h: FloatArray, g: FloatArray) -> None:
+    def __init__(self, h: FloatArray, g: FloatArray, n_slopes: int = 3) -> None:
         self.h, self.g = h, g
         transposed, eye = sparse.csr_array(h.T), sparse.eye_array(h.shape[1])
-        self.matrix = sparse.csr_array(sparse.hstack([transposed, transposed, -eye, eye]))
+        parts = [*[transposed] * (n_slopes - 1), -eye, eye]
+        self.matrix = sparse.csr_array(sparse.hstack(parts))
 
     def numbers(self, envelope: Envelope, lower: FloatArray, upper: FloatArray) -> Numbers:
         """See `PrimalLp`."""
-        (first, second, third), (k1, k2) = envelope.slopes.T, envelope.kinks.T
+        slopes, kinks = envelope.slopes.T, envelope.kinks.T
         infinite = np.full(2 * lower.size, np.inf)
         return (
-            np.concatenate([k1 - self.g, k2 - self.g, -lower, upper]),
-            -(first @ self.h),
-            np.zeros(2 * k1.size + infinite.size),
-            np.concatenate([second - first, third - second, infinite]),
+            np.concatenate([*(kinks - self.g), -lower, upper]),
+            -(slopes[0] @ self.h),
+            np.zeros(kinks.size + infinite.size),
+            np.concatenate([*np.diff(slopes, axis=0), infinite]),
         )
 
     def multipliers(
         self, envelope: Envelope, x: FloatArray, duals: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """See `PrimalLp`."""
-        n_rows = self.g.size
-        return envelope.clipped(envelope.slopes[:, 0] + x[:n_rows] + x[n_rows : 2 * n_rows]), duals
+        parts = x[: envelope.kinks.size].reshape(-1, self.g.size)
+        return envelope.clipped(sum(parts, start=envelope.slopes[:, 0])), duals
 
 
 EnvelopeLp = PrimalLp | DualLp
 """A linear program of the minimum."""
 
 
-def envelope_lp(h: FloatArray, g: FloatArray) -> EnvelopeLp:
+def envelope_lp(h: FloatArray, g: FloatArray, n_slopes: int = 3) -> EnvelopeLp:
     """Return the program with fewer rows."""
-    return DualLp(h, g) if h.shape[1] <= h.shape[0] else PrimalLp(h, g)
+    kind = DualLp if h.shape[1] <= h.shape[0] else PrimalLp
+    return kind(h, g, n_slopes)
+
+
+class FiringRows(ABC):
+    """Losses of some rows as functions of their preactivations: where the neuron fires, and where
+    it is silent, which some rows may choose; arrays of shape ``(R,)``.
+
+    Attributes
+    ----------
+    n_slopes : int
+        Slopes of the underestimates.
+    thresholds : array
+        Preactivation up to which a row is silent, if it may be, or has no loss.
+    can_choose : array of bool
+        Whether a row may be silent though that has a loss.
+    """
+
+    n_slopes: int
+    thresholds: FloatArray
+    can_choose: BoolArray
+
+    @abstractmethod
+    def losses(self, a: FloatArray) -> FloatArray:
+        """Return the losses."""
+
+    @abstractmethod
+    def choices(self, a: FloatArray) -> FloatArray:
+        """Return the losses of firing, and of being silent, shape ``(2, R)``."""
+
+    @abstractmethod
+    def relaxed(self, low: FloatArray, decided: IntArray) -> Envelope:
+        """Return underestimates for smallest preactivations and decisions."""
+
+    @abstractmethod
+    def fixed(self, fires: BoolArray) -> Envelope:
+        """Return functions that equal the losses where the rows fire as given, and are no less
+        elsewhere."""

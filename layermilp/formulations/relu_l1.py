@@ -8,21 +8,71 @@ are in `layermilp.formulations.big_m`, convex underestimates in `layermilp.formu
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
+from layermilp.formulations.envelope import Envelope, FiringRows
 from layermilp.formulations.loss import Box, Loss, input_rows
 from layermilp.formulations.problem import Regression
 from layermilp.networks.network import Block
 from layermilp.networks.parameters import Group
-from layermilp.program import FloatArray
+from layermilp.program import BoolArray, FloatArray, IntArray
+
+
+class FiringRegression(Regression):
+    """A loss of the outputs of neurons that fire or are silent."""
+
+    @abstractmethod
+    def firing_rows(self, part: BoolArray) -> FiringRows:
+        """Return the losses of some rows, marked by an array of shape ``(R,)``."""
+
+    def reach(self, loss: float) -> tuple[FloatArray, FloatArray]:
+        """Interval of every preactivation at the points of no greater loss, two arrays of shape
+        ``(R,)``, as far as the box does not say it."""
+        return np.full(self.n_rows, -np.inf), np.full(self.n_rows, np.inf)
 
 
 @dataclass(frozen=True, eq=False)
-class ReluRegression(Regression):
+class ReluRows(FiringRows):
+    """Least absolute deviations through a ReLU from the targets, shape ``(R,)``."""
+
+    targets: FloatArray
+
+    n_slopes = 3
+
+    @cached_property
+    def thresholds(self) -> FloatArray:  # type: ignore[override]
+        """Zero."""
+        return np.zeros_like(self.targets)
+
+    @cached_property
+    def can_choose(self) -> BoolArray:  # type: ignore[override]
+        """Whether the target is above zero."""
+        return np.asarray(self.targets > 0.0)
+
+    def losses(self, a: FloatArray) -> FloatArray:
+        """Return ``|max(0, a) - t|``."""
+        return np.abs(np.maximum(a, 0.0) - self.targets)
+
+    def choices(self, a: FloatArray) -> FloatArray:
+        """Return ``|t - a|`` and `t`."""
+        return np.stack([np.abs(self.targets - a), self.targets])
+
+    def relaxed(self, low: FloatArray, decided: IntArray) -> Envelope:
+        """See `Envelope.of`."""
+        return Envelope.of(self.targets, low, decided)
+
+    def fixed(self, fires: BoolArray) -> Envelope:
+        """See `Envelope.of_pattern`."""
+        return Envelope.of_pattern(self.targets, fires)
+
+
+@dataclass(frozen=True, eq=False)
+class ReluRegression(FiringRegression):
     """Least absolute deviations through a ReLU.
 
     Parameters
@@ -43,7 +93,11 @@ class ReluRegression(Regression):
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every row, shape ``(R,)``."""
-        return np.abs(np.maximum(self.preactivation(theta), 0.0) - self.targets)
+        return ReluRows(self.targets).losses(self.preactivation(theta))
+
+    def firing_rows(self, part: BoolArray) -> ReluRows:
+        """Return the losses of some rows."""
+        return ReluRows(self.targets[part])
 
     def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Interval of every preactivation in which its loss ``e`` at `theta` is not exceeded.

@@ -26,6 +26,12 @@ from layermilp.program import IntArray, Limits
 from layermilp.solvers import Option as SolverOption
 from layermilp.solvers.options import SolverChoice
 
+WEIGHT_FITS = ("milp", "ridge")
+"""How hidden layers' weights are fitted."""
+
+PROXIMITY = 0.3
+"""Price of a change of the weights where none is given."""
+
 POSTPROCESS = ("none", "batch", "end", "all")
 """When the last layer is post-processed: never, after every batch on that batch, or at the end on
 all samples seen or on all samples there are."""
@@ -175,15 +181,31 @@ class Sweeps(LastLayer):
         "RULE",
         choices=TIE_BREAKS,
     )
+    weight_fit: str = option(
+        "ridge",
+        "how hidden layers' weights are fitted: by mixed-integer programs or by ridge regression",
+        "``milp``: near the present weights by mixed-integer programs, see `proximity`; ``ridge``: "
+        "by ridge regression, see `ridge`. The formulation ``paper`` does without either.",
+        choices=WEIGHT_FITS,
+    )
+    proximity: float | None = option(
+        None,
+        "price of a change of hidden layers' weights (milp; default: 0.3; 0: none, the paper's)",
+        "Price of a change of the weights relative to the loss, for ``milp``, in units of the mean "
+        "squared norm of an input and its 1, see `layermilp.formulations.proximal`; by default "
+        "0.3. With 0, the paper's, they minimize ``sum_k |max(0, a) - t|``, and `tie_break` "
+        "chooses among the solutions.",
+        "K",
+        least=0.0,
+    )
     ridge: float = option(
         0.3,
         "softness of the hidden layers' ridge regression (0: least absolute deviations by MILPs)",
         "Hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / (ridge q)``, "
         "where a sample misses its target by ``m = a - t``, or ``max(0, a)`` for a target of zero, "
         "``w_0`` are the present weights, and `q` is the mean squared norm of an input and its 1; "
-        "see `layermilp.algorithms.ridge`. With 0, the paper's, they minimize "
-        "``sum_k |max(0, a) - t|`` by mixed-integer programs, among whose solutions `tie_break` "
-        "chooses; the formulation ``paper`` always does so.",
+        "see `layermilp.algorithms.ridge`. With 0 they are fitted as with ``milp`` and a proximity "
+        "of 0.",
         "R",
         least=0.0,
     )
@@ -251,7 +273,11 @@ class Sweeps(LastLayer):
             raise OptionError(
                 f"class_weight is for the objective l1, not {self.objective}; leave it out"
             )
-        if self.weight_decay and not self.ridge:
+        if self.weight_fit != "milp" and self.proximity is not None:
+            raise OptionError(
+                f"proximity is for the weight fit milp, not {self.weight_fit}; leave it out"
+            )
+        if self.weight_decay and not (self.softness or self.price):
             raise OptionError(
                 f"weight_decay is {self.weight_decay!r}, but the ridge it belongs to is 0; leave "
                 "it out"
@@ -272,7 +298,8 @@ class Sweeps(LastLayer):
             options=self.solver_options or {},
             tie_break=self.tie_break,
             target_gap=self.target_gap,
-            ridge=self.ridge,
+            ridge=self.softness,
+            proximity=self.price,
             weight_decay=self.decay,
         )
 
@@ -293,7 +320,20 @@ class Sweeps(LastLayer):
         if self.weight_decay is not None:
             return self.weight_decay
         low, high = WEIGHT_DECAY
-        return min(max(1.0 / self.batches, low), high) if self.ridge else 0.0
+        is_near = self.softness or self.price
+        return min(max(1.0 / self.batches, low), high) if is_near else 0.0
+
+    @property
+    def softness(self) -> float:
+        """The ridge, zero where there is no ridge regression."""
+        return self.ridge if self.weight_fit == "ridge" else 0.0
+
+    @property
+    def price(self) -> float:
+        """The proximity, zero where it is not asked for."""
+        if self.weight_fit != "milp":
+            return 0.0
+        return PROXIMITY if self.proximity is None else self.proximity
 
     @property
     def n_epochs(self) -> int:

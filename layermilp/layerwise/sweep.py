@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from layermilp.algorithms.batched_branch_and_bound import Proposals, propose
-from layermilp.algorithms.fit import solve_problem
+from layermilp.algorithms.fit import solve_problem, weight_program
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.search import Fit
 from layermilp.algorithms.statistics import Answered, SweepStatistics
@@ -84,8 +84,8 @@ class WeightTask(Task[Fit]):
         return self.loss.of_weights(self.block, self.group, self.inputs, self.targets, self.box)
 
     def program(self) -> Program:
-        """Return the program: a mixed-integer one also where a ridge regression takes its place."""
-        return program_of(self.problem(), self.options.formulation)
+        """Return the program, see `weight_program`."""
+        return weight_program(self.problem(), self.options)
 
     def solve(self) -> Fit:
         """Return the fit."""

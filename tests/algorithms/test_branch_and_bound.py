@@ -21,9 +21,6 @@ from layermilp.algorithms.fit import solve_relu
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.search import Search
 from layermilp.formulations import ReluRegression
-from layermilp.formulations.envelope import (
-    Envelope,
-)
 from layermilp.program import Limits, Program, Result, check
 from layermilp.solvers import solve
 from layermilp.solvers.warm_lp import WarmLp
@@ -110,7 +107,7 @@ def test_the_interior_point_method_finds_the_optimum_of_a_step(
     tree = Tree(Search(problem, SolveOptions()))
     assume(tree.n_rows > 0)
     firing = np.random.default_rng(seed).random(tree.n_rows) < 0.5
-    envelope = Envelope.of_pattern(tree.t, firing)
+    envelope = tree.rows.fixed(firing)
     small = envelope.at(tree.h @ tree.step(firing) + tree.g).sum()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trees, "LARGE", 0)

@@ -12,6 +12,7 @@ from layermilp.formulations import FORMULATIONS, HingeRegression, MarginRegressi
 from layermilp.formulations.big_m import open_rows
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, PrimalLp
 from layermilp.formulations.l1 import hinge_of_inputs
+from layermilp.formulations.proximal import Proximity, proximal
 from layermilp.formulations.relu_l1 import ReluL1, reference_big_m
 from layermilp.program import Program
 from tests.differential.drawing import (
@@ -54,6 +55,15 @@ def neuron_paper(rng: Random) -> Case:
     """The weight program of a hidden neuron, in the paper's form."""
     problem = relu(rng)
     return Case(FORMULATIONS["paper"].build(problem), least_deviation(problem))
+
+
+def neuron_proximal(rng: Random) -> Case:
+    """The weight program of a hidden neuron near its present weights."""
+    found = Proximity.of(relu(rng), 0.3, 0.05, by_axes=bool(rng.random() < 0.5))
+    problem, pieces = found.problem, found.problem.pieces
+    turns = np.where(np.isfinite(pieces.thresholds), pieces.thresholds, pieces.kinks[:, 0])
+    a = preactivations(problem, kinks(problem, *pieces.kinks.T, turns))
+    return Case(proximal(problem), float(min(pieces.losses(each).sum() for each in a)))
 
 
 def neuron_firing_fixed(rng: Random) -> Case:

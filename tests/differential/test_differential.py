@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     for kind in (
         layerwise.neuron_reduced,
         layerwise.neuron_paper,
+        layerwise.neuron_proximal,
         layerwise.neuron_firing_fixed,
         layerwise.neuron_relaxed,
         layerwise.envelope_lp,

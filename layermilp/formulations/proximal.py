@@ -1,0 +1,435 @@
+"""Hidden layers near their present weights: deviations of ReLU outputs from their targets, and the
+change of the weights, both with a convex piecewise linear loss in place of the square.
+
+With the unknowns `z`, the change of a neuron's weights from a centre `c` in some orthonormal
+coordinates, preactivations ``a = H z + g`` at the samples, targets `t`, and `kappa` the price of a
+change::
+
+    minimize  sum_r l_r(a_r) + kappa sum_j q(z_j; delta_j)   over a box
+
+    l_r(a) = q(a - t_r; rho)                  where the neuron fires
+           = 4 q(t_r; rho)                    where it is silent and t_r > 0: at most
+           = q(max(0, a); rho)                where t_r = 0
+
+``q(e; s)`` interpolates the square ``e^2`` at multiples of the scale `s`, and grows on with its
+last slope. A row with a positive target has the lower of its first two losses: silence has a price,
+four times the loss that an output of zero has. At one times, the true ReLU, a neuron that falls
+silent for some samples in one batch is never asked for them again; without a limit a single sample
+that cannot be reached pulls at all weights.
+
+Which row is silent is a binary, and everything else is linear: a mixed-integer linear program,
+whose relaxation is the convex envelope of every row. `proximal` is that program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from layermilp.formulations.big_m import Formulation
+from layermilp.formulations.envelope import OPEN, SILENT, Envelope, FiringRows
+from layermilp.formulations.relu_l1 import FiringRegression, ReluRegression
+from layermilp.program import BoolArray, FloatArray, IntArray, Program
+
+LOSS_KNOTS = 1.0, 3.0
+"""Multiples of the scale at which a row's loss is that of the square."""
+
+CHANGE_KNOTS = 0.7, 1.7, 4.0
+"""The same for the change of an unknown."""
+
+SILENCE = 4.0
+"""Price of silence where the target is above zero, as a multiple of the loss of an output of
+zero."""
+
+RANK = 1e-10
+"""Eigenvalue, relative to the largest, of inputs that support no direction."""
+
+LEAST_SCALE = 0.3
+"""Least scale of a change, relative to the root mean square of all."""
+
+
+def square(knots: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
+    """Return slopes and kinks of the square's interpolation at zero and at knots on both sides."""
+    points = np.array([0.0, *knots])
+    rising = points[1:] + points[:-1]
+    inner = points[1:-1]
+    return np.concatenate([-rising[::-1], rising]), np.concatenate([-inner[::-1], [0.0], inner])
+
+
+@dataclass(frozen=True, eq=False)
+class PiecewiseRows(FiringRows):
+    """Rows with a convex piecewise linear loss where they fire, and a constant one where they are
+    silent.
+
+    Parameters
+    ----------
+    slopes : (R, S) array
+        Of the loss where the neuron fires, ascending.
+    kinks : (R, S - 1) array
+        Where they change, ascending.
+    silence : (R,) array
+        Loss where the neuron is silent; infinite where that is no choice.
+    """
+
+    slopes: FloatArray
+    kinks: FloatArray
+    silence: FloatArray
+
+    @property
+    def n_slopes(self) -> int:  # type: ignore[override]
+        """Number of slopes `S`."""
+        return int(self.slopes.shape[1])
+
+    @cached_property
+    def convex(self) -> Envelope:
+        """The losses where all fire, whose least value is zero."""
+        steps = self.slopes[:, 1:-1] * np.diff(self.kinks, axis=1)
+        rises = np.cumsum(np.column_stack([np.zeros(len(steps)), steps]), axis=1)
+        return Envelope(self.slopes, self.kinks, -rises.min(axis=1))
+
+    @cached_property
+    def at_kinks(self) -> FloatArray:
+        """The losses where all fire at the kinks, shape ``(R, S - 1)``."""
+        return np.column_stack([self.convex.at(kink) for kink in self.kinks.T])
+
+    @cached_property
+    def can_choose(self) -> BoolArray:  # type: ignore[override]
+        """Whether silence has a finite price."""
+        return np.asarray(np.isfinite(self.silence))
+
+    @cached_property
+    def thresholds(self) -> FloatArray:  # type: ignore[override]
+        """Where firing begins to be the better choice; without a choice the end of the part without
+        loss, if there is one."""
+        values, kinks, slopes = self.at_kinks, self.kinks, self.slopes
+        flat = np.cumprod(slopes == 0.0, axis=1).sum(axis=1)
+        ends = kinks[np.arange(len(slopes)), np.maximum(flat, 1) - 1]
+        found: FloatArray = np.full(len(slopes), -np.inf)
+        np.copyto(found, ends, where=flat > 0)
+        before = np.full(len(slopes), np.inf)
+        for slope, kink, value in zip(slopes.T, kinks.T, values.T, strict=False):
+            is_here = self.can_choose & (slope < 0.0) & (value <= self.silence)
+            is_here &= self.silence <= before
+            np.copyto(found, kink + self._run(value, slope, is_here), where=is_here)
+            before = value
+        return found
+
+    @cached_property
+    def beyond(self) -> FloatArray:
+        """Where the loss of firing exceeds that of silence above the target."""
+        values, kinks, slopes = self.at_kinks.T, self.kinks.T, self.slopes.T
+        found = kinks[-1] + self._run(values[-1], slopes[-1], self.can_choose)
+        for slope, kink, value in zip(slopes[-2:0:-1], kinks[:0:-1], values[:0:-1], strict=True):
+            is_here = self.can_choose & (slope > 0.0) & (value > self.silence)
+            np.copyto(found, kink + self._run(value, slope, is_here), where=is_here)
+        return np.asarray(found)
+
+    def _run(self, value: FloatArray, slope: FloatArray, part: BoolArray) -> FloatArray:
+        """Return how far some rows go from a loss to that of silence."""
+        run = np.zeros_like(value)
+        return np.asarray(np.divide(self.silence - value, slope, out=run, where=part))
+
+    def losses(self, a: FloatArray) -> FloatArray:
+        """Return the losses of the better choices."""
+        fires = self.convex.at(a)
+        is_silent = self.can_choose & (a <= self.thresholds)
+        return np.where(is_silent, np.minimum(self.silence, fires), fires)
+
+    def choices(self, a: FloatArray) -> FloatArray:
+        """Return the losses of firing, and of being silent."""
+        return np.stack([self.convex.at(a), self.silence])
+
+    def relaxed(self, low: FloatArray, decided: IntArray) -> Envelope:
+        """Return underestimates: of an open row the envelope of both choices, of a silent one with
+        a price for preactivations above the threshold."""
+        slopes, kinks, values = self.slopes, self.kinks, self.convex.values
+        is_open = (decided == OPEN) & self.can_choose & (low < self.thresholds)
+        is_silent = (decided == SILENT) & self.can_choose
+        price = np.where(self.can_choose, self.silence, 0.0)
+        # The envelope is a line from the silent loss at the lower end to the kink that it meets
+        # first from below, and the loss of firing from there on.
+        reach = kinks - np.where(is_open, low, 0.0)[:, None]
+        chords = np.full(kinks.shape, np.inf)
+        np.divide(self.at_kinks - price[:, None], reach, out=chords, where=reach > 0.0)
+        # Of equal kinks the last: the parts between them go.
+        meets = self.n_slopes - 2 - chords[:, ::-1].argmin(axis=1)
+        rows = np.arange(len(low))
+        chord = np.where(is_open, chords[rows, meets], 0.0)
+        before = np.arange(slopes.shape[1]) <= meets[:, None]
+        first = self.at_kinks[rows, meets] - chord * (kinks[rows, meets] - kinks[:, 0])
+        open_slopes = np.maximum.accumulate(np.where(before, chord[:, None], slopes), axis=1)
+        silent_slopes = np.zeros_like(slopes)
+        silent_slopes[:, -1] = 2.0 * slopes[:, -1]
+        return Envelope(
+            np.where(
+                is_open[:, None], open_slopes, np.where(is_silent[:, None], silent_slopes, slopes)
+            ),
+            np.where(is_silent[:, None], self.thresholds[:, None], kinks),
+            np.where(is_open, first, np.where(is_silent, price, values)),
+        )
+
+    def fixed(self, fires: BoolArray) -> Envelope:
+        """Return the losses of firing, or of silence as far as that is at least the loss."""
+        off = (self.can_choose & ~fires)[:, None]
+        slopes = np.where(off, np.maximum(self.slopes, 0.0), self.slopes)
+        kinks = np.where(off, np.maximum(self.kinks, self.beyond[:, None]), self.kinks)
+        return Envelope(slopes, kinks, np.where(off[:, 0], self.silence, self.convex.values))
+
+
+@dataclass(frozen=True, eq=False)
+class ProximalRegression(FiringRegression):
+    """The losses of the samples' rows and, in the last `p` rows, of the change of every unknown.
+
+    Parameters
+    ----------
+    pieces : PiecewiseRows
+        The losses of all rows.
+    """
+
+    pieces: PiecewiseRows
+
+    def reach(self, loss: float) -> tuple[FloatArray, FloatArray]:
+        """Interval of every preactivation at the points of no greater loss.
+
+        A change that alone costs no more is at most ``Z_j``, and up to there its cost is at least
+        ``w_j z_j^2``, with ``w_j`` the least quotient at a kink or at ``Z_j``. So ``sum_j w_j z_j^2
+        <= loss``, and by the inequality of Cauchy and Schwarz no preactivation changes by more than
+        ``sqrt(loss sum_j H_rj^2 / w_j)``."""
+        changes = self.firing_rows(np.arange(self.n_rows) >= self.n_rows - self.n_unknowns)
+        first = changes.n_slopes // 2  # the kink after that at zero
+        kinks, values = changes.kinks[:, first:], changes.at_kinks[:, first:]
+        beyond = np.maximum(loss - values[:, -1], 0.0)
+        most = kinks[:, -1] + beyond / changes.slopes[:, -1]
+        weights = np.minimum((values / kinks**2).min(axis=1), (values[:, -1] + beyond) / most**2)
+        squares = self.coefficients.multiply(self.coefficients) @ (1.0 / weights)
+        spread = np.sqrt(loss * np.asarray(squares))
+        return self.constants - spread, self.constants + spread
+
+    @cached_property
+    def scale(self) -> float:
+        """What silence costs at all samples, without its price: the loss of a silent neuron."""
+        silence = self.pieces.silence
+        return float(silence[self.pieces.can_choose].sum()) / SILENCE
+
+    def losses(self, theta: FloatArray) -> FloatArray:
+        """Loss of every row, shape ``(R,)``."""
+        return self.pieces.losses(self.preactivation(theta))
+
+    def firing_rows(self, part: BoolArray) -> PiecewiseRows:
+        """Return the losses of some rows."""
+        pieces = self.pieces
+        return PiecewiseRows(pieces.slopes[part], pieces.kinks[part], pieces.silence[part])
+
+    def level(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Interval of every preactivation: its value, since the loss leaves no choice."""
+        a = self.preactivation(theta)
+        return a, a
+
+
+@dataclass(frozen=True, eq=False)
+class Proximity:
+    """A regression near its start, and the way back from its unknowns to the weights.
+
+    Parameters
+    ----------
+    problem : ProximalRegression
+        In the coordinates `z`.
+    centre : (p,) array
+        Weights at ``z = 0``.
+    basis : (p, q) array or None
+        Orthonormal directions, the columns; None for those of the weights.
+    lower, upper : (p,) arrays
+        Box of the weights.
+    """
+
+    problem: ProximalRegression
+    centre: FloatArray
+    basis: FloatArray | None
+    lower: FloatArray
+    upper: FloatArray
+
+    @classmethod
+    def of(
+        cls, regression: ReluRegression, proximity: float, weight_decay: float, *, by_axes: bool
+    ) -> Proximity:
+        """Build the problem for the rows of a regression.
+
+        The centre is ``(1 - weight_decay) theta_0``, within the box, and `kappa` is the proximity
+        times the mean squared norm of a row. The scales are those of the least-squares fit without
+        silence and box: `rho` the root mean square of its deviations, ``delta_j`` its change of
+        unknown `j`, or the size expected of it.
+
+        Parameters
+        ----------
+        by_axes : bool
+            With more unknowns than rows, whether the change is searched among the combinations of
+            the rows, by the directions of their principal axes, as far as the box of the weights
+            reaches along each. Where the optimum is in that box (`holds`), it is the optimum of all
+            such changes."""
+        h = regression.coefficients.toarray()
+        lower, upper = regression.lower, regression.upper
+        centre = np.clip((1.0 - weight_decay) * regression.start, lower, upper)
+        kappa = proximity * float((h**2).sum(axis=1).mean())
+        missed = regression.targets - regression.constants - h @ centre
+        below, above = lower - centre, upper - centre
+        basis = None
+        if by_axes and h.shape[1] > h.shape[0]:
+            axes, sizes = _axes(h)
+            basis = h.T @ (axes / sizes)
+            h = axes * sizes
+            along = np.abs(basis).T @ np.maximum(-below, above)
+            below, above = -along, along
+            change = sizes / (sizes**2 + kappa) * (axes.T @ missed)
+            scales = sizes / (sizes**2 + kappa) * np.sqrt((missed**2).mean())
+        else:
+            change = np.linalg.solve(h.T @ h + kappa * np.eye(h.shape[1]), h.T @ missed)
+            scales = np.maximum(np.abs(change), LEAST_SCALE * np.sqrt((change**2).mean()))
+        rho = np.sqrt(((missed - h @ change) ** 2).mean())
+        problem = ProximalRegression(
+            coefficients=sparse.csr_array(np.vstack([h, np.eye(h.shape[1])])),
+            constants=np.append(regression.targets - missed, np.zeros(h.shape[1])),
+            lower=below,
+            upper=above,
+            start=np.zeros(h.shape[1]),
+            pieces=_pieces(regression.targets, max(rho, TINY), kappa, np.maximum(scales, TINY)),
+        )
+        return cls(problem, centre, basis, lower, upper)
+
+    def weights(self, z: FloatArray) -> FloatArray:
+        """Return the weights of a change."""
+        return self.centre + (z if self.basis is None else self.basis @ z)
+
+    def holds(self, weights: FloatArray) -> bool:
+        """Whether weights lie in their box, but for rounding."""
+        inside = (weights >= self.lower - EMPTY_BOX) & (weights <= self.upper + EMPTY_BOX)
+        return bool(np.all(inside))
+
+
+EMPTY_BOX = 1e-9
+"""By how much rounding may take weights out of their box."""
+
+TINY = 1e-9
+"""Least scale: below it nothing is to be told apart from rounding."""
+
+
+def _axes(h: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the left singular vectors of a matrix with fewer rows than columns, the columns of an
+    array, and its singular values, of directions that the rows support."""
+    values, vectors = np.linalg.eigh(h @ h.T)
+    supported = values > RANK * max(float(values[-1]), TINY)
+    return vectors[:, supported], np.sqrt(values[supported])
+
+
+def _pieces(targets: FloatArray, rho: float, kappa: float, scales: FloatArray) -> PiecewiseRows:
+    """Return the losses of samples with the given targets, then those of the changes."""
+    loss_slopes, loss_kinks = square(LOSS_KNOTS)
+    change_slopes, change_kinks = square(CHANGE_KNOTS)
+    extra = (len(change_slopes) - len(loss_slopes)) // 2
+    loss_slopes, loss_kinks = np.pad(loss_slopes, extra, "edge"), np.pad(loss_kinks, extra, "edge")
+    of_rows = np.tile(rho * loss_slopes, (targets.size, 1))
+    of_rows[targets == 0.0, : len(loss_slopes) // 2] = 0.0
+    slopes = np.vstack([of_rows, kappa * np.outer(scales, change_slopes)])
+    kinks = np.vstack([targets[:, None] + rho * loss_kinks, np.outer(scales, change_kinks)])
+    every = PiecewiseRows(slopes, kinks, np.full(len(slopes), np.inf))
+    at_zero = every.convex.at(np.zeros(len(slopes)))[: targets.size]
+    silence = np.full(len(slopes), np.inf)
+    silence[: targets.size] = np.where(targets > 0.0, SILENCE * at_zero, np.inf)
+    return PiecewiseRows(slopes, kinks, silence)
+
+
+def choosing_rows(problem: ProximalRegression) -> IntArray:
+    """Rows that have a binary in the program, ascending: those that may fire or be silent within
+    the box."""
+    low, high = problem.interval
+    pieces = problem.pieces
+    return np.flatnonzero(
+        pieces.can_choose & (low < pieces.thresholds) & (high > pieces.thresholds)
+    )
+
+
+def proximal(problem: ProximalRegression) -> Program:
+    """Return the mixed-integer program.
+
+    For every row there is a column ``u`` for what its preactivation is below the first kink ``k1``
+    and columns ``v_i`` for its parts above; a row that may choose has a binary ``b``, whether it
+    fires, and a column ``d`` that lifts it to its target where it is silent::
+
+        H z + u - v_1 - v_2 - ... + d = k1 - g,     d <= (t - A-) (1 - b)
+        minimize  sum -s0 u + s1 v_1 + s2 v_2 + ... + (1 - b) silence
+
+    with ``A-`` the smallest preactivation over the box. A row that cannot fire has the constant
+    loss of silence."""
+    low, high = problem.interval
+    pieces, chosen = problem.pieces, choosing_rows(problem)
+    is_constant = pieces.can_choose & (high <= pieces.thresholds)
+    rows = np.flatnonzero(~is_constant)
+    slopes, kinks = pieces.slopes[rows].T, pieces.kinks[rows].T
+    n, p, k = rows.size, problem.n_unknowns, chosen.size
+    place = np.searchsorted(rows, chosen)
+    eye = sparse.eye_array(n, format="csr")
+    lifts = sparse.csr_array((np.ones(k), (place, np.arange(k))), shape=(n, k))
+    target = pieces.kinks[chosen, pieces.at_kinks[chosen].argmin(axis=1)]
+    room = target - low[chosen]
+    parts = len(slopes)
+    matrix = (
+        sparse.block_array(
+            [
+                [problem.coefficients[rows], eye, *[-eye] * (parts - 1), lifts, None],
+                [*[None] * (1 + parts), sparse.eye_array(k), sparse.diags_array(room)],
+            ],
+            format="csr",
+        )
+        if k
+        else sparse.block_array(
+            [[problem.coefficients[rows], eye, *[-eye] * (parts - 1), lifts, lifts]], format="csr"
+        )
+    )
+    a = problem.preactivation(problem.start)
+    fires = a[chosen] > pieces.thresholds[chosen]
+    lift = np.where(fires, 0.0, np.maximum(target - a[chosen], 0.0))
+    lifted = a[rows]
+    lifted[place] += lift
+    widths = np.diff(kinks, axis=0)
+    above = [
+        np.clip(lifted - begin, 0.0, width) for begin, width in zip(kinks, widths, strict=False)
+    ]
+    inf = np.inf
+    silence = pieces.silence[chosen]
+    return Program(
+        costs=np.concatenate([np.zeros(p), -slopes[0], *slopes[1:], np.zeros(k), -silence]),
+        matrix=matrix,
+        row_lower=np.concatenate([kinks[0] - problem.constants[rows], np.full(k, -inf)]),
+        row_upper=np.concatenate([kinks[0] - problem.constants[rows], room]),
+        col_lower=np.concatenate([problem.lower, np.zeros(parts * n + 2 * k)]),
+        col_upper=np.concatenate(
+            [problem.upper, np.full(n, inf), *widths, np.full(n + k, inf), np.ones(k)]
+        ),
+        integrality=np.repeat([False, True], [p + parts * n + k, k]),
+        offset=float(
+            pieces.silence[is_constant].sum() + silence.sum() + pieces.convex.values[rows].sum()
+        ),
+        start=np.concatenate(
+            [
+                problem.start,
+                np.maximum(kinks[0] - lifted, 0.0),
+                *above,
+                np.maximum(lifted - kinks[-1], 0.0),
+                lift,
+                fires,
+            ]
+        ),
+        name="neuron_proximal",
+        column_groups=(
+            ("theta", p),
+            ("u", n),
+            *((f"v{i}_", n) for i in range(1, parts)),
+            ("d", k),
+            ("b", k),
+        ),
+    )
+
+
+PROXIMAL = Formulation(proximal, choosing_rows, is_envelope=True)
+"""The program and its binaries."""
