@@ -271,22 +271,22 @@ class Proximity:
         h = regression.coefficients.toarray()
         lower, upper = regression.lower, regression.upper
         centre = np.clip((1.0 - weight_decay) * regression.start, lower, upper)
-        kappa = proximity * float((h**2).sum(axis=1).mean())
+        kappa = max(proximity * _mean_square(h) * h.shape[1], TINY)
         missed = regression.targets - regression.constants - h @ centre
         below, above = lower - centre, upper - centre
         basis = None
-        if by_axes and h.shape[1] > h.shape[0]:
+        if by_axes and 0 < h.shape[0] < h.shape[1]:
             axes, sizes = _axes(h)
             basis = h.T @ (axes / sizes)
             h = axes * sizes
             along = np.abs(basis).T @ np.maximum(-below, above)
             below, above = -along, along
             change = sizes / (sizes**2 + kappa) * (axes.T @ missed)
-            scales = sizes / (sizes**2 + kappa) * np.sqrt((missed**2).mean())
+            scales = sizes / (sizes**2 + kappa) * np.sqrt(_mean_square(missed))
         else:
             change = np.linalg.solve(h.T @ h + kappa * np.eye(h.shape[1]), h.T @ missed)
-            scales = np.maximum(np.abs(change), LEAST_SCALE * np.sqrt((change**2).mean()))
-        rho = np.sqrt(((missed - h @ change) ** 2).mean())
+            scales = np.maximum(np.abs(change), LEAST_SCALE * np.sqrt(_mean_square(change)))
+        rho = np.sqrt(_mean_square(missed - h @ change))
         problem = ProximalRegression(
             coefficients=sparse.csr_array(np.vstack([h, np.eye(h.shape[1])])),
             constants=np.append(regression.targets - missed, np.zeros(h.shape[1])),
@@ -312,6 +312,10 @@ EMPTY_BOX = 1e-9
 
 TINY = 1e-9
 """Least scale: below it nothing is to be told apart from rounding."""
+
+
+def _mean_square(values: FloatArray) -> float:
+    return float((values**2).mean()) if values.size else 0.0
 
 
 def _axes(h: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -179,6 +179,16 @@ def test_points_of_no_greater_loss_are_within_reach(seed: int) -> None:
         assert np.all((low <= a + 1e-9) & (a <= high + 1e-9))
 
 
+@pytest.mark.parametrize("m", [0, 3])
+def test_without_anything_to_go_by_the_centre_is_the_fit(m: int) -> None:
+    lower, upper, start = np.full(2, -1.0), np.full(2, 1.0), np.array([0.4, -0.2])
+    h, targets = sparse.csr_array((m, 2)), np.full(m, 0.5)
+    problem = ReluRegression(h, np.zeros(m), lower, upper, start, targets, 1.0)
+    fit = solve_relu(problem, SolveOptions(proximity=0.3, weight_decay=0.5))
+    np.testing.assert_allclose(fit.parameters, [0.2, -0.1], atol=1e-9)
+    assert fit.status is Status.OPTIMAL
+
+
 def test_where_the_box_interferes_the_weights_are_the_unknowns() -> None:
     seen = set()
     for seed in range(60):
