@@ -209,9 +209,8 @@ class ProximalRegression(FiringRegression):
 
     @cached_property
     def scale(self) -> float:
-        """What silence costs at all samples, without its price: the loss of a silent neuron."""
-        silence = self.pieces.silence
-        return float(silence[self.pieces.can_choose].sum()) / SILENCE
+        """Sum of the prices of silence: the loss of a silent neuron."""
+        return float(self.pieces.silence[self.pieces.can_choose].sum())
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every row, shape ``(R,)``."""
