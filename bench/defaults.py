@@ -18,6 +18,7 @@ from typing import Any
 VARIANTS = (
     (),
     ("ridge=0",),
+    ("weight_fit=milp",),
     ("ridge=0.1",),
     ("ridge=1",),
     ("weight_decay=0",),
