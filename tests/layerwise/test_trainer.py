@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from layermilp import Network, Trained, train
-from layermilp.errors import NetworkError
+from layermilp.errors import NetworkError, OptionError
 from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.state import State
 from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import training
@@ -176,3 +177,29 @@ def test_networks_decide_as_they_were_trained(objective: str) -> None:
     )
     assert trained.network.decision == {"l1": "closest_to_one", "margin": "argmax"}[objective]
     assert trained.network.accuracy(X, y) > 0.9
+
+
+def test_proximal_programs_learn_and_do_not_depend_on_the_workers() -> None:
+    X, y = digits()
+    options: dict[str, Any] = {"batches": 2, "batch_size": 30, "epochs": 2, "weight_fit": "milp"}
+    runs = [
+        train(Network.dense([64, 4, 10], seed=4), X, y, n_jobs=n_jobs, **options)
+        for n_jobs in (1, 2)
+    ]
+    assert weights(runs[0].network) == weights(runs[1].network)
+    assert runs[0].tally.failed == 0 and runs[0].network.accuracy(X, y) > 0.5
+
+
+@pytest.mark.parametrize("fit", ["ridge", "milp"])
+def test_the_price_of_a_change_is_that_of_the_fit(fit: str) -> None:
+    settings = Sweeps(weight_fit=fit)
+    assert (settings.setup.ridge, settings.setup.proximity) == (
+        (0.3, 0.0) if fit == "ridge" else (0.0, 0.3)
+    )
+    none: dict[str, Any] = {"ridge": 0.0} if fit == "ridge" else {"proximity": 0.0}
+    plain = replace(settings, **none)
+    assert plain.setup.ridge == plain.setup.proximity == plain.decay == 0.0
+    with pytest.raises(OptionError, match="leave it out"):
+        replace(plain, weight_decay=0.1)
+    with pytest.raises(OptionError, match="proximity is for the weight fit milp"):
+        Sweeps(weight_fit="ridge", proximity=0.3)
