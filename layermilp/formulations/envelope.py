@@ -26,7 +26,6 @@ bounds and right-hand sides, never a coefficient."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -185,39 +184,3 @@ def envelope_lp(h: FloatArray, g: FloatArray, n_slopes: int = 3) -> EnvelopeLp:
     """Return the program with fewer rows."""
     kind = DualLp if h.shape[1] <= h.shape[0] else PrimalLp
     return kind(h, g, n_slopes)
-
-
-class FiringRows(ABC):
-    """Losses of some rows as functions of their preactivations: where the neuron fires, and where
-    it is silent, which some rows may choose; arrays of shape ``(R,)``.
-
-    Attributes
-    ----------
-    n_slopes : int
-        Slopes of the underestimates.
-    thresholds : array
-        Preactivation up to which a row is silent, if it may be, or has no loss.
-    can_choose : array of bool
-        Whether a row may be silent though that has a loss.
-    """
-
-    n_slopes: int
-    thresholds: FloatArray
-    can_choose: BoolArray
-
-    @abstractmethod
-    def losses(self, a: FloatArray) -> FloatArray:
-        """Return the losses."""
-
-    @abstractmethod
-    def choices(self, a: FloatArray) -> FloatArray:
-        """Return the losses of firing, and of being silent, shape ``(2, R)``."""
-
-    @abstractmethod
-    def relaxed(self, low: FloatArray, decided: IntArray) -> Envelope:
-        """Return underestimates for smallest preactivations and decisions."""
-
-    @abstractmethod
-    def fixed(self, fires: BoolArray) -> Envelope:
-        """Return functions that equal the losses where the rows fire as given, and are no less
-        elsewhere."""

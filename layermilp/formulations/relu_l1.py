@@ -15,7 +15,8 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from layermilp.formulations.envelope import Envelope, FiringRows
+from layermilp.formulations.envelope import Envelope
+from layermilp.formulations.firing_rows import FiringRows
 from layermilp.formulations.loss import Box, Loss, input_rows
 from layermilp.formulations.problem import Regression
 from layermilp.networks.network import Block

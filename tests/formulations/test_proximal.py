@@ -16,6 +16,7 @@ from layermilp.algorithms.fit import solve_relu
 from layermilp.algorithms.options import SolveOptions
 from layermilp.formulations import ReluRegression, reference_big_m
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT
+from layermilp.formulations.firing_rows import square
 from layermilp.formulations.proximal import (
     CHANGE_KNOTS,
     LOSS_KNOTS,
@@ -23,7 +24,6 @@ from layermilp.formulations.proximal import (
     Proximity,
     choosing_rows,
     proximal,
-    square,
 )
 from layermilp.program import Program, Status, check
 
