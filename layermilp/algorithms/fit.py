@@ -17,7 +17,7 @@ from layermilp.algorithms.presolve import Aggregation, nonzero_columns, restrict
 from layermilp.algorithms.ridge import fit_ridge
 from layermilp.algorithms.search import Fit, Search, Stop
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
-from layermilp.algorithms.tolerances import TIE_TOLERANCE
+from layermilp.algorithms.tolerances import EMPTY_BOX, TIE_TOLERANCE
 from layermilp.formulations.big_m import FORMULATIONS, Formulation, program_of
 from layermilp.formulations.problem import OutputRegression, Regression
 from layermilp.formulations.proximal import PROXIMAL, Proximity
@@ -115,9 +115,10 @@ def _solve_proximal(problem: ReluRegression, options: SolveOptions) -> Fit:
         if not search.is_optimal():
             _search_by(PROXIMAL, search)
         theta = near.weights(search.theta)
-        if near.holds(theta):
+        inside = np.clip(theta, problem.lower, problem.upper)
+        if np.abs(theta - inside).max(initial=0.0) <= EMPTY_BOX:
             break
-    return replace(search.fit(), parameters=np.clip(theta, problem.lower, problem.upper))
+    return replace(search.fit(), parameters=inside)
 
 
 def _solve_used(problem: ReluRegression, formulation: Formulation, options: SolveOptions) -> Fit:

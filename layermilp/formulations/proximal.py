@@ -111,15 +111,11 @@ class Proximity:
         Weights at ``z = 0``.
     basis : (p, q) array or None
         Orthonormal directions, the columns; None for those of the weights.
-    lower, upper : (p,) arrays
-        Box of the weights.
     """
 
     problem: ProximalRegression
     centre: FloatArray
     basis: FloatArray | None
-    lower: FloatArray
-    upper: FloatArray
 
     @classmethod
     def of(
@@ -137,8 +133,8 @@ class Proximity:
         by_axes : bool
             With more unknowns than rows, whether the change is searched among the combinations of
             the rows, by the directions of their principal axes, as far as the box of the weights
-            reaches along each. Where the optimum is in that box (`holds`), it is the optimum of all
-            such changes."""
+            reaches along each. Where the optimum is in that box, it is the optimum of all such
+            changes."""
         h = regression.coefficients.toarray()
         lower, upper = regression.lower, regression.upper
         centre = np.clip((1.0 - weight_decay) * regression.start, lower, upper)
@@ -166,20 +162,12 @@ class Proximity:
             start=np.zeros(h.shape[1]),
             pieces=_pieces(regression.targets, max(rho, TINY), kappa, np.maximum(scales, TINY)),
         )
-        return cls(problem, centre, basis, lower, upper)
+        return cls(problem, centre, basis)
 
     def weights(self, z: FloatArray) -> FloatArray:
         """Return the weights of a change."""
         return self.centre + (z if self.basis is None else self.basis @ z)
 
-    def holds(self, weights: FloatArray) -> bool:
-        """Whether weights lie in their box, but for rounding."""
-        inside = (weights >= self.lower - EMPTY_BOX) & (weights <= self.upper + EMPTY_BOX)
-        return bool(np.all(inside))
-
-
-EMPTY_BOX = 1e-9
-"""By how much rounding may take weights out of their box."""
 
 TINY = 1e-9
 """Least scale: below it nothing is to be told apart from rounding."""

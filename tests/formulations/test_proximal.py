@@ -4,6 +4,7 @@ choices, the search, and the way back to the weights."""
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from layermilp.formulations.proximal import (
     proximal,
 )
 from layermilp.program import Program, Status, check
+from layermilp.solvers import solve
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -190,10 +192,22 @@ def test_without_anything_to_go_by_the_centre_is_the_fit(m: int) -> None:
 
 
 def test_where_the_box_interferes_the_weights_are_the_unknowns() -> None:
-    seen = set()
-    for seed in range(60):
-        fit = solve_relu(regression(seed), SolveOptions(proximity=0.3, weight_decay=0.05))
+    outside = 0
+    for seed in range(120):
         drawn = regression(seed)
+        drawn = replace(drawn, lower=drawn.start - 0.15, upper=drawn.start + 0.15)
+        found = Proximity.of(drawn, 0.3, 0.05, by_axes=True)
+        if found.basis is None:
+            continue
+        own = solve(proximal(found.problem), "highs")
+        assert own.x is not None
+        weights = found.weights(own.x[: found.problem.n_unknowns])
+        if np.all((weights >= drawn.lower - 1e-6) & (weights <= drawn.upper + 1e-6)):
+            continue
+        outside += 1
+        fit = solve_relu(drawn, SolveOptions(proximity=0.3, weight_decay=0.05))
+        alone = Proximity.of(drawn, 0.3, 0.05, by_axes=False)
+        least = reference(proximal(alone.problem))
+        assert fit.objective == pytest.approx(least, rel=1e-6, abs=1e-6)
         assert np.all((fit.parameters >= drawn.lower) & (fit.parameters <= drawn.upper))
-        seen.add(fit.parameters.size > drawn.n_rows)
-    assert seen == {True, False}
+    assert outside >= 5

@@ -16,6 +16,16 @@ from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import training
 from layermilp.parallel import Workers
 
+SAMPLES = 240
+
+
+def clusters(samples: int = SAMPLES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return overlapping clusters of three classes, of which the first is rare."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice(3, samples, p=[0.1, 0.4, 0.5])
+    centres = rng.random((3, 5))
+    return np.maximum(centres[y] + 0.35 * rng.normal(size=(samples, 5)), 0.0), y
+
 
 def blobs(samples: int = 24, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return non-negative samples of two classes, each with an input of its own, mixed."""

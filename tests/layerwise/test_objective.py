@@ -10,16 +10,7 @@ import pytest
 from layermilp import Network
 from layermilp.errors import DataError, OptionError
 from layermilp.layerwise.objective import check_class_weight, one_weights
-
-SAMPLES = 240
-
-
-def clusters(samples: int = SAMPLES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return overlapping clusters of three classes, of which the first is rare."""
-    rng = np.random.default_rng(seed)
-    y = rng.choice(3, samples, p=[0.1, 0.4, 0.5])
-    centres = rng.random((3, 5))
-    return np.maximum(centres[y] + 0.35 * rng.normal(size=(samples, 5)), 0.0), y
+from tests.layerwise.samples import clusters
 
 
 def test_balanced_weights_make_ones_and_zeros_weigh_the_same() -> None:

@@ -17,16 +17,7 @@ from layermilp.formulations.margin import Margin
 from layermilp.networks.layers import Tied
 from layermilp.networks.parameters import ParameterMap
 from layermilp.program import FloatArray, IntArray
-
-SAMPLES = 240
-
-
-def clusters(samples: int = SAMPLES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return overlapping clusters of three classes, of which the first is rare."""
-    rng = np.random.default_rng(seed)
-    y = rng.choice(3, samples, p=[0.1, 0.4, 0.5])
-    centres = rng.random((3, 5))
-    return np.maximum(centres[y] + 0.35 * rng.normal(size=(samples, 5)), 0.0), y
+from tests.layerwise.samples import SAMPLES, clusters
 
 
 def _tied() -> Block:
