@@ -86,8 +86,8 @@ MOST_CONTRADICTIONS = 0.5
 
 
 def case(kind: str, seed: int) -> Case:
-    """Draw the program of a seed."""
-    return KINDS[kind](np.random.default_rng((SEED, list(KINDS).index(kind), seed)))
+    """Draw the program of a seed; a new kind leaves those of the others as they are."""
+    return KINDS[kind](np.random.default_rng((SEED, *kind.encode(), seed)))
 
 
 def _chunks() -> Iterator[tuple[str, int]]:
