@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -34,6 +35,9 @@ every task."""
 
 MOST_JOBS = 1024
 """More processes than any machine has cores for; each takes some hundred megabytes."""
+
+WORTH_STARTING = 1.5
+"""Seconds of work after which processes of this machine are started, which takes about as long."""
 
 GRACE = 60.0
 """Seconds that a task may overrun twice its time limit: for building programs, and for whatever
@@ -108,8 +112,9 @@ class WorkerOptions(Options):
 
 
 class Workers:
-    """A pool of worker processes, on this machine, or those of a Dask or Ray cluster. It starts
-    with the first tasks for it, and is kept while the context lasts.
+    """A pool of worker processes, on this machine, or those of a Dask or Ray cluster.
+
+    It starts with the first tasks for it, and is kept while the context lasts.
 
     Results come in the order of the tasks and do not depend on the number of workers or where they
     are: tasks are pure, and inside the context linear algebra runs on one thread everywhere,
@@ -132,14 +137,15 @@ class Workers:
         self.backend, self.address = backend, address
         self._stack = ExitStack()
         self._parallel: Any = None
+        self._spent = 0.0
 
     def __enter__(self) -> Workers:
         self._stack.enter_context(threadpoolctl.threadpool_limits(limits=1, user_api="blas"))
         if self.backend != "loky":
-            self._begin()  # a cluster says how many processes there are
+            self.start()  # a cluster says how many processes there are
         return self
 
-    def _begin(self) -> None:
+    def start(self) -> None:
         """Start or reach the processes."""
         own: dict[str, Any] = {}
         if self.backend == "loky":
@@ -171,6 +177,8 @@ class Workers:
         function: Callable[[Task], Answer],
         tasks: Sequence[Task],
         seconds: float | None = None,
+        *,
+        may_be_few: bool = False,
     ) -> Iterator[Answer]:
         """Apply a picklable function to every task; yield the answers in the order of the tasks, as
         they come.
@@ -182,6 +190,10 @@ class Workers:
         seconds : float, optional
             Time limit of a task, which keeps it itself. Worker processes of this machine are killed
             where one is still at work after twice the time and `GRACE`.
+        may_be_few : bool, optional
+            Whether all tasks together may take less time than to start processes of this machine:
+            without a time limit they begin in the calling process, and others are started after
+            `WORTH_STARTING` there.
 
         Raises
         ------
@@ -192,7 +204,9 @@ class Workers:
         if is_alone or len(tasks) < (2 if seconds is None else 1):
             return map(function, tasks)
         if self._parallel is None:
-            self._begin()
+            if may_be_few and seconds is None and self._spent < WORTH_STARTING:
+                return self._at_first_here(function, tasks)
+            self.start()
         if self.backend != "loky":
             return iter(
                 self._parallel(joblib.delayed(_in_cluster)(function, task) for task in tasks)
@@ -200,6 +214,19 @@ class Workers:
         self._parallel.timeout = None if seconds is None else 2.0 * seconds + GRACE
         found = self._parallel(joblib.delayed(_in_process)(function, task) for task in tasks)
         return _answers(found)
+
+    def _at_first_here(
+        self, function: Callable[[Task], Answer], tasks: Sequence[Task]
+    ) -> Iterator[Answer]:
+        """Yield answers of this process until it is worth to start others for the rest."""
+        for number, task in enumerate(tasks):
+            if self._spent >= WORTH_STARTING:
+                yield from self.map(function, tasks[number:])
+                return
+            began = time.perf_counter()
+            answer = function(task)
+            self._spent += time.perf_counter() - began
+            yield answer
 
     def _reach_cluster(self) -> None:
         """Start or reach a cluster, and learn how many processes it has."""

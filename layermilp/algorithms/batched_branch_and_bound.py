@@ -3,6 +3,7 @@ at a time."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -13,15 +14,14 @@ from layermilp.algorithms.budget import Budget
 from layermilp.algorithms.fit import solve_problem
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.search import Search, Stop, status_of
-from layermilp.algorithms.statistics import Statistics
+from layermilp.algorithms.statistics import NOT_NEEDED, Statistics
 from layermilp.algorithms.tolerances import ROUNDING, TIE_TOLERANCE
-from layermilp.errors import ProgramTooLarge
 from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, PrimalLp
 from layermilp.formulations.problem import OutputRegression, Regression
 from layermilp.formulations.relu_l1 import ReluRegression
 from layermilp.program import BoolArray, FloatArray, IntArray, Program
-from layermilp.solvers import warm_lp
+from layermilp.solvers import fits, fitting, warm_lp
 from layermilp.solvers.quadratic import project
 
 NODES_PER_LP = 256
@@ -43,7 +43,7 @@ class Proposals:
     @property
     def needs_solver(self) -> bool:
         """Whether a solver was asked."""
-        return self.statistics.solver_calls.total() > 0
+        return bool(self.statistics.solver_calls)
 
 
 def propose(inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) -> Proposals:
@@ -66,28 +66,30 @@ def _propose_jointly(
     inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions, problem: OutputRegression
 ) -> Proposals:
     """Solve the linear programs of all samples as one or, where that is too large, as two."""
-    try:
-        # The projection is for small dense problems, and this one is block-diagonal; it comes
-        # sample by sample, below.
-        fit = solve_problem(
-            problem, replace(options, tie_break="none") if options.tie_break == "l2" else options
-        )
-    except ProgramTooLarge:
-        if len(inputs) == 1:
-            raise
+    if len(inputs) > 1 and not fits(problem.program(), options.solver):
         parts = np.split(np.arange(len(inputs)), [len(inputs) // 2])
         halves = [
             propose(inputs[part], lambda rows, part=part: problem_of(part[rows]), options)  # type: ignore[misc]
             for part in parts
         ]
         return Proposals(np.concatenate([half.inputs for half in halves]), Statistics.of(halves))
+    # The projection is for small dense problems, and this one is block-diagonal; it comes sample by
+    # sample, below.
+    is_l2 = options.tie_break == "l2"
+    fit = solve_problem(problem, replace(options, tie_break="none") if is_l2 else options)
     before, after = (_by_sample(problem, x, len(inputs)) for x in (problem.start, fit.parameters))
     improves = after < before - ROUNDING * problem.n_rows / len(inputs)
     proposed = np.where(improves[:, None], fit.parameters.reshape(inputs.shape), inputs)
-    if options.tie_break == "l2" and not problem.is_priced:
+    if is_l2 and not problem.is_priced:
         proposed = _nearest(problem, proposed, improves)
-    statuses = [fit.status] * len(inputs)
-    statistics = Statistics.of_statuses(statuses, fit.scaled_gap, fit.solver_calls)
+    asked = int(np.count_nonzero(before > ROUNDING * problem.n_rows / len(inputs)))
+    statistics = replace(
+        Statistics.of_statuses([fit.status] * len(inputs)),
+        largest_gap=fit.scaled_gap,
+        largest_relative_gap=fit.gap,
+        solver_calls=dict(fit.solver_calls),
+        kinds=dict(Counter({fit.kind: asked}) + Counter({NOT_NEEDED: len(inputs) - asked})),
+    )
     return Proposals(proposed, statistics, fit.message)
 
 
@@ -191,20 +193,17 @@ class _BatchedSearch:
             # The newest nodes first: memory stays bounded, and incumbents come early.
             cut = max(nodes.samples.size - self.nodes_per_lp, 0)
             newest = nodes.where(slice(cut, None))
-            try:
-                children = self._branch(newest)
-            except ProgramTooLarge:
-                if newest.samples.size == 1:
-                    raise
+            children = self._branch(newest)
+            if children is None:
                 self.nodes_per_lp = newest.samples.size // 2
                 continue
             pairs = zip(nodes.where(slice(cut)), children, strict=True)
             nodes = _Nodes(*(np.concatenate(pair) for pair in pairs))
         return self._proposals()
 
-    def _branch(self, nodes: _Nodes) -> _Nodes:
+    def _branch(self, nodes: _Nodes) -> _Nodes | None:
         """Solve the relaxations of nodes with bounds so far; return the children of those that are
-        not done."""
+        not done, or None if these are too many for one program."""
         samples, none = nodes.samples, nodes.where(slice(0))
         if not samples.size:
             return none
@@ -215,6 +214,8 @@ class _BatchedSearch:
         decided = np.where(is_silent, SILENT, nodes.decided.reshape(-1))
         envelope = Envelope.of(problem.targets, low, decided)
         solved = self._solve(problem, envelope, samples.size)
+        if solved is None:
+            return None
         self.n_nodes += np.bincount(samples, minlength=len(self.inputs))
         if isinstance(solved, Stop):
             nodes.lower(self.open_bound)
@@ -239,9 +240,10 @@ class _BatchedSearch:
 
     def _solve(
         self, problem: ReluRegression, envelope: Envelope, n_nodes: int
-    ) -> tuple[FloatArray, FloatArray] | Stop:
+    ) -> tuple[FloatArray, FloatArray] | Stop | None:
         """Solve the relaxations of some nodes as one program; return its point and the bound of
-        every node, or why there are none."""
+        every node, or why there are none; None if the edition of the solver is too small for more
+        nodes than one."""
         lp = PrimalLp(problem.coefficients, problem.constants)
         costs, rhs, lower, upper = lp.numbers(envelope, problem.lower, problem.upper)
         if self.options.takes_warm_programs:
@@ -257,7 +259,10 @@ class _BatchedSearch:
             return np.clip(theta, problem.lower, problem.upper), bounds
         no_integers = np.zeros(costs.size, dtype=bool)
         program = Program(costs, lp.matrix, rhs, rhs, lower, upper, no_integers, name="proposals")
-        result = self.frame.solve(program)
+        solver = self.options.solver
+        if n_nodes > 1 and not fits(program, solver):
+            return None
+        result = self.frame.solve(program, fitting(program, solver))
         if result.x is None or not result.status.is_optimal:
             self.frame.message = self.frame.message or result.message
             return Stop.of(result)
@@ -275,21 +280,38 @@ class _BatchedSearch:
         relative = self.options.limits.relative_gap * self.loss
         return np.asarray(np.maximum(relative, self.options.target_gap * self.scale))
 
+    def _kinds(self) -> dict[str, int]:
+        """Count what the programs of the samples were: mixed-integer where some neuron with a
+        target may fire or not."""
+        low, high = (end.reshape(self.targets.shape) for end in self.whole.interval)
+        is_mip = ((self.targets > 0.0) & (low < 0.0) & (high > 0.0)).any(axis=1)
+        kinds = np.where(self.n_nodes == 0, NOT_NEEDED, np.where(is_mip, "milp", "lp"))
+        return dict(Counter(kinds.tolist()))
+
     def _proposals(self) -> Proposals:
         """Return what was found; of equal optima the nearest, in the l2 norm alone."""
         is_open = self._is_below(np.arange(len(self.loss)), self.open_bound)
         bound = np.minimum(self.loss, self.closed_bound)
         bound[is_open] = np.minimum(bound, self.open_bound)[is_open]
-        gaps = (self.loss - bound) / np.maximum(np.maximum(self.loss, self.scale), ROUNDING)
+        open_gap = np.where(self.loss - bound > self.slack, self.loss - bound, 0.0)
+        gaps = open_gap / np.maximum(np.maximum(self.loss, self.scale), ROUNDING)
         stops = [Stop.FAILED if failed else Stop.LIMIT for failed in self.failed]
         found = zip(self.loss.tolist(), bound.tolist(), self._asked.tolist(), stops, strict=True)
-        statistics = Statistics.of_statuses(
-            [
-                status_of(loss, proven, asked, self.slack, stop)
-                for loss, proven, asked, stop in found
-            ],
-            float(gaps.max(initial=0.0)),
-            self.frame.solver_calls,
+        statistics = replace(
+            Statistics.of_statuses(
+                [
+                    status_of(loss, proven, asked, self.slack, stop)
+                    for loss, proven, asked, stop in found
+                ]
+            ),
+            branched=int(np.count_nonzero(self.n_nodes > 1)),
+            nodes=int(self.n_nodes.sum()),
+            largest_gap=float(gaps.max(initial=0.0)),
+            largest_relative_gap=float(
+                (open_gap / np.maximum(self.loss, ROUNDING)).max(initial=0.0)
+            ),
+            kinds=self._kinds(),
+            solver_calls=dict(self.frame.solver_calls),
         )
         improves = np.any(self.best != self.inputs, axis=1)
         best = self.best

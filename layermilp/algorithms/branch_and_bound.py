@@ -160,6 +160,12 @@ class Tree:
         return search.theta
 
     @property
+    def is_mip(self) -> bool:
+        """Whether any row has a choice."""
+        low = self.problem.interval[0][self.can_fire]
+        return bool((self.rows.can_choose & (low < self.rows.thresholds)).any())
+
+    @property
     def is_large(self) -> bool:
         """Whether a linear program takes seconds without a basis to start from."""
         return bool(self.h.size >= LARGE)

@@ -207,6 +207,7 @@ def _by_bundle(search: Search[HingeRegression]) -> Fit:
     """Minimize by the bundle method, from what parts of the rows say."""
     bundle = _Bundle(search)
     if not search.is_done():
+        search.kind = "lp"
         theta, radius = _coarse(search)
         search.offer(theta)
         if search.theta is not search.problem.start:

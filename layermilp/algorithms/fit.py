@@ -6,7 +6,7 @@ Nothing here knows of layers or batches; every function is pure and runs in a wo
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -14,16 +14,17 @@ import numpy as np
 from layermilp.algorithms.branch_and_bound import LpFailed, Tree, descend
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.presolve import Aggregation, nonzero_columns, restricted
-from layermilp.algorithms.ridge import fit_ridge
+from layermilp.algorithms.ridge import Ridge, fit_ridge
 from layermilp.algorithms.search import Fit, Search, Stop
+from layermilp.algorithms.statistics import OWN
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
 from layermilp.algorithms.tolerances import EMPTY_BOX, TIE_TOLERANCE
 from layermilp.formulations.big_m import FORMULATIONS, Formulation, program_of
 from layermilp.formulations.problem import OutputRegression, Regression
-from layermilp.formulations.proximal import PROXIMAL, Proximity
+from layermilp.formulations.proximal import PROXIMAL, ProximalRegression, Proximity
 from layermilp.formulations.relu_l1 import FiringRegression, ReluRegression
 from layermilp.program import BoolArray, FloatArray, Program
-from layermilp.solvers import fitting, warm_lp
+from layermilp.solvers import fitting, quadratic, warm_lp
 
 TREE_NODES = 20
 """Nodes of `Tree` for one node of a solver, whose nodes have cuts and heuristics; see
@@ -53,11 +54,12 @@ def weight_program(problem: Regression, options: SolveOptions) -> Program:
 
 
 def solve_linear(problem: OutputRegression, options: SolveOptions) -> Fit:
-    """Minimize an output layer's loss over the box: one LP; the start is kept where it is as
-    good."""
+    """Minimize an output layer's loss over the box: one LP, which another solver gets where the
+    edition of the named one is too small; the start is kept where it is as good."""
     search = Search(problem, options)
     if not search.is_optimal():
-        search.take(search.solve(problem.program()))
+        search.kind, program = "lp", problem.program()
+        search.take(search.solve(program, fitting(program, options.solver)))
         if not problem.is_priced:
             _move_nearer(search)
     return search.fit()
@@ -90,16 +92,13 @@ def solve_relu(problem: ReluRegression, options: SolveOptions) -> Fit:
 
 
 def _solve_ridge(problem: ReluRegression, options: SolveOptions) -> Fit:
-    """Fit by ridge regression, unless the targets are met already.
-
-    Status and bound of the fit refer to that program, which is solved to its optimum; the objective
-    is the l1 loss there."""
-    search = Search(problem, options)
-    if not search.is_optimal():
-        theta = fit_ridge(problem, options.ridge, options.weight_decay)
-        if theta is not None:
-            search.accept(theta, math.inf)
-            search.bound = search.loss
+    """Fit by ridge regression, unless the targets are met already; objective, bound and status are
+    those of its sum, see `layermilp.algorithms.ridge`."""
+    met = Search(problem, options)
+    if met.is_optimal():
+        return met.fit()
+    search = Search(Ridge.of(problem, options.ridge, options.weight_decay), options)
+    fit_ridge(search)
     return search.fit()
 
 
@@ -111,7 +110,7 @@ def _solve_proximal(problem: ReluRegression, options: SolveOptions) -> Fit:
     themselves are the unknowns."""
     for by_axes in (True, False):
         near = Proximity.of(problem, options.proximity, options.weight_decay, by_axes=by_axes)
-        search = Search(near.problem, options)
+        search = Search(near.problem, options if by_axes else _taken(near.problem, options))
         if not search.is_optimal():
             _search_by(PROXIMAL, search)
         theta = near.weights(search.theta)
@@ -119,6 +118,15 @@ def _solve_proximal(problem: ReluRegression, options: SolveOptions) -> Fit:
         if np.abs(theta - inside).max(initial=0.0) <= EMPTY_BOX:
             break
     return replace(search.fit(), parameters=inside)
+
+
+def _taken(problem: ProximalRegression, options: SolveOptions) -> SolveOptions:
+    """Return the options with another solver where the edition of the named one is too small for
+    the program in the weights, of which there are many more than coordinates."""
+    if options.solver == "auto":
+        return options
+    solver = fitting(PROXIMAL.build(problem), options.solver)
+    return options if solver == options.solver else replace(options, solver=solver, options={})
 
 
 def _solve_used(problem: ReluRegression, formulation: Formulation, options: SolveOptions) -> Fit:
@@ -138,7 +146,7 @@ def _solve_used(problem: ReluRegression, formulation: Formulation, options: Solv
 
 def _search_by(formulation: Formulation, search: Search[FiringRegression]) -> None:
     """Descend and search, by `Tree` where that may take the place of the formulation's program."""
-    if not (formulation.is_envelope and search.options.takes_warm_programs):
+    if not (formulation.is_envelope and search.options.searches):
         _search_program(search, formulation)
         return
     _search_tree(search)
@@ -164,13 +172,15 @@ def _search_tree(search: Search[FiringRegression]) -> None:
         succeeded = tree.explore(most)
         is_at_limit = limit is not None or search.clock.is_over
         search.stop = Stop.LIMIT if is_at_limit and succeeded else None
-    search.solver_calls[warm_lp.SOLVER] += tree.programs
+    search.kind = "milp" if tree.is_mip else "lp"
+    search.solver_calls += Counter({OWN: 1, warm_lp.SOLVER: tree.programs})
 
 
 def _search_program(search: Search[FiringRegression], formulation: Formulation) -> None:
     """Descend and search by the formulation's program, in the options' solver."""
     problem = search.problem
     program = formulation.build(problem)
+    search.kind = "milp" if program.is_mip else "lp"
     search.raise_bound(program.least)
     if program.is_mip:
         _descend(search, formulation, program, _fires(problem, problem.start))
@@ -191,12 +201,17 @@ def _fit_exactly(search: Search[ReluRegression]) -> bool:
         return False
     low = np.where(problem.targets > 0.0, problem.targets, -np.inf)
     theta = project_onto(problem, low, problem.targets)
-    return theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
+    search.solver_calls[quadratic.SOLVER] += 1
+    is_met = theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
+    if is_met:
+        search.kind = "qp"
+    return is_met
 
 
 def _solve_program(search: Search[FiringRegression], formulation: Formulation) -> None:
     """Solve the formulation's program from the best point."""
     program = formulation.build(replace(search.problem, start=search.theta))
+    search.kind = "milp" if program.is_mip else "lp"
     result = search.solve(program)
     search.take(result)
     if result.x is not None and result.status.is_optimal and not search.is_done():

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from layermilp.algorithms.search import Search, Stop
+from layermilp.algorithms.statistics import OWN
 from layermilp.formulations.piecewise_linear import PiecewiseLinear
 from layermilp.program import BoolArray, FloatArray
 
@@ -71,6 +72,8 @@ def interior_point(search: Search[PiecewiseLinear]) -> None:
     function below the sum; its minimum over the box is the bound, so that bound and loss hold
     whatever rounding did to the iterates."""
     search.stop = Stop.LIMIT
+    search.kind = "lp"
+    search.solver_calls[OWN] += 1
     method = _Method(search.problem)
     if not method.free.any():
         search.raise_bound(search.loss)

@@ -49,6 +49,12 @@ class SolveOptions:
     weight_decay: float = 0.0
 
     @property
+    def searches(self) -> bool:
+        """Whether the library's own branch and bound, see bench/formulations.py, takes the place of
+        a solver: where none is named."""
+        return self.solver == "auto" and warm_lp.is_available()
+
+    @property
     def takes_warm_programs(self) -> bool:
         """Whether `WarmLp` may solve the linear programs of a search: HiGHS would be taken, and has
         no options of its own."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from layermilp.algorithms.budget import Budget
 from layermilp.algorithms.options import SolveOptions
-from layermilp.algorithms.statistics import Statistics
+from layermilp.algorithms.statistics import NOT_NEEDED, Statistics
 from layermilp.algorithms.tolerances import MET, ROUNDING
 from layermilp.formulations.problem import Problem
 from layermilp.program import (
@@ -55,22 +55,24 @@ class Fit:
     parameters : (p,) array
         The unknowns; for a neuron the `d` weights, then the bias.
     objective : float
-        Loss at `parameters`.
+        What was minimized, at `parameters`: the loss, or with a ridge or a proximity the sum of
+        losses and prices.
     bound : float
-        Proven lower bound of the loss over the box.
+        Proven lower bound of the same over the box.
     status : Status
         OPTIMAL if proven to 1e-6 relative, OPTIMAL_WITHIN_GAP if proven to the gap that was asked
         for, else FEASIBLE_AT_LIMIT; ERROR if the solver failed and the best point known is
         returned.
     start_objective : float
-        Loss at the start; `objective` exceeds it by rounding at most (1e-9 a row), unless a ridge
-        trades it for smaller weights.
+        The same at the start; `objective` exceeds it by rounding at most (1e-9 a row).
     scale : float
-        Sum of the targets: the loss of a silent neuron.
+        Sum of the targets: the loss of a silent neuron; with prices, its loss by these.
     solver_calls : Counter
         Number of solver calls by solver.
     nodes : int
         Branch-and-bound nodes of all of them.
+    kind : str
+        What was solved, one of `layermilp.algorithms.statistics.KINDS`.
     message : str
         The solver's words where it failed.
     """
@@ -83,6 +85,7 @@ class Fit:
     scale: float
     solver_calls: Counter[str]
     nodes: int = 0
+    kind: str = NOT_NEEDED
     message: str = ""
 
     @property
@@ -101,7 +104,15 @@ class Fit:
     @property
     def statistics(self) -> Statistics:
         """The fit as one program."""
-        return Statistics.of_statuses([self.status], self.scaled_gap, self.solver_calls)
+        return replace(
+            Statistics.of_statuses([self.status]),
+            branched=int(self.nodes > 1),
+            nodes=self.nodes,
+            largest_gap=self.scaled_gap,
+            largest_relative_gap=self.gap,
+            kinds={self.kind: 1},
+            solver_calls=dict(self.solver_calls),
+        )
 
     @property
     def needs_solver(self) -> bool:
@@ -143,6 +154,7 @@ class Search(Generic[P]):
         self.message = ""
         self.solver_calls: Counter[str] = Counter()
         self.nodes = 0
+        self.kind = NOT_NEEDED
 
     def offer(self, theta: FloatArray) -> float:
         """Take a point, clipped to the box, if its loss is lower; return its loss."""
@@ -185,6 +197,7 @@ class Search(Generic[P]):
     def take_over(self, other: Search[Problem]) -> None:
         """Take the bound of another search for the same optimum, and what it took."""
         self.bound, self.stop, self.message = other.bound, other.stop, other.message
+        self.kind = other.kind
         self.count(other)
 
     def count(self, other: Search[Problem]) -> None:
@@ -252,6 +265,7 @@ class Search(Generic[P]):
             scale=self.problem.scale,
             solver_calls=self.solver_calls,
             nodes=self.nodes,
+            kind=self.kind,
             message=self.message if status is Status.ERROR else "",
         )
 

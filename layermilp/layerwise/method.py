@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import inf
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from layermilp.algorithms.statistics import Statistics
+from layermilp.algorithms.statistics import KINDS, NOT_NEEDED, OWN, Tally
 from layermilp.datasets.dataset import Dataset
 from layermilp.errors import DataError
 from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.editions import check_edition
 from layermilp.layerwise.objective import OBJECTIVES
 from layermilp.layerwise.options import PRESETS, Sweeps
 from layermilp.layerwise.schedule import sample_order
@@ -30,7 +31,7 @@ from layermilp.networks.parameters import check_size
 from layermilp.options import option
 from layermilp.parallel import Workers
 from layermilp.program import IntArray
-from layermilp.solvers import SOLVERS
+from layermilp.solvers import version_of
 
 
 @dataclass(kw_only=True)
@@ -89,6 +90,9 @@ class Layerwise(Sweeps, Method):
         network = self.network_for(data)
         told = _Told(self, listener, 0 if begin is None else begin.batch)
         checked = training_data(network, data)
+        handed_over = check_edition(network, self, self.objective_for(network, checked.y))
+        if handed_over:
+            listener.note(f"note: {handed_over}")
         for state in training(network, checked, self, workers, told.on_step, begin):
             told.on_state(state)
             yield state
@@ -151,8 +155,8 @@ class Layerwise(Sweeps, Method):
     def results(self, model: Model | None, states: Sequence[Any], data: Dataset) -> dict[str, Any]:
         """Return accuracies, and what was solved."""
         assert model is not None  # every sweep has a network
-        tally = sum((state.tally for state in states), Statistics())
-        calls = dict(sorted(tally.solver_calls.items()))
+        tally = sum((state.tally for state in states), Tally())
+        total = tally.total
         found = accuracies(model, data)
         return {
             "batches_done": sum(state.batch - (not state.batch_ended) for state in states),
@@ -160,15 +164,18 @@ class Layerwise(Sweeps, Method):
             **self.claims(model, [state.records[-1].batch for state in states], data),
             "train_accuracy": found["train"],
             "test_accuracy": found["test"],
-            "solver_version": ", ".join(
-                f"{SOLVERS[name].title} {SOLVERS[name].version()}" for name in calls
-            ),
-            "solver_calls": calls,
-            "programs_solved": tally.programs,
-            "programs_optimal": tally.optimal,
-            "programs_at_limit": tally.at_limit,
-            "programs_failed": tally.failed,
-            "largest_gap": tally.largest_gap,
+            "solver_version": ", ".join(map(version_of, sorted(total.solver_calls))),
+            "solver_calls": dict(sorted(total.solver_calls.items())),
+            "programs_solved": total.programs,
+            "programs_optimal": total.optimal,
+            "programs_at_limit": total.at_limit,
+            "programs_failed": total.failed,
+            "programs_by_kind": {kind: total.kinds.get(kind, 0) for kind in KINDS},
+            "branched": total.branched,
+            "nodes": total.nodes,
+            "largest_gap": total.largest_gap,
+            "largest_relative_gap": total.largest_relative_gap,
+            "purposes": {name: asdict(counts) for name, counts in tally.purposes.items()},
         }
 
     def claims(self, model: Model, last_batches: Sequence[int], data: Dataset) -> dict[str, float]:
@@ -201,6 +208,7 @@ class Layerwise(Sweeps, Method):
             f"{summary['programs_optimal']:,} optimal within the gap, "
             f"{summary['programs_at_limit']:,} at a limit, largest gap "
             f"{summary['largest_gap']:.2g}" + (f", {failed:,} failed" if failed else ""),
+            *(f"{name:15} {_in_words(counts)}" for name, counts in summary["purposes"].items()),
             f"solver calls    {calls or 'none'}",
             f"wall time       {summary['wall_seconds']:.1f} s, {summary['sweeps']} sweeps in "
             f"{summary['batches_done']} batches",
@@ -210,6 +218,33 @@ class Layerwise(Sweeps, Method):
                 "repeatable      not for certain: programs were stopped, and a time limit was set"
             )
         return lines
+
+
+_WORDS = {
+    "milp": "MILPs",
+    "lp": "LPs",
+    "qp": "QPs",
+    "closed_form": "in closed form",
+    NOT_NEEDED: "not needed",
+}
+"""Kinds of programs."""
+
+
+def _in_words(counts: Mapping[str, Any]) -> str:
+    """Return what the programs of a purpose were, and how near they came to their bounds."""
+    kinds = counts["kinds"]
+    parts = [
+        f"{kinds[kind]:,} {words[:-1] if kinds[kind] == 1 and words.endswith('s') else words}"
+        for kind, words in _WORDS.items()
+        if kinds.get(kind)
+    ]
+    if counts["branched"]:
+        parts.append(f"{counts['branched']:,} branched, {counts['nodes']:,} nodes")
+    gap, relative = counts["largest_gap"], counts["largest_relative_gap"]
+    if relative:
+        parts.append(f"gap {gap:.2g} of the targets, {relative:.2g} of the objective")
+    names = sorted(counts["solver_calls"], key=lambda name: name != OWN)
+    return ", ".join(parts) + (f", by {' and '.join(names)}" if names else "")
 
 
 class _Told:
@@ -223,7 +258,7 @@ class _Told:
         """Show where training is."""
         programs, accuracy = step.done, ""
         if self.state is not None:
-            programs += self.state.tally.programs
+            programs += self.state.tally.total.programs
             accuracy = f" · accuracy {self.state.batch_accuracy:.3f}"
         where = f"sweep {step.sweep} · layer {step.layer} {step.kind}" if step.sweep else step.kind
         self.listener.show(
@@ -246,7 +281,7 @@ class _Told:
         test = "" if state.test_accuracy is None else f", test {state.test_accuracy:.3f}"
         self.listener.ended(
             f"batch {state.batch}/{self.total}: accuracy {state.batch_accuracy:.3f}, seen "
-            f"{state.seen_accuracy:.3f}{test}, {state.tally.programs:,} programs",
+            f"{state.seen_accuracy:.3f}{test}, {state.tally.total.programs:,} programs",
             (state.batch - self.done) / (self.total - self.done),
         )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from layermilp.algorithms.statistics import Phase, Statistics
+from layermilp.algorithms.statistics import Phase, Statistics, Tally
 from layermilp.layerwise.schedule import WeightAverage, with_thetas
 from layermilp.method import State as MethodState
 from layermilp.networks.files import Arrays
@@ -18,6 +17,10 @@ from layermilp.program import FloatArray
 
 PLAIN = ("batch", "batch_accuracy", "seen_accuracy", "test_accuracy")
 """Fields of a state that are numbers."""
+
+
+COUNTS = ("programs", "optimal", "at_limit", "failed", "largest_gap", "solver_calls")
+"""Fields of a record that are those of the sum of its phases."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class State(MethodState):
         Average of the weights after the batches that are over.
     history : tuple of Record
         All sweeps so far.
-    tally : Statistics
+    tally : Tally
         All programs so far, post-processing included.
     batch_accuracy : float
         Of `iterate` on the batch.
@@ -86,7 +89,7 @@ class State(MethodState):
     batch: int
     mean: WeightAverage
     history: tuple[Record, ...]
-    tally: Statistics
+    tally: Tally
     batch_accuracy: float
     seen_accuracy: float
     test_accuracy: float | None
@@ -126,7 +129,7 @@ class State(MethodState):
             "factor": self.mean.factor,
             "averaged": len(self.mean.sums),
             "records": [asdict(record) for record in self.history],
-            "tally": vars(self.tally),
+            "tally": {name: vars(counts) for name, counts in self.tally.purposes.items()},
         }, {f"{name}_{i}": theta for name, all_ in weights.items() for i, theta in enumerate(all_)}
 
     @classmethod
@@ -144,13 +147,13 @@ class State(MethodState):
             return tuple(found)
 
         sums = weights("sums") if content["averaged"] else ()
-        calls = Counter(content["tally"]["solver_calls"])
+        tally = {name: Statistics(**each) for name, each in content["tally"].items()}
         return cls(
             network=with_thetas(network, weights("network")),
             iterate=with_thetas(network, weights("iterate")),
             mean=WeightAverage(float(content["factor"]), float(content["total"]), sums),
             history=tuple(Record.of_entry(entry) for entry in content["records"]),
-            tally=Statistics(**{**content["tally"], "solver_calls": calls}),
+            tally=Tally(tally),
             batch_ended=True,
             **{name: content[name] for name in PLAIN},
         )

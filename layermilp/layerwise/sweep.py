@@ -53,6 +53,11 @@ class Task(ABC, Generic[Answer]):
         return False
 
     @property
+    def size(self) -> int:
+        """About how much there is to do: of the tasks of a step the largest are begun first."""
+        return int(np.count_nonzero(self.targets))
+
+    @property
     def seconds(self) -> float | None:
         """Time limit."""
         return self.options.limits.time_limit
@@ -78,6 +83,12 @@ class WeightTask(Task[Fit]):
         """Whether this is a small ridge regression."""
         size = len(self.inputs) * self.group.neurons.size * self.group.parameters.size
         return isinstance(self.loss, ReluL1) and self.options.ridge > 0.0 and size <= LIGHT
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns, for every target above zero."""
+        targets = self.targets if self.targets.ndim == 1 else self.targets[:, self.group.neurons]
+        return int(np.count_nonzero(targets)) * self.group.parameters.size
 
     def problem(self) -> Regression:
         """Return what is minimized."""
@@ -194,7 +205,7 @@ class Sweep:
                 WeightTask(loss, inputs, targets, options, block, group, boxes[i])
                 for group, options in zip(groups, self._options(i), strict=False)
             ]
-            fits = self._solved(i + 1, "weights", weight_tasks, statistics)
+            fits = self._solved(i + 1, "weights", loss, weight_tasks, statistics)
             block = with_fits(block, groups, fits)
             network = network.with_block(i, block)
             objectives.insert(0, sum(fit.objective for fit in fits))
@@ -205,7 +216,7 @@ class Sweep:
                 InputTask(loss, inputs[part], targets[part], options, block.weights, block.bias)
                 for part, options in zip(parts, self._options(i), strict=False)
             ]
-            proposals = self._solved(i + 1, "inputs", input_tasks, statistics)
+            proposals = self._solved(i + 1, "inputs", loss, input_tasks, statistics)
             loss, targets = ReluL1(), np.concatenate([proposal.inputs for proposal in proposals])
         statistics.check()
         return Swept(network, tuple(objectives), tuple(starts), statistics)
@@ -217,13 +228,19 @@ class Sweep:
             yield setup.seeded(seed, self.batch, self.number, layer, task)
 
     def _solved(
-        self, layer: int, kind: str, tasks: Sequence[Task[Answer]], statistics: SweepStatistics
+        self,
+        layer: int,
+        kind: str,
+        loss: Loss,
+        tasks: Sequence[Task[Answer]],
+        statistics: SweepStatistics,
     ) -> list[Answer]:
-        """Return the answers to the tasks of a layer, and enter them into the statistics."""
+        """Return the answers to the tasks of a layer with a loss, and enter them into the
+        statistics."""
         began = time.perf_counter()
         step = Step(layer, kind, 0, tasks, self.batch, self.number)
         answers: list[Answer] = solved(step, self.workers, self.watch)
-        statistics.enter(layer, kind, began, answers)
+        statistics.enter(layer, kind, isinstance(loss, OutputLoss), began, answers)
         return answers
 
 
@@ -236,12 +253,17 @@ def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Blo
 
 
 def solved(step: Step, workers: Workers, watch: Watch) -> list[Any]:
-    """Return the answers to the tasks of a step, solved in this process if all are light."""
-    answers: list[Any] = []
+    """Return the answers to the tasks of a step, the largest begun first, solved in this process if
+    all are light."""
     watch(step)
-    tasks, solve = step.tasks, methodcaller("solve")
+    order = sorted(range(step.total), key=lambda number: -step.tasks[number].size)
+    tasks, solve = [step.tasks[number] for number in order], methodcaller("solve")
     is_light = all(task.is_light for task in tasks)
-    for answer in map(solve, tasks) if is_light else workers.map(solve, tasks, tasks[0].seconds):
-        answers.append(answer)
-        watch(replace(step, done=len(answers)))
+    answers: list[Any] = [None] * step.total
+    found: Iterator[Any] = map(solve, tasks)
+    if not is_light:
+        found = workers.map(solve, tasks, tasks[0].seconds, may_be_few=tasks[0].options.searches)
+    for done, (number, answer) in enumerate(zip(order, found, strict=True), start=1):
+        answers[number] = answer
+        watch(replace(step, done=done))
     return answers

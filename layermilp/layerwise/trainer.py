@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from layermilp.algorithms.search import Fit
-from layermilp.algorithms.statistics import Phase, Statistics
+from layermilp.algorithms.statistics import Phase, Statistics, Tally
 from layermilp.formulations.loss import Box, OutputLoss
 from layermilp.layerwise.data import TrainingData
+from layermilp.layerwise.editions import check_edition
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
-from layermilp.layerwise.state import Record, State
+from layermilp.layerwise.state import COUNTS, Record, State
 from layermilp.layerwise.sweep import Sweep, Watch
 from layermilp.networks.network import Network
 from layermilp.options import option, with_options
@@ -40,10 +41,11 @@ def training(
     sweep at most. With the state at the end of a batch as `begin` the run goes on with the next
     one, as if it had not been interrupted."""
     objective = settings.objective_for(network, data.y)
+    check_edition(network, settings, objective)
     state, order = begin, sample_order(len(data.X), settings)
     if state is None:
         start, mean = network.with_decision(objective.decision), WeightAverage(settings.average)
-        state = State(start, start, 0, mean, (), Statistics(), 0.0, 0.0, None)
+        state = State(start, start, 0, mean, (), Tally(), 0.0, 0.0, None)
     for number in range(state.batch + 1, settings.total_batches + 1):
         batch = _Batch(number, order, data, settings, objective, workers, watch)
         state = yield from batch.states(state)
@@ -94,11 +96,11 @@ class _Batch:
                 test_accuracy=found.test_accuracy,
                 objectives=swept.objectives,
                 start_objectives=swept.start_objectives,
-                **{**vars(solved), "solver_calls": dict(solved.solver_calls)},
+                **{name: vars(solved)[name] for name in COUNTS},
                 seconds=time.perf_counter() - began,
                 phases=tuple(swept.statistics.phases),
             )
-            history, tally = (*state.history, record), state.tally + solved
+            history, tally = (*state.history, record), state.tally.with_phases(record.phases)
             is_better = number == 1 or accuracy > state.batch_accuracy
             state = replace(found if is_better else state, history=history, tally=tally)
             yield state
@@ -121,10 +123,10 @@ class _Batch:
             result, fits = self._postprocess(result, whole, part)
         if fits:
             best, more = self._judged(best, iterate, result), Statistics.of(fits)
-            phase = Phase.ended(len(result.blocks), "post-processing", began, more)
+            phase = Phase.ended(len(result.blocks), "post-processing", True, began, more)
             *others, last = best.history
             last = replace(last, phases=(*last.phases, phase))
-            best = replace(best, history=(*others, last), tally=best.tally + more)
+            best = replace(best, history=(*others, last), tally=best.tally.with_phases([phase]))
         mean = best.mean.with_weights(iterate)
         return replace(best, mean=mean, batch_ended=True, is_last=is_last)
 
@@ -177,11 +179,26 @@ def share_right(network: Network, X: FloatArray, y: IntArray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Outcome of `train`: the network, a record per sweep, what was solved, and wall seconds."""
+    """Outcome of `train`.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    history : tuple of Record
+        What happened, sweep by sweep.
+    tally : Statistics
+        Counts of what was solved.
+    purposes : mapping
+        The same by what the programs are for, one of `layermilp.algorithms.statistics.PURPOSES`.
+    seconds : float
+        Wall seconds.
+    """
 
     network: Network
     history: tuple[Record, ...]
     tally: Statistics
+    purposes: Mapping[str, Statistics]
     seconds: float
 
 
@@ -224,7 +241,7 @@ def train(network: Network, X: ArrayLike, y: ArrayLike, options: Call) -> Traine
     Returns
     -------
     Trained
-        ``network``, ``history`` (a `Record` per sweep), ``tally``, ``seconds``.
+        ``network``, ``history``, ``tally``, ``purposes``, ``seconds``.
 
     Raises
     ------
@@ -251,4 +268,5 @@ def run(
     """Train to the end."""
     began = time.perf_counter()
     state = deque(training(network, data, settings, workers, watch), maxlen=1).pop()
-    return Trained(state.network, state.records, state.tally, time.perf_counter() - began)
+    seconds, tally = time.perf_counter() - began, state.tally
+    return Trained(state.network, state.records, tally.total, tally.purposes, seconds)

@@ -6,6 +6,7 @@ To add one: write an adapter in a file of its own, and put its class into `SOLVE
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 
 from layermilp.errors import OptionError, SolverNotAvailable
 from layermilp.program import Limits, Program, Result
@@ -20,12 +21,29 @@ SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (Cplex(), Highs(
 """Every solver by name, in the order in which `auto` prefers them; Gurobi last, so that a trial
 licence changes nothing."""
 
-__all__ = ["SOLVERS", "Answer", "Option", "Solver", "available", "choose", "fitting", "solve"]
+__all__ = [
+    "SOLVERS",
+    "Answer",
+    "Option",
+    "Solver",
+    "available",
+    "choose",
+    "fitting",
+    "solve",
+    "version_of",
+]
 
 
 def available() -> list[str]:
     """Return the names of the installed solvers, in the order of preference."""
     return [name for name, solver in SOLVERS.items() if solver.is_available()]
+
+
+def version_of(name: str) -> str:
+    """Return title and version of a solver, or of another package of a name that does programs."""
+    if name in SOLVERS:
+        return f"{SOLVERS[name].title} {SOLVERS[name].version()}"
+    return f"{name} {metadata.version(name)}"
 
 
 def require(name: str) -> None:
@@ -55,6 +73,11 @@ def choose(program: Program, solver: str = "auto") -> Solver:
     require(solver)
     candidates = [SOLVERS[name] for name in (available() if solver == "auto" else [solver])]
     return _first_fitting(program, candidates) or candidates[-1]
+
+
+def fits(program: Program, solver: str = "auto") -> bool:
+    """Whether the edition of the solver of `choose` takes the program."""
+    return choose(program, solver).size_limit(program) is None
 
 
 def fitting(program: Program, solver: str = "auto") -> str:

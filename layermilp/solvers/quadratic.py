@@ -11,6 +11,9 @@ import numpy as np
 from layermilp.program import FloatArray
 from layermilp.solvers.base import PRIMAL_TOLERANCE
 
+SOLVER = "daqp"
+"""Name under which it is counted, and of its package."""
+
 INFINITE = 1e30
 """What DAQP takes for no bound."""
 

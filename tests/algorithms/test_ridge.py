@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import minimize
 
-from layermilp.algorithms import ridge
 from layermilp.algorithms import search as solving
 from layermilp.algorithms.fit import solve_relu
 from layermilp.algorithms.options import SolveOptions
-from layermilp.algorithms.ridge import fit_ridge
+from layermilp.algorithms.ridge import Ridge, fit_ridge
+from layermilp.algorithms.search import Search
 from layermilp.formulations import ReluRegression
 from layermilp.program import Status
+from layermilp.solvers import quadratic
 
 
 def problem_of(seed: int, samples: int, inputs: int, reach: float = 1.0) -> ReluRegression:
@@ -43,6 +44,13 @@ def objective(problem: ReluRegression, ridge: float, decay: float, theta: np.nda
     return float(((theta - (1.0 - decay) * problem.start) ** 2).sum() + (missed**2).sum() / s)
 
 
+def fitted(problem: ReluRegression, ridge: float, decay: float) -> np.ndarray | None:
+    """The optimum, or None if it was not found."""
+    search = Search(Ridge.of(problem, ridge, decay), SolveOptions())
+    fit_ridge(search)
+    return search.theta if search.stop is None else None
+
+
 @settings(deadline=None, max_examples=80)
 @given(
     st.integers(0, 2**32 - 1),
@@ -56,7 +64,7 @@ def test_the_fit_is_the_optimum(
     seed: int, samples: int, inputs: int, reach: float, ridge: float, decay: float
 ) -> None:
     problem = problem_of(seed, samples, inputs, reach)
-    theta = fit_ridge(problem, ridge, decay)
+    theta = fitted(problem, ridge, decay)
     assert theta is not None
     assert np.all((problem.lower <= theta) & (theta <= problem.upper))
     answer = minimize(
@@ -77,7 +85,7 @@ def test_the_fit_is_the_optimum(
 def test_both_ways_to_the_optimum_agree_where_either_is_used(samples: int) -> None:
     """With a row that asks for nothing more, the other method is used, and nothing changes."""
     problem = problem_of(3, samples, samples - 1)
-    theta = fit_ridge(problem, 0.3, 0.1)
+    theta = fitted(problem, 0.3, 0.1)
     longer: dict[str, Any] = {
         name: np.append(getattr(problem, name), 0.0) for name in ("lower", "upper", "start")
     }
@@ -88,19 +96,36 @@ def test_both_ways_to_the_optimum_agree_where_either_is_used(samples: int) -> No
         ),
         **longer,
     )
-    other = fit_ridge(wide, 0.3, 0.1)
+    other = fitted(wide, 0.3, 0.1)
     assert theta is not None and other is not None and other.size == theta.size + 1
     np.testing.assert_allclose(other[:-1], theta, atol=1e-7)
 
 
-def test_a_fit_takes_no_solver_and_says_what_it_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bound_is_one_of_the_sum() -> None:
+    """Objective, bound and start are those of the sum that is minimized, as documented."""
+    for seed in range(40):
+        problem = problem_of(seed, 3 + seed % 12, 6)
+        fit = solve_relu(problem, SolveOptions(ridge=0.3, weight_decay=0.1))
+        other = minimize(
+            lambda at, of=problem: objective(of, 0.3, 0.1, at),
+            problem.start,
+            bounds=list(zip(problem.lower, problem.upper, strict=True)),
+            method="L-BFGS-B",
+        )
+        assert fit.bound <= min(fit.objective, other.fun)
+        assert fit.objective == pytest.approx(objective(problem, 0.3, 0.1, fit.parameters))
+        assert fit.start_objective == pytest.approx(objective(problem, 0.3, 0.1, problem.start))
+        assert fit.objective - fit.bound <= 1e-6 * fit.objective
+
+
+def test_a_fit_takes_no_solver_of_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solving, "solve", None)
     for samples in (4, 30):
         problem = problem_of(1, samples, 8)
         fit = solve_relu(problem, SolveOptions(ridge=0.3, weight_decay=0.1))
-        assert fit.status is Status.OPTIMAL and not fit.solver_calls and fit.gap == 0.0
-        assert fit.objective == problem.loss(fit.parameters)
-        assert fit.parameters.tolist() == list(fit_ridge(problem, 0.3, 0.1))  # type: ignore[arg-type]
+        assert fit.status is Status.OPTIMAL and fit.gap <= 1e-6
+        assert (fit.kind, dict(fit.solver_calls)) == ("qp", {"daqp": 1})
+        assert fit.parameters.tolist() == list(fitted(problem, 0.3, 0.1))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("samples", "method"), [(4, "project"), (30, "box_quadratic")])
@@ -110,11 +135,11 @@ def test_a_point_that_is_not_the_optimum_is_not_taken(
     """What the quadratic solver says is recomputed: a point a little off, and no answer, leave the
     start."""
     problem, setup = problem_of(1, samples, 8), SolveOptions(ridge=0.3, weight_decay=0.1)
-    right = fit_ridge(problem, 0.3, 0.1)
+    right = fitted(problem, 0.3, 0.1)
     assert right is not None
     for answer in (np.clip(right + 0.02, problem.lower, problem.upper), None):
-        monkeypatch.setattr(ridge, method, lambda *arguments, answer=answer: answer)
-        assert fit_ridge(problem, 0.3, 0.1) is None
+        monkeypatch.setattr(quadratic, method, lambda *arguments, answer=answer: answer)
+        assert fitted(problem, 0.3, 0.1) is None
         fit = solve_relu(problem, setup)
         assert fit.status is Status.ERROR and fit.parameters.tolist() == problem.start.tolist()
 
@@ -151,4 +176,4 @@ def test_the_reference_form_has_no_ridge() -> None:
 def test_no_rows_leave_the_decayed_start() -> None:
     problem = problem_of(7, 3, 2)
     empty = replace(problem, coefficients=sparse.csr_array(np.zeros((3, 3))))
-    assert fit_ridge(empty, 0.3, 0.5) == pytest.approx(0.5 * problem.start)
+    assert fitted(empty, 0.3, 0.5) == pytest.approx(0.5 * problem.start)

@@ -131,7 +131,7 @@ def test_postprocessing_runs_when_it_is_asked_for(postprocess: str, objective: s
         _postprocessing(steps)
         == {"batch": [1, 2, 3], "end": [3], "all": [3], "none": []}[postprocess]
     )
-    extra = found[-1].tally.programs - sum(record.programs for record in found[-1].records)
+    extra = found[-1].tally.total.programs - sum(record.programs for record in found[-1].records)
     programs = 10 if objective == "l1" else 1
     assert extra == programs * len(_postprocessing(steps))
     sizes = {step.total for step in steps if step.kind == "post-processing"}

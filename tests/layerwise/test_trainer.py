@@ -78,7 +78,7 @@ def test_a_state_per_sweep_and_one_per_batch() -> None:
         range(1, len(found) - 2)
     )
     assert found[-1].batch_ended and found[-1].batch == 3
-    programs = [state.tally.programs for state in found]
+    programs = [state.tally.total.programs for state in found]
     assert programs == sorted(programs)
     assert programs[-1] == sum(record.programs for record in found[-1].records)
 
