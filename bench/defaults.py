@@ -17,10 +17,10 @@ from typing import Any
 
 VARIANTS = (
     (),
-    ("ridge=0",),
-    ("weight_fit=milp",),
-    ("ridge=0.1",),
-    ("ridge=1",),
+    ("proximity=0",),
+    ("proximity=0.1",),
+    ("proximity=1",),
+    ("weight_fit=ridge",),
     ("weight_decay=0",),
     ("weight_decay=0.03",),
     ("weight_decay=0.3",),
@@ -34,7 +34,7 @@ VARIANTS = (
     ("epochs=1",),
     ("epochs=10",),
     ("epochs=20",),
-    ("tie_break=l1", "ridge=0"),
+    ("tie_break=l1", "proximity=0"),
 )
 """Options of `layermilp.train` that differ from the defaults."""
 

@@ -39,8 +39,7 @@ REPORT: dict[str, Any] = {
     "epochs": 1,
     "max_sweeps": 3,
     "average": 0.0,
-    "ridge": 0.0,
-    "weight_decay": 0.0,
+    "proximity": 0.0,
 }
 """Options near to those of the preset ``goebbels2021``, with fewer sweeps."""
 
@@ -89,14 +88,18 @@ def estimator(made: Any) -> bytes:
 
 
 RUNS: dict[str, Callable[[], bytes]] = {
-    "library margin": lambda: library("64-6-6-10"),
-    "library l1": lambda: library("64-5-10", objective="l1", class_weight="balanced", seed=1),
+    "library margin": lambda: library("64-6-6-10", weight_fit="ridge"),
+    "library l1": lambda: library(
+        "64-5-10", objective="l1", class_weight="balanced", seed=1, weight_fit="ridge"
+    ),
     "library without ridge": lambda: library("64-4-10", node_limit=5, **REPORT),
     "library paper's form": lambda: library(
         "64-3-10", formulation="paper", node_limit=3, batches=1, objective="l1", **REPORT
     ),
-    "library convolution": lambda: library("8x8-mean2-conv3b-10", ridge=0.0, weight_decay=0.0),
-    "library highs": lambda: library("64-4-10", solver="highs", postprocess="batch", max_sweeps=2),
+    "library convolution": lambda: library("8x8-mean2-conv3b-10", proximity=0.0),
+    "library highs": lambda: library(
+        "64-4-10", solver="highs", postprocess="batch", max_sweeps=2, weight_fit="ridge"
+    ),
     "library cbc": lambda: library(
         "64-3-10",
         solver="cbc",
@@ -106,9 +109,11 @@ RUNS: dict[str, Callable[[], bytes]] = {
         batch_size=20,
         **{name: value for name, value in REPORT.items() if name not in ("epochs",)},
     ),
-    "command layerwise": lambda: command("--net", "64-6-10", "--batches", "3", "--epochs", "2"),
+    "command layerwise": lambda: command(
+        *split("--net 64-6-10 --batches 3 --epochs 2 --weight-fit ridge")
+    ),
     "command two workers": lambda: command(
-        *split("--net 64-5-5-10 --batches 2 --epochs 2 --jobs 2 --ridge 0 --node-limit 5")
+        *split("--net 64-5-5-10 --batches 2 --epochs 2 --jobs 2 --proximity 0 --node-limit 5")
     ),
     "command preset": lambda: command(
         *split(
@@ -117,7 +122,10 @@ RUNS: dict[str, Callable[[], bytes]] = {
         )
     ),
     "command committee, trials": lambda: command(
-        *split("--net 64-4-10 --batches 2 --epochs 1 --committee 2 --init-trials 2 --seed 3")
+        *split(
+            "--net 64-4-10 --batches 2 --epochs 1 --committee 2 --init-trials 2 --seed 3 "
+            "--weight-fit ridge"
+        )
     ),
     "command integer": lambda: command(
         *split("--method integer --data FOLDER/two.npz --hidden 4 --samples 30 --bound 1 --jobs 1")
@@ -139,7 +147,9 @@ RUNS: dict[str, Callable[[], bytes]] = {
         )
     ),
     "estimator layerwise": lambda: estimator(
-        estimators.LayerwiseClassifier((5,), batches=2, batch_size=50, random_state=0)
+        estimators.LayerwiseClassifier(
+            (5,), batches=2, batch_size=50, random_state=0, weight_fit="ridge"
+        )
     ),
     "estimator hybrid": lambda: estimator(
         estimators.HybridClassifier((6,), rounds=1, random_state=0)

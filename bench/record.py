@@ -58,7 +58,7 @@ class Source:
         """Of the run. Programs end as they do in training, by targets' gap and nodes, solved by
         HiGHS."""
         options: dict[str, Any] = (
-            dict(preset(self.preset).options) if self.preset else {"ridge": 0.0}
+            dict(preset(self.preset).options) if self.preset else {"proximity": 0.0}
         )
         options |= {"epochs": 1, "max_sweeps": 1, "postprocess": "none"}
         options |= {"solver": "highs", "batches": max(self.batches)}

@@ -1,8 +1,8 @@
 """What one sweep costs, against samples per batch, width and depth.
 
 One batch of warped digits (see `record.py`) is trained for one sweep. From 784-8-8-8-10 and 100
-samples one quantity changes at a time. ``ridge`` is the default; ``milp`` fits hidden layers by
-mixed-integer programs, as the paper does (``ridge=0``). Seconds are wall seconds of
+samples one quantity changes at a time. ``proximal`` is the default; ``l1`` fits hidden layers as
+the paper does (``proximity=0``), ``ridge`` by ridge regressions. Seconds are wall seconds of
 `layermilp.train` without its start; megabytes are the largest resident size of the process and of
 its largest worker together. Slopes are those of log seconds against log size (for depth: against
 layers)."""
@@ -36,7 +36,11 @@ SIZES = {
     "depth": (1, 2, 3, 4, 6),
 }
 QUICK_SIZES: dict[str, tuple[int, ...]] = {"samples": (20, 40), "width": (4, 8), "depth": (1, 2)}
-SETTINGS: dict[str, dict[str, Any]] = {"ridge": {}, "milp": {"ridge": 0.0}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "proximal": {},
+    "l1": {"proximity": 0.0},
+    "ridge": {"weight_fit": "ridge"},
+}
 
 
 @dataclass(frozen=True)

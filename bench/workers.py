@@ -32,9 +32,8 @@ from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers
 
-SETTINGS = ("report", "milp")
-"""``report``: the preset goebbels2021. ``milp``: the defaults, but with hidden layers fitted by
-mixed-integer programs."""
+SETTINGS = ("defaults", "l1", "report")
+"""The defaults; ``l1``: those without a price of a change; ``report``: the preset goebbels2021."""
 
 WIDTHS, QUICK_WIDTHS = (8, 16, 32), (4,)
 BATCHES, BATCH_SIZE = 3, 100
@@ -75,8 +74,9 @@ def settings(point: Point) -> Sweeps:
         "batch_size": point.batch_size,
         "seed": point.seed,
     }
-    if point.setting == "milp":
-        return Sweeps(**common, ridge=0.0, epochs=1, postprocess="none")
+    if point.setting != "report":
+        proximity = 0.0 if point.setting == "l1" else None
+        return Sweeps(**common, proximity=proximity, epochs=1, postprocess="none")
     return Sweeps(**{**preset("goebbels2021").options, **common})
 
 

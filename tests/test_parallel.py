@@ -26,7 +26,9 @@ def _data() -> tuple[np.ndarray, np.ndarray]:
 def _trained(**options: Any) -> list[np.ndarray]:
     X, y = _data()
     network = Network.dense([6, 4, 3], seed=0)
-    trained = train(network, X, y, batches=2, batch_size=20, epochs=1, ridge=0.0, **options).network
+    trained = train(
+        network, X, y, batches=2, batch_size=20, epochs=1, proximity=0.0, **options
+    ).network
     again = postprocess(trained, X, y, **options)
     return [block.theta for block in again.blocks]
 

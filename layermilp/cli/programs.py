@@ -90,8 +90,8 @@ def _layerwise(arguments: argparse.Namespace, progress: Progress) -> Found:
     network = method.network_for(data)
     if method.softness and not FORMULATIONS[method.formulation].is_reference:
         progress.note(
-            f"the run fits hidden layers by ridge regression (ridge {method.ridge:g}); written "
-            "are the mixed-integer programs of the same regressions, which --ridge 0 solves"
+            f"the run fits hidden layers by ridge regression (ridge {method.softness:g}); written "
+            "are the mixed-integer programs of the same regressions, which --proximity 0 solves"
         )
 
     def programs() -> Iterator[Described]:
@@ -106,7 +106,7 @@ def _layerwise(arguments: argparse.Namespace, progress: Progress) -> Found:
                 yield f"layer{found.layer}-{found.kind}-{found.number}", properties, found.program
 
     known = {"net": network.notation, "batch": selection.batch, "sweep": selection.sweep}
-    options = ("batch_size", "seed", "objective", "formulation", "ridge")
+    options = ("batch_size", "seed", "objective", "formulation", "weight_fit")
     return _known(method, data, known, options), programs()
 
 

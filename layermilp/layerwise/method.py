@@ -149,7 +149,13 @@ class Layerwise(Sweeps, Method):
         """Return the options, with the epochs and the weight decay that the batches decide."""
         found = super().settled()
         del found["first_sample"], found["init_seed"]
-        decided = {"epochs": self.n_epochs, "weight_decay": self.decay, "preset": self.preset}
+        decided = {
+            "epochs": self.n_epochs,
+            "proximity": self.price,
+            "ridge": self.softness,
+            "weight_decay": self.decay,
+            "preset": self.preset,
+        }
         return found | decided
 
     def results(self, model: Model | None, states: Sequence[Any], data: Dataset) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from layermilp.solvers.options import SolverChoice
 WEIGHT_FITS = ("milp", "ridge")
 """How hidden layers' weights are fitted."""
 
-PROXIMITY = 0.3
-"""Price of a change of the weights where none is given."""
+PROXIMITY = RIDGE = 0.3
+"""Price of a change of the weights, and softness of the ridge regression, where none is given."""
 
 POSTPROCESS = ("none", "batch", "end", "all")
 """When the last layer is post-processed: never, after every batch on that batch, or at the end on
@@ -182,7 +182,7 @@ class Sweeps(LastLayer):
         choices=TIE_BREAKS,
     )
     weight_fit: str = option(
-        "ridge",
+        "milp",
         "how hidden layers' weights are fitted: by mixed-integer programs or by ridge regression",
         "``milp``: near the present weights by mixed-integer programs, see `proximity`; ``ridge``: "
         "by ridge regression, see `ridge`. The formulation ``paper`` does without either.",
@@ -198,22 +198,22 @@ class Sweeps(LastLayer):
         "K",
         least=0.0,
     )
-    ridge: float = option(
-        0.3,
-        "softness of the hidden layers' ridge regression (0: least absolute deviations by MILPs)",
-        "Hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / (ridge q)``, "
-        "where a sample misses its target by ``m = a - t``, or ``max(0, a)`` for a target of zero, "
-        "``w_0`` are the present weights, and `q` is the mean squared norm of an input and its 1; "
-        "see `layermilp.algorithms.ridge`. With 0 they are fitted as with ``milp`` and a proximity "
-        "of 0.",
+    ridge: float | None = option(
+        None,
+        "softness of the hidden layers' ridge regression (ridge; default: 0.3)",
+        "For ``ridge``, hidden layers minimize ``|w - (1 - weight_decay) w_0|^2 + sum_k m_k^2 / "
+        "(ridge q)``, where a sample misses its target by ``m = a - t``, or ``max(0, a)`` for a "
+        "target of zero, ``w_0`` are the present weights, and `q` is the mean squared norm of an "
+        "input and its 1; see `layermilp.algorithms.ridge`. By default 0.3.",
         "R",
-        least=0.0,
+        above=0.0,
     )
     weight_decay: float | None = option(
         None,
         "share of its weights that a hidden neuron forgets in every fit (default: 1 / batches, "
         "from 0.01 to 0.1)",
-        "See `ridge`, without which there is none. By default ``1 / batches``, from 0.01 to 0.1.",
+        "See `proximity` and `ridge`; without a price of a change there is none. By default ``1 / "
+        "batches``, from 0.01 to 0.1.",
         "D",
         least=0.0,
         most=1.0,
@@ -273,14 +273,15 @@ class Sweeps(LastLayer):
             raise OptionError(
                 f"class_weight is for the objective l1, not {self.objective}; leave it out"
             )
-        if self.weight_fit != "milp" and self.proximity is not None:
-            raise OptionError(
-                f"proximity is for the weight fit milp, not {self.weight_fit}; leave it out"
-            )
+        for name, fit in (("proximity", "milp"), ("ridge", "ridge")):
+            if getattr(self, name) is not None and self.weight_fit != fit:
+                raise OptionError(
+                    f"{name} is for the weight fit {fit}, not {self.weight_fit}; leave it out"
+                )
         if self.weight_decay and not (self.softness or self.price):
             raise OptionError(
-                f"weight_decay is {self.weight_decay!r}, but the ridge it belongs to is 0; leave "
-                "it out"
+                f"weight_decay is {self.weight_decay!r}, but the proximity it belongs to is 0; "
+                "leave it out"
             )
         if self.solver_options and self.solver == "auto":
             raise OptionError(
@@ -326,7 +327,9 @@ class Sweeps(LastLayer):
     @property
     def softness(self) -> float:
         """The ridge, zero where there is no ridge regression."""
-        return self.ridge if self.weight_fit == "ridge" else 0.0
+        if self.weight_fit != "ridge":
+            return 0.0
+        return RIDGE if self.ridge is None else self.ridge
 
     @property
     def price(self) -> float:
@@ -367,7 +370,8 @@ PRESETS = {
             "max_sweeps": 20,
             "average": 0.0,
             "tie_break": "none",
-            "ridge": 0.0,
+            "weight_fit": "milp",
+            "proximity": 0.0,
             "weight_decay": 0.0,
             "box": 1.0,
             "output_box": 1.0,

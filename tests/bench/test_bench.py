@@ -172,11 +172,11 @@ def test_the_choice_of_defaults_runs(tmp_path: Path) -> None:
         script,
         *split("--quick --seeds 1 --out"),
         str(tmp_path),
-        *split("--only defaults ridge=0.1"),
+        *split("--only defaults proximity=0.1"),
     ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]] == [
         "| nothing",
-        "| ridge=0.1",
+        "| proximity=0.1",
     ]

@@ -111,7 +111,7 @@ def test_the_command_writes_programs_and_an_index(table: Path, tmp_path: Path) -
         rf"written +{out}/: programs.json and 15 programs, \d+ of them mixed-integer\n", done.stdout
     )
     assert (
-        "written are the mixed-integer programs of the same regressions, which --ridge 0 solves"
+        "written are the mixed-integer programs of the same regressions, which --proximity 0 solves"
         in done.stderr
     )
     index = _index(out)

@@ -116,6 +116,6 @@ def test_too_large_for_the_community_edition(tmp_path: Path) -> None:
         *split("train --net 1200-2-2 --batches 1 --batch-size 20 --data"),
         str(tmp_path / "wide.npz"),
     ]
-    words += [*METHOD, "--tie-break", "none", "--ridge", "0"]
+    words += [*METHOD, "--tie-break", "none", "--proximity", "0"]
     refused(run(*words, "--solver", "cplex", "--jobs", "1"), "1,000 columns", "auto", "highs")
     assert run(*words, "--jobs", "1").returncode == 0

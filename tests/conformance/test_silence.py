@@ -61,7 +61,7 @@ X = rng.random((40, 3))
 y = (X.sum(axis=1) > 1.5).astype(int)
 layermilp.train(
     layermilp.Network.dense((3, 3, 2), seed=0), X, y, batches=2, batch_size=20, epochs=1,
-    ridge=0.0, n_jobs={jobs}, solver={solver!r},
+    proximity=0.0, n_jobs={jobs}, solver={solver!r},
 )
 """
 

@@ -72,7 +72,7 @@ def test_cross_validation_and_grid_search() -> None:
     estimator = LayerwiseClassifier((4,), epochs=4, batch_size=30, random_state=0)
     assert cross_val_score(estimator, X, y, cv=3).mean() > 0.8
     search = GridSearchCV(
-        estimator, {"hidden_layer_sizes": [(2,), (6,)], "ridge": [0.3, 1.0]}, cv=2
+        estimator, {"hidden_layer_sizes": [(2,), (6,)], "proximity": [0.3, 1.0]}, cv=2
     ).fit(X, y)
     assert search.best_score_ > 0.8 and len(search.cv_results_["params"]) == 4
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import split
 
-SOLVED = split("train --data digits --net 64-3-10 --formulation paper --ridge 0 --solver faulty")
+SOLVED = split("train --data digits --net 64-3-10 --formulation paper --solver faulty")
 SOLVED += split("--batches 4 --batch-size 20 --epochs 1 --postprocess none --quiet")
 """A run in which the solver is asked for everything: in every batch for the weights of three
 neurons, which is for workers."""

@@ -68,7 +68,7 @@ FEW: dict[str, Any] = {
     "tolerance": 0.49,
 }
 """Values of all settings for a run that takes a moment; no default decides what is tested here."""
-REGULARIZED = {"ridge": 0.2, "weight_decay": 0.05}
+REGULARIZED = {"weight_fit": "ridge", "ridge": 0.2, "weight_decay": 0.05}
 """The same for fits with more weights than targets."""
 
 

@@ -29,7 +29,7 @@ def test_presets_are_options_of_training() -> None:
         "average": 0.0,
         "postprocess": "batch",
     }
-    expected |= {"ridge": 0.0, "weight_decay": 0.0, "trust_offset": 0.01}
+    expected |= {"proximity": 0.0, "weight_decay": 0.0, "trust_offset": 0.01}
     assert expected.items() <= chosen.options.items()
 
 
@@ -43,7 +43,7 @@ def test_the_number_of_batches_decides_epochs_and_decay(
     settings = Sweeps(batches=batches)
     assert (settings.n_epochs, settings.total_batches) == (epochs, epochs * batches)
     assert settings.decay == settings.setup.weight_decay == pytest.approx(decay)
-    assert Sweeps(batches=batches, ridge=0.0).decay == 0.0
+    assert Sweeps(batches=batches, proximity=0.0).decay == 0.0
     given = Sweeps(batches=batches, epochs=3, weight_decay=0.2)
     assert (given.n_epochs, given.total_batches, given.decay) == (3, 3 * batches, 0.2)
 
@@ -162,12 +162,12 @@ GOOD_X, GOOD_Y = blobs(8)
         ({"gap": -1.0}, OptionError, "gap"),
         ({"node_limit": 0}, OptionError, "node_limit"),
         ({"target_gap": -1.0}, OptionError, r"target_gap is -1\.0"),
-        ({"ridge": -0.1}, OptionError, r"ridge is -0\.1"),
-        ({"ridge": float("nan")}, OptionError, "ridge is nan"),
+        ({"ridge": 0.0, "weight_fit": "ridge"}, OptionError, r"ridge is 0\.0"),
+        ({"ridge": float("nan"), "weight_fit": "ridge"}, OptionError, "ridge is nan"),
         (
-            {"weight_decay": 0.1, "ridge": 0.0},
+            {"weight_decay": 0.1, "proximity": 0.0},
             OptionError,
-            r"weight_decay is 0\.1, but the ridge it belongs to is 0",
+            r"weight_decay is 0\.1, but the proximity it belongs to is 0",
         ),
         (
             {"weight_decay": 1.5},

@@ -196,10 +196,12 @@ def test_the_price_of_a_change_is_that_of_the_fit(fit: str) -> None:
     assert (settings.setup.ridge, settings.setup.proximity) == (
         (0.3, 0.0) if fit == "ridge" else (0.0, 0.3)
     )
-    none: dict[str, Any] = {"ridge": 0.0} if fit == "ridge" else {"proximity": 0.0}
-    plain = replace(settings, **none)
+    with pytest.raises(OptionError, match="is for the weight fit"):
+        replace(settings, proximity=0.3, ridge=0.3)
+
+
+def test_without_a_price_nothing_decays() -> None:
+    plain = Sweeps(proximity=0.0)
     assert plain.setup.ridge == plain.setup.proximity == plain.decay == 0.0
     with pytest.raises(OptionError, match="leave it out"):
         replace(plain, weight_decay=0.1)
-    with pytest.raises(OptionError, match="proximity is for the weight fit milp"):
-        Sweeps(weight_fit="ridge", proximity=0.3)

@@ -50,7 +50,7 @@ COMMITTEE = split("--net 64-4-10 --batches 2 --epochs 2 --committee 2 --jobs 1")
     ("words", "line"),
     [
         (
-            ["--net", "64-4-10", "--batches", "3", "--epochs", "2", "--ridge", "0"],
+            ["--net", "64-4-10", "--batches", "3", "--epochs", "2", "--proximity", "0"],
             r"batch \d/6 · sweep 1 · layer \d (weights|inputs) \d+/\d+",
         ),
         (COMMITTEE, r"passed.* · member [12]/2"),

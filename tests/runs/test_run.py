@@ -152,12 +152,12 @@ class Stopping(Callback):
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("options", [{"batches": np.int64(2)}, {"ridge": np.float32(0.5)}])
+@pytest.mark.parametrize("options", [{"batches": np.int64(2)}, {"proximity": np.float32(0.5)}])
 def test_numbers_of_numpy_are_options_too(
     options: dict[str, Any], arrays: tuple[np.ndarray, ...], tmp_path: Path
 ) -> None:
     method = Layerwise(**{"net": "64-2", "batches": 2, "batch_size": 20, "epochs": 1, **options})
-    assert type(method.batches) is int and type(method.ridge) is float
+    assert type(method.batches) is int and type(method.proximity) in (float, type(None))
     Run(method, arrays, tmp_path / "run", n_jobs=1).follow()
     assert Run.resume(tmp_path / "run", data=arrays, n_jobs=1).follow().is_over
 
