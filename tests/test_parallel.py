@@ -6,12 +6,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
-from layermilp import Network, postprocess, train
+from layermilp import Network, parallel, postprocess, train
 from layermilp.errors import OptionError
 from layermilp.parallel import BACKENDS, Workers
 from tests.common import PATIENCE
@@ -138,3 +139,21 @@ def test_what_a_killed_run_leaves_is_tidied_up_in_silence() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def _where(task: int) -> int:
+    time.sleep(0.01)
+    return os.getpid()
+
+
+def test_few_tasks_stay_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "WORTH_STARTING", 0.05)
+    with Workers(2) as workers:
+        first = list(workers.map(_where, range(3), may_be_few=True))
+        assert set(first) == {os.getpid()}
+        rest = list(workers.map(_where, range(12), may_be_few=True))
+        assert rest[0] == os.getpid() and os.getpid() not in rest[-6:]
+        assert os.getpid() not in list(workers.map(_where, range(4), may_be_few=True))
+    with Workers(2) as workers:
+        assert os.getpid() not in list(workers.map(_where, range(4)))
+        assert os.getpid() not in list(workers.map(_where, range(4), 60.0, may_be_few=True))
