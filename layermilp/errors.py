@@ -1,8 +1,8 @@
-"""The exceptions that layermilp raises on purpose.
+"""The exceptions that layermilp raises on purpose, and its warnings.
 
-Each one also inherits from the built-in exception that a caller would expect, and each message
-names the value that was refused and says what to do instead. The command line turns them into one
-line and exit code 2."""
+Each exception also inherits from the built-in exception that a caller would expect, and each
+message names the value that was refused and says what to do instead. The command line turns them
+into one line and exit code 2."""
 
 
 class LayermilpError(Exception):
@@ -39,6 +39,10 @@ class OptionError(LayermilpError, ValueError):
 
 class OutputError(LayermilpError, OSError):
     """A place where results cannot be written."""
+
+
+class SharedSamplesWarning(UserWarning):
+    """Members of a committee that are trained on the same samples, because there are too few."""
 
 
 class SolverError(LayermilpError, RuntimeError):

@@ -9,11 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from layermilp.datasets.dataset import Dataset
+from layermilp.datasets.parts import part_of
 from layermilp.errors import NetworkError, OptionError
 from layermilp.networks.files import Arrays
 from layermilp.networks.load import Model
@@ -86,12 +88,15 @@ class Method(Options, ABC):
         Its name: ``--method`` of the command line, and in what a run writes.
     kept_words : str
         What an interrupted run keeps, in words.
+    size_name : str
+        The options that decide how many samples one training uses.
     """
 
     name: ClassVar[str]
     kept_words: ClassVar[str] = "these are the best weights so far"
+    size_name: ClassVar[str] = "option samples"
 
-    seed: int = option(0, "seed of all that is random", metavar="N", least=0, most=float("inf"))
+    seed: int = option(0, "seed of all that is random", metavar="N", least=0, most=inf)
 
     @property
     def n_inputs(self) -> int | None:
@@ -113,6 +118,10 @@ class Method(Options, ABC):
     def prepared(self, data: Dataset) -> Dataset:
         """Return the data of one training, a part where the method takes one."""
         return data
+
+    @abstractmethod
+    def used(self, data: Dataset) -> IntArray:
+        """Return the training samples that one training uses, each once."""
 
     @abstractmethod
     def training(
@@ -178,14 +187,20 @@ class SampledMethod(Method):
     samples: int | None = option(
         None, "training samples, drawn by the seed (default: all)", metavar="N", least=1
     )
+    part: int = option(
+        0, "which of the parts of so many samples, see `part_of`", least=0, most=inf, is_flag=False
+    )
+    draw_seed: int | None = option(
+        None, "seed of the draw (default: the seed)", least=0, most=inf, is_flag=False
+    )
 
     def check(self, data: Dataset) -> None:
         """Raise `OptionError` if there are fewer samples."""
-        self._drawn(data)
+        self.used(data)
 
     def prepared(self, data: Dataset) -> Dataset:
         """Return the data with the samples that are used."""
-        return _part(data, self._drawn(data))
+        return _part(data, self.used(data))
 
     def n_samples(self, data: Dataset) -> int:
         """Return how many samples a member uses."""
@@ -193,17 +208,33 @@ class SampledMethod(Method):
 
     def seen(self, data: Dataset, members: int) -> Dataset:
         """Return the data with the samples that any of so many members has used."""
-        used = [self.member(number)._drawn(data) for number in range(members)]
+        used = [self.member(number).used(data) for number in range(members)]
         return _part(data, np.unique(np.concatenate(used)))
 
-    def _drawn(self, data: Dataset) -> IntArray:
+    def member(self, number: int) -> Self:
+        """Return the method of a member: its own seed, and its own part of the samples."""
+        seed = self.seed if self.draw_seed is None else self.draw_seed
+        return replace(super().member(number), part=self.part + number, draw_seed=seed)
+
+    def settled(self) -> dict[str, Any]:
+        """Return the options, without what a run decides for its members."""
+        found = super().settled()
+        del found["part"], found["draw_seed"]
+        return found
+
+    def used(self, data: Dataset) -> IntArray:
         """Return the training samples that are used: all, or as many drawn by the seed."""
         n = len(data.X_train)
         if self.samples is None:
             return np.arange(n)
         if self.samples > n:
             raise OptionError(f"samples is {self.samples}; {data.name} has {n:,} training samples")
-        return np.random.default_rng(self.seed).choice(n, self.samples, replace=False)
+        rng = np.random.default_rng(self.seed if self.draw_seed is None else self.draw_seed)
+        drawn = rng.choice(n, self.samples, replace=False)
+        if not self.part:
+            return drawn
+        others = rng.permutation(np.setdiff1d(np.arange(n), drawn))
+        return part_of(np.concatenate([drawn, others]), self.samples, self.part)
 
 
 def _part(data: Dataset, chosen: IntArray) -> Dataset:

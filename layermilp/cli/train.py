@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 
 from layermilp.cli.arguments import options_of
 from layermilp.cli.parser import Parser
 from layermilp.datasets.source import DataSource
-from layermilp.errors import OptionError
+from layermilp.errors import OptionError, SharedSamplesWarning
 from layermilp.runs.methods import METHODS
 from layermilp.runs.progress import Progress
 from layermilp.runs.run import Run, RunOptions
@@ -32,8 +33,8 @@ def train(arguments: argparse.Namespace) -> int:
         run = Run(method, source, arguments.out, [progress], **options)
     limits = (run.method.seconds_limit, run.max_seconds)
     progress.limit = min((each for each in limits if each is not None), default=None)
-    with progress:
-        run.follow()
+    with progress, warnings.catch_warnings(action="ignore", category=SharedSamplesWarning):
+        run.follow()  # whose progress and report say what the warning says
     if not run.states:
         why = "its time was over" if run.is_out_of_time else "interrupted"
         print(f"layermilp: {why} before anything was learned", file=sys.stderr)

@@ -59,6 +59,7 @@ class LayerwiseClassifier(Classifier, Sweeps):
     )
     n_jobs: int = option(1, "worker processes; the result does not depend on it")
     first_sample: int = field(default=0, init=False)
+    part: int = field(default=0, init=False)
 
     def _train(self, inputs: FloatArray, targets: IntArray) -> None:
         self._begin()

@@ -39,6 +39,7 @@ class Layerwise(Sweeps, Method):
     """Goebbels' backward sweep, with the network that it trains."""
 
     name: ClassVar[str] = "layerwise"
+    size_name: ClassVar[str] = "batches times batch size"
 
     net: str = option(
         "784-8-8-8-10",
@@ -78,6 +79,10 @@ class Layerwise(Sweeps, Method):
         """Raise an error if the data do not fit the network."""
         training_data(self.network_for(data), data)
 
+    def used(self, data: Dataset) -> IntArray:
+        """Return the training samples of an epoch, or of as many batches as take all."""
+        return np.unique(sample_order(len(data.X_train), replace(self, epochs=1)))
+
     def network_for(self, data: Dataset) -> Network:
         """Return the network that training starts from, with the labels of the data as classes."""
         network = self.initial()
@@ -103,10 +108,8 @@ class Layerwise(Sweeps, Method):
         return State.restored(content, arrays, self.network_for(data).with_decision(decision))
 
     def member(self, number: int) -> Self:
-        """Return the method of a member: its own seed, and images that begin where those before it
-        end."""
-        first = self.first_sample + number * self.batches * self.batch_size
-        return replace(self, seed=derived_seed(self.seed, number), first_sample=first)
+        """Return the method of a member: its own seed, and its own part of the samples."""
+        return replace(super().member(number), part=self.part + number)
 
     def trial(self, number: int) -> Self:
         """Return the method with other initial weights; everything else has the seed."""
@@ -148,7 +151,7 @@ class Layerwise(Sweeps, Method):
     def settled(self) -> dict[str, Any]:
         """Return the options, with the epochs and the weight decay that the batches decide."""
         found = super().settled()
-        del found["first_sample"], found["init_seed"]
+        del found["first_sample"], found["part"], found["init_seed"]
         decided = {
             "epochs": self.n_epochs,
             "proximity": self.price,

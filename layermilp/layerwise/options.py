@@ -122,6 +122,15 @@ class Sweeps(LastLayer):
     first_sample: int = option(
         0, "sample with which the first batch begins", least=0, most=math.inf, is_flag=False
     )
+    part: int = option(
+        0,
+        "which part of the samples the epochs take",
+        "Which part of the samples the epochs take, counted from 0: each has the samples of an "
+        "epoch and none of another part, as long as there are enough; later ones are drawn.",
+        least=0,
+        most=math.inf,
+        is_flag=False,
+    )
     seed: int = option(
         0,
         "seed of weights, reshuffling and solvers",

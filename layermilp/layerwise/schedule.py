@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layermilp.datasets.parts import part_of
 from layermilp.errors import DataError
 from layermilp.formulations.loss import Box
 from layermilp.layerwise.options import Sweeps
@@ -18,8 +19,8 @@ from layermilp.program import FloatArray, IntArray
 def sample_order(n_samples: int, settings: Sweeps) -> IntArray:
     """Order in which samples fill the batches of all epochs.
 
-    The first epoch takes the samples as they come, from `first_sample` on (and from the beginning
-    after the last one); every further pass over the same samples is reshuffled.
+    The first epoch takes the samples of its part as they come, from `first_sample` on (and from the
+    beginning after the last one); every further pass over the same samples is reshuffled.
 
     Raises
     ------
@@ -37,7 +38,9 @@ def sample_order(n_samples: int, settings: Sweeps) -> IntArray:
     passes = [np.arange(pool)]
     while len(passes) * pool < wanted:
         passes.append(rng.permutation(pool))
-    return np.asarray((np.concatenate(passes)[:wanted] + settings.first_sample) % n_samples)
+    part = part_of(np.arange(n_samples), pool, settings.part)
+    samples = (part + settings.first_sample) % n_samples
+    return np.asarray(samples[np.concatenate(passes)[:wanted]])
 
 
 def whole_box(theta: FloatArray, bound: float) -> Box:

@@ -6,6 +6,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from layermilp.datasets.dataset import Dataset, from_arrays
+from layermilp.datasets.parts import Sharing
 from layermilp.datasets.source import DataSource
-from layermilp.errors import LayermilpError, ModelFileError
+from layermilp.errors import LayermilpError, ModelFileError, SharedSamplesWarning
 from layermilp.method import Listener, Method, State, accuracies
 from layermilp.networks.committee import Committee
 from layermilp.networks.load import Model
@@ -40,7 +42,8 @@ class RunOptions(WorkerOptions):
     committee: int = option(
         1,
         "members, each on images and a seed of its own",
-        "Members, each with a seed and samples of its own, which vote.",
+        "Members, each with a seed and samples of its own, which vote. Where there are too few "
+        "samples for that, a `SharedSamplesWarning` says which members share how many.",
         "N",
         least=1,
         most=MOST_MEMBERS,
@@ -163,6 +166,13 @@ class Run(RunOptions, Listener):
             return source.load(self.method.n_inputs, self.note)
         return source if isinstance(source, Dataset) else from_arrays(*source)
 
+    @cached_property
+    def sharing(self) -> Sharing:
+        """The samples that more than one member is trained on."""
+        members = map(self.method.member, range(self.committee))
+        parts = [member.used(self.dataset) for member in members]
+        return Sharing.of(parts, len(self.dataset.X_train))
+
     @property
     def model(self) -> Model | None:
         """What was learned so far: the network, or the committee of the members so far."""
@@ -208,6 +218,7 @@ class Run(RunOptions, Listener):
             "data_options": None if named is None else named.values(),
             "committee": self.committee,
             "members_done": len(self.states),
+            "shared_samples": self.sharing.counts,
             "init_trials": self.init_trials,
             "init_scores": self.scores,
             **self.method.settled(),
@@ -221,6 +232,8 @@ class Run(RunOptions, Listener):
     def report(self) -> str:
         """Return what is said of the run at its end, in lines."""
         lines = self.method.report(self.summary())
+        if self.sharing:
+            lines.append(f"shared samples  {self._sharing_words}")
         if self._keeping is not None and self.model is not None:
             kept = "model.npz, history.jsonl, summary.json"
             lines.append(f"written         {self._keeping.directory.path}/: {kept}")
@@ -236,6 +249,11 @@ class Run(RunOptions, Listener):
         ------
         LayermilpError
             If data or options do not fit, or a solver fails; what was learned is written before.
+
+        Warns
+        -----
+        SharedSamplesWarning
+            If members of a committee have samples in common.
         """
         try:
             members = self._begin()
@@ -260,11 +278,19 @@ class Run(RunOptions, Listener):
         self.note(f"data: {self.dataset.source}")
         self.method.check(self.dataset)
         members = [self.method.member(number) for number in range(self.committee)]
+        if self.sharing:
+            self.note(self._sharing_words)
+            # The caller of `follow`.
+            warnings.warn(self._sharing_words, SharedSamplesWarning, stacklevel=3)
         self._digest = digest_of(members, self.dataset)
         if self.is_resumed:
             self._restore(members)
         self._tell(lambda each: each.on_begin(self))
         return members
+
+    @property
+    def _sharing_words(self) -> str:
+        return self.sharing.words(self.method.size_name)
 
     def _restore(self, members: list[Method]) -> None:
         assert self._keeping is not None  # a resumed run has a directory

@@ -35,10 +35,10 @@ def test_members_have_images_and_a_seed_of_their_own(
     found = [settings.member(member) for member in range(members)]
     assert found[0] == settings
     assert len({own.seed for own in found}) == members
-    assert [replace(own, seed=seed, first_sample=first) for own in found] == [settings] * members
-    samples = first + members * batches * batch_size
+    assert [replace(own, seed=seed, part=0) for own in found] == [settings] * members
+    samples = members * batches * batch_size
     seen = np.concatenate([np.unique(sample_order(samples, own)) for own in found])
-    assert sorted(seen) == list(range(first, samples))
+    assert sorted(seen) == list(range(samples))
     assert derived_seed(seed, 0) == seed and derived_seed(seed, 1) == derived_seed(
         seed, 1
     ) != derived_seed(seed, 2)

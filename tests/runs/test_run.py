@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 import layermilp
 from layermilp import SMT, Committee, Hybrid, Integer, Layerwise, Run, load_model
 from layermilp.datasets import load
-from layermilp.errors import DataError, ModelFileError, OptionError
+from layermilp.datasets.dataset import from_arrays
+from layermilp.errors import DataError, ModelFileError, OptionError, SharedSamplesWarning
 from layermilp.method import Method
 from layermilp.runs.callbacks import Callback, RunView
 
@@ -80,6 +82,46 @@ def test_every_method_trains_a_committee_that_goes_on_from_its_checkpoint(
     assert any((members[0][key] != members[1][key]).any() for key in members[0])
     resumed = Run.resume(tmp_path / "run", data=arrays).follow()
     assert isinstance(resumed.model, Committee) and len(resumed.states) == 3
+
+
+@pytest.mark.parametrize("samples", [99, 100, 149])
+def test_members_that_share_samples_say_so(samples: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.random((samples, 4)), rng.integers(2, size=samples)
+    method = Layerwise(net="4-2-2", batches=2, batch_size=25, epochs=1, max_sweeps=1)
+    run = Run(method, (X, y), tmp_path / "run", committee=2, n_jobs=1)
+    if samples >= 100:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            run.follow()
+        assert "shared" not in run.report()
+    else:
+        words = (
+            "all 2 members share 1 of their 50 samples with others, since there are only 99; it "
+            "takes at most 49 samples a member (batches times batch size) or 100 training samples "
+            "to share none"
+        )
+        with pytest.warns(SharedSamplesWarning) as caught:
+            run.follow()
+        assert [str(each.message) for each in caught] == [words]
+        assert caught[0].filename == __file__
+        assert f"shared samples  {words}" in run.report().splitlines()
+    counts = json.loads((tmp_path / "run" / "summary.json").read_text())["shared_samples"]
+    assert counts == [1, 1] if samples == 99 else counts == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["integer", "hybrid", "smt"])
+def test_members_draw_different_samples_while_there_are_enough(
+    name: str, arrays: tuple[np.ndarray, ...]
+) -> None:
+    method, data = METHODS[name], from_arrays(*arrays)
+    size, n = method.values()["samples"], len(arrays[0])
+    parts = [method.member(number).used(data) for number in range(n // size + 1)]
+    assert np.unique(np.concatenate(parts[:-1])).size == size * (n // size)
+    assert all(np.unique(part).size == size for part in parts)
+    assert parts[0].tolist() == method.used(data).tolist()
+    sharing = Run(method, data, committee=len(parts)).sharing
+    assert sharing.counts[-1] >= size - n % size and sharing.n_samples == n
 
 
 @pytest.mark.parametrize("name", METHODS)
