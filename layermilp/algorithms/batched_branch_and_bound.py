@@ -13,6 +13,7 @@ import numpy as np
 from layermilp.algorithms.budget import Budget
 from layermilp.algorithms.fit import solve_problem
 from layermilp.algorithms.options import SolveOptions
+from layermilp.algorithms.scaling import Scaling
 from layermilp.algorithms.search import Search, Stop, status_of
 from layermilp.algorithms.statistics import NOT_NEEDED, Statistics
 from layermilp.algorithms.tolerances import ROUNDING, TIE_TOLERANCE
@@ -50,6 +51,20 @@ def propose(inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) ->
     """Propose inputs of a layer for every sample, of whose problem `problem_of` returns that of
     some, see `Loss.of_inputs`; a sample keeps its present inputs, shape ``(m, d)``, where they are
     as good."""
+    problem = problem_of(slice(None))
+    scaling = Scaling.of(problem)
+    if not scaling.is_identity:
+        found = _propose(
+            inputs / scaling.unknowns,
+            lambda rows: scaling.problem(problem_of(rows)),
+            scaling.options(options),
+        )
+        return replace(found, inputs=scaling.unknowns * found.inputs)
+    return _propose(inputs, problem_of, options)
+
+
+def _propose(inputs: FloatArray, problem_of: ProblemOf, options: SolveOptions) -> Proposals:
+    """Propose inputs in suitable units."""
     problem = problem_of(slice(None))
     if isinstance(problem, OutputRegression):
         return _propose_jointly(inputs, problem_of, options, problem)
@@ -250,6 +265,7 @@ class _BatchedSearch:
             self.frame.solver_calls[warm_lp.SOLVER] += 1
             answer = warm_lp.WarmLp(lp.matrix).solve(costs, rhs, lower, upper)
             if answer is None:
+                self.frame.message = f"{warm_lp.SOLVER} did not solve the relaxations of proposals"
                 return Stop.FAILED
             multipliers, theta = lp.multipliers(envelope, *answer)
             slopes = multipliers @ problem.coefficients
@@ -264,7 +280,8 @@ class _BatchedSearch:
             return None
         result = self.frame.solve(program, fitting(program, solver))
         if result.x is None or not result.status.is_optimal:
-            self.frame.message = self.frame.message or result.message
+            words = result.message or f"{result.solver} did not solve the relaxations of proposals"
+            self.frame.message = self.frame.message or words
             return Stop.of(result)
         theta = np.clip(result.x[: problem.n_unknowns], problem.lower, problem.upper)
         return theta, envelope.at(problem.preactivation(theta)).reshape(n_nodes, -1).sum(axis=1)

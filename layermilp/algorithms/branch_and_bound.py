@@ -20,7 +20,14 @@ import numpy as np
 from layermilp.algorithms.interior_point import interior_point
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.search import Search
-from layermilp.algorithms.tolerances import EMPTY_BOX, EXACT, FINE_ROUNDING, LEAST_GAIN, ROUNDING
+from layermilp.algorithms.tolerances import (
+    EMPTY_BOX,
+    EXACT,
+    FAR,
+    FINE_ROUNDING,
+    LEAST_GAIN,
+    ROUNDING,
+)
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, envelope_lp
 from layermilp.formulations.l1 import HingeRegression
 from layermilp.formulations.relu_l1 import FiringRegression, ReluRows
@@ -105,6 +112,12 @@ class _PseudoCosts:
         return np.where(self.counts > 0.0, self.sums / np.maximum(self.counts, 1.0), overall)
 
 
+def _room(lower: FloatArray, upper: FloatArray) -> float:
+    """Return by how much rounding may turn parts of a box inside out."""
+    largest = max(float(-lower.min(initial=0.0)), float(upper.max(initial=0.0)))
+    return EMPTY_BOX * max(1.0, largest / FAR)
+
+
 class Tree:
     """The search. Rows that cannot fire within the box of the problem are left out; they have a
     constant loss.
@@ -126,6 +139,8 @@ class Tree:
             float(every.losses(high)[~can_fire].sum()),
         )
         self.positive, self.negative = np.maximum(self.h, 0.0), np.minimum(self.h, 0.0)
+        self.box_room = _room(problem.lower, problem.upper)
+        self.row_room = _room(*problem.interval)
         self.lp = envelope_lp(self.h, self.g, self.rows.n_slopes)
         self.warm = WarmLp(self.lp.matrix)
         self.n_rows = int(self.g.size)
@@ -280,7 +295,7 @@ class Tree:
     ) -> tuple[FloatArray, FloatArray] | None:
         """Return the box without what no decided row allows; None if nothing is left."""
         rows = np.flatnonzero(decided != OPEN)
-        if np.any(lower > upper + EMPTY_BOX):
+        if np.any(lower > upper + self.box_room):
             return None
         if not rows.size:
             return lower, np.maximum(lower, upper)
@@ -288,13 +303,13 @@ class Tree:
         h, g = sign[:, None] * self.h[rows], sign * (self.g - self.rows.thresholds)[rows]
         # Every such row now reads h . theta + g >= 0, and this is how far it is satisfied at best.
         room = np.maximum(h, 0.0) @ upper + np.minimum(h, 0.0) @ lower + g
-        if np.any(room < -EMPTY_BOX):
+        if np.any(room < -self.row_room):
             return None
         reach = np.full(h.shape, np.inf)
         np.divide(np.maximum(room, 0.0)[:, None], np.abs(h), out=reach, where=h != 0.0)
         least = np.where(h > 0.0, upper - reach, -np.inf).max(axis=0)
         most = np.where(h < 0.0, lower + reach, np.inf).min(axis=0)
         lower, upper = np.maximum(lower, least), np.minimum(upper, most)
-        if np.any(lower > upper + EMPTY_BOX):
+        if np.any(lower > upper + self.box_room):
             return None
         return lower, np.maximum(lower, upper)

@@ -15,10 +15,11 @@ from layermilp.algorithms.branch_and_bound import LpFailed, Tree, descend
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.presolve import Aggregation, nonzero_columns, restricted
 from layermilp.algorithms.ridge import Ridge, fit_ridge
+from layermilp.algorithms.scaling import Scaling
 from layermilp.algorithms.search import Fit, Search, Stop
 from layermilp.algorithms.statistics import OWN
 from layermilp.algorithms.tie_break import TIE_BREAKS, project_onto
-from layermilp.algorithms.tolerances import EMPTY_BOX, TIE_TOLERANCE
+from layermilp.algorithms.tolerances import EMPTY_BOX
 from layermilp.formulations.big_m import FORMULATIONS, Formulation, program_of
 from layermilp.formulations.problem import OutputRegression, Regression
 from layermilp.formulations.proximal import PROXIMAL, ProximalRegression, Proximity
@@ -45,7 +46,7 @@ def solve_problem(problem: Regression, options: SolveOptions) -> Fit:
 def weight_program(problem: Regression, options: SolveOptions) -> Program:
     """Return the program that a fit stands for, as another solver would get it: near the start in
     few coordinates, see `Proximity`; a mixed-integer one also where a ridge regression takes its
-    place."""
+    place. Its numbers are those of the problem, not in units as in `Scaling`."""
     formulation = FORMULATIONS[options.formulation]
     if isinstance(problem, ReluRegression) and options.proximity and not formulation.is_reference:
         near = Proximity.of(problem, options.proximity, options.weight_decay, by_axes=True)
@@ -56,13 +57,14 @@ def weight_program(problem: Regression, options: SolveOptions) -> Program:
 def solve_linear(problem: OutputRegression, options: SolveOptions) -> Fit:
     """Minimize an output layer's loss over the box: one LP, which another solver gets where the
     edition of the named one is too small; the start is kept where it is as good."""
-    search = Search(problem, options)
+    scaling = Scaling.of(problem)
+    search = Search(scaling.problem(problem), scaling.options(options))
     if not search.is_optimal():
-        search.kind, program = "lp", problem.program()
+        search.kind, program = "lp", search.problem.program()
         search.take(search.solve(program, fitting(program, options.solver)))
         if not problem.is_priced:
             _move_nearer(search)
-    return search.fit()
+    return scaling.restored(search.fit())
 
 
 def solve_relu(problem: ReluRegression, options: SolveOptions) -> Fit:
@@ -73,7 +75,25 @@ def solve_relu(problem: ReluRegression, options: SolveOptions) -> Fit:
     it (`_fit_exactly`); unknowns with equal columns become one, and descents from the start and
     from the all-firing pattern give an incumbent; the program is solved from there, unless the
     incumbent is good enough by a bound that needs no solver; of equal optima the nearest is taken.
+
+    Numbers far from one are solved for in units of their own, see `Scaling`.
     """
+    scaling = _scaling(problem, options)
+    return scaling.restored(_solve_relu(scaling.problem(problem), scaling.options(options)))
+
+
+def _scaling(problem: ReluRegression, options: SolveOptions) -> Scaling:
+    """Return the units in which a problem is solved."""
+    if FORMULATIONS[options.formulation].is_reference or not (options.ridge or options.proximity):
+        return Scaling.of(problem)
+    # The losses are squares of deviations and changes, in units of one of them.
+    scaling = Scaling.of(problem, near_start=True)
+    size = scaling.unknowns if options.ridge else scaling.outputs
+    return replace(scaling, losses=size**2)
+
+
+def _solve_relu(problem: ReluRegression, options: SolveOptions) -> Fit:
+    """Take the steps of `solve_relu` in suitable units."""
     formulation = FORMULATIONS[options.formulation]
     if formulation.is_reference:
         search = Search(problem, options)
@@ -202,7 +222,7 @@ def _fit_exactly(search: Search[ReluRegression]) -> bool:
     low = np.where(problem.targets > 0.0, problem.targets, -np.inf)
     theta = project_onto(problem, low, problem.targets)
     search.solver_calls[quadratic.SOLVER] += 1
-    is_met = theta is not None and search.accept(theta, TIE_TOLERANCE * problem.n_rows)
+    is_met = theta is not None and search.prefer(theta, 0.0)
     if is_met:
         search.kind = "qp"
     return is_met
@@ -259,4 +279,4 @@ def _move_nearer(search: Search[Regression]) -> None:
 
     theta = rule(problem, search.theta, solve)
     if theta is not None:
-        search.accept(theta, search.loss + TIE_TOLERANCE * problem.n_rows)
+        search.prefer(theta, search.loss)

@@ -16,7 +16,7 @@ import numpy as np
 from layermilp.algorithms.budget import Budget
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.statistics import NOT_NEEDED, Statistics
-from layermilp.algorithms.tolerances import MET, ROUNDING
+from layermilp.algorithms.tolerances import MET, ROUNDING, TIE_TOLERANCE
 from layermilp.formulations.problem import Problem
 from layermilp.program import (
     FEASIBILITY_TOLERANCE,
@@ -60,8 +60,9 @@ class Fit:
     bound : float
         Proven lower bound of the same over the box.
     status : Status
-        OPTIMAL if proven to 1e-6 relative, OPTIMAL_WITHIN_GAP if proven to the gap that was asked
-        for, else FEASIBLE_AT_LIMIT; ERROR if the solver failed and the best point known is
+        OPTIMAL if proven to 1e-6 relative or, in units of the problem, to 1e-9 a row, not counting
+        the 1e-8 a row that a tie-break may cost; OPTIMAL_WITHIN_GAP if proven to the gap that was
+        asked for, else FEASIBLE_AT_LIMIT; ERROR if the solver failed and the best point known is
         returned.
     start_objective : float
         The same at the start; `objective` exceeds it by rounding at most (1e-9 a row).
@@ -74,7 +75,9 @@ class Fit:
     kind : str
         What was solved, one of `layermilp.algorithms.statistics.KINDS`.
     message : str
-        The solver's words where it failed.
+        The solver's words where it failed, never empty then.
+    unit : float
+        Loss that counts as one: 1 for numbers of usual size, see `layermilp.algorithms.scaling`.
     """
 
     parameters: FloatArray
@@ -87,19 +90,20 @@ class Fit:
     nodes: int = 0
     kind: str = NOT_NEEDED
     message: str = ""
+    unit: float = 1.0
 
     @property
     def gap(self) -> float:
-        """Relative gap between objective and bound; 0 where they agree to 1e-9 absolute."""
-        agree = self.objective - self.bound <= ROUNDING
-        return 0.0 if agree else relative_gap(self.objective, self.bound)
+        """Relative gap between objective and bound; 0 where they agree to 1e-9 units."""
+        objective, bound = self.objective / self.unit, self.bound / self.unit
+        return 0.0 if objective - bound <= ROUNDING else relative_gap(objective, bound)
 
     @property
     def scaled_gap(self) -> float:
         """Gap relative to the scale, ``(objective - bound) / max(objective, scale)``: how much is
         unproven, measured against what is at stake."""
-        gap = self.objective - self.bound
-        return 0.0 if gap <= ROUNDING else gap / max(self.objective, self.scale, ROUNDING)
+        gap, rounding = self.objective - self.bound, ROUNDING * self.unit
+        return 0.0 if gap <= rounding else gap / max(self.objective, self.scale, rounding)
 
     @property
     def statistics(self) -> Statistics:
@@ -117,7 +121,7 @@ class Fit:
     @property
     def needs_solver(self) -> bool:
         """Whether a solver was asked, and the start did not meet the targets already."""
-        return self.solver_calls.total() > 0 and self.start_objective > MET
+        return self.solver_calls.total() > 0 and self.start_objective > MET * self.unit
 
 
 class Search(Generic[P]):
@@ -149,7 +153,7 @@ class Search(Generic[P]):
         self.absolute_gap = max(share, options.limits.absolute_gap or 0.0)
         self.theta = problem.start
         self.loss = self.start_loss = problem.loss(problem.start)
-        self.bound = 0.0
+        self.bound = self.conceded = 0.0
         self.stop: Stop | None = None
         self.message = ""
         self.solver_calls: Counter[str] = Counter()
@@ -176,6 +180,14 @@ class Search(Generic[P]):
         if loss <= allowed:
             self.theta, self.loss = theta, loss
         return loss <= allowed
+
+    def prefer(self, theta: FloatArray, loss: float) -> bool:
+        """Take a point that is preferred to one with a known loss, if its own is no larger but for
+        `TIE_TOLERANCE`, which does not count against the proof; return whether it was taken."""
+        is_taken = self.accept(theta, loss + TIE_TOLERANCE * self.problem.n_rows)
+        if is_taken:
+            self.conceded = max(0.0, self.loss - loss)
+        return is_taken
 
     def _clipped(self, theta: FloatArray) -> tuple[FloatArray, float]:
         """Return a point, clipped to the box, and its loss."""
@@ -255,7 +267,8 @@ class Search(Generic[P]):
     def fit(self) -> Fit:
         """Return what was found."""
         stop = Stop.LIMIT if self.is_at_target else self.stop
-        status = status_of(self.loss, self.bound, self.asked, self._rounded(ROUNDING), stop)
+        rounding = self._rounded(ROUNDING)
+        status = status_of(self.loss - self.conceded, self.bound, self.asked, rounding, stop)
         return Fit(
             parameters=self.theta,
             objective=self.loss,
@@ -266,8 +279,15 @@ class Search(Generic[P]):
             solver_calls=self.solver_calls,
             nodes=self.nodes,
             kind=self.kind,
-            message=self.message if status is Status.ERROR else "",
+            message=self._failure() if status is Status.ERROR else "",
         )
+
+    def _failure(self) -> str:
+        """Return why the best point counts as failed."""
+        found = (
+            f"the objective {self.loss:g} is not proven, only that it is at least {self.bound:g}"
+        )
+        return f"{self.message}: {found}" if self.message else found
 
 
 def status_of(

@@ -4,6 +4,18 @@ Those that decide whether an answer of a solver is accepted stand in `layermilp.
 (`FEASIBILITY_TOLERANCE`, 1e-6; `PROVEN_GAP`, 1e-7); a solver is asked for `PRIMAL_TOLERANCE`, 1e-9,
 of `layermilp.solvers.base`."""
 
+FAR = 2.0**10
+"""Factor by which numbers differ from one where a problem is solved in units of its own, see
+`layermilp.algorithms.scaling`: up to there the absolute tolerances are still small beside them.
+Losses and preactivations below are in these units."""
+
+SMALLEST = 2.0**-17
+"""Share of the largest output within the box that counts as one at least: what is much smaller
+cannot be told from rounding in sums that reach so far."""
+
+LEAST_COLUMN = 2.0**-26
+"""Least size of an unknown's largest coefficient: HiGHS takes one of up to 1e-9 for zero."""
+
 ROUNDING = 1e-9
 """Difference of two losses per row, or relative to them, that counts as none: what solvers leave
 open when they are asked for a feasibility of 1e-9. Losses, bounds and falls are compared so."""
@@ -21,7 +33,8 @@ MET = 1e-6
 the feasibility tolerance of an answer."""
 
 EMPTY_BOX = 1e-9
-"""Width by which rounding may turn a box inside out before it counts as empty."""
+"""Width by which rounding may turn a box inside out before it counts as empty; more where the box
+reaches beyond `FAR`, by as much as it does."""
 
 EXACT = 1e-12
 """Error of an envelope that counts as none: rounding of a sum of some numbers near one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -54,11 +54,21 @@ class Sharing:
     n_samples: int
 
     @classmethod
-    def of(cls, parts: Sequence[IntArray], n_samples: int) -> Self:
-        """Return what the members' samples, each array without repetition, have in common."""
-        times = np.bincount(np.concatenate(parts), minlength=n_samples)
-        counts = (int(np.count_nonzero(times[part] > 1)) for part in parts)
-        return cls(tuple(counts), max(part.size for part in parts), n_samples)
+    def of(cls, part: Callable[[int], IntArray], members: int, n_samples: int) -> Self:
+        """Return what members have in common, by a function that returns the samples of a member,
+        counted from 0, without repetition.
+
+        It is asked twice, so that there is never more than one member's samples in memory."""
+        if members == 1:
+            return cls((0,), part(0).size, n_samples)
+        times = np.zeros(n_samples, dtype=np.int64)
+        for number in range(members):
+            times[part(number)] += 1
+        parts = map(part, range(members))
+        counts, sizes = zip(
+            *((int(np.count_nonzero(times[own] > 1)), own.size) for own in parts), strict=True
+        )
+        return cls(counts, max(sizes), n_samples)
 
     def __bool__(self) -> bool:
         """Whether any sample is shared."""

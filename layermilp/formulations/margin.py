@@ -8,7 +8,7 @@ Singer's multi-class support vector machine (JMLR 2, 2001), of all outputs joint
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -47,6 +47,10 @@ class MarginRegression(OutputRegression):
     def scale(self) -> float:
         """Number of samples: the loss where all outputs are equal."""
         return self.n_rows / self.n_rivals
+
+    def scaled(self, outputs: float, unknowns: float) -> Self:
+        """Return the same in other units of the unknowns; margins are measured in ones."""
+        return replace(super().scaled(outputs, unknowns), penalty=self.penalty * unknowns)
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every sample, shape ``(R / n_rivals,)``."""

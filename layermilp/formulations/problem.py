@@ -6,8 +6,9 @@ Rows ``r`` of the preactivations ``a = H theta + g`` are samples, or pairs of a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from scipy import sparse
@@ -82,6 +83,18 @@ class Rows:
     def preactivation(self, theta: FloatArray) -> FloatArray:
         """``H theta + g``, shape ``(R,)``."""
         return np.asarray(self.coefficients @ theta) + self.constants
+
+    def scaled(self, outputs: float, unknowns: float) -> Self:
+        """Return the same with preactivations in units of `outputs` and `theta` in units of
+        `unknowns`, both positive."""
+        return replace(
+            self,
+            coefficients=self.coefficients * (unknowns / outputs),
+            constants=self.constants / outputs,
+            lower=self.lower / unknowns,
+            upper=self.upper / unknowns,
+            start=self.start / unknowns,
+        )
 
     @cached_property
     def interval(self) -> tuple[FloatArray, FloatArray]:

@@ -9,8 +9,9 @@ are in `layermilp.formulations.big_m`, convex underestimates in `layermilp.formu
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from scipy import sparse
@@ -91,6 +92,14 @@ class ReluRegression(FiringRegression):
     def scale(self) -> float:
         """Sum of the targets: the loss of a silent neuron."""
         return float(self.targets.sum())
+
+    def scaled(self, outputs: float, unknowns: float) -> Self:
+        """Return the same in other units."""
+        return replace(
+            super().scaled(outputs, unknowns),
+            targets=self.targets / outputs,
+            big_m=self.big_m / outputs,
+        )
 
     def losses(self, theta: FloatArray) -> FloatArray:
         """Loss of every row, shape ``(R,)``."""

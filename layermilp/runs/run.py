@@ -169,9 +169,9 @@ class Run(RunOptions, Listener):
     @cached_property
     def sharing(self) -> Sharing:
         """The samples that more than one member is trained on."""
-        members = map(self.method.member, range(self.committee))
-        parts = [member.used(self.dataset) for member in members]
-        return Sharing.of(parts, len(self.dataset.X_train))
+        data, method = self.dataset, self.method
+        samples = len(data.X_train)
+        return Sharing.of(lambda number: method.member(number).used(data), self.committee, samples)
 
     @property
     def model(self) -> Model | None:
@@ -218,7 +218,7 @@ class Run(RunOptions, Listener):
             "data_options": None if named is None else named.values(),
             "committee": self.committee,
             "members_done": len(self.states),
-            "shared_samples": self.sharing.counts,
+            "shared_samples": list(self.sharing.counts),
             "init_trials": self.init_trials,
             "init_scores": self.scores,
             **self.method.settled(),

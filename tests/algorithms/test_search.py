@@ -105,7 +105,8 @@ def test_without_an_answer_the_start_is_returned(
     search.take(search.solve(search.problem.program()))
     fit = search.fit()
     assert fit.status is status and fit.parameters.tolist() == [0.0, 0.0]
-    assert fit.message == ("in its own words" if status is Status.ERROR else "")
+    told = "in its own words: the objective 1 is not proven, only that it is at least 0"
+    assert fit.message == (told if status is Status.ERROR else "")
     assert (fit.objective, fit.bound, fit.nodes, fit.solver_calls["highs"]) == (1.0, 0.0, 3, 1)
 
 
@@ -152,3 +153,21 @@ def test_seeds_are_those_of_a_key() -> None:
     seeds = {options.seeded(*key).limits.seed for key in ((0, 1), (1, 0), (0, 1, 2), (2,))}
     assert len(seeds) == 4 and all(0 <= seed < 2**31 for seed in seeds)
     assert options.seeded(0, 1) == options.seeded(0, 1)
+
+
+def test_a_failure_has_words_though_the_solver_has_none() -> None:
+    search = Search(problem(), SolveOptions())
+    search.stop = Stop.DONE
+    fit = search.fit()
+    assert fit.status is Status.ERROR
+    assert fit.message == "the objective 1 is not proven, only that it is at least 0"
+
+
+def test_what_a_preferred_point_costs_does_not_count_against_the_proof() -> None:
+    search = Search(problem(), SolveOptions())
+    search.stop = Stop.DONE
+    # Two rows may cost 2e-8 together, and these do; the solver's own rounding is 2e-9.
+    assert not search.prefer(np.array([1.0 - 3e-8, -1.0]), 0.0) and search.loss == 1.0
+    assert search.prefer(np.array([1.0 - 1.5e-8, -1.0]), 0.0)
+    fit = search.fit()
+    assert fit.status is Status.OPTIMAL and fit.objective > 1e-8 and fit.bound == 0.0

@@ -23,7 +23,7 @@ def test_parts_are_disjoint_while_there_are_enough_samples(n: int, size: int, se
     # What the first pass has left over is the beginning of the second.
     left = order[per_pass * size :]
     assert parts[per_pass][: left.size].tolist() == left.tolist()
-    sharing = Sharing.of(parts[: per_pass + 1], n)
+    sharing = Sharing.of(parts.__getitem__, per_pass + 1, n)
     brute = [
         sum(
             any(k in other for j, other in enumerate(parts[: per_pass + 1]) if j != i) for k in part
@@ -65,4 +65,5 @@ def test_members_that_cannot_be_disjoint_have_their_samples_in_another_order() -
 def test_words_name_members_and_what_would_avoid_it(
     parts: list[list[int]], n: int, words: str
 ) -> None:
-    assert Sharing.of([np.array(part) for part in parts], n).words("size") == words
+    sharing = Sharing.of(lambda number: np.array(parts[number]), len(parts), n)
+    assert sharing.words("size") == words
