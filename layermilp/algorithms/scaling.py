@@ -96,6 +96,7 @@ class Scaling:
             start_objective=self.losses * fit.start_objective,
             scale=self.losses * fit.scale,
             unit=self.losses * fit.unit,
+            rounding=self.losses * fit.rounding,
         )
 
 

@@ -78,6 +78,8 @@ class Fit:
         The solver's words where it failed, never empty then.
     unit : float
         Loss that counts as one: 1 for numbers of usual size, see `layermilp.algorithms.scaling`.
+    rounding : float
+        Difference of objective and bound that counts as none.
     """
 
     parameters: FloatArray
@@ -91,19 +93,20 @@ class Fit:
     kind: str = NOT_NEEDED
     message: str = ""
     unit: float = 1.0
+    rounding: float = ROUNDING
 
     @property
     def gap(self) -> float:
-        """Relative gap between objective and bound; 0 where they agree to 1e-9 units."""
-        objective, bound = self.objective / self.unit, self.bound / self.unit
-        return 0.0 if objective - bound <= ROUNDING else relative_gap(objective, bound)
+        """Relative gap between objective and bound; 0 where they agree but for rounding."""
+        agree = self.objective - self.bound <= self.rounding
+        return 0.0 if agree else relative_gap(self.objective / self.unit, self.bound / self.unit)
 
     @property
     def scaled_gap(self) -> float:
         """Gap relative to the scale, ``(objective - bound) / max(objective, scale)``: how much is
         unproven, measured against what is at stake."""
-        gap, rounding = self.objective - self.bound, ROUNDING * self.unit
-        return 0.0 if gap <= rounding else gap / max(self.objective, self.scale, rounding)
+        gap = self.objective - self.bound
+        return 0.0 if gap <= self.rounding else gap / max(self.objective, self.scale)
 
     @property
     def statistics(self) -> Statistics:
@@ -280,6 +283,7 @@ class Search(Generic[P]):
             nodes=self.nodes,
             kind=self.kind,
             message=self._failure() if status is Status.ERROR else "",
+            rounding=rounding + self.conceded,
         )
 
     def _failure(self) -> str:
