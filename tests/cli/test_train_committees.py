@@ -248,3 +248,19 @@ def test_committee_interrupted_while_its_workers_start_says_so(tmp_path: Path) -
     # it.
     assert stderr.splitlines()[-1] == "layermilp: interrupted before anything was learned", stderr
     assert not out.exists() or {path.name for path in out.iterdir()} <= {"run.json"}
+
+
+def test_members_that_share_samples_say_so_in_one_line(committee_run: Path, tmp_path: Path) -> None:
+    words = [*split("train --net 2-3-2"), *METHOD, *split("--batches 2 --batch-size 12")]
+    given = ["--data", str(committee_run / "points.csv"), *split("--committee 2 --jobs 1 --out")]
+    done = run(*words, *given, str(tmp_path / "run"))
+    assert done.returncode == 0 and "Warning" not in done.stderr
+    told = (
+        "all 2 members share 8 of their 24 samples with others, since there are only 40; it takes "
+        "at most 20 samples a member (batches times batch size) or 48 training samples to share "
+        "none"
+    )
+    assert done.stderr.splitlines().count(told) == 1
+    assert f"shared samples  {told}" in done.stdout.splitlines()
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["shared_samples"] == [8, 8]
