@@ -38,7 +38,7 @@ class LayerwiseClassifier(Classifier, Sweeps):
     classes_ : (n_outputs,) array
         The labels.
     history_ : tuple of Record
-        A record of every sweep.
+        Records of sweeps and ends of batches, as `layermilp.train` returns them.
     n_batches_ : int
         Batches so far.
     """

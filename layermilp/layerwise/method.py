@@ -169,7 +169,7 @@ class Layerwise(Sweeps, Method):
         found = accuracies(model, data)
         return {
             "batches_done": sum(state.batch - (not state.batch_ended) for state in states),
-            "sweeps": sum(len(state.records) for state in states),
+            "sweeps": sum(record.kind == "sweep" for state in states for record in state.records),
             **self.claims(model, [state.records[-1].batch for state in states], data),
             "train_accuracy": found["train"],
             "test_accuracy": found["test"],
@@ -277,16 +277,21 @@ class _Told:
 
     def on_state(self, state: State) -> None:
         """Take note of a sweep or the end of a batch."""
-        self.state = state
+        self.state, record = state, state.records[-1]
+        programs = (
+            f"{record.programs} programs ({record.at_limit} at limit), {record.seconds:.1f} s"
+        )
         if not state.batch_ended:
-            record = state.records[-1]
             losses = " ".join(f"{loss:.2f}" for loss in record.objectives)
             self.listener.detail(
                 f"batch {record.batch} sweep {record.sweep}: accuracy "
-                f"{record.batch_accuracy:.3f}, losses by layer {losses}, {record.programs} "
-                f"programs ({record.at_limit} at limit), {record.seconds:.1f} s"
+                f"{record.batch_accuracy:.3f}{'' if record.taken else ', not taken'}, losses by "
+                f"layer {losses}, {programs}"
             )
             return
+        if record.kind == "end":
+            work = f", {record.phases[0].kind} {programs}" if record.phases else ""
+            self.listener.detail(f"batch {record.batch}: sweep {record.sweep} goes on{work}")
         test = "" if state.test_accuracy is None else f", test {state.test_accuracy:.3f}"
         self.listener.ended(
             f"batch {state.batch}/{self.total}: accuracy {state.batch_accuracy:.3f}, seen "

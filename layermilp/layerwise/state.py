@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from layermilp.program import FloatArray
 PLAIN = ("batch", "batch_accuracy", "seen_accuracy", "test_accuracy")
 """Fields of a state that are numbers."""
 
+Losses = tuple[tuple[float, ...], tuple[float, ...]]
+"""Losses of the layers before and after a sweep."""
+
 
 COUNTS = ("programs", "optimal", "at_limit", "failed", "largest_gap", "solver_calls")
 """Fields of a record that are those of the sum of its phases."""
@@ -25,16 +29,46 @@ COUNTS = ("programs", "optimal", "at_limit", "failed", "largest_gap", "solver_ca
 
 @dataclass(frozen=True)
 class Record:
-    """One sweep, as a line of ``history.jsonl``.
+    """One sweep, or the end of a batch, as a line of ``history.jsonl``.
 
-    Accuracies are shares of right predictions: on the batch, with the weights after the sweep; and
-    with the weights that a run which ends here returns, their average over batches, on all training
-    samples seen up to and with this batch and on the test data (None without them, never used for a
-    choice). Programs are those of the sweep; its phases, in their order, may be followed by that of
-    post-processing."""
+    A batch ends with a record of its own where its last sweep does not say what goes on: where that
+    sweep was not taken, or post-processing came after it. So the last record of a batch that is
+    over, and the last one taken of any batch, is of the weights that go on. Programs and seconds
+    of all records add up to those of the training.
+
+    Parameters
+    ----------
+    batch : int
+        Number of the batch, from 1.
+    sweep : int
+        Number of the sweep in its batch, from 1; at the end of a batch, the sweep whose weights go
+        on.
+    kind : {"sweep", "end"}
+        Whether it is of a sweep, or of the end of a batch.
+    taken : bool
+        Whether its weights were the best of the batch so far. Those of an end always are taken.
+    batch_accuracy : float
+        Share of right predictions on the batch, with the weights after the sweep; after
+        post-processing that ends a training, with those that the training returns.
+    seen_accuracy, test_accuracy : float
+        The same on all training samples seen up to and with this batch, and on the test data (None
+        without them, never used for a choice), with the weights that a run which ends here returns:
+        the average over batches.
+    objectives, start_objectives : tuple of float
+        Losses of the layers' weight programs after and before the sweep, the first layer's first;
+        none at the end of a batch.
+    programs, optimal, at_limit, failed, largest_gap, solver_calls
+        Counts of the sweep's programs, or of post-processing's, as in `Statistics`.
+    seconds : float
+        Wall seconds.
+    phases : tuple of Phase
+        Of the sweep in their order; of post-processing.
+    """
 
     batch: int
     sweep: int
+    kind: str
+    taken: bool
     batch_accuracy: float
     seen_accuracy: float
     test_accuracy: float | None
@@ -48,6 +82,36 @@ class Record:
     solver_calls: dict[str, int]
     seconds: float
     phases: tuple[Phase, ...]
+
+    @classmethod
+    def of(
+        cls,
+        reached: State,
+        phases: Sequence[Phase],
+        began: float,
+        *,
+        sweep: int,
+        kind: str = "sweep",
+        taken: bool = True,
+        losses: Losses = ((), ()),
+    ) -> Record:
+        """Return the record of what has just reached a state, began at a time of the performance
+        counter, and took the losses of the layers from the first of two tuples to the second."""
+        solved, (before, after) = sum(phases, Statistics()), losses
+        return cls(
+            batch=reached.batch,
+            sweep=sweep,
+            kind=kind,
+            taken=taken,
+            batch_accuracy=reached.batch_accuracy,
+            seen_accuracy=reached.seen_accuracy,
+            test_accuracy=reached.test_accuracy,
+            objectives=after,
+            start_objectives=before,
+            **{name: vars(solved)[name] for name in COUNTS},
+            seconds=time.perf_counter() - began,
+            phases=tuple(phases),
+        )
 
     @classmethod
     def of_entry(cls, entry: Mapping[str, Any]) -> Record:
@@ -73,11 +137,11 @@ class State(MethodState):
     mean : WeightAverage
         Average of the weights after the batches that are over.
     history : tuple of Record
-        All sweeps so far.
+        All sweeps so far, and ends of batches.
     tally : Tally
         All programs so far, post-processing included.
     batch_accuracy : float
-        Of `iterate` on the batch.
+        Of `iterate` on the batch; after post-processing that ends the training, of `network`.
     seen_accuracy, test_accuracy : float
         Of `network`, as in `Record`.
     batch_ended, is_last : bool
@@ -96,6 +160,11 @@ class State(MethodState):
     batch_ended: bool = False
     is_last: bool = False
 
+    def after(self, before: State, record: Record) -> State:
+        """Return the state with the history and the tally of the one before, and the record."""
+        history, tally = (*before.history, record), before.tally.with_phases(record.phases)
+        return replace(self, history=history, tally=tally)
+
     @property
     def is_resumable(self) -> bool:  # type: ignore[override]
         """Whether the batch is over."""
@@ -108,7 +177,7 @@ class State(MethodState):
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """The sweeps so far."""
+        """The sweeps and ends of batches so far."""
         return self.history
 
     @property

@@ -19,7 +19,7 @@ from layermilp.layerwise.editions import check_edition
 from layermilp.layerwise.options import Sweeps
 from layermilp.layerwise.postprocess import fit_last_layer
 from layermilp.layerwise.schedule import WeightAverage, sample_order, trust_box, whole_box
-from layermilp.layerwise.state import COUNTS, Record, State
+from layermilp.layerwise.state import Record, State
 from layermilp.layerwise.sweep import Sweep, Watch
 from layermilp.networks.network import Network
 from layermilp.options import option, with_options
@@ -85,31 +85,22 @@ class _Batch:
             began = time.perf_counter()
             sweep = Sweep(self.objective, settings, self.number, number, self.workers, self.watch)
             swept = sweep.run(iterate, X, labels, boxes)
-            iterate, solved, last_accuracy = swept.network, swept.statistics.total, accuracy
+            iterate, last_accuracy = swept.network, accuracy
             found = self._judged(state, iterate, before.mean.with_weights(iterate).of(iterate))
             accuracy = found.batch_accuracy
-            record = Record(
-                batch=self.number,
-                sweep=number,
-                batch_accuracy=accuracy,
-                seen_accuracy=found.seen_accuracy,
-                test_accuracy=found.test_accuracy,
-                objectives=swept.objectives,
-                start_objectives=swept.start_objectives,
-                **{name: vars(solved)[name] for name in COUNTS},
-                seconds=time.perf_counter() - began,
-                phases=tuple(swept.statistics.phases),
-            )
-            history, tally = (*state.history, record), state.tally.with_phases(record.phases)
-            is_better = number == 1 or accuracy > state.batch_accuracy
-            state = replace(found if is_better else state, history=history, tally=tally)
+            taken = number == 1 or accuracy > state.batch_accuracy
+            losses = (swept.start_objectives, swept.objectives)
+            phases = swept.statistics.phases
+            record = Record.of(found, phases, began, sweep=number, taken=taken, losses=losses)
+            state = (found if taken else state).after(state, record)
             yield state
         state = self._ended(state, boxes[-1])
         yield state
         return state
 
     def _ended(self, best: State, box: Box) -> State:
-        """End the batch: post-process the last layer where the settings say so."""
+        """End the batch: post-process the last layer where the settings say so; record the end
+        where the last sweep does not say what goes on."""
         when, is_last = self.settings.postprocess, self.number == self.settings.total_batches
         iterate, result, began = best.iterate, best.network, time.perf_counter()
         fits: list[Fit] = []
@@ -121,14 +112,18 @@ class _Batch:
             whole = whole_box(result.blocks[-1].theta, bound)
             part = self.seen if when == "end" else slice(None)
             result, fits = self._postprocess(result, whole, part)
+        ended, phases = best, list[Phase]()
         if fits:
-            best, more = self._judged(best, iterate, result), Statistics.of(fits)
-            phase = Phase.ended(len(result.blocks), "post-processing", True, began, more)
-            *others, last = best.history
-            last = replace(last, phases=(*last.phases, phase))
-            best = replace(best, history=(*others, last), tally=best.tally.with_phases([phase]))
+            ended = self._judged(best, iterate, result)
+            if iterate is best.iterate:  # the training ends, with other weights than the batch's
+                ended = replace(ended, batch_accuracy=self._share_right(result))
+            counts = Statistics.of(fits)
+            phases = [Phase.ended(len(result.blocks), "post-processing", True, began, counts)]
+        if fits or not best.history[-1].taken:
+            sweep = next(record.sweep for record in reversed(best.history) if record.taken)
+            ended = ended.after(best, Record.of(ended, phases, began, sweep=sweep, kind="end"))
         mean = best.mean.with_weights(iterate)
-        return replace(best, mean=mean, batch_ended=True, is_last=is_last)
+        return replace(ended, mean=mean, batch_ended=True, is_last=is_last)
 
     def _postprocess(
         self, network: Network, box: Box, part: IntArray | slice
@@ -159,11 +154,15 @@ class _Batch:
             network=result,
             iterate=iterate,
             batch=self.number,
-            batch_accuracy=share_right(iterate, data.X[self.part], data.y[self.part]),
+            batch_accuracy=self._share_right(iterate),
             seen_accuracy=share_right(result, data.X[self.seen], data.y[self.seen]),
             test_accuracy=test_accuracy,
             batch_ended=False,
         )
+
+    def _share_right(self, network: Network) -> float:
+        """Share of the batch's samples for which the network decides right."""
+        return share_right(network, self.data.X[self.part], self.data.y[self.part])
 
 
 def _as_slice(indices: IntArray) -> IntArray | slice:
@@ -186,7 +185,8 @@ class Trained:
     network : Network
         The network.
     history : tuple of Record
-        What happened, sweep by sweep.
+        A record of every sweep, and of the end of every batch whose last sweep does not say what
+        goes on.
     tally : Statistics
         Counts of what was solved.
     purposes : mapping

@@ -15,7 +15,7 @@ from layermilp.method import Method, State
 from layermilp.networks.files import Arrays, ModelFile, damage
 
 FORMAT = "layermilp.checkpoint"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True, eq=False)
