@@ -341,7 +341,7 @@ def cell(summary: dict[str, Any] | None) -> str:
 
 
 def history(out: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the sweeps of a run."""
+    """Return the records of sweeps and ends of batches of a run."""
     lines = (out / run["directory"] / "history.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
@@ -371,7 +371,9 @@ def plot_iterations(entry: dict[str, Any], out: Path) -> None:
     for axis, setting in zip(axes[0], settings, strict=True):
         for run in entry[setting]["runs"]:
             reached = 0.0
-            sweeps = history(out, run)
+            records = history(out, run)
+            sweeps = [record for record in records if record["kind"] == "sweep"]
+            end = [record["batch_accuracy"] for record in records if record["taken"]][-1]
             for number, record in enumerate(sweeps):
                 gain = max(record["batch_accuracy"] - reached, 0.0)
                 shade = colormaps["viridis"](number / max(len(sweeps) - 1, 1))
@@ -379,17 +381,18 @@ def plot_iterations(entry: dict[str, Any], out: Path) -> None:
                     run["seed"], gain, bottom=reached, color=shade, edgecolor="white", linewidth=0.5
                 )
                 reached += gain
+            axis.plot(run["seed"], end, "o", color="black", markersize=3)
             axis.text(
                 run["seed"],
-                reached + 0.01,
-                f"{reached:.2f}\n{run['wall_seconds']:.0f} s",
+                max(reached, end) + 0.01,
+                f"{end:.2f}\n{run['wall_seconds']:.0f} s",
                 ha="center",
                 fontsize=8,
             )
         axis.set(title=f"First 100 images, {SETTINGS[setting]}", xlabel="seed", ylim=(0.0, 1.15))
         axis.set_xticks([run["seed"] for run in entry[setting]["runs"]])
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0][0].set_ylabel("training accuracy, a segment per sweep")
+    axes[0][0].set_ylabel("training accuracy: a segment per sweep, a dot at the end")
     figure.tight_layout()
     figure.savefig(out / "figure2.png", dpi=150)
     plt.close(figure)
@@ -406,7 +409,7 @@ def plot_batches(entry: dict[str, Any], out: Path) -> None:
     )
     for axis, setting in zip(axes[0], settings, strict=True):
         best = max(entry[setting]["runs"], key=lambda run: run["accuracy"])
-        ends = {record["batch"]: record for record in history(out, best)}
+        ends = {record["batch"]: record for record in history(out, best) if record["taken"]}
         for key, label in (
             ("batch_accuracy", "on the batch"),
             ("seen_accuracy", "on all images seen"),

@@ -76,12 +76,16 @@ def accuracy_over_time(runs: Sequence[Reported]) -> Figure | None:
     "sweeps",
     "Accuracy by sweeps",
     "A bar per batch: the accuracy on it after its first sweep, and what each further sweep gains "
-    "(the kind of Goebbels 2021, Figure 2).",
+    "(the kind of Goebbels 2021, Figure 2). A dot: after post-processing.",
 )
 def _sweeps(run: Reported) -> Figure | None:
-    batches = defaultdict(list)
+    batches, processed = defaultdict(list), {}
     for record in _layerwise(run):
-        batches[record.get("member", 1), record["batch"]].append(record["batch_accuracy"])
+        batch, accuracy = (record.get("member", 1), record["batch"]), record["batch_accuracy"]
+        if record.get("kind") != "end":
+            batches[batch].append(accuracy)
+        elif record["phases"]:
+            processed[len(batches)] = accuracy
     if not batches:
         return None
     from matplotlib import colormaps
@@ -93,6 +97,9 @@ def _sweeps(run: Reported) -> Figure | None:
         for number, gain in enumerate(np.diff(reached)):
             look: dict[str, Any] = {"color": shades[number], "label": f"sweep {number + 1}"}
             axes.bar(place, gain, bottom=reached[number], width=0.9, **look)
+    if processed:
+        look = {"color": COLORS[1], "markersize": 4, "label": "post-processed"}
+        axes.plot(list(processed), list(processed.values()), "o", **look)
     axes.set(
         xlabel="batch" if run.summary.get("committee", 1) == 1 else "batch, member after member",
         ylabel="accuracy on the batch",
@@ -106,12 +113,12 @@ def _sweeps(run: Reported) -> Figure | None:
 @drawing(
     "batches",
     "Accuracy by batches",
-    "After every batch: on the batch, on all samples seen so far, on the test samples (the kind of "
-    "Goebbels 2021, Figure 3).",
+    "With the weights that go on after every batch: on the batch, on all samples seen so far, on "
+    "the test samples (the kind of Goebbels 2021, Figure 3).",
 )
 def _batches(run: Reported) -> Figure | None:
     members: defaultdict[int, dict[int, dict[str, Any]]] = defaultdict(dict)
-    for record in _layerwise(run):
+    for record in filter(_is_taken, _layerwise(run)):
         members[record.get("member", 1)][record["batch"]] = record
     if not members:
         return None
@@ -257,8 +264,8 @@ def _layerwise(run: Reported) -> list[dict[str, Any]]:
 
 
 def _curves(run: Reported) -> Iterator[tuple[str, FloatArray, list[float]]]:
-    """Return what the accuracy is of, seconds, and accuracies: of every member of a committee for
-    itself."""
+    """Return what the accuracy is of, seconds, and accuracies of what went on: of every member of a
+    committee for itself."""
     if run.method not in CURVES:
         return
     key, of = CURVES[run.method]
@@ -268,7 +275,13 @@ def _curves(run: Reported) -> Iterator[tuple[str, FloatArray, list[float]]]:
         records = list(own)
         seconds = np.array([record["seconds"] for record in records])
         times = seconds if run.method == "integer" else np.cumsum(seconds)
-        yield of, times, [record[key] for record in records]
+        taken = [_is_taken(record) for record in records]
+        yield of, times[taken], [record[key] for record in filter(_is_taken, records)]
+
+
+def _is_taken(record: dict[str, Any]) -> bool:
+    """Whether the weights of a record went on; of other methods than layerwise all do."""
+    return bool(record.get("taken", True))
 
 
 def _of_phases(run: Reported, key: str) -> dict[tuple[int, str], float]:
