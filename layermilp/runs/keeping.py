@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from layermilp.method import State
 from layermilp.runs.callbacks import Callback, RunView
 from layermilp.runs.directory import RunDirectory
 
-SECONDS_BETWEEN_WRITES = 2.0
-"""What the model of a run that is killed may lack: a summary takes the accuracy on all images,
-longer than many a batch."""
-
-MOST_SHARE = 0.05
+MOST_SHARE = 0.01
 """Share of the time that may go into checkpoints."""
+
+MOST_SHARE_OF_FILES = 0.005
+"""Share that may go into model, history and summary before the end: a summary takes the accuracy on
+all samples, longer than many a batch."""
 
 
 class Keeping(Callback):
@@ -25,8 +26,7 @@ class Keeping(Callback):
         self.directory = directory
         self.has_begun = self.has_checkpoint = False
         self._kept: State | None = None
-        self._last_write = self._last_checkpoint = -math.inf
-        self._seconds = 0.0
+        self._checkpoints, self._writes = _Ration(MOST_SHARE), _Ration(MOST_SHARE_OF_FILES)
 
     def on_begin(self, run: RunView) -> None:
         """Write down what the run was asked for, unless there is an earlier run to lose."""
@@ -36,13 +36,13 @@ class Keeping(Callback):
             self.has_begun = True
 
     def on_state(self, run: RunView) -> None:
-        """Write a checkpoint where the run can go on from here, and from time to time the rest."""
-        state, now = run.states[-1], time.perf_counter()
-        if not state.is_resumable:
+        """Write a checkpoint where the run can go on from here, and the rest, both from time to
+        time; where nothing follows, the checkpoint alone, because the end writes the rest."""
+        if not run.states[-1].is_resumable:
             return
-        if run.is_ending or now - self._last_checkpoint >= self._seconds / MOST_SHARE:
+        if run.is_ending or self._checkpoints.is_due:
             self._checkpoint(run)
-        if not run.is_ending and now - self._last_write >= SECONDS_BETWEEN_WRITES:
+        if not run.is_ending and self._writes.is_due:
             self._write(run)
 
     def on_end(self, run: RunView) -> None:
@@ -52,13 +52,32 @@ class Keeping(Callback):
         self._write(run)
 
     def _checkpoint(self, run: RunView) -> None:
-        began = time.perf_counter()
-        self.directory.checkpoint(run.checkpoint(), None if self.has_begun else run.configuration)
+        begun = None if self.has_begun else run.configuration
+        self._checkpoints.spend(lambda: self.directory.checkpoint(run.checkpoint(), begun))
         self.has_begun = self.has_checkpoint = True
-        self._kept, self._last_checkpoint = run.states[-1], time.perf_counter()
-        self._seconds = self._last_checkpoint - began
+        self._kept = run.states[-1]
 
     def _write(self, run: RunView) -> None:
-        self._last_write = time.perf_counter()
         if run.states:
-            self.directory.write(run.model, run.history(), run.summary())
+            self._writes.spend(
+                lambda: self.directory.write(run.model, run.history(), run.summary())
+            )
+
+
+class _Ration:
+    """Says when work is due again that may take no more than a share of the time; it is due at
+    first."""
+
+    def __init__(self, share: float) -> None:
+        self._share, self._next = share, -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        return time.perf_counter() >= self._next
+
+    def spend(self, work: Callable[[], None]) -> None:
+        """Do the work; it is due again when its seconds are that share of those after it."""
+        began = time.perf_counter()
+        work()
+        ended = time.perf_counter()
+        self._next = ended + (ended - began) / self._share

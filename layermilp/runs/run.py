@@ -109,6 +109,7 @@ class Run(RunOptions, Listener):
     scores: list[tuple[float, ...]] = field(default_factory=list, init=False)
     is_over: bool = field(default=False, init=False)
     is_out_of_time: bool = field(default=False, init=False)
+    _judged: tuple[tuple[State, ...], dict[str, Any]] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -222,12 +223,20 @@ class Run(RunOptions, Listener):
             "init_trials": self.init_trials,
             "init_scores": self.scores,
             **self.method.settled(),
-            **self.method.results(model, self.states, self.dataset),
+            **self._results(),
             **({} if model is None else {"net": model.notation}),
             "wall_seconds": round(self.seconds, 3),
             "interrupted": not self.is_over,
             "layermilp_version": __version__,
         }
+
+    def _results(self) -> dict[str, Any]:
+        """Return what the method says of the outcome. It is asked once for the same states,
+        because it evaluates all samples."""
+        states = tuple(self.states)
+        if self._judged is None or self._judged[0] != states:
+            self._judged = (states, self.method.results(self.model, states, self.dataset))
+        return self._judged[1]
 
     def report(self) -> str:
         """Return what is said of the run at its end, in lines."""
