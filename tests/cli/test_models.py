@@ -45,7 +45,8 @@ def test_train_evaluate_predict(table: Path, tmp_path: Path) -> None:
     assert counted == summary["programs_solved"] > 0
 
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
-    assert len(history) == summary["sweeps"]
+    assert sum(record["kind"] == "sweep" for record in history) == summary["sweeps"]
+    assert sum(record["programs"] for record in history) == summary["programs_solved"]
     assert [record["batch"] for record in history] == sorted(record["batch"] for record in history)
     assert not any("member" in record for record in history)
     assert (summary["committee"], summary["members_done"], summary["batches_done"]) == (1, 1, 3)

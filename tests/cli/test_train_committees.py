@@ -63,7 +63,8 @@ def test_committee_is_trained_and_taken_by_all_commands(
         json.loads(line)
         for line in (committee_run / "1" / "history.jsonl").read_text().splitlines()
     ]
-    assert len(history) == summary["sweeps"]
+    assert sum(record["kind"] == "sweep" for record in history) == summary["sweeps"]
+    assert sum(record["programs"] for record in history) == summary["programs_solved"]
     assert [record["member"] for record in history] == sorted(
         record["member"] for record in history
     )

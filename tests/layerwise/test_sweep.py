@@ -19,12 +19,13 @@ from tests.layerwise.samples import bars, blobs, digits, objectives, states, tin
 
 def test_history_describes_every_sweep(on_digits: Trained) -> None:
     history = on_digits.history
+    swept = [record for record in history if record.kind == "sweep"]
     assert [record.batch for record in history] == sorted(record.batch for record in history)
     assert {record.batch for record in history} == {1, 2}
     for batch in (1, 2):
-        sweeps = [record.sweep for record in history if record.batch == batch]
+        sweeps = [record.sweep for record in swept if record.batch == batch]
         assert sweeps == list(range(1, len(sweeps) + 1)) and len(sweeps) <= 4
-    for record in history:
+    for record in swept:
         assert 0.0 <= record.batch_accuracy <= 1.0 and 0.0 <= record.seen_accuracy <= 1.0
         assert record.test_accuracy is None
         assert len(record.objectives) == len(record.start_objectives) == 2
@@ -34,7 +35,7 @@ def test_history_describes_every_sweep(on_digits: Trained) -> None:
         assert record.failed == 0
         assert sum(record.solver_calls.values()) > 0
         assert record.seconds > 0.0
-        phases = record.phases[:3]
+        phases = record.phases
         assert [(phase.layer, phase.kind) for phase in phases] == [
             (2, "weights"),
             (2, "inputs"),
@@ -44,15 +45,12 @@ def test_history_describes_every_sweep(on_digits: Trained) -> None:
         assert record.optimal == sum(phase.optimal for phase in phases)
         assert record.largest_gap == max(phase.largest_gap for phase in phases)
         assert 0.0 < sum(phase.seconds for phase in phases) <= record.seconds
-    *others, final = history
-    assert all(len(record.phases) == 3 for record in others)
-    (after,) = final.phases[3:]
-    assert (after.layer, after.kind, after.programs) == (
-        2,
-        "post-processing",
-        last,
-    ) and after.seconds > 0.0
-    assert on_digits.tally.programs == (34 + last) * len(history) + last
+    final = history[-1]
+    (after,) = final.phases
+    assert (final.kind, final.taken, final.programs) == ("end", True, last)
+    assert (after.layer, after.kind, after.programs) == (2, "post-processing", last)
+    assert 0.0 < after.seconds <= final.seconds
+    assert on_digits.tally.programs == (34 + last) * len(swept) + last
     assert on_digits.seconds >= sum(record.seconds for record in history)
 
 
@@ -86,11 +84,50 @@ def test_sweeps_go_on_while_the_accuracy_rises() -> None:
         if not state.batch_ended:
             continue
         shares = [0.0] + [
-            record.batch_accuracy for record in state.records if record.batch == state.batch
+            record.batch_accuracy
+            for record in state.records
+            if record.batch == state.batch and record.kind == "sweep"
         ]
         rises = [before < after for before, after in pairwise(shares)]
         assert all(rises[:-1])
         assert not rises[-1] or shares[-1] == 1.0 or len(rises) == 4
+
+
+@pytest.mark.parametrize("postprocess", ["none", "batch", "end"])
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_the_last_record_of_a_batch_is_of_the_weights_that_go_on(
+    postprocess: str, average: float
+) -> None:
+    X, y = digits()
+    settings = tiny(batch_size=20, postprocess=postprocess, average=average)
+    found = states(Network.dense([64, 2, 10], seed=2), X, y, settings)
+    records = found[-1].records
+    assert any(not record.taken for record in records)  # else this tests nothing
+    for state in found:
+        # In the middle of a batch as well, the last record taken says where training is.
+        last = [record for record in state.records if record.taken][-1]
+        assert (last.batch_accuracy, last.seen_accuracy, last.test_accuracy) == (
+            state.batch_accuracy,
+            state.seen_accuracy,
+            state.test_accuracy,
+        )
+        assert state.tally.total.programs == sum(record.programs for record in state.records)
+        if state.batch_ended:
+            assert last is state.records[-1]
+    for end in (record for record in records if record.kind == "end"):
+        sweeps = [
+            record for record in records if record.batch == end.batch and record.kind == "sweep"
+        ]
+        assert not sweeps[-1].taken or end.phases  # there is no end that says nothing
+        best = max(record.batch_accuracy for record in sweeps)
+        assert end.sweep == next(r.sweep for r in sweeps if r.batch_accuracy == best)
+        if not end.phases:
+            assert (end.batch_accuracy, end.programs, end.solver_calls) == (best, 0, {})
+    if postprocess != "none":
+        part = sample_order(len(X), settings)[40:]
+        model = found[-1].iterate if postprocess == "batch" else found[-1].network
+        assert records[-1].phases
+        assert records[-1].batch_accuracy == share_right(model, X[part], y[part])
 
 
 def test_convolutions_keep_their_ties_and_zeros() -> None:
@@ -126,14 +163,17 @@ def test_postprocessing_runs_when_it_is_asked_for(postprocess: str, objective: s
         batches=3, batch_size=20, max_sweeps=1, postprocess=postprocess, objective=objective
     )
     found = states(Network.dense([64, 2, 10], seed=2), X, y, settings, steps)
-    assert all(record.batch_accuracy < 1.0 for record in found[-1].records)
+    records = found[-1].records
+    assert all(record.batch_accuracy < 1.0 for record in records if record.kind == "sweep")
     assert (
         _postprocessing(steps)
         == {"batch": [1, 2, 3], "end": [3], "all": [3], "none": []}[postprocess]
     )
-    extra = found[-1].tally.total.programs - sum(record.programs for record in found[-1].records)
+    ends = [record for record in records if record.kind == "end"]
     programs = 10 if objective == "l1" else 1
-    assert extra == programs * len(_postprocessing(steps))
+    assert [record.batch for record in ends] == _postprocessing(steps)
+    assert all(record.programs == programs == record.phases[0].programs for record in ends)
+    assert found[-1].tally.total.programs == sum(record.programs for record in records)
     sizes = {step.total for step in steps if step.kind == "post-processing"}
     assert sizes <= {programs}
 

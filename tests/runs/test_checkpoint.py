@@ -27,15 +27,21 @@ from layermilp.layerwise.method import Layerwise
 from layermilp.method import Listener
 from layermilp.networks.files import ModelFile, read_model_file, write_model_file
 from layermilp.parallel import Workers
-from layermilp.runs.callbacks import RunView
+from layermilp.runs.callbacks import Callback, RunView
 from layermilp.runs.checkpoint import FORMAT, VERSION, Checkpoint
+from layermilp.runs.configuration import Configuration
 from layermilp.runs.directory import RunDirectory
 from layermilp.runs.keeping import Keeping
+from layermilp.runs.run import Run, RunOptions
 from tests.common import PATIENCE
 
 RUN = [
     *("train", "--net", "64-5-10", "--data", "digits", "--batches", "8", "--epochs", "5"),
     *("--jobs", "1", "--quiet"),
+]
+PAPER = [
+    *("train", "--preset", "goebbels2021", "--net", "64-6-10", "--data", "digits", "--seed", "1"),
+    *("--batches", "4", "--batch-size", "20", "--jobs", "1", "--quiet"),
 ]
 COMMITTEE = [
     *("train", "--net", "64-5-10", "--data", "digits", "--batches", "2", "--epochs", "2"),
@@ -86,13 +92,28 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def outcome(out: Path) -> tuple[bytes, dict[str, Any]]:
-    """Return the model of a directory, and what its summary says besides times and paths."""
+def outcome(out: Path) -> tuple[bytes, dict[str, Any], list[Any]]:
+    """Return the model of a directory, and what its summary and history say besides times."""
     summary = json.loads((out / "summary.json").read_text())
     for name in ("wall_seconds", "tried"):
         summary.pop(name, None)
     model = out / "model.npz"
-    return model.read_bytes() if model.exists() else b"", summary
+    records = timeless(history(out))
+    return model.read_bytes() if model.exists() else b"", summary, records
+
+
+def history(out: Path) -> list[dict[str, Any]]:
+    """Return the records of a directory; none where nothing was learned."""
+    path = out / "history.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def timeless(content: Any) -> Any:
+    """Return records without their seconds."""
+    if isinstance(content, dict):
+        return {name: timeless(value) for name, value in content.items() if name != "seconds"}
+    return [timeless(value) for value in content] if isinstance(content, list) else content
 
 
 def survives(words: list[str], tmp_path: Path, kills: int) -> Path:
@@ -118,9 +139,54 @@ def survives(words: list[str], tmp_path: Path, kills: int) -> Path:
 
 
 def test_a_run_killed_at_twenty_moments_ends_with_the_same_weights(tmp_path: Path) -> None:
-    out = survives(RUN, tmp_path, 20)
-    records = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
-    assert [record["batch"] for record in records] == list(range(1, 41))
+    sweeps = [record for record in history(survives(RUN, tmp_path, 20)) if record["taken"]]
+    batches = [record["batch"] for record in sweeps if record["kind"] == "sweep"]
+    assert batches == list(range(1, 41))
+
+
+def test_a_run_with_many_sweeps_a_batch_killed_at_five_moments_has_the_same_history(
+    tmp_path: Path,
+) -> None:
+    says_what_went_on(survives(PAPER, tmp_path, 5))
+
+
+def says_what_went_on(out: Path) -> None:
+    """Check that the history of a run agrees with its summary."""
+    summary, records = json.loads((out / "summary.json").read_text()), history(out)
+    last = [record for record in records if record["taken"]][-1]
+    for name in ("batch_accuracy", "seen_accuracy", "test_accuracy"):
+        assert last[name] == summary[name], name
+    for name in ("programs", "optimal", "at_limit", "failed"):
+        total = summary["programs_solved" if name == "programs" else f"programs_{name}"]
+        assert sum(record[name] for record in records) == total, name
+    if not summary["interrupted"]:
+        assert last is records[-1]
+        assert any(not record["taken"] for record in records)  # else this tests nothing
+
+
+@pytest.mark.parametrize("state", [2, 4, 7])
+def test_a_run_interrupted_in_a_batch_says_what_it_has_and_ends_with_the_same_history(
+    state: int, tmp_path: Path
+) -> None:
+    """After a sweep that was not taken, the first batch that goes on, and in the second."""
+    assert main([*PAPER, "--out", str(tmp_path / "whole")]) == 0
+
+    class Stopping(Callback):
+        told = 0
+
+        def on_state(self, run: RunView) -> None:
+            self.told += 1
+            if self.told == state:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "parts"
+    kept = Configuration.read(tmp_path / "whole", RunOptions)
+    assert kept.source is not None
+    assert not Run(kept.method, kept.source, out, [Stopping()], n_jobs=1).follow().is_over
+    says_what_went_on(out)
+    assert main(["train", "--resume", str(out), "--quiet"]) == 0
+    says_what_went_on(out)
+    assert outcome(out) == outcome(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("run", OF_METHODS)
