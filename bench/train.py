@@ -46,7 +46,7 @@ def one(seed: int, data: Dataset, arguments: argparse.Namespace) -> dict[str, fl
     return {
         "seed": seed,
         "seconds": round(seconds, 1),
-        "sweeps": len(trained.history),
+        "sweeps": sum(record.kind == "sweep" for record in trained.history),
         "programs": trained.tally.programs,
         "seen_accuracy": trained.network.accuracy(
             X[: arguments.batches * 100], y[: arguments.batches * 100]
