@@ -71,4 +71,4 @@ def test_time_passes_over_what_was_not_taken(run: Reported) -> None:
     assert figure is not None
     (line,) = figure.axes[0].lines
     points = [[1, 0.2], [3, 0.2], [4, 0.3], [5, 0.4], [7, 0.6], [8, 0.5]]
-    np.testing.assert_allclose(line.get_xydata(), points)
+    np.testing.assert_allclose(np.asarray(line.get_xydata(), dtype=float), np.array(points))
