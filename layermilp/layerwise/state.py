@@ -33,8 +33,8 @@ class Record:
 
     A batch ends with a record of its own where its last sweep does not say what goes on: where that
     sweep was not taken, or post-processing came after it. So the last record of a batch that is
-    over, and the last one taken of any batch, is of the weights that go on. Programs and seconds
-    of all records add up to those of the training.
+    over, and the last one taken of any batch, is of the weights that go on. The programs of all
+    records add up to those of the training.
 
     Parameters
     ----------
@@ -95,8 +95,10 @@ class Record:
         taken: bool = True,
         losses: Losses = ((), ()),
     ) -> Record:
-        """Return the record of what has just reached a state, began at a time of the performance
-        counter, and took the losses of the layers from the first of two tuples to the second."""
+        """Return the record of what ends now and began at a time of the performance counter.
+
+        Its accuracies are those of the state that it has reached; the losses are those before and
+        after it."""
         solved, (before, after) = sum(phases, Statistics()), losses
         return cls(
             batch=reached.batch,

@@ -109,7 +109,6 @@ class Run(RunOptions, Listener):
     scores: list[tuple[float, ...]] = field(default_factory=list, init=False)
     is_over: bool = field(default=False, init=False)
     is_out_of_time: bool = field(default=False, init=False)
-    _judged: tuple[tuple[State, ...], dict[str, Any]] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,6 +116,7 @@ class Run(RunOptions, Listener):
         self._workers = self.workers()
         self._began = time.perf_counter()
         self._end = self._began + (math.inf if self.max_seconds is None else self.max_seconds)
+        self._judged: tuple[tuple[State, ...], dict[str, Any]] | None = None
         self._source = DataSource(data=self.data) if isinstance(self.data, str) else self.data
         self._keeping = None if self.directory is None else Keeping(RunDirectory(self.directory))
         self._listeners = [*self.callbacks, *([self._keeping] if self._keeping else [])]

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layermilp import Committee, Layerwise, Network, Run
+from layermilp.datasets.dataset import from_arrays
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.schedule import sample_order
 from layermilp.layerwise.trainer import run
-from layermilp.method import derived_seed
+from layermilp.method import Listener, derived_seed
 from layermilp.parallel import Workers
-from tests.layerwise.samples import bars, objectives, tiny, weights
+from tests.layerwise.samples import bars, digits, objectives, tiny, weights
 
 
 @settings(deadline=None, max_examples=40)
@@ -70,3 +71,37 @@ def test_members_are_runs_of_their_own(objective: str) -> None:
                 replace(record, seconds=0.0, phases=()) for record in other.history
             ]
     assert len({b"".join(weights(member.network)) for member in alone}) == 3
+
+
+class Told(Listener):
+    """Remembers lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def detail(self, text: str) -> None:
+        self.lines.append(text)
+
+    def ended(self, text: str, share: float) -> None:
+        self.lines.append(text)
+
+
+def test_lines_say_what_goes_on() -> None:
+    method = Layerwise.of(tiny(batch_size=20, postprocess="batch"), net="64-2-10", seed=2)
+    told = Told()
+    with Workers(1) as workers:
+        *_, state = method.training(from_arrays(*digits()), workers, told)
+    lines = iter(told.lines)
+    for record in state.records:
+        line = next(lines)
+        if record.kind == "sweep":
+            assert line.startswith(f"batch {record.batch} sweep {record.sweep}: accuracy ")
+            assert (", not taken, " in line) is not record.taken
+            continue
+        assert line.startswith(f"batch {record.batch}: sweep {record.sweep} goes on")
+        assert ("post-processing 10 programs" in line) is bool(record.phases)
+        assert next(lines).startswith(
+            f"batch {record.batch}/3: accuracy {record.batch_accuracy:.3f}, "
+        )
+    assert not list(lines)
+    assert any(not record.taken for record in state.records)  # else this tests nothing
