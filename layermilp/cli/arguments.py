@@ -66,7 +66,20 @@ def _parser_of(each: Described) -> Callable[[str], Any]:
     """Return what makes a value of a text, by the type of an option."""
     if each.kind is tuple:
         return _layers if each.item is int else lambda text: tuple(text.split(","))
-    return each.kind if each.kind in (int, float) else str
+    if each.kind in (int, float):
+        return _number_or_none(each.kind) if each.is_optional else each.kind
+    return str
+
+
+def _number_or_none(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return what makes a number of a text, and None of the word ``none``."""
+
+    def parse(text: str) -> Any:
+        return None if text == "none" else kind(text)
+
+    # argparse calls what it could not parse an invalid value of this.
+    parse.__name__ = getattr(kind, "__name__", "number")
+    return parse
 
 
 def _layers(text: str) -> tuple[int, ...]:

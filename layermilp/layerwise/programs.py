@@ -39,7 +39,7 @@ class Selection(Options):
         """Raise `OptionError` if a run of these settings has no such programs."""
         for name, value, most in (
             ("batch", self.batch, settings.total_batches),
-            ("sweep", self.sweep, settings.max_sweeps),
+            ("sweep", self.sweep, settings.max_sweeps or self.sweep),
             ("layer", self.layer or 1, len(network.blocks)),
         ):
             if value > most:

@@ -3,6 +3,7 @@ post-processing."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
@@ -79,8 +80,9 @@ class _Batch:
         )
         X, labels = self.data.X[self.part], self.data.y[self.part]
         accuracy, last_accuracy = 0.0, -1.0
-        for number in range(1, settings.max_sweeps + 1):
-            if accuracy <= last_accuracy or accuracy == 1.0:
+        for number in itertools.count(1):
+            is_last = settings.max_sweeps is not None and number > settings.max_sweeps
+            if is_last or accuracy <= last_accuracy or accuracy == 1.0:
                 break
             began = time.perf_counter()
             sweep = Sweep(self.objective, settings, self.number, number, self.workers, self.watch)
@@ -226,7 +228,7 @@ def train(network: Network, X: ArrayLike, y: ArrayLike, options: Call) -> Traine
     batch rises; the weights of the best sweep go on. From the second batch on each parameter `w`
     stays within ``w - trust_factor |w| - trust_offset`` and ``w + trust_factor |w| + trust_offset``
     of its value before the batch (10). The paper's setting is
-    ``**layermilp.preset("goebbels2021").options``, for a network with ``init="uniform"``.
+    ``**layermilp.preset("goebbels2021").options``, for a network with ``init="paper"``.
 
     Parameters
     ----------

@@ -18,10 +18,10 @@ def initialize(parameters: ParameterMap, init: str, rng: np.random.Generator) ->
     ----------
     parameters : ParameterMap
         Map from the parameters to the weights.
-    init : {"he", "uniform", "positive"}
+    init : {"he", "uniform", "positive", "paper"}
         ``uniform``: every parameter uniform in [-1, 1] (Goebbels 2021, section 3). ``positive``:
-        every parameter uniform in [0, 1] (the same section, convolutional network). ``he``: weights
-        normal with variance 2 / fan-in (He et al. 2015), cut at [-1, 1]; the signs of a neuron's
+        every parameter uniform in [0, 1] (the same section, convolutional network). ``paper``: the
+        parameters of kernels as ``positive``, all others as ``uniform``. ``he``: weights normal with variance 2 / fan-in (He et al. 2015), cut at [-1, 1]; the signs of a neuron's
         weights are turned where their sum is negative, because such a neuron is silent on most
         non-negative inputs; biases zero.
     rng : numpy.random.Generator
@@ -57,9 +57,18 @@ def _he(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
     return theta
 
 
+def _paper(parameters: ParameterMap, rng: np.random.Generator) -> FloatArray:
+    theta = rng.uniform(-1.0, 1.0, parameters.n_parameters)
+    for group in parameters.groups:
+        if group.neurons.size > 1:  # neurons that share a kernel
+            theta[group.parameters] = 0.5 * (theta[group.parameters] + 1.0)
+    return theta
+
+
 INITIALIZERS: dict[str, Callable[[ParameterMap, np.random.Generator], FloatArray]] = {
     "he": _he,
     "uniform": lambda parameters, rng: rng.uniform(-1.0, 1.0, parameters.n_parameters),
     "positive": lambda parameters, rng: rng.uniform(0.0, 1.0, parameters.n_parameters),
+    "paper": _paper,
 }
 """Rules of the initial weights by name."""

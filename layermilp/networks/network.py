@@ -172,7 +172,7 @@ class Network(Classifier):
         ----------
         sizes : sequence of int
             Inputs, hidden layers, outputs: ``[784, 8, 8, 8, 10]``.
-        init : {"he", "uniform", "positive"}
+        init : {"he", "uniform", "positive", "paper"}
             Rule of the initial weights, see `initialize`.
         seed : int
             Seed of the initial weights.

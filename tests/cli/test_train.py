@@ -82,11 +82,23 @@ def test_preset_is_overruled_by_what_is_given(here: Command, table: Path, tmp_pa
     }
     for summary in found.values():
         assert report.items() <= summary.items()
-    assert {"init": "uniform", "postprocess": "batch", "max_sweeps": 20}.items() <= found[
+    assert {"init": "paper", "postprocess": "batch", "max_sweeps": None}.items() <= found[
         "alone"
     ].items()
     for name in ("before", "after"):
         assert {"init": "he", "postprocess": "end", "max_sweeps": 2}.items() <= found[name].items()
+
+
+def test_none_takes_away_a_limit(here: Command, table: Path, tmp_path: Path) -> None:
+    words = [*split("train --net 2-3-2 --batches 1 --epochs 1 --batch-size 10 --jobs 1 --data")]
+    limits = split("--max-sweeps none --node-limit none --weight-decay none")
+    done = here(*words, str(table), *limits, "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["max_sweeps"] is None and summary["node_limit"] is None
+    assert summary["weight_decay"] == 0.1
+    refused(here(*words, str(table), "--max-sweeps", "all"), "invalid int value: 'all'")
+    refused(here(*words, str(table), "--batches", "none"), "invalid int value: 'none'")
 
 
 def test_convolutions_are_written_as_nets(here: Command, tmp_path: Path) -> None:

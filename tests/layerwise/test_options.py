@@ -21,7 +21,7 @@ def test_presets_are_options_of_training() -> None:
     assert trained.network.decision == "closest_to_one" and {
         record.batch for record in trained.history
     } == {1, 2}
-    assert chosen is PRESETS["goebbels2021"] and chosen.init == "uniform"
+    assert chosen is PRESETS["goebbels2021"] and chosen.init == "paper"
     expected = {
         "objective": "l1",
         "class_weight": None,
@@ -29,7 +29,8 @@ def test_presets_are_options_of_training() -> None:
         "average": 0.0,
         "postprocess": "batch",
     }
-    expected |= {"proximity": 0.0, "weight_decay": 0.0, "trust_offset": 0.01}
+    expected |= {"weight_fit": "milp", "proximity": 0.0, "formulation": "paper"}
+    expected |= {"trust_factor": 0.6, "trust_offset": 0.01, "max_sweeps": None}
     assert expected.items() <= chosen.options.items()
 
 
@@ -46,6 +47,22 @@ def test_the_number_of_batches_decides_epochs_and_decay(
     assert Sweeps(batches=batches, proximity=0.0).decay == 0.0
     given = Sweeps(batches=batches, epochs=3, weight_decay=0.2)
     assert (given.n_epochs, given.total_batches, given.decay) == (3, 3 * batches, 0.2)
+
+
+def test_the_preset_leaves_nothing_to_defaults_that_the_paper_or_its_docstring_decides() -> None:
+    settings = Sweeps(**preset("goebbels2021").options)
+    assert (settings.softness, settings.price, settings.decay) == (0.0, 0.0, 0.0)
+    open_options = set(settings.values()) - set(preset("goebbels2021").options)
+    # What experiments vary, what is about the solver, and what l1 and no ridge do not need.
+    assert open_options <= {
+        "batches",
+        "seed",
+        "first_sample",
+        "solver",
+        "solver_options",
+        "input_penalty",
+        "ridge",
+    }
 
 
 def test_unknown_presets_are_refused() -> None:

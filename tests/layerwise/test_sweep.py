@@ -189,6 +189,22 @@ def test_postprocessing_leaves_a_learned_batch_alone() -> None:
     assert not learned & set(_postprocessing(steps))
 
 
+def test_without_a_limit_sweeps_end_when_the_accuracy_no_longer_rises() -> None:
+    X, y = digits()
+    network = Network.dense([64, 4, 10], init="uniform", seed=2)
+    counts = []
+    for most in (1, 2, 1000, None):
+        settings = tiny(batches=2, batch_size=30, max_sweeps=most)
+        records = states(network, X, y, settings)[-1].records
+        counts.append(len(records))
+        for batch in (1, 2):
+            shares = [record.batch_accuracy for record in records if record.batch == batch]
+            assert all(a < b for a, b in pairwise(shares[:-1]))
+            if most is None:
+                assert shares[-1] == 1.0 or shares[-1] <= shares[-2]
+    assert counts[0] == 2 < counts[2] == counts[3]
+
+
 def test_postprocessing_lowers_the_loss_with_the_dead_zone() -> None:
     X, y = digits()
     settings = tiny(batches=2, batch_size=30, max_sweeps=1)

@@ -38,6 +38,14 @@ def test_positive_covers_the_unit_interval() -> None:
     assert abs(block.theta.mean() - 0.5) < 0.05
 
 
+def test_paper_draws_kernels_positive_and_all_else_uniform() -> None:
+    drawn = Network.from_notation("8x8-mean2-conv3b-10", init="paper", seed=3)
+    positive = Network.from_notation("8x8-mean2-conv3b-10", init="positive", seed=3)
+    uniform = Network.from_notation("8x8-mean2-conv3b-10", init="uniform", seed=3)
+    np.testing.assert_allclose(drawn.blocks[1].theta, positive.blocks[1].theta, rtol=1e-12)
+    assert drawn.blocks[2].theta.tobytes() == uniform.blocks[2].theta.tobytes()
+
+
 def test_initial_weights_do_not_change_from_version_to_version() -> None:
     for network in (
         Network.dense([5, 4, 3], seed=1),
