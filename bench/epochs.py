@@ -19,7 +19,8 @@ from layermilp import Layerwise, postprocess
 from layermilp.datasets import Dataset, load
 from layermilp.datasets.dataset import from_arrays
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.options import Sweeps, preset
+from layermilp.layerwise.options import Sweeps
+from layermilp.layerwise.presets import preset
 from layermilp.layerwise.trainer import training
 from layermilp.method import Listener
 from layermilp.parallel import Workers

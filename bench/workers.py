@@ -27,7 +27,8 @@ from record import images
 
 from layermilp import Network
 from layermilp.layerwise.data import TrainingData
-from layermilp.layerwise.options import Sweeps, preset
+from layermilp.layerwise.options import Sweeps
+from layermilp.layerwise.presets import preset
 from layermilp.layerwise.sweep import Step
 from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from layermilp.algorithms.search import Fit
 from layermilp.errors import LayermilpError
 from layermilp.layerwise.neurons import fit_output_neuron, fit_relu_neuron, propose_inputs
-from layermilp.layerwise.options import preset
 from layermilp.layerwise.postprocess import postprocess
+from layermilp.layerwise.presets import preset
 from layermilp.layerwise.trainer import Trained, train
 from layermilp.networks.committee import Committee
 from layermilp.networks.load import load_model

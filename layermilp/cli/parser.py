@@ -11,7 +11,7 @@ from layermilp.cli.arguments import Argument, add_options
 from layermilp.datasets.source import DataSource
 from layermilp.errors import OptionError
 from layermilp.layerwise.method import Layerwise
-from layermilp.layerwise.options import preset
+from layermilp.layerwise.presets import preset
 from layermilp.method import Method
 from layermilp.options import Options
 from layermilp.runs.methods import METHODS

@@ -106,6 +106,12 @@ class OutputLoss(Loss):
         least 0."""
         return self
 
+    def by_rows(self, values: FloatArray, labels: IntArray, neurons: IntArray) -> FloatArray:
+        """Return what rows of a problem have of values of the outputs, shape ``(m, n_outputs)``:
+        the output itself in the order of samples and then of the neurons of a group, unless the
+        rows are other combinations."""
+        return values[:, neurons].reshape(-1)
+
     @abstractmethod
     def of_many(
         self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box

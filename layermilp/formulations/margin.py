@@ -232,6 +232,12 @@ class Margin(OutputLoss):
         """One row per sample and rival."""
         return self.of_many(block, group, inputs, targets, box).rows()
 
+    def by_rows(self, values: FloatArray, labels: IntArray, neurons: IntArray) -> FloatArray:
+        """Return the differences of the sample's own output and its rivals."""
+        own = np.take_along_axis(values, labels[:, None], axis=1)
+        others = np.take_along_axis(values, rivals(labels, neurons.size), axis=1)
+        return np.asarray(own - others).reshape(-1)
+
     def of_many(
         self, block: Block, group: Group, inputs: FloatArray, labels: IntArray, box: Box
     ) -> MarginPieces:

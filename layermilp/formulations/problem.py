@@ -122,7 +122,15 @@ class Regression(Rows, Problem):
 
 
 class OutputRegression(Regression):
-    """A loss of linear outputs, whose program is linear."""
+    """A loss of linear outputs, whose program is linear.
+
+    Attributes
+    ----------
+    penalty : float
+        Price of a change of the unknowns in the l1 norm, at least 0.
+    """
+
+    penalty: float = 0.0
 
     @abstractmethod
     def program(self) -> Program:

@@ -16,7 +16,8 @@ from layermilp.errors import DataError
 from layermilp.layerwise.data import TrainingData
 from layermilp.layerwise.editions import check_edition
 from layermilp.layerwise.objective import OBJECTIVES
-from layermilp.layerwise.options import PRESETS, Sweeps
+from layermilp.layerwise.options import Sweeps
+from layermilp.layerwise.presets import PRESETS
 from layermilp.layerwise.schedule import sample_order
 from layermilp.layerwise.state import State
 from layermilp.layerwise.sweep import Step

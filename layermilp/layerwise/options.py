@@ -1,11 +1,10 @@
-"""Everything that decides a layerwise training besides the network and the data, and presets."""
+"""Everything that decides a layerwise training besides the network and the data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.tie_break import TIE_BREAKS
@@ -42,6 +41,9 @@ epochs."""
 
 MOST_SAMPLES = 10**8
 """Samples of all batches together: their order is drawn before the first."""
+
+INPUT_PROPOSALS = ("layer", "network")
+"""What proposed inputs of a layer are to improve: its own outputs, or those of the network."""
 
 WEIGHT_DECAY = 0.01, 0.1
 """Ends of the weight decay ``1 / batches``, by which an epoch forgets what no batch asks for."""
@@ -154,6 +156,35 @@ class Sweeps(LastLayer):
         "``xi + mu |x' - x|_1``.",
         "MU",
         least=0.0,
+    )
+    input_proposals: str = option(
+        "layer",
+        "what proposed inputs of a layer are to improve: its own outputs or the network's",
+        "What the proposed inputs of a hidden layer are to improve: ``layer``, its own outputs "
+        "towards their targets; ``network``, the outputs of the network, by a mixed-integer "
+        "program per sample with all later weights given, see "
+        "`layermilp.formulations.later_layers`.",
+        choices=INPUT_PROPOSALS,
+    )
+    target_noise: float = option(
+        0.0,
+        "noise on the targets of the last layer, uniform in [-E, E]",
+        "Reach `E` of noise on the targets of the last layer in training, zeros and ones, drawn "
+        "uniform in ``[-E, E]`` for every batch by the seed; below 0.5, at which zeros and ones "
+        "could not be told apart. A target does not become negative. Post-processing has none.",
+        "E",
+        least=0.0,
+        below=0.5,
+    )
+    dropout: float = option(
+        0.0,
+        "share P of hidden neurons' outputs that are left out in a sweep",
+        "Probability `P` with which an output of a hidden neuron is left out for a sample in a "
+        "sweep, drawn by the seed; what stays is multiplied by ``1 / (1 - P)``. A neuron is not "
+        "asked for what is left out. Accuracies and post-processing leave nothing out.",
+        "P",
+        least=0.0,
+        below=1.0,
     )
     max_sweeps: int | None = option(
         1,
@@ -364,68 +395,3 @@ class Sweeps(LastLayer):
     def total_batches(self) -> int:
         """Batches of all epochs."""
         return self.n_epochs * self.batches
-
-
-@dataclass(frozen=True)
-class Preset:
-    """The setting of a publication: the rule of the initial weights, and options of
-    `layermilp.train` by name."""
-
-    init: str
-    options: Mapping[str, Any]
-
-
-PRESETS = {
-    "goebbels2021": Preset(
-        init="paper",
-        options={
-            "objective": "l1",
-            "class_weight": None,
-            "batch_size": 100,
-            "epochs": 1,
-            "max_sweeps": None,
-            "average": 0.0,
-            "formulation": "paper",
-            "weight_fit": "milp",
-            "proximity": 0.0,
-            "weight_decay": 0.0,
-            "tie_break": "none",
-            "target_gap": 0.0,
-            "gap": None,
-            "time_limit": None,
-            "node_limit": 1000,
-            "box": 1.0,
-            "output_box": 1.0,
-            "trust_factor": 0.6,
-            "trust_offset": 0.01,
-            "postprocess": "batch",
-            "tolerance": 0.49,
-        },
-    )
-}
-"""Presets by name. ``goebbels2021`` is the paper's setting, whatever the defaults of the options.
-
-What the paper says: batches of 100 samples, each taken once; Algorithm 1 on every batch, whose
-sweeps have no limit but that the accuracy on the batch must rise; the l1 losses (2) and (7) with
-(8), by the programs (1) and (3) to (6) with their big M; weights in [-1, 1], and from the second
-batch on in the trust region (10) with 0.6 and 0.01; post-processing with slacks up to 0.49 where a
-batch is not fully learned; initial weights in [-1, 1], of a kernel in [0, 1].
-
-Where it is silent: which of several optima goes on, here the one that the solver returns; and when
-a program ends, here with its proven optimum or after 1,000 nodes of the solver, which no program of
-a few inputs and few open neurons needs, and with which the free solvers take some tens of seconds
-for a sweep of 784-8-8-8-10. Of noise and dropout (`target_noise`, `dropout`) it says only that they
-were tried and did not help."""
-
-
-def preset(name: str) -> Preset:
-    """Return a preset.
-
-    Raises
-    ------
-    OptionError
-        If the name is unknown.
-    """
-    if name not in PRESETS:
-        raise OptionError(f"preset {name!r} is unknown; choose {', '.join(PRESETS)}")
-    return PRESETS[name]

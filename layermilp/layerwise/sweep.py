@@ -15,18 +15,21 @@ import numpy as np
 
 from layermilp.algorithms.batched_branch_and_bound import Proposals, propose
 from layermilp.algorithms.fit import solve_problem, weight_program
+from layermilp.algorithms.network_proposals import propose_through
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.search import Fit
 from layermilp.algorithms.statistics import Answered, SweepStatistics
 from layermilp.formulations.big_m import program_of
+from layermilp.formulations.later_layers import LaterLayers
 from layermilp.formulations.loss import Box, Loss, OutputLoss
 from layermilp.formulations.problem import Regression
 from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.layerwise.options import Sweeps
+from layermilp.layerwise.regularization import Aim, Dropout, noisy
 from layermilp.networks.network import Block, Network
 from layermilp.networks.parameters import Group
 from layermilp.parallel import Workers
-from layermilp.program import FloatArray, IntArray, Program
+from layermilp.program import BoolArray, FloatArray, IntArray, Program
 
 SAMPLES_PER_TASK = 50
 """Samples whose input proposals are one task. Fixed, so that results do not depend on the number of
@@ -55,7 +58,7 @@ class Task(ABC, Generic[Answer]):
     @property
     def size(self) -> int:
         """About how much there is to do: of the tasks of a step the largest are begun first."""
-        return int(np.count_nonzero(self.targets))
+        return len(self.inputs)
 
     @property
     def seconds(self) -> float | None:
@@ -86,9 +89,11 @@ class WeightTask(Task[Fit]):
 
     @property
     def size(self) -> int:
-        """Number of unknowns, for every target above zero."""
-        targets = self.targets if self.targets.ndim == 1 else self.targets[:, self.group.neurons]
-        return int(np.count_nonzero(targets)) * self.group.parameters.size
+        """Number of unknowns, for every target of a hidden layer above zero or every sample."""
+        rows = len(self.inputs)
+        if isinstance(self.loss, ReluL1):
+            rows = int(np.count_nonzero(self.targets[:, self.group.neurons]))
+        return rows * self.group.parameters.size
 
     def problem(self) -> Regression:
         """Return what is minimized."""
@@ -109,16 +114,23 @@ class InputTask(Task[Proposals]):
 
     weights: FloatArray
     bias: FloatArray
+    stays: BoolArray | None = None
+    """Which inputs are not to change, shape ``(m, d)``."""
 
     @property
     def seconds(self) -> float | None:
         """Time limit of as many programs as a task may have."""
-        limit = self.options.limits.time_limit
-        return None if limit is None else SAMPLES_PER_TASK * limit
+        return _seconds_of_samples(self.options)
 
     def problem(self, part: slice | IntArray) -> Regression:
         """Return what is minimized for some of the samples."""
-        return self.loss.of_inputs(self.weights, self.bias, self.inputs[part], self.targets[part])
+        inputs = self.inputs[part]
+        problem = self.loss.of_inputs(self.weights, self.bias, inputs, self.targets[part])
+        if self.stays is None:
+            return problem
+        stays, start = self.stays[part].reshape(-1), problem.start
+        ends = [np.where(stays, start, end) for end in (problem.lower, problem.upper)]
+        return replace(problem, lower=ends[0], upper=ends[1])
 
     def programs(self) -> Iterator[Program]:
         """Yield the program of every sample."""
@@ -128,6 +140,51 @@ class InputTask(Task[Proposals]):
     def solve(self) -> Proposals:
         """Return the proposals."""
         return propose(self.inputs, self.problem, self.options)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInputTask(Task[Proposals]):
+    """The input proposals of some samples of a layer through all later layers, whose targets are
+    those of the network."""
+
+    blocks: Sequence[Block]
+    """The layer and all later ones."""
+    factors: Sequence[FloatArray | None]
+    """Of the inputs of each of these, see `Dropout`."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Time limit of as many programs as a task may have."""
+        return _seconds_of_samples(self.options)
+
+    def problem(self, k: int) -> LaterLayers:
+        """Return what is minimized for a sample."""
+        own, *later = [None if each is None else each[k] for each in self.factors]
+        layers = [(block.weights, block.bias) for block in self.blocks]
+        for number, factors in enumerate(later, start=1):
+            if factors is not None:
+                weights, bias = layers[number]
+                layers[number] = weights * factors, bias
+        stays = None if own is None else own == 0.0
+        return LaterLayers.of(layers, self.loss, self.inputs[k], self.targets[k : k + 1], stays)
+
+    def problems(self) -> Iterator[LaterLayers]:
+        """Yield what is minimized for every sample."""
+        return map(self.problem, range(len(self.inputs)))
+
+    def programs(self) -> Iterator[Program]:
+        """Yield the program of every sample."""
+        return (problem.program() for problem in self.problems())
+
+    def solve(self) -> Proposals:
+        """Return the proposals."""
+        return propose_through(list(self.problems()), self.options)
+
+
+def _seconds_of_samples(options: SolveOptions) -> float | None:
+    """Time limit of as many programs as a task of samples may have."""
+    limit = options.limits.time_limit
+    return None if limit is None else SAMPLES_PER_TASK * limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,18 +245,16 @@ class Sweep:
         SolverError
             If every program that a solver was asked for failed.
         """
-        activations = network.activations(X)
-        # What is before the first block that has parameters has nothing to learn.
-        first = next(i for i, block in enumerate(network.blocks) if block.theta.size)
-        last = len(network.blocks) - 1
-        parts = [slice(k, k + SAMPLES_PER_TASK) for k in range(0, len(X), SAMPLES_PER_TASK)]
-        loss: Loss = self.loss
-        targets: Any = labels
+        first, last = network.first_trained, len(network.blocks) - 1
+        dropout = Dropout.drawn(network, len(X), self.settings, self.batch, self.number)
+        all_inputs = dropout.inputs(network, X)
+        aim = noisy(self.loss, labels, network.n_outputs, self.settings, self.batch)
+        loss, targets = aim
         objectives: list[float] = []
         starts: list[float] = []
         statistics = SweepStatistics()
         for i in range(last, first - 1, -1):
-            block, inputs = network.blocks[i], activations[i]
+            block, inputs = network.blocks[i], all_inputs[i]
             groups = loss.groups(block)
             weight_tasks = [
                 WeightTask(loss, inputs, targets, options, block, group, boxes[i])
@@ -212,14 +267,40 @@ class Sweep:
             starts.insert(0, sum(fit.start_objective for fit in fits))
             if i == first:
                 break
-            input_tasks = [
-                InputTask(loss, inputs[part], targets[part], options, block.weights, block.bias)
-                for part, options in zip(parts, self._options(i), strict=False)
-            ]
+            if i < last and self.settings.input_proposals == "network":
+                input_tasks = self._network_input_tasks(network, i, inputs, aim, dropout)
+            else:
+                input_tasks = self._input_tasks(network, i, inputs, (loss, targets), dropout)
             proposals = self._solved(i + 1, "inputs", loss, input_tasks, statistics)
-            loss, targets = ReluL1(), np.concatenate([proposal.inputs for proposal in proposals])
+            proposed = np.concatenate([proposal.inputs for proposal in proposals])
+            outputs = network.blocks[i - 1].forward(all_inputs[i - 1])
+            loss, targets = ReluL1(), dropout.targets(i, proposed, outputs)
         statistics.check()
         return Swept(network, tuple(objectives), tuple(starts), statistics)
+
+    def _input_tasks(
+        self, network: Network, i: int, inputs: FloatArray, aim: Aim, dropout: Dropout
+    ) -> list[Task[Proposals]]:
+        """Return the tasks of the inputs of block `i` for the aim of its outputs."""
+        (loss, targets), block = aim, network.blocks[i]
+        tasks: list[Task[Proposals]] = []
+        for part, options in zip(_parts(len(inputs)), self._options(i), strict=False):
+            stays = dropout.dropped(i, part)
+            given = loss, inputs[part], targets[part], options, block.weights, block.bias, stays
+            tasks.append(InputTask(*given))
+        return tasks
+
+    def _network_input_tasks(
+        self, network: Network, i: int, inputs: FloatArray, aim: Aim, dropout: Dropout
+    ) -> list[Task[Proposals]]:
+        """Return the tasks of the inputs of block `i` for the aim of the network's outputs."""
+        (loss, targets), blocks = aim, network.blocks[i:]
+        tasks: list[Task[Proposals]] = []
+        for part, options in zip(_parts(len(inputs)), self._options(i), strict=False):
+            factors = dropout.factors_from(i, part)
+            given = loss, inputs[part], targets[part], options, blocks, factors
+            tasks.append(NetworkInputTask(*given))
+        return tasks
 
     def _options(self, layer: int) -> Iterator[SolveOptions]:
         """Yield options with a solver seed of its own for every task of a layer."""
@@ -240,8 +321,13 @@ class Sweep:
         began = time.perf_counter()
         step = Step(layer, kind, 0, tasks, self.batch, self.number)
         answers: list[Answer] = solved(step, self.workers, self.watch)
-        statistics.enter(layer, kind, isinstance(loss, OutputLoss), began, answers)
+        statistics.enter(layer, kind, not isinstance(loss, ReluL1), began, answers)
         return answers
+
+
+def _parts(n_samples: int) -> Iterator[slice]:
+    """Yield the samples of every task."""
+    return (slice(k, k + SAMPLES_PER_TASK) for k in range(0, n_samples, SAMPLES_PER_TASK))
 
 
 def with_fits(block: Block, groups: Sequence[Group], fits: Sequence[Fit]) -> Block:

@@ -21,9 +21,10 @@ def initialize(parameters: ParameterMap, init: str, rng: np.random.Generator) ->
     init : {"he", "uniform", "positive", "paper"}
         ``uniform``: every parameter uniform in [-1, 1] (Goebbels 2021, section 3). ``positive``:
         every parameter uniform in [0, 1] (the same section, convolutional network). ``paper``: the
-        parameters of kernels as ``positive``, all others as ``uniform``. ``he``: weights normal with variance 2 / fan-in (He et al. 2015), cut at [-1, 1]; the signs of a neuron's
-        weights are turned where their sum is negative, because such a neuron is silent on most
-        non-negative inputs; biases zero.
+        parameters of kernels as ``positive``, all others as ``uniform``. ``he``: weights normal
+        with variance 2 / fan-in (He et al. 2015), cut at [-1, 1]; the signs of a neuron's weights
+        are turned where their sum is negative, because such a neuron is silent on most non-negative
+        inputs; biases zero.
     rng : numpy.random.Generator
         Source of randomness.
 

@@ -249,6 +249,12 @@ class Network(Classifier):
         has no items for a block."""
         return written([block.layer for block in self.blocks])
 
+    @property
+    def first_trained(self) -> int:
+        """Number, from 0, of the first block that has parameters: what is before it has nothing to
+        learn."""
+        return next(i for i, block in enumerate(self.blocks) if block.theta.size)
+
     def with_block(self, i: int, block: Block) -> Network:
         """Return the network with block `i` (from 0) replaced."""
         blocks = (*self.blocks[:i], block, *self.blocks[i + 1 :])

@@ -11,7 +11,10 @@ from layermilp.algorithms.tie_break import nearest
 from layermilp.formulations import FORMULATIONS, HingeRegression, MarginRegression, ReluRegression
 from layermilp.formulations.big_m import open_rows
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, DualLp, Envelope, PrimalLp
-from layermilp.formulations.l1 import hinge_of_inputs
+from layermilp.formulations.l1 import L1, hinge_of_inputs
+from layermilp.formulations.later_layers import LaterLayers
+from layermilp.formulations.margin import Margin
+from layermilp.formulations.noise import Noisy, NoisyLabels
 from layermilp.formulations.proximal import Proximity, proximal
 from layermilp.formulations.relu_l1 import ReluL1, reference_big_m
 from layermilp.program import Program
@@ -153,6 +156,46 @@ def proposal_last(rng: Random) -> Case:
     x, y = some_zero(rng, numbers(rng, 1, d)), rng.random((1, n)) < 0.5
     problem = hinge_of_inputs(numbers(rng, n, d), numbers(rng, n), x, y, rng.uniform(0.5, 3.0, n))
     return Case(problem.program(), least_hinge(problem))
+
+
+def proposal_network(rng: Random) -> Case:
+    """The inputs of a layer that serve the outputs of the network."""
+    problem = later_layers(rng)
+    return Case(problem.program(), least_through(problem))
+
+
+def later_layers(rng: Random) -> LaterLayers:
+    """Draw one or two hidden layers and the last, with either loss and with noise or without."""
+    sizes = [int(rng.integers(1, 3)) for _ in range(int(rng.integers(2, 4)))] + [2]
+    layers = [(numbers(rng, n, d), numbers(rng, n)) for d, n in itertools.pairwise(sizes)]
+    inputs, label = some_zero(rng, numbers(rng, sizes[0])), rng.integers(0, 2, 1)
+    stays = rng.random(sizes[0]) < 0.2
+    loss = Margin(float(rng.choice([0.0, 0.05]))) if rng.random() < 0.5 else L1(np.ones(2))
+    if rng.random() < 0.5:
+        return LaterLayers.of(layers, loss, inputs, label, stays)
+    noisy = NoisyLabels.drawn(label, 2, 0.4, rng)
+    return LaterLayers.of(layers, Noisy(loss), inputs, noisy, stays)
+
+
+def least_through(problem: LaterLayers) -> float:
+    """Return the optimum by counting through what fires: the loss is linear between the points
+    where a neuron, an output's deviation, a margin or a change turns."""
+    output, size = problem.output, problem.n_unknowns
+    points = [np.clip(problem.start, problem.lower, problem.upper)]
+    neurons = [layer.bias.size for layer in problem.hidden]
+    for pattern in itertools.product([0.0, 1.0], repeat=sum(neurons)):
+        slopes, values, normals, at = np.eye(size), np.zeros(size), [np.eye(size)], [problem.start]
+        fires = np.split(np.array(pattern), np.cumsum(neurons)[:-1])
+        for layer, of_layer in zip(problem.hidden, fires, strict=True):
+            slopes, values = layer.weights @ slopes, layer.weights @ values + layer.bias
+            normals, at = [*normals, slopes], [*at, -values]
+            slopes, values = of_layer[:, None] * slopes, of_layer * values
+        slopes = output.coefficients @ slopes
+        values = output.coefficients @ values + output.constants
+        normals, at = [*normals, slopes, slopes], [*at, -values, 1.0 - values]
+        ends = problem.lower, problem.upper
+        points.extend(vertices(np.vstack(normals), np.concatenate(at), *ends))
+    return min(problem.loss(point) for point in points)
 
 
 def margin(rng: Random) -> Case:

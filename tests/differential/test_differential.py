@@ -47,6 +47,7 @@ KINDS: dict[str, Kind] = {
         layerwise.proposal_hidden,
         layerwise.output_l1,
         layerwise.proposal_last,
+        layerwise.proposal_network,
         layerwise.margin,
         layerwise.tie_break,
         layerwise.pieces_complete,
