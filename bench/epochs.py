@@ -1,9 +1,9 @@
 """How many epochs serve the paper's setting before the last layer is post-processed on all images.
 
 Trains with the preset goebbels2021, the last layer post-processed after every batch, on the first
-50,000 MNIST images, from the best of five starts and with the tie-break that
-``bench/goebbels2021.py`` takes, too. After some epochs a copy of the network is post-processed on
-all of them. What judges are training images 50,001 to 60,000 (with the digits, their last 300
+50,000 MNIST images, from the best of five starts and with the options that
+``bench/goebbels2021.py`` takes beside it. After some epochs a copy of the network is post-processed
+on all of them. What judges are training images 50,001 to 60,000 (with the digits, their last 300
 training images): for each epoch the accuracy of the network, and of the copy post-processed by `l1`
 and by `margin`."""
 
@@ -26,6 +26,9 @@ from layermilp.method import Listener
 from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray
 
+FOUND = {"formulation": "reduced", "tie_break": "l2", "target_gap": 0.05, "node_limit": 20}
+"""Options beside the preset, as in ``goebbels2021.py``."""
+
 NET, TRIALS, BATCHES = "784-8-8-8-10", 5, 10
 
 
@@ -39,7 +42,7 @@ def curve(data: Dataset, seed: int, arguments: argparse.Namespace) -> Iterator[d
     """Train one seed, and yield a row after every epoch that is asked for."""
     X, y, X_judge, y_judge = parts(data)
     net, trials, batches = ("784-4-10", 2, 2) if arguments.quick else (NET, TRIALS, BATCHES)
-    changes = {"batches": batches, "epochs": max(arguments.epochs), "seed": seed, "tie_break": "l2"}
+    changes = {**FOUND, "batches": batches, "epochs": max(arguments.epochs), "seed": seed}
     changes |= {"max_sweeps": 2} if arguments.quick else {}
     settings = Sweeps(**{**preset("goebbels2021").options, **changes})
     method, dataset = Layerwise.of(settings, net=net), from_arrays(X, y)

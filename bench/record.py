@@ -61,6 +61,7 @@ class Source:
             dict(preset(self.preset).options) if self.preset else {"proximity": 0.0}
         )
         options |= {"epochs": 1, "max_sweeps": 1, "postprocess": "none"}
+        options |= {"formulation": "reduced", "target_gap": 0.05, "node_limit": 20}
         options |= {"solver": "highs", "batches": max(self.batches)}
         return Sweeps(**{**options, "batch_size": self.batch_size})
 
