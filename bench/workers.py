@@ -34,8 +34,8 @@ from layermilp.layerwise.trainer import run
 from layermilp.parallel import Workers
 
 SETTINGS = ("defaults", "l1", "report")
-"""The defaults; ``l1``: those without a price of a change; ``report``: the preset goebbels2021, with
-the reduced form."""
+"""The defaults; ``l1``: those without a price of a change; ``report``: the preset goebbels2021,
+with the reduced form."""
 
 REDUCED = {"formulation": "reduced", "target_gap": 0.05, "node_limit": 20}
 
