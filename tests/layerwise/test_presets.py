@@ -41,6 +41,7 @@ def test_the_preset_leaves_nothing_to_defaults_that_the_paper_or_its_docstring_d
         "batches",
         "seed",
         "first_sample",
+        "part",
         "solver",
         "solver_options",
         "input_penalty",
