@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import faulthandler
 import importlib.util
-import multiprocessing
 import os
 import signal
 import socket
 import time
-import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import joblib
 import threadpoolctl
+from joblib.executor import get_memmapping_executor
 from joblib.externals.loky.backend import resource_tracker
 
 from layermilp.errors import OptionError, SolverError
@@ -32,6 +31,11 @@ BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
 SHARED_BYTES = 100_000
 """Size from which an array that several tasks hold is shared by the processes instead of sent with
 every task."""
+
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
+)
+"""Environment of processes whose linear algebra runs on one thread."""
 
 MOST_JOBS = 1024
 """More processes than any machine has cores for; each takes some hundred megabytes."""
@@ -136,7 +140,7 @@ class Workers:
         self.n_jobs = joblib.cpu_count() if n_jobs == -1 else n_jobs
         self.backend, self.address = backend, address
         self._stack = ExitStack()
-        self._parallel: Any = None
+        self._pool: Any = None
         self._spent = 0.0
 
     def __enter__(self) -> Workers:
@@ -147,29 +151,25 @@ class Workers:
 
     def start(self) -> None:
         """Start or reach the processes."""
-        own: dict[str, Any] = {}
-        if self.backend == "loky":
-            own = {"inner_max_num_threads": 1}
-            _start_tracker()
-        else:
+        if self.backend != "loky":
             self._reach_cluster()
-        self._stack.enter_context(joblib.parallel_config(backend=self.backend, **own))
-        self._parallel = self._stack.enter_context(
-            joblib.Parallel(
-                n_jobs=self.n_jobs,
-                # joblib has no generator for a pool of Ray's.
-                return_as="list" if self.backend == "ray" else "generator",
-                # One task at a time to whoever is free: tasks of unequal cost are balanced.
-                batch_size=1,
-                max_nbytes=SHARED_BYTES,
-            )
+            self._stack.enter_context(joblib.parallel_config(backend=self.backend))
+            # joblib has no generator for a pool of Ray's.
+            form = "list" if self.backend == "ray" else "generator"
+            self._pool = joblib.Parallel(n_jobs=self.n_jobs, return_as=form, batch_size=1)
+            self._stack.enter_context(self._pool)
+            return
+        _start_tracker()
+        # What joblib.Parallel works with on one machine. It looks for answers every 10 ms only,
+        # which is longer than many a program takes.
+        self._pool = get_memmapping_executor(
+            self.n_jobs, max_nbytes=SHARED_BYTES, mmap_mode="r", env=ONE_THREAD
         )
-        if self.backend == "loky":
-            with _ctrl_c_held_back():
-                list(self.map(abs, range(self.n_jobs)))  # for which all have to be started
+        with _ctrl_c_held_back():
+            list(self.map(abs, range(self.n_jobs)))  # for which all have to be started
 
     def __exit__(self, *error: object) -> None:
-        self._parallel = None
+        self._pool = None
         self._stack.close()
 
     def map(
@@ -203,17 +203,39 @@ class Workers:
         is_alone = self.backend == "loky" and self.n_jobs == 1
         if is_alone or len(tasks) < (2 if seconds is None else 1):
             return map(function, tasks)
-        if self._parallel is None:
+        if self._pool is None:
             if may_be_few and seconds is None and self._spent < WORTH_STARTING:
                 return self._at_first_here(function, tasks)
             self.start()
         if self.backend != "loky":
-            return iter(
-                self._parallel(joblib.delayed(_in_cluster)(function, task) for task in tasks)
-            )
-        self._parallel.timeout = None if seconds is None else 2.0 * seconds + GRACE
-        found = self._parallel(joblib.delayed(_in_process)(function, task) for task in tasks)
-        return _answers(found)
+            return iter(self._pool(joblib.delayed(_in_cluster)(function, task) for task in tasks))
+        # One task at a time to whoever is free: tasks of unequal cost are balanced.
+        answers = [self._pool.submit(_in_process, function, task) for task in tasks]
+        return self._taken(answers, None if seconds is None else 2.0 * seconds + GRACE)
+
+    def _taken(self, answers: list[Future[Answer]], seconds: float | None) -> Iterator[Answer]:
+        """Yield what the processes answer, and say in plain words what became of one that does not
+        within some seconds; the processes end where answers are given up."""
+        try:
+            for answer in answers:
+                yield answer.result(seconds)
+        except BrokenExecutor as error:
+            # The last words of loky's message are the signal or the exit code.
+            _, _, end = str(error).partition("The exit codes of the workers are ")
+            raise SolverError(
+                f"a worker process was killed ({end.split(chr(10))[0].strip() or 'no exit code'}), "
+                "as the system does where memory is short, or where a solver crashes; use fewer "
+                "jobs or smaller batches"
+            ) from error
+        except TimeoutError as error:
+            raise SolverError(
+                "a worker process was killed because its solver did not keep the time limit; try "
+                "another solver"
+            ) from error
+        finally:
+            if not all(answer.done() and answer.exception() is None for answer in answers):
+                self._pool.terminate(kill_workers=True)
+                self._pool = None
 
     def _at_first_here(
         self, function: Callable[[Task], Answer], tasks: Sequence[Task]
@@ -297,31 +319,6 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-
-
-def _answers(found: Generator[Answer, None, None]) -> Iterator[Answer]:
-    """Yield what the processes answer, and say in plain words what became of one that does not."""
-    try:
-        for answer in found:  # noqa: UP028 - `yield from` would close what is found, with a warning
-            yield answer
-    except BrokenExecutor as error:
-        # The last words of joblib's message are the signal or the exit code.
-        _, _, end = str(error).partition("The exit codes of the workers are ")
-        raise SolverError(
-            f"a worker process was killed ({end.split(chr(10))[0].strip() or 'no exit code'}), as "
-            "the system does where memory is short, or where a solver crashes; use fewer jobs or "
-            "smaller batches"
-        ) from error
-    except multiprocessing.TimeoutError as error:
-        raise SolverError(
-            "a worker process was killed because its solver did not keep the time limit; try "
-            "another solver"
-        ) from error
-    finally:
-        # Answers may be given up, without a warning about those that nobody takes.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found.close()
 
 
 def _in_process(function: Callable[[Task], Answer], task: Task) -> Answer:
