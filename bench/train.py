@@ -3,7 +3,10 @@
 ``--option NAME=VALUE`` (repeatable) names an option of `layermilp.train` with a Python literal or a
 word, such as ``--option epochs=5 --option tie_break=l1``. Options are compared with ``--held-out``,
 which trains on the first 50,000 MNIST images and judges on training images 50,001 to 60,000;
-without it the judge is the test data, which must decide nothing."""
+without it the judge is the test data, which must decide nothing.
+
+``--wrong-labels SHARE`` replaces the labels of that share of the training images by drawn ones: a
+mixed-integer program may leave out what cannot be met, a ridge regression cannot."""
 
 from __future__ import annotations
 
@@ -14,9 +17,12 @@ import statistics
 import time
 from typing import Any
 
+import numpy as np
+
 from layermilp import Network, train
 from layermilp.datasets import load
 from layermilp.datasets.dataset import Dataset
+from layermilp.program import IntArray
 
 HELD_OUT = 50_000
 """Training images before the ones that judge."""
@@ -31,12 +37,19 @@ def option(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def mislabelled(y: IntArray, classes: int, share: float, seed: int) -> IntArray:
+    """Return the labels, of which a share is drawn anew."""
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(len(y)) < share, rng.integers(0, classes, len(y)), y)
+
+
 def one(seed: int, data: Dataset, arguments: argparse.Namespace) -> dict[str, float]:
     """Train once; return seconds and accuracies."""
     network = Network.from_notation(arguments.net, init=arguments.init, seed=seed)
     X, y, X_judge, y_judge = data.X_train, data.y_train, data.X_test, data.y_test
     if arguments.held_out:
         X, y, X_judge, y_judge = X[:HELD_OUT], y[:HELD_OUT], X[HELD_OUT:], y[HELD_OUT:]
+    y = mislabelled(y, data.classes.size, arguments.wrong_labels, seed)
     options = dict(arguments.option)
     began = time.perf_counter()
     trained = train(
@@ -73,6 +86,7 @@ def main() -> None:
     parser.add_argument(
         "--held-out", action="store_true", help="judge on training images 50,001 to 60,000"
     )
+    parser.add_argument("--wrong-labels", type=float, default=0.0, metavar="SHARE")
     parser.add_argument(
         "--quick", action="store_true", help="the digits, 64-4-10, two batches, one seed"
     )
