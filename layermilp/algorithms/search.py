@@ -80,6 +80,8 @@ class Fit:
         Loss that counts as one: 1 for numbers of usual size, see `layermilp.algorithms.scaling`.
     rounding : float
         Difference of objective and bound that counts as none.
+    unanswered : int
+        Solver calls that failed.
     """
 
     parameters: FloatArray
@@ -94,6 +96,7 @@ class Fit:
     message: str = ""
     unit: float = 1.0
     rounding: float = ROUNDING
+    unanswered: int = 0
 
     @property
     def gap(self) -> float:
@@ -123,8 +126,12 @@ class Fit:
 
     @property
     def needs_solver(self) -> bool:
-        """Whether a solver was asked, and the start did not meet the targets already."""
-        return self.solver_calls.total() > 0 and self.start_objective > MET * self.unit
+        """Whether a solver was asked, and the start did not meet the targets already, or was as
+        near to its bound as was asked for when no call was answered."""
+        asked = self.solver_calls.total()
+        is_met = self.start_objective <= MET * self.unit
+        is_near = self.unanswered == asked and self.status is not Status.ERROR
+        return asked > 0 and not is_met and not is_near
 
 
 class Search(Generic[P]):
@@ -160,7 +167,7 @@ class Search(Generic[P]):
         self.stop: Stop | None = None
         self.message = ""
         self.solver_calls: Counter[str] = Counter()
-        self.nodes = 0
+        self.unanswered = self.nodes = 0
         self.kind = NOT_NEEDED
 
     def offer(self, theta: FloatArray) -> float:
@@ -218,6 +225,7 @@ class Search(Generic[P]):
     def count(self, other: Search[Problem]) -> None:
         """Add the solver calls and nodes of another search."""
         self.solver_calls += other.solver_calls
+        self.unanswered += other.unanswered
         self.nodes += other.nodes
 
     @property
@@ -264,6 +272,7 @@ class Search(Generic[P]):
         own = options.options if solver == options.solver else {}
         result = solve(program, solver, limits, own or defaults)
         self.solver_calls[result.solver] += 1
+        self.unanswered += result.status is Status.ERROR
         self.nodes += result.nodes
         return result
 
@@ -284,6 +293,7 @@ class Search(Generic[P]):
             kind=self.kind,
             message=self._failure() if status is Status.ERROR else "",
             rounding=rounding + self.conceded,
+            unanswered=self.unanswered,
         )
 
     def _failure(self) -> str:

@@ -17,8 +17,8 @@ from layermilp.layerwise.options import Sweeps
 from layermilp.networks.network import Network
 from layermilp.program import BoolArray, FloatArray, IntArray
 
+# A loss of a layer's outputs, and their targets.
 Aim = tuple[Loss, Any]
-"""A loss of a layer's outputs, and their targets."""
 
 NOISE, DROPOUT = 1, 2
 """Streams of random numbers besides those of the order of the samples and of the solvers."""

@@ -19,9 +19,8 @@ from layermilp.program import FloatArray
 PLAIN = ("batch", "batch_accuracy", "seen_accuracy", "test_accuracy")
 """Fields of a state that are numbers."""
 
+# Losses of the layers before and after a sweep.
 Losses = tuple[tuple[float, ...], tuple[float, ...]]
-"""Losses of the layers before and after a sweep."""
-
 
 COUNTS = ("programs", "optimal", "at_limit", "failed", "largest_gap", "solver_calls")
 """Fields of a record that are those of the sum of its phases."""

@@ -110,5 +110,6 @@ def test_the_command_line_prints_the_lines_of_its_result_alone(solver: str) -> N
     _skip_if_missing(solver)
     words = "train --data digits --net 64-8-10 --batches 1 --epochs 1 --jobs 2 --quiet --solver"
     lines = _silent("-m", "layermilp", *words.split(), solver).splitlines()
-    heads = ["net", "train accuracy", "test accuracy", "programs", "solver calls", "wall time"]
+    heads = ["net", "train accuracy", "test accuracy", "programs", "hidden weights", "last layer"]
+    heads += ["last inputs", "post-processing", "solver calls", "wall time"]
     assert [line[:16].strip() for line in lines] == heads

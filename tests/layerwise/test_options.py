@@ -140,7 +140,7 @@ GOOD_X, GOOD_Y = blobs(8)
         ({"ridge": 0.0, "weight_fit": "ridge"}, OptionError, r"ridge is 0\.0"),
         ({"ridge": float("nan"), "weight_fit": "ridge"}, OptionError, "ridge is nan"),
         (
-            {"weight_decay": 0.1, "proximity": 0.0},
+            {"weight_decay": 0.1, "weight_fit": "milp", "ridge": None, "proximity": 0.0},
             OptionError,
             r"weight_decay is 0\.1, but the proximity it belongs to is 0",
         ),
