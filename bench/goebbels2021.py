@@ -92,7 +92,7 @@ def experiments(quick: bool) -> list[Experiment]:
     """Return the experiments; with `quick` fewer batches, sweeps, nodes, epochs and trials."""
     trials, ten, twenty, whole = ("2", "2", "2", "3") if quick else ("5", "10", "20", "600")
     short = ("--max-sweeps", "1", "--node-limit", "1", "--target-gap", "0.1") if quick else ()
-    own = ("--epochs", "5") if quick else ()
+    own = ("--epochs", "2") if quick else ()
     plain = ("--preset", "goebbels2021", *short)
     found = ("--preset", "goebbels2021", *FOUND.split(), *short)
     chosen = (*found, "--init-trials", trials)

@@ -12,8 +12,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.validation import validate_data
 
 from layermilp.estimators.base import Estimator, classes_of, seed_of, sizes_of
-from layermilp.hybrid.options import Rounds
-from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
+from layermilp.hybrid.options import OPTIMIZERS, Rounds
+from layermilp.hybrid.sklearn_models import SklearnTrainee
 from layermilp.hybrid.trainer import Data, training
 from layermilp.options import option, with_described_options
 from layermilp.parallel import Workers

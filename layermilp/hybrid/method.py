@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from sklearn.neural_network import MLPClassifier
 
 from layermilp.datasets.dataset import Dataset
-from layermilp.hybrid.options import Rounds
-from layermilp.hybrid.sklearn_models import OPTIMIZERS, SklearnTrainee
+from layermilp.hybrid.options import OPTIMIZERS, Rounds
 from layermilp.hybrid.trainer import STAGES, Data, Record, training
 from layermilp.method import Listener, SampledMethod, State, accuracies
 from layermilp.networks.files import Arrays
@@ -20,6 +18,9 @@ from layermilp.networks.network import Network
 from layermilp.networks.parameters import check_size, n_weights
 from layermilp.options import option
 from layermilp.parallel import Workers
+
+if TYPE_CHECKING:
+    from layermilp.hybrid.sklearn_models import SklearnTrainee
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,11 @@ class Hybrid(Rounds, SampledMethod):
 
     def trainee(self, data: Dataset, kept: Arrays | None = None) -> SklearnTrainee:
         """Return the network, not trained yet, or where a checkpoint has kept it."""
+        # Every other command starts without scikit-learn, which takes longer than all the rest.
+        from sklearn.neural_network import MLPClassifier
+
+        from layermilp.hybrid.sklearn_models import SklearnTrainee
+
         model = MLPClassifier(
             self.hidden,
             solver=self.optimizer,

@@ -9,6 +9,9 @@ from layermilp.hybrid.lastlayer import EPSILON, GOALS
 from layermilp.options import option
 from layermilp.solvers.options import SolverChoice
 
+OPTIMIZERS = ("adam", "sgd")
+"""Those of scikit-learn's optimizers that have epochs."""
+
 
 @dataclass(kw_only=True)
 class LastLayer(SolverChoice):

@@ -12,6 +12,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from layermilp.errors import DataError, NetworkError
+from layermilp.hybrid.options import OPTIMIZERS
 from layermilp.networks.network import Block, Network
 from layermilp.program import FloatArray, IntArray
 
@@ -22,9 +23,6 @@ ACTIVATIONS = {
     "relu": lambda sums: np.maximum(sums, 0.0),
 }
 """What scikit-learn's hidden neurons do, by its names."""
-
-OPTIMIZERS = ("adam", "sgd")
-"""Those of its solvers that have epochs."""
 
 
 class SklearnTrainee:
