@@ -93,6 +93,7 @@ def experiments(quick: bool) -> list[Experiment]:
     trials, ten, twenty, whole = ("2", "2", "2", "3") if quick else ("5", "10", "20", "600")
     short = ("--max-sweeps", "1", "--node-limit", "1", "--target-gap", "0.1") if quick else ()
     own = ("--epochs", "2") if quick else ()
+    net = "784-4-4-10" if quick else NET
     plain = ("--preset", "goebbels2021", *short)
     found = ("--preset", "goebbels2021", *FOUND.split(), *short)
     chosen = (*found, "--init-trials", trials)
@@ -104,22 +105,22 @@ def experiments(quick: bool) -> list[Experiment]:
             "784-8-8-8-10, first 100 images: training accuracy",
             "seen_accuracy",
             "1.00",
-            ("--net", NET, "--batches", "1"),
+            ("--net", net, "--batches", "1"),
             {"plain": plain, "report": (*found, "--init", "he"), "defaults": own},
-            ("--net", NET, "--images", "100", "--epochs", "200"),
+            ("--net", net, "--images", "100", "--epochs", "200"),
         ),
         Experiment(
             "batches",
             f"{twenty} batches of 100",
             "test_accuracy",
             "0.69, 1,448 s",
-            ("--net", NET, "--batches", twenty),
+            ("--net", net, "--batches", twenty),
             {
                 "plain": plain if quick else (*plain, "--init-trials", trials),
                 "report": (*chosen_he, "--postprocess", "none"),
                 "defaults": own,
             },
-            ("--net", NET, "--images", f"{twenty}00", "--epochs", "100"),
+            ("--net", net, "--images", f"{twenty}00", "--epochs", "100"),
         ),
         *(
             Experiment(
@@ -127,7 +128,7 @@ def experiments(quick: bool) -> list[Experiment]:
                 f"{twenty} batches of 100, {words}",
                 "test_accuracy",
                 "no significant gain",
-                ("--net", NET, "--batches", twenty),
+                ("--net", net, "--batches", twenty),
                 {"report": (*chosen_he, "--postprocess", "none", *options.split())},
             )
             for name, (words, options) in TRIED.items()
@@ -137,16 +138,16 @@ def experiments(quick: bool) -> list[Experiment]:
             f"{ten} batches + post-processing on all training images",
             "test_accuracy",
             "0.7584, about 1,000 s",
-            ("--net", NET, "--batches", ten, *everything),
+            ("--net", net, "--batches", ten, *everything),
             {"report": (*chosen_he, "--epochs", "1" if quick else "10"), "defaults": own},
-            ("--net", NET, "--images", f"{ten}00", "--epochs", "100"),
+            ("--net", net, "--images", f"{ten}00", "--epochs", "100"),
         ),
         Experiment(
             "committee",
             f"committee of {members} of those",
             "test_accuracy",
             "0.7919",
-            ("--net", NET, "--batches", ten, *everything, "--committee", members),
+            ("--net", net, "--batches", ten, *everything, "--committee", members),
             {"report": (*chosen_he, "--epochs", "1" if quick else "5"), "defaults": own},
         ),
         Experiment(
@@ -163,9 +164,9 @@ def experiments(quick: bool) -> list[Experiment]:
             f"one pass over all images ({whole} batches)",
             "test_accuracy",
             "not tried",
-            ("--net", NET, "--batches", whole),
+            ("--net", net, "--batches", whole),
             {"defaults": own},
-            ("--net", NET, "--images", "60000", "--epochs", "1"),
+            ("--net", net, "--images", "60000", "--epochs", "1"),
         ),
     ]
 

@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--settings", choices=SETTINGS, nargs="+", default=SETTINGS)
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
-    parser.add_argument("--quick", action="store_true", help="one small layer width, and one seed")
+    parser.add_argument("--quick", action="store_true", help="one setting, one small width, and one seed")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -139,7 +139,7 @@ def main() -> None:
         return
     rows: list[dict[str, Any]] = []
     print("setting width seed  one worker  two workers  gain  at most")
-    for setting in arguments.settings:
+    for setting in arguments.settings[: 1 if arguments.quick else None]:
         for width in QUICK_WIDTHS if arguments.quick else arguments.widths:
             for seed in arguments.seeds[: 1 if arguments.quick else None]:
                 row = compared(setting, width, seed, arguments.quick)

@@ -15,7 +15,7 @@ from layermilp.algorithms.fit import solve_problem
 from layermilp.algorithms.options import SolveOptions
 from layermilp.algorithms.scaling import Scaling
 from layermilp.algorithms.search import Search, Stop, status_of
-from layermilp.algorithms.statistics import NOT_NEEDED, Statistics
+from layermilp.algorithms.statistics import NOT_NEEDED, OWN, Statistics
 from layermilp.algorithms.tolerances import ROUNDING, TIE_TOLERANCE
 from layermilp.formulations.big_m import FORMULATIONS
 from layermilp.formulations.envelope import FIRES, OPEN, SILENT, Envelope, PrimalLp
@@ -194,6 +194,7 @@ class _BatchedSearch:
         """Search until no node is left or a limit is hit."""
         node_limit = self.options.limits.node_limit
         samples = np.flatnonzero(self.loss > self.slack)
+        self.frame.solver_calls[OWN] += bool(samples.size)
         decided = np.full((samples.size, self.targets.shape[1]), OPEN)
         nodes = _Nodes(samples, decided, np.zeros(samples.size))
         while nodes.samples.size:

@@ -26,7 +26,7 @@ from layermilp.estimators import (
 )
 
 QUICK: list[Any] = [
-    LayerwiseClassifier(epochs=2, batch_size=20, random_state=0),
+    LayerwiseClassifier(epochs=2, batch_size=20, node_limit=1, random_state=0),
     IntegerNetClassifier((3,), node_limit=5, random_state=0),
     HybridClassifier((8,), rounds=1, epochs=20, learning_rate=0.05, random_state=0),
     HybridRegressor((8,), rounds=1, epochs=20, learning_rate=0.01, random_state=0),

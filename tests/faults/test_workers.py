@@ -53,7 +53,7 @@ def test_a_worker_that_hangs_is_killed(tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = [*SOLVED, "--jobs", "2", "--time-limit", "0.05", "--out", str(out)]
     # With a time limit a batch's single programs are for workers too: five a batch.
-    done = faulty.run(*words, mode="hang", after=6, grace=30.0)
+    done = faulty.run(*words, mode="hang", after=6, grace=15.0)
     refused(
         done.returncode,
         done.stderr,
