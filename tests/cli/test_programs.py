@@ -17,7 +17,6 @@ import pytest
 from sklearn.neural_network import MLPClassifier
 
 from layermilp import Network
-from layermilp.algorithms.options import SolveOptions
 from layermilp.cli import main
 from layermilp.formulations.relu_l1 import ReluL1
 from layermilp.hybrid import trainer as hybrid
