@@ -130,7 +130,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--settings", choices=SETTINGS, nargs="+", default=SETTINGS)
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
-    parser.add_argument("--quick", action="store_true", help="one setting, one small width, and one seed")
+    parser.add_argument(
+        "--quick", action="store_true", help="one setting, one small width, and one seed"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
