@@ -17,7 +17,8 @@ from layermilp.solvers import solve
 from layermilp.version import __version__
 
 if TYPE_CHECKING:
-    from layermilp import datasets, estimators, exchange, export, hybrid, integer, smt
+    from layermilp import bcd, datasets, estimators, exchange, export, hybrid, integer, smt
+    from layermilp.bcd.method import BCD
     from layermilp.hybrid.method import Hybrid
     from layermilp.integer.method import Integer
     from layermilp.layerwise.method import Layerwise
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from layermilp.smt.method import SMT
 
 __all__ = [
+    "BCD",
     "SMT",
     "Block",
     "Committee",
@@ -41,6 +43,7 @@ __all__ = [
     "Status",
     "Trained",
     "__version__",
+    "bcd",
     "datasets",
     "estimators",
     "exchange",
@@ -59,6 +62,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "BCD": "layermilp.bcd.method",
     "Hybrid": "layermilp.hybrid.method",
     "Integer": "layermilp.integer.method",
     "Layerwise": "layermilp.layerwise.method",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from layermilp.bcd.method import BCD
 from layermilp.hybrid.method import Hybrid
 from layermilp.integer.method import Integer
 from layermilp.layerwise.method import Layerwise
@@ -9,6 +10,6 @@ from layermilp.method import Method
 from layermilp.smt.method import SMT
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (Layerwise, Integer, Hybrid, SMT)
+    method.name: method for method in (Layerwise, BCD, Integer, Hybrid, SMT)
 }
 """Methods by name."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -18,6 +18,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 import layermilp
 from layermilp.errors import DataError, OptionError, SolverError
 from layermilp.estimators import (
+    BCDClassifier,
+    BCDRegressor,
     HybridClassifier,
     HybridRegressor,
     IntegerNetClassifier,
@@ -27,13 +29,15 @@ from layermilp.estimators import (
 
 QUICK: list[Any] = [
     LayerwiseClassifier(epochs=2, batch_size=20, node_limit=1, random_state=0),
+    BCDClassifier((8,), sweeps=30, random_state=0),
+    BCDRegressor((8,), sweeps=30, random_state=0),
     IntegerNetClassifier((3,), node_limit=5, random_state=0),
     HybridClassifier((8,), rounds=1, epochs=20, learning_rate=0.05, random_state=0),
     HybridRegressor((8,), rounds=1, epochs=20, learning_rate=0.01, random_state=0),
     SMTClassifier((64,), random_state=0),
 ]
 """Estimators that train in a moment."""
-CLASSIFIERS = [estimator for estimator in QUICK if not isinstance(estimator, HybridRegressor)]
+CLASSIFIERS = [estimator for estimator in QUICK if is_classifier(estimator)]
 
 
 def expected_failures(estimator: Any) -> dict[str, str]:

@@ -24,7 +24,7 @@ FLOORS = (
     ("method",),
     ("formulations",),
     ("algorithms",),
-    ("layerwise", "integer", "hybrid", "smt"),
+    ("layerwise", "bcd", "integer", "hybrid", "smt"),
     ("runs",),
     ("estimators", "exchange", "report"),
     ("cli",),
