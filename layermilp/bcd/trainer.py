@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import ThreadpoolController
 
 from layermilp.bcd.descent import Descent, Point
 from layermilp.bcd.options import Descents
@@ -169,16 +170,19 @@ def training(
     before : sequence of Record
         Sweeps that the point has behind it already.
     """
-    records = tuple(before)
+    records, threads = tuple(before), ThreadpoolController()
     while len(records) < sweeps:
-        began = time.perf_counter()
-        point = descent.sweep(point)
-        outputs = descent.outputs(point)
+        # Sums of several threads need not have the same last bits for any number of them.
+        with threads.limit(limits=1, user_api="blas"):
+            began = time.perf_counter()
+            point = descent.sweep(point)
+            outputs, objective = descent.outputs(point), descent.objective(point)
+        right = None if labels is None else float((outputs.argmax(axis=1) == labels).mean())
         record = Record(
             sweep=len(records) + 1,
-            objective=descent.objective(point),
+            objective=objective,
             loss=float(((outputs - descent.targets) ** 2).mean()),
-            accuracy=None if labels is None else float((outputs.argmax(axis=1) == labels).mean()),
+            accuracy=right,
             seconds=time.perf_counter() - began,
         )
         records = (*records, record)

@@ -44,10 +44,17 @@ STAGES = {
 
 CURVES = {
     "layerwise": ("test_accuracy", "test"),
+    "bcd": ("accuracy", "training"),
     "integer": ("accuracy", "training"),
     "hybrid": ("validation_accuracy", "validation"),
 }
 """The accuracy that is drawn of a method's history, and what it is of."""
+
+OBJECTIVES = {
+    "bcd": ("sweep", "sweep", "objective", "objective"),
+    "integer": ("programs", "programs solved", "loss", "loss of the objective"),
+}
+"""What the objective of a method's history is drawn over, and the objective: names and words."""
 
 
 def accuracy_over_time(runs: Sequence[Reported]) -> Figure | None:
@@ -147,21 +154,23 @@ def _batches(run: Reported) -> Figure | None:
     return figure
 
 
-@drawing("objective", "Objective", "Loss and training accuracy of an integer network.")
+@drawing("objective", "Objective", "Objective and training accuracy, of every member.")
 def _objective(run: Reported) -> Figure | None:
-    if run.method != "integer" or not run.history:
+    if run.method not in OBJECTIVES or not run.history:
         return None
+    over, over_words, objective, words = OBJECTIVES[run.method]
     figure, axes = with_axes(5.6, 3.4)
-    programs = [record["programs"] for record in run.history]
     other = axes.twinx()
-    for side, key, words, color, top in (
-        (axes, "loss", "loss of the objective", COLORS[1], None),
+    for side, key, label, color, top in (
+        (axes, objective, words, COLORS[1], None),
         (other, "accuracy", "training accuracy", COLORS[0], 1.02),
     ):
-        side.step(programs, [record[key] for record in run.history], where="post", color=color)
-        side.set(ylabel=words, ylim=(0.0, top))
+        for records in _by_member(run):
+            places = [record[over] for record in records]
+            side.step(places, [record[key] for record in records], where="post", color=color)
+        side.set(ylabel=label, ylim=(0.0, top))
         side.yaxis.label.set_color(color)
-    axes.set(xlabel="programs solved")
+    axes.set(xlabel=over_words)
     count_axis(axes)
     other.spines[["top"]].set_visible(False)
     return figure
@@ -271,12 +280,17 @@ def _curves(run: Reported) -> Iterator[tuple[str, FloatArray, list[float]]]:
     key, of = CURVES[run.method]
     if any(record.get(key) is None for record in run.history):
         key, of = "seen_accuracy", "all samples seen"
-    for _, own in itertools.groupby(run.history, key=lambda record: record.get("member", 1)):
-        records = list(own)
+    for records in _by_member(run):
         seconds = np.array([record["seconds"] for record in records])
         times = seconds if run.method == "integer" else np.cumsum(seconds)
         taken = [_is_taken(record) for record in records]
         yield of, times[taken], [record[key] for record in filter(_is_taken, records)]
+
+
+def _by_member(run: Reported) -> list[list[dict[str, Any]]]:
+    """Return the records of every member."""
+    groups = itertools.groupby(run.history, key=lambda record: record.get("member", 1))
+    return [list(own) for _, own in groups]
 
 
 def _is_taken(record: dict[str, Any]) -> bool:

@@ -29,6 +29,7 @@ QUICK = {
         "dense": "--net 64-4-10 --batches 2 --epochs 2 --max-sweeps 2 --jobs 1",
         "conv": "--net 8x8-mean2-conv2-10 --init positive --batches 1 --epochs 1 --jobs 1",
         "committee": "--net 64-4-10 --batches 2 --epochs 1 --committee 2 --jobs 1",
+        "bcd": "--method bcd --net 64-6-10 --samples 200 --sweeps 5 --committee 2 --jobs 1",
         "integer": "--method integer --samples 60 --hidden 3 --jobs 1",
         "hybrid": "--method hybrid --samples 80 --rounds 1 --epochs 2",
         "smt": "--method smt --samples 50 --net 64-8-10",

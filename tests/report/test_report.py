@@ -19,6 +19,7 @@ FIGURES_OF = {
     "dense": LAYERWISE,
     "conv": LAYERWISE,
     "committee": LAYERWISE,
+    "bcd": {"objective", "confusion", "weights", "mistakes"},
     "integer": {"objective", "confusion", "weights", "mistakes"},
     "hybrid": {"validation", "seconds", "confusion", "weights", "mistakes"},
     "smt": {"seconds", "confusion", "weights", "mistakes"},

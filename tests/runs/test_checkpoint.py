@@ -50,6 +50,10 @@ COMMITTEE = [
 ]
 FILES = ("checkpoint.npz", "checkpoint-before.npz")
 OF_METHODS = {
+    "bcd": (
+        *("--method", "bcd", "--net", "64-32-16-2", "--samples", "800", "--sweeps", "60"),
+        *("--jobs", "1"),
+    ),
     "integer": (
         *("--method", "integer", "--hidden", "6", "--bound", "3", "--samples", "60", "--jobs", "1"),
         *("--stop-accuracy", "1", "--node-limit", "10"),

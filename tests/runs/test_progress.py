@@ -60,6 +60,10 @@ COMMITTEE = split("--net 64-4-10 --batches 2 --epochs 2 --committee 2 --jobs 1")
             "at most 0:0",
         ),
         (
+            ["--method", "bcd", "--net", "64-64-10", "--sweeps", "200"],
+            r"sweep \d+/200 · objective [\d.]+, accuracy",
+        ),
+        (
             ["--method", "hybrid", "--rounds", "2", "--epochs", "3"],
             r"round [12]/2 · (gradient|solver)",
         ),

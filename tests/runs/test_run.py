@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import layermilp
-from layermilp import SMT, Committee, Hybrid, Integer, Layerwise, Run, load_model
+from layermilp import BCD, SMT, Committee, Hybrid, Integer, Layerwise, Run, load_model
 from layermilp.datasets import load
 from layermilp.datasets.dataset import from_arrays
 from layermilp.errors import DataError, ModelFileError, OptionError, SharedSamplesWarning
@@ -20,6 +20,7 @@ from layermilp.runs.callbacks import Callback, RunView
 
 METHODS: dict[str, Method] = {
     "layerwise": Layerwise(net="64-4-2", batches=2, batch_size=50, epochs=2),
+    "bcd": BCD(net="64-4-2", samples=200, sweeps=6, seed=4),
     "integer": Integer(hidden=(3,), bound=3, samples=60, node_limit=10),
     "hybrid": Hybrid(hidden=(8,), samples=200, rounds=2, epochs=3),
     "smt": SMT(net="64-40-2", samples=40, time_limit=None),
@@ -110,7 +111,7 @@ def test_members_that_share_samples_say_so(samples: int, tmp_path: Path) -> None
     assert counts == [1, 1] if samples == 99 else counts == [0, 0]
 
 
-@pytest.mark.parametrize("name", ["integer", "hybrid", "smt"])
+@pytest.mark.parametrize("name", ["bcd", "integer", "hybrid", "smt"])
 def test_members_draw_different_samples_while_there_are_enough(
     name: str, arrays: tuple[np.ndarray, ...]
 ) -> None:
@@ -160,7 +161,7 @@ def test_a_run_ends_at_its_limit_and_goes_on_later(
     assert all((found[key] == expected[key]).all() for key in found)
 
 
-@pytest.mark.parametrize("name", ["integer", "hybrid"])
+@pytest.mark.parametrize("name", ["bcd", "integer", "hybrid"])
 @pytest.mark.parametrize("trials", [1, 4])
 def test_a_run_with_trials_goes_on_with_the_one_that_was_chosen(
     name: str, trials: int, arrays: tuple[np.ndarray, ...], tmp_path: Path
