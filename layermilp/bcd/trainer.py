@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from threadpoolctl import ThreadpoolController
 
 from layermilp.bcd.descent import Descent, Point
 from layermilp.bcd.options import Descents
@@ -19,6 +18,7 @@ from layermilp.networks.classifier import checked_samples
 from layermilp.networks.files import Arrays
 from layermilp.networks.network import Network
 from layermilp.options import with_options
+from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray
 
 
@@ -124,10 +124,10 @@ def train(network: Network, X: ArrayLike, y: ArrayLike, options: Descents) -> Tr
     """
     samples, labels, targets = checked(network, X, y)
     descent = Descent(network, samples, targets, options)
-    point = descent.begin(network.with_decision("argmax"))
-    for state in training(descent, point, options.sweeps, labels):
-        point, records = state.point, state.sweeps
-    return Trained(point.network, records)
+    with Workers(1):
+        point = descent.begin(network.with_decision("argmax"))
+        *_, last = training(descent, point, options.sweeps, labels)
+    return Trained(last.model, last.sweeps)
 
 
 def checked(
@@ -170,13 +170,11 @@ def training(
     before : sequence of Record
         Sweeps that the point has behind it already.
     """
-    records, threads = tuple(before), ThreadpoolController()
+    records = tuple(before)
     while len(records) < sweeps:
-        # Sums of several threads need not have the same last bits for any number of them.
-        with threads.limit(limits=1, user_api="blas"):
-            began = time.perf_counter()
-            point = descent.sweep(point)
-            outputs, objective = descent.outputs(point), descent.objective(point)
+        began = time.perf_counter()
+        point = descent.sweep(point)
+        outputs, objective = descent.outputs(point), descent.objective(point)
         right = None if labels is None else float((outputs.argmax(axis=1) == labels).mean())
         record = Record(
             sweep=len(records) + 1,

@@ -17,6 +17,7 @@ from layermilp.bcd.trainer import checked, training
 from layermilp.estimators.base import Classifier, Estimator, seed_of, sizes_of
 from layermilp.networks.network import Network
 from layermilp.options import option, with_described_options
+from layermilp.parallel import Workers
 from layermilp.program import FloatArray, IntArray
 
 
@@ -37,10 +38,11 @@ class _BCD(Estimator, Descents):
         network = Network.dense(sizes, init=self.init, seed=seed_of(self.random_state))
         samples, labels, wanted = checked(network, inputs, targets)
         descent = Descent(network, samples, wanted, settings)
-        point = descent.begin(network.with_decision("argmax"))
-        for state in training(descent, point, settings.sweeps, labels):
-            record = state.sweeps[-1]
-            self._say(f"sweep {record.sweep}, objective {record.objective:.5g}")
+        with Workers(1):
+            point = descent.begin(network.with_decision("argmax"))
+            for state in training(descent, point, settings.sweeps, labels):
+                record = state.sweeps[-1]
+                self._say(f"sweep {record.sweep}, objective {record.objective:.5g}")
         self.network_, self.history_ = state.model, state.sweeps
         self.n_iter_ = len(self.history_)
 
