@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from layermilp.bcd.method import BCD
 from layermilp.checks import shortened
 from layermilp.cli.sources import load_again, to_stderr
 from layermilp.datasets import Dataset
@@ -73,7 +74,7 @@ def _recomputed(
     mine = Hybrid(samples=count, seed=seed).seen(data, int(summary.get("members_done", 1)))
     X, y = mine.X_train, mine.classes[mine.y_train]
     seen = accuracies(model, mine)["train"]
-    if method == Hybrid.name:
+    if method in (BCD.name, Hybrid.name):
         return known | {"seen_accuracy": seen}
     found = known | {"train_accuracy": seen, "train_majority": majority(mine.y_train)}
     if data.y_test is not None:

@@ -62,5 +62,6 @@ def test_help_names_every_option_of_a_method_and_of_a_run(method: str) -> None:
 def test_every_option_that_the_readme_names_exists() -> None:
     known = set().union(*(_help("train", "--method", method) for method in METHODS))
     scripts = {"--only", "--samples", "--keep-going", "--version", "--dist", "--quick", "--png"}
+    scripts |= {"--held-out", "--seeds", "--wrong-labels", "--option"}  # of bench/train.py
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
     assert len(named) > 30 and named <= known | scripts

@@ -45,7 +45,7 @@ def test_the_command_line_trains_evaluates_and_predicts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--method", "magic"), "method 'magic' is unknown; choose layerwise, integer"),
+        (("--method", "magic"), "method 'magic' is unknown; choose layerwise, bcd"),
         (("--method", "integer", "--hidden", "a"), "'a' names no layers"),
         (("--method", "integer", "--ridge", "1"), "unrecognized arguments: --ridge"),
         (
