@@ -29,6 +29,7 @@ VARIANTS = (
     ("input_penalty=0.12",),
     ("trust_offset=0.01",),
     ("trust_offset=0.1",),
+    ("target_gap=0.01",),
     ("average=0",),
     ("average=0.9",),
     ("epochs=1",),

@@ -211,6 +211,17 @@ class SampledMethod(Method):
         used = [self.member(number).used(data) for number in range(members)]
         return _part(data, np.unique(np.concatenate(used)))
 
+    def claims(self, model: Model, members: int, data: Dataset) -> dict[str, Any]:
+        """Return how many samples each of so many members uses, and the model's accuracies: on
+        those that any of them uses, on all training samples, and on the test part."""
+        whole = accuracies(model, data)
+        return {
+            "samples": self.n_samples(data),
+            "seen_accuracy": accuracies(model, self.seen(data, members))["train"],
+            "train_accuracy": whole["train"],
+            "test_accuracy": whole["test"],
+        }
+
     def member(self, number: int) -> Self:
         """Return the method of a member: its own seed, and its own part of the samples."""
         seed = self.seed if self.draw_seed is None else self.draw_seed

@@ -10,7 +10,7 @@ from layermilp.bcd.descent import Descent
 from layermilp.bcd.options import Descents
 from layermilp.bcd.trainer import Record, Swept, checked, training
 from layermilp.datasets.dataset import Dataset
-from layermilp.method import Listener, SampledMethod, accuracies, output_classes
+from layermilp.method import Listener, SampledMethod, output_classes
 from layermilp.networks.files import Arrays
 from layermilp.networks.initialization import INITIALIZERS
 from layermilp.networks.load import Model
@@ -64,16 +64,13 @@ class BCD(Descents, SampledMethod):
         self, data: Dataset, workers: Workers, listener: Listener, begin: Swept | None = None
     ) -> Iterator[Swept]:
         """Train by sweeps; yield every one."""
-        network = self.network_for(data)
-        samples, labels, targets = checked(network, data.X_train, data.classes[data.y_train])
-        descent = Descent(network, samples, targets, self)
-        point = descent.begin(network) if begin is None else begin.point
-        before = () if begin is None else begin.sweeps
-        for state in training(descent, point, self.sweeps, labels, before):
+        labels = data.classes[data.y_train]
+        for state in training(self.network_for(data), data.X_train, labels, self, begin):
             record = state.sweeps[-1]
             words = f"objective {record.objective:.5g}, accuracy {record.accuracy:.4f}"
             listener.detail(f"sweep {record.sweep}: {words}")
-            listener.show(f"sweep {record.sweep}/{self.sweeps} · {words}", self._share(record))
+            share = record.sweep / self.sweeps
+            listener.show(f"sweep {record.sweep}/{self.sweeps} · {words}", share)
             yield state
 
     def restored(self, content: Mapping[str, Any], arrays: Arrays, data: Dataset) -> Swept:
@@ -93,12 +90,8 @@ class BCD(Descents, SampledMethod):
     ) -> dict[str, Any]:
         """Return accuracies and what was done."""
         assert model is not None  # every sweep has a network
-        found = accuracies(model, data)
         return {
-            "samples": self.n_samples(data),
-            "seen_accuracy": accuracies(model, self.seen(data, len(states)))["train"],
-            "train_accuracy": found["train"],
-            "test_accuracy": found["test"],
+            **self.claims(model, len(states), data),
             "objective": sum(state.sweeps[-1].objective for state in states),
             "sweeps": sum(len(state.sweeps) for state in states),
         }
@@ -115,6 +108,3 @@ class BCD(Descents, SampledMethod):
             f"objective       {summary['objective']:.6g} after {summary['sweeps']:,} sweeps",
             f"wall time       {summary['wall_seconds']:.1f} s",
         ]
-
-    def _share(self, record: Record) -> float:
-        return record.sweep / self.sweeps

@@ -122,11 +122,8 @@ def train(network: Network, X: ArrayLike, y: ArrayLike, options: Descents) -> Tr
     OptionError
         If an option is out of its range.
     """
-    samples, labels, targets = checked(network, X, y)
-    descent = Descent(network, samples, targets, options)
     with Workers(1):
-        point = descent.begin(network.with_decision("argmax"))
-        *_, last = training(descent, point, options.sweeps, labels)
+        *_, last = training(network, X, y, options)
     return Trained(last.model, last.sweeps)
 
 
@@ -151,27 +148,16 @@ def checked(
 
 
 def training(
-    descent: Descent,
-    point: Point,
-    sweeps: int,
-    labels: IntArray | None = None,
-    before: Sequence[Record] = (),
+    network: Network, X: ArrayLike, y: ArrayLike, options: Descents, begin: Swept | None = None
 ) -> Iterator[Swept]:
-    """Sweep; yield where the descent is after every sweep.
-
-    Parameters
-    ----------
-    descent, point
-        What is minimized, and from where.
-    sweeps : int
-        Sweeps in all.
-    labels : (m,) array of int, optional
-        Numbers of the samples' classes.
-    before : sequence of Record
-        Sweeps that the point has behind it already.
-    """
-    records = tuple(before)
-    while len(records) < sweeps:
+    """Sweep; yield where the descent is after every sweep. Parameters and errors as in `train`;
+    after a state `begin` it goes on as if nothing had been between."""
+    samples, labels, targets = checked(network, X, y)
+    descent = Descent(network, samples, targets, options)
+    if begin is None:
+        begin = Swept(descent.begin(network.with_decision("argmax")), ())
+    point, records = begin.point, begin.sweeps
+    while len(records) < options.sweeps:
         began = time.perf_counter()
         point = descent.sweep(point)
         outputs, objective = descent.outputs(point), descent.objective(point)
@@ -179,7 +165,7 @@ def training(
         record = Record(
             sweep=len(records) + 1,
             objective=objective,
-            loss=float(((outputs - descent.targets) ** 2).mean()),
+            loss=float(((outputs - targets) ** 2).mean()),
             accuracy=right,
             seconds=time.perf_counter() - began,
         )

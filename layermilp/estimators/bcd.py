@@ -11,9 +11,8 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
 
-from layermilp.bcd.descent import Descent
 from layermilp.bcd.options import Descents
-from layermilp.bcd.trainer import checked, training
+from layermilp.bcd.trainer import training
 from layermilp.estimators.base import Classifier, Estimator, seed_of, sizes_of
 from layermilp.networks.network import Network
 from layermilp.options import option, with_described_options
@@ -36,11 +35,8 @@ class _BCD(Estimator, Descents):
         settings = Descents.of(self)
         sizes = (inputs.shape[1], *sizes_of(self.hidden_layer_sizes), n_outputs)
         network = Network.dense(sizes, init=self.init, seed=seed_of(self.random_state))
-        samples, labels, wanted = checked(network, inputs, targets)
-        descent = Descent(network, samples, wanted, settings)
         with Workers(1):
-            point = descent.begin(network.with_decision("argmax"))
-            for state in training(descent, point, settings.sweeps, labels):
+            for state in training(network, inputs, targets, settings):
                 record = state.sweeps[-1]
                 self._say(f"sweep {record.sweep}, objective {record.objective:.5g}")
         self.network_, self.history_ = state.model, state.sweeps

@@ -11,7 +11,7 @@ import numpy as np
 from layermilp.datasets.dataset import Dataset
 from layermilp.hybrid.options import OPTIMIZERS, Rounds
 from layermilp.hybrid.trainer import STAGES, Data, Record, training
-from layermilp.method import Listener, SampledMethod, State, accuracies
+from layermilp.method import Listener, SampledMethod, State
 from layermilp.networks.files import Arrays
 from layermilp.networks.load import Model
 from layermilp.networks.network import Network
@@ -122,13 +122,9 @@ class Hybrid(Rounds, SampledMethod):
     ) -> dict[str, Any]:
         """Return accuracies and what was done."""
         assert model is not None  # every stage has a network
-        found = accuracies(model, data)
         records = [record for state in states for record in state.records]
         return {
-            "samples": self.n_samples(data),
-            "seen_accuracy": accuracies(model, self.seen(data, len(states)))["train"],
-            "train_accuracy": found["train"],
-            "test_accuracy": found["test"],
+            **self.claims(model, len(states), data),
             "validation_loss": records[-1].validation_loss,
             "epochs_done": sum(record.epochs for record in records),
             "rounds_done": sum(record.kind == "solver" for record in records),

@@ -227,6 +227,15 @@ def test_kinds_and_layers_are_chosen(dump: Command, tmp_path: Path) -> None:
     assert len(list(other.glob("*-inputs-*.lp"))) == 16 == len(_index(other)["programs"])
 
 
+def test_programs_that_a_run_with_ridge_regressions_does_not_solve_are_named(
+    dump: Command,
+) -> None:
+    done = dump(*SMALL, *split("--weight-fit ridge --kind weights --layer 2"))
+    assert done.returncode == 0
+    assert "fits hidden layers by ridge regression (ridge 0.3)" in done.stderr
+    assert "programs of the same regressions, which --proximity 0 solves" in done.stderr
+
+
 def test_a_later_sweep_has_other_programs(dump: Command, tmp_path: Path) -> None:
     options = split("--net 2-3-2 --batch-size 20 --max-sweeps 3 --jobs 1 --layer 1")
     for sweep in ("1", "2"):
